@@ -1,0 +1,51 @@
+//! Chrysalis: a ZooKeeper-compatible coordinator and a MetaQ-compatible message broker in one process.
+//!
+//! The modules in reading order, bottom up. The four cores (`coordinator`, `broker`, `segments`,
+//! `consensus`) are pure: no socket, file, clock, thread, task, environment or random source inside,
+//! which is what lets a whole server run in one seeded simulation. `node` alone composes them.
+//! ARCHITECTURE.md has the map and the walks.
+
+/// Units and identifiers; no behaviour beyond arithmetic.
+pub mod units;
+
+/// Text to checked options, once.
+pub mod config;
+
+/// Bytes to values and back; no state, no I/O.
+pub mod wire;
+
+/// The replicated tree, its sessions and watches (pure).
+pub mod coordinator;
+
+/// Topics, partitions and waiting gets (pure).
+pub mod broker;
+
+/// The message files' format and rules (pure).
+pub mod segments;
+
+/// Raft groups over one journal (pure).
+pub mod consensus;
+
+/// Files: io_uring, or threads where the kernel refuses it.
+pub mod disk;
+
+/// Sockets.
+pub mod net;
+
+/// The broker's nodes in ZooKeeper.
+pub mod registry;
+
+/// The composition: events in, effects out, and the loop that drives it.
+pub mod node;
+
+/// A MetaQ producer and consumer, and a small ZooKeeper client.
+pub mod client;
+
+/// Life on a machine: readiness, signals, detaching, the pid file.
+pub mod appliance;
+
+/// What people see: commands.
+pub mod operator;
+
+/// Telling: error codes, logs, metrics.
+pub mod report;

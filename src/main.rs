@@ -1,0 +1,3 @@
+//! The `chrysalis` command: arguments in, exit code out.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tests of the whole product. One binary, a module a subject.
