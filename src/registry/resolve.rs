@@ -1,0 +1,72 @@
+//! Host names to numeric addresses, without the C library.
+//!
+//! A static glibc would load the host's name-service modules to do this, and those belong to another
+//! libc; so the names are looked up here (`/etc/hosts` and the system's DNS servers) and libraries get
+//! numbers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_resolver::Resolver;
+
+/// Why a connect string could not be turned into addresses.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Not of the form `host:port`.
+    #[error("'{0}' is not host:port")]
+    Form(String),
+    /// The name is unknown, or nobody answers for it.
+    #[error("look up '{name}': {source}")]
+    Name {
+        /// The host name.
+        name: String,
+        /// What the resolver says.
+        source: Box<hickory_resolver::net::NetError>,
+    },
+    /// The system's resolver configuration cannot be read.
+    #[error("read the resolver configuration: {0}")]
+    Configuration(Box<hickory_resolver::net::NetError>),
+}
+
+/// Turns `host:port,host:port/chroot` into the same with numbers for names.
+pub(crate) async fn connect_string(text: &str) -> Result<String, Error> {
+    let (hosts, chroot) = match text.find('/') {
+        Some(slash) => text.split_at(slash),
+        None => (text, ""),
+    };
+    let mut numeric = Vec::new();
+    for host in hosts
+        .split(',')
+        .map(str::trim)
+        .filter(|host| !host.is_empty())
+    {
+        for address in addresses(host).await? {
+            numeric.push(address.to_string());
+        }
+    }
+    Ok(format!("{}{chroot}", numeric.join(",")))
+}
+
+/// The addresses behind one `host:port`.
+pub(crate) async fn addresses(host_port: &str) -> Result<Vec<SocketAddr>, Error> {
+    if let Ok(address) = host_port.parse() {
+        return Ok(vec![address]);
+    }
+    let form = || Error::Form(host_port.to_string());
+    let (host, port) = host_port.rsplit_once(':').ok_or_else(form)?;
+    let port: u16 = port.parse().map_err(|_| form())?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let resolver = Resolver::builder_tokio()
+        .and_then(hickory_resolver::ResolverBuilder::build)
+        .map_err(|source| Error::Configuration(Box::new(source)))?;
+    let found = resolver
+        .lookup_ip(host)
+        .await
+        .map_err(|source| Error::Name {
+            name: host.to_string(),
+            source: Box::new(source),
+        })?;
+    Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
