@@ -1,1 +1,11 @@
-//! (being written)
+//! Sockets and what waits to be written to them.
+//!
+//! The protocols' connection machines here are pure (bytes in, requests out); `socket` and `listener`
+//! are the only ones that touch the network.
+
+/// Accepting, counting and refusing connections.
+pub mod listener;
+/// What waits to be written to a connection: bytes and ranges of files.
+pub mod output;
+/// Writing an output queue to a socket.
+pub mod socket;

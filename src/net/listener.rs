@@ -1,0 +1,81 @@
+//! Accepting connections, within limits.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// Connections the kernel keeps while we are busy; the Java broker's own figure.
+const BACKLOG: i32 = 1000;
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// The port is in use, not permitted, or the address is not one of this host's.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A restart must not wait for the old connections' last minutes.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // Where IPv6 is asked for, IPv4 clients come in as well, as they do with the originals.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Counts connections, in all and by address.
+#[derive(Debug)]
+pub struct Census {
+    by_address: HashMap<IpAddr, usize>,
+    count: usize,
+    count_max: usize,
+    address_max: usize,
+}
+
+impl Census {
+    /// At most `count_max` in all and `address_max` from one address; 0 is no limit.
+    pub fn new(count_max: usize, address_max: usize) -> Census {
+        Census {
+            by_address: HashMap::new(),
+            count: 0,
+            count_max,
+            address_max,
+        }
+    }
+
+    /// Counts a new connection, unless there is no room for it.
+    pub fn admit(&mut self, address: IpAddr) -> bool {
+        let from_there = self.by_address.entry(address.to_canonical()).or_default();
+        let over = |count: usize, max: usize| max != 0 && count >= max;
+        if over(self.count, self.count_max) || over(*from_there, self.address_max) {
+            if *from_there == 0 {
+                self.by_address.remove(&address.to_canonical());
+            }
+            return false;
+        }
+        *from_there += 1;
+        self.count += 1;
+        true
+    }
+
+    /// A connection that was admitted has ended.
+    pub fn leave(&mut self, address: IpAddr) {
+        let address = address.to_canonical();
+        if let Some(from_there) = self.by_address.get_mut(&address) {
+            *from_there -= 1;
+            self.count -= 1;
+            if *from_there == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
