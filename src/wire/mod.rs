@@ -6,3 +6,6 @@
 
 /// A bounded reader and writer: the only code that indexes a buffer.
 pub mod cursor;
+
+/// ZooKeeper's client protocol.
+pub mod zookeeper;
