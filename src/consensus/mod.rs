@@ -5,3 +5,6 @@
 
 /// One Raft group.
 pub mod group;
+
+/// The storage of all groups: batches, files in a circle, recovery.
+pub mod journal;

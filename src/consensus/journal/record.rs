@@ -1,0 +1,72 @@
+//! What the journal remembers for a group: entries, hard states, markers.
+
+use bytes::Bytes;
+
+/// One entry of a group's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1.
+    pub index: u64,
+    /// The term of the leader that made it.
+    pub term: u64,
+    /// What its bytes are.
+    pub kind: EntryKind,
+    /// Its bytes; the journal does not look into them.
+    pub data: Bytes,
+}
+
+/// What an entry's bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A command of the group's state machine; empty at the beginning of a term.
+    #[default]
+    Normal,
+    /// A change of the voters, in the Raft library's first form.
+    ConfChange,
+    /// A change of the voters, in the Raft library's second form.
+    ConfChangeV2,
+}
+
+/// What a voter must not forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// The newest term it has seen.
+    pub term: u64,
+    /// Whom it voted for in that term; 0 for nobody.
+    pub vote: u64,
+    /// Entries known to be committed; may lag behind.
+    pub commit: u64,
+}
+
+/// Up to where a group no longer needs its entries, because what they did is safe elsewhere (a checkpoint or
+/// a snapshot).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marker {
+    /// The last entry that is no longer needed.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// What goes with it: the voters at that entry, the name of the checkpoint. At most
+    /// [`STATE_BYTES_MAX`], because every journal file begins with the markers of all groups.
+    pub state: Bytes,
+}
+
+/// The most bytes a marker's state may have.
+pub const STATE_BYTES_MAX: usize = 16 << 10;
+
+/// Something to remember for a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Appends an entry, and forgets those of this group with its index or a higher one. Its index is at most
+    /// one higher than the last one's (or the marker's).
+    Entry(Entry),
+    /// Replaces the group's hard state.
+    HardState(HardState),
+    /// Forgets the entries up to `index`; and those behind it too, unless the entry at `index` is there and
+    /// has this very `term` (as after a snapshot from the leader). A marker behind the present one is refused.
+    ///
+    /// To be appended only when what it points to is on stable storage.
+    Marker(Marker),
+    /// What was lost to accepted damage has been made good from the other voters.
+    Healed,
+}

@@ -1,0 +1,107 @@
+//! Folders: listing, syncing, and the lock that keeps a second server out of one.
+
+use std::ffi::OsString;
+use std::fs::{self, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Entry, Error};
+
+/// The name of the lock's file.
+const LOCK_NAME: &str = "lock";
+
+/// A folder that this process alone may use, until this is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    /// The kernel's lock is on this descriptor.
+    _file: fs::File,
+}
+
+/// Why a folder could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{} is in use by another server{}", folder.display(), holder.map_or(String::new(), |pid| format!(" (process {pid})")))]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+        /// Its process id, where it wrote one.
+        holder: Option<u32>,
+    },
+    /// The lock's file cannot be made or locked.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl Lock {
+    /// Takes the folder, which must exist, for this process.
+    ///
+    /// # Errors
+    /// [`LockError::Taken`] when another process has it; then that server is to be stopped, or another folder
+    /// to be named.
+    pub fn take(folder: &Path) -> Result<Lock, LockError> {
+        let path = folder.join(LOCK_NAME);
+        let failed = |error| LockError::Failed(Error::new("lock", &path, error));
+        let mut options = fs::OpenOptions::new();
+        let opened = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        let mut file = opened.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Who holds it is only a help for the reader of the message.
+                let _ = file.take(20).read_to_string(&mut text);
+                let holder = text.trim().parse().ok();
+                return Err(LockError::Taken {
+                    folder: folder.to_path_buf(),
+                    holder,
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let written = file.set_len(0).and_then(|()| file.rewind());
+        written
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(failed)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+/// The name under which a file is written before it replaces the one at `path`.
+pub fn new_name(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+pub(super) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let about = match entry.metadata() {
+            Ok(about) => about,
+            // Removed since the folder was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if let Ok(name) = entry.file_name().into_string() {
+            let length = if about.is_dir() { 0 } else { about.len() };
+            entries.push(Entry {
+                name,
+                folder: about.is_dir(),
+                length,
+            });
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
