@@ -1,0 +1,283 @@
+//! Everything that can reach the broker core, and everything it can ask for. Both are closed.
+
+use bytes::Bytes;
+
+use super::reply::Reply;
+use super::request::{Name, Request};
+use super::topic::Topics;
+use crate::segments::{FileId, FileOperation, PartitionId, Place};
+use crate::units::{ConnectionId, WallTime};
+
+/// A number the core gives to work that is reported back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client connected.
+    Connected {
+        /// Its connection.
+        connection: ConnectionId,
+    },
+    /// A client asks.
+    Request {
+        /// On this connection.
+        connection: ConnectionId,
+        /// The number its answer carries; 0 for `quit`, which has none.
+        opaque: i32,
+        /// What it asks.
+        request: Request,
+        /// The wall clock of this turn.
+        wall: WallTime,
+    },
+    /// A connection is gone, by whatever cause. Nothing more is sent to it.
+    Disconnected {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The deadline has come.
+    Tick {
+        /// The wall clock.
+        wall: WallTime,
+        /// Seconds the local time is ahead of UTC: cron expressions mean local time.
+        utc_offset_s: i32,
+    },
+    /// All that this turn brought has been handled: what was gathered is proposed and written now.
+    EndOfTurn,
+    /// An entry of the broker's group is committed. Every one is reported, in order, once a run, beginning
+    /// after the checkpoint's; also the empty ones that the consensus adds itself.
+    Committed {
+        /// The entry's index.
+        index: u64,
+        /// What was proposed: the bytes of one or of several [`Effect::Propose`] one after the other.
+        data: Bytes,
+    },
+    /// All operations of an [`Effect::Files`] are done (in the page cache; not yet synced).
+    FilesWritten {
+        /// Of that effect.
+        ticket: Ticket,
+    },
+    /// An operation of an [`Effect::Files`] found no space (`ENOSPC`, `EDQUOT`). Any other error ends the
+    /// process. The work already queued behind it may have been done or not.
+    FilesRefused {
+        /// Of that effect.
+        ticket: Ticket,
+    },
+    /// An [`Effect::Sync`] is done. A sync that fails ends the process.
+    Synced {
+        /// Of that effect.
+        ticket: Ticket,
+    },
+    /// An [`Effect::SaveCheckpoint`] is durable.
+    CheckpointSaved {
+        /// Of that effect.
+        ticket: Ticket,
+    },
+    /// Make a checkpoint now: the journal needs its space, or the server stops.
+    Checkpoint,
+    /// An [`Effect::Verify`] is done.
+    Verified {
+        /// Of that effect.
+        ticket: Ticket,
+        /// What was found.
+        outcome: crate::segments::verify::Outcome,
+    },
+    /// The answer to an [`Effect::AskOwner`], at once or later.
+    Owner {
+        /// As asked.
+        group: Name,
+        /// As asked.
+        topic: Name,
+        /// As asked.
+        partition: i32,
+        /// The consumer that owns the partition; `None` when there is no owner node, or nobody to ask.
+        consumer: Option<Name>,
+    },
+    /// How much room there is. Reported when it changes.
+    Pressure(Pressure),
+    /// The disk of the message files has this much free space. Reported now and then where a low mark is
+    /// configured.
+    DiskSpace {
+        /// Free bytes.
+        free_bytes: u64,
+    },
+    /// The topics' settings were read anew.
+    Reload(Box<Topics>),
+    /// Close partitions `first` to `last` of a topic: puts and gets are answered 403 until it is opened or
+    /// the server restarts.
+    ClosePartitions {
+        /// The topic.
+        topic: Name,
+        /// The first partition.
+        first: i32,
+        /// The last partition.
+        last: i32,
+    },
+    /// Open all partitions of a topic.
+    OpenPartitions {
+        /// The topic.
+        topic: Name,
+    },
+    /// This server leads the broker's group, and an entry of its own term has been reported as committed:
+    /// clients may come in.
+    Led {
+        /// The wall clock.
+        wall: WallTime,
+    },
+    /// This server does not lead any more, or the consensus dropped a proposal: what was proposed may or
+    /// may not be committed later. Clients are sent away until `Led` comes again.
+    Deposed,
+}
+
+/// Which resources are nearly used up. Puts are refused while one is; reads go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// The journal cannot take much more until something is checkpointed.
+    pub journal: bool,
+    /// The disk of the message files is nearly full.
+    pub disk: bool,
+}
+
+/// What the world must do. In order, as pushed, unless a variant says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Propose these bytes to the broker's group. The node may join those of one turn into one entry.
+    /// If the consensus does not take them, the node must report [`Event::Deposed`].
+    Propose(Bytes),
+    /// Send an answer. One that says [`Reply::Stored`] leaves the core only after its entry is committed and
+    /// its record is in the page cache, so it may be sent at once. Ignored for a connection that is gone.
+    Reply {
+        /// To this connection.
+        connection: ConnectionId,
+        /// The request's number.
+        opaque: i32,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Send a `value` with these bytes of a file. They are written and, as far as they were not written in
+    /// this run, verified. The file may be removed at any time after this effect: open it in this turn.
+    Place {
+        /// To this connection.
+        connection: ConnectionId,
+        /// The request's number.
+        opaque: i32,
+        /// Which bytes.
+        place: Place,
+    },
+    /// Carry out the operations, after those of all earlier `Files`, and report
+    /// [`Event::FilesWritten`] or [`Event::FilesRefused`].
+    Files {
+        /// For the report.
+        ticket: Ticket,
+        /// What to do, in order.
+        operations: Vec<FileOperation>,
+    },
+    /// Bring to stable storage what was written to these files, and the listings of these partitions'
+    /// folders and of the folders they lie in; then report [`Event::Synced`]. A file that is gone is done.
+    /// All `Files` that concern them have been reported as written.
+    Sync {
+        /// For the report.
+        ticket: Ticket,
+        /// Files with the dirty range in each.
+        files: Vec<crate::segments::checkpoint::Dirty>,
+        /// Partitions in whose folders files were made or removed.
+        folders: Vec<PartitionId>,
+    },
+    /// Replace the checkpoint file by this content, atomically and durably, and report
+    /// [`Event::CheckpointSaved`].
+    SaveCheckpoint {
+        /// For the report.
+        ticket: Ticket,
+        /// The file's whole content.
+        content: Bytes,
+    },
+    /// A durable checkpoint covers all entries up to this index: the journal may forget them.
+    Release {
+        /// The last entry not needed any more.
+        index: u64,
+    },
+    /// Check the records of this range of a file by [`crate::segments::verify::Checker`], on a thread that
+    /// may block, and report [`Event::Verified`].
+    Verify {
+        /// For the report.
+        ticket: Ticket,
+        /// Which bytes; the checker says how far beyond `to` it must read.
+        range: crate::segments::verify::Range,
+    },
+    /// The topic is to be found in ZooKeeper with these settings: make its nodes, or make them anew when
+    /// they differ. Nothing waits for it.
+    RegisterTopic(TopicRegistration),
+    /// The topic is not served any more: remove its nodes.
+    UnregisterTopic {
+        /// The topic.
+        topic: Name,
+    },
+    /// Who owns this partition in ZooKeeper? Answer by [`Event::Owner`], at once where the tree is here.
+    AskOwner {
+        /// The consumer group.
+        group: Name,
+        /// The topic.
+        topic: Name,
+        /// The partition.
+        partition: i32,
+    },
+    /// Close the connection after what was sent to it has been delivered.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Stop reading from MetaQ connections: enough is in flight.
+    PauseReading,
+    /// Read from them again.
+    ResumeReading,
+    /// Tell the operator.
+    Warn(Warning),
+    /// The server cannot go on: say why and end.
+    Halt {
+        /// What happened, what it means, what to do.
+        reason: String,
+    },
+}
+
+/// What the registry writes for a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRegistration {
+    /// The topic.
+    pub topic: Name,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// Producers may find it.
+    pub accept_publish: bool,
+    /// Consumers may find it.
+    pub accept_subscribe: bool,
+}
+
+/// What an operator should see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Records in a file do not check; gets there are answered 500.
+    Damage {
+        /// The file.
+        file: FileId,
+        /// The first bad byte of it.
+        position: u64,
+    },
+    /// The disk is full: nothing can be written to segment files; tried again by itself.
+    DiskFull,
+    /// Segment files are written again.
+    DiskHasSpace,
+    /// A consumer asks for offsets beyond the end and will get nothing until the end arrives there.
+    OffsetBeyondEnd {
+        /// The topic.
+        topic: Name,
+        /// The consumer group.
+        group: Name,
+        /// The partition.
+        partition: i32,
+        /// What it asks for.
+        offset: i64,
+        /// Where the partition ends.
+        end: u64,
+    },
+}
