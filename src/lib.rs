@@ -2,28 +2,35 @@
 //!
 //! The modules in reading order, bottom up. The four cores (`coordinator`, `broker`, `segments`,
 //! `consensus`) are pure: no socket, file, clock, thread, task, environment or random source inside,
-//! which is what lets a whole server run in one seeded simulation. `node` alone composes them.
+//! which is what lets a whole server run in one seeded simulation. `node` alone composes them. The calls
+//! that clippy.toml disallows are disallowed where the attribute below stands.
 //! ARCHITECTURE.md has the map and the walks.
 
 /// Units and identifiers; no behaviour beyond arithmetic.
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod units;
 
 /// Text to checked options, once.
 pub mod config;
 
 /// Bytes to values and back; no state, no I/O.
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod wire;
 
 /// The replicated tree, its sessions and watches (pure).
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod coordinator;
 
 /// Topics, partitions and waiting gets (pure).
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod broker;
 
 /// The message files' format and rules (pure).
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod segments;
 
 /// Raft groups over one journal (pure).
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod consensus;
 
 /// Files: io_uring, or threads where the kernel refuses it.

@@ -1,0 +1,365 @@
+//! The repository's other promises: documents, names, sizes, scripts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use super::Findings;
+use super::source::{self, File, Keep};
+
+/// Words that say what a thing is for nobody. As the last word of a type, or a file's name.
+const VAGUE: &[&str] = &[
+    "Manager", "Handler", "Helper", "Helpers", "Util", "Utils", "Common", "Base", "Impl", "Data",
+    "Info",
+];
+
+/// Names of the protocols' own operations, which nobody may rename.
+const PROTOCOL: &[&str] = &["SetData", "GetData"];
+
+/// A function longer than this, or a file, has to be in the ratchet's table.
+const FUNCTION_LINES_MAX: usize = 70;
+const FILE_LINES_MAX: usize = 600;
+const RATCHET: &str = "tests/it/tidy/ratchet.txt";
+
+pub(super) fn every_error_code_has_a_page(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let mut pages = BTreeSet::new();
+    for file in files {
+        if let Some(name) = file.path.strip_prefix("src/report/codes/") {
+            let Some(code) = name.strip_suffix(".md") else {
+                continue;
+            };
+            pages.insert(code.to_string());
+            if codes_in(code).is_empty() {
+                findings.add(
+                    &file.path,
+                    1,
+                    "a page is named for its code: E and four digits",
+                );
+            }
+            if !file.text.starts_with(&format!("# {code}")) {
+                findings.add(
+                    &file.path,
+                    1,
+                    format!("the page's first line begins with `# {code}`"),
+                );
+            }
+        }
+    }
+    let mut used = BTreeSet::new();
+    for file in files
+        .iter()
+        .filter(|f| f.is_rust() && f.path.starts_with("src/"))
+    {
+        let text = source::without_tests(&source::blank(&file.text, Keep::CodeAndStrings));
+        for (at, code) in codes_in(&text) {
+            // The table that includes the pages names every one of them; that is not a use.
+            let table = file.path.starts_with("src/report/");
+            if !table {
+                used.insert(code.clone());
+            }
+            if !pages.contains(&code) && !file.is_test() {
+                let line = source::line_of(&text, at);
+                findings.add(
+                    &file.path,
+                    line,
+                    format!("{code} has no page in src/report/codes/"),
+                );
+            }
+        }
+    }
+    for code in pages.difference(&used) {
+        findings.add(
+            &format!("src/report/codes/{code}.md"),
+            1,
+            "nothing reports this code",
+        );
+    }
+    findings
+}
+
+/// Every `E` with four digits that stands alone.
+fn codes_in(text: &str) -> Vec<(usize, String)> {
+    source_words(text, 'E')
+        .filter(|(_, word)| word.len() == 5 && word[1..].bytes().all(|b| b.is_ascii_digit()))
+        .map(|(at, word)| (at, word.to_string()))
+        .collect()
+}
+
+fn source_words(text: &str, first: char) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
+    text.match_indices(first).filter_map(move |(at, _)| {
+        if at > 0 && source::is_word(bytes[at - 1]) {
+            return None;
+        }
+        let length = bytes[at..]
+            .iter()
+            .take_while(|&&b| source::is_word(b))
+            .count();
+        Some((at, &text[at..at + length]))
+    })
+}
+
+pub(super) fn every_golden_file_is_used(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let tests: Vec<&File> = files
+        .iter()
+        .filter(|f| !f.path.starts_with("tests/it/tidy") && !f.path.starts_with("tests/golden/"))
+        .filter(|f| {
+            [".rs", ".py", ".java"]
+                .iter()
+                .any(|end| f.path.ends_with(end))
+        })
+        .collect();
+    for golden in files.iter().filter(|f| f.path.starts_with("tests/golden/")) {
+        let name = golden.path.rsplit('/').next().unwrap_or_default();
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        // A folder may be read as a whole; then the test names the folder.
+        let folder = golden
+            .path
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        let short = folder.trim_start_matches("tests/");
+        let used = tests.iter().any(|test| {
+            test.text.contains(&format!("{stem}\""))
+                || test.text.contains(name)
+                || test.text.contains(short)
+        });
+        if name != "README.md" && !used {
+            findings.add(&golden.path, 1, "no test uses this golden file");
+        }
+    }
+    findings
+}
+
+pub(super) fn nothing_is_unfinished(files: &[File]) -> Findings {
+    // Put together, so that this list does not find itself.
+    let marks: Vec<String> = [
+        ("FIX", "ME"),
+        ("todo", "!("),
+        ("unimplemented", "!("),
+        ("#[ig", "nore"),
+    ]
+    .iter()
+    .map(|(a, b)| format!("{a}{b}"))
+    .collect();
+    let mut findings = Findings::default();
+    for file in files
+        .iter()
+        .filter(|f| !f.path.ends_with(".md") && !f.path.ends_with(".toml"))
+    {
+        if file.path.starts_with("tests/it/tidy") {
+            continue;
+        }
+        for (index, line) in file.text.lines().enumerate() {
+            for mark in marks.iter().filter(|mark| line.contains(mark.as_str())) {
+                findings.add(
+                    &file.path,
+                    index + 1,
+                    format!("`{mark}`: finish it, or take it out"),
+                );
+            }
+        }
+    }
+    findings
+}
+
+pub(super) fn names_say_what_a_thing_is(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    for file in files.iter().filter(|f| f.is_rust()) {
+        let stem = file
+            .path
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(".rs");
+        if VAGUE.iter().any(|vague| stem.eq_ignore_ascii_case(vague)) {
+            findings.add(&file.path, 1, format!("`{stem}` names no job"));
+        }
+        let code = source::blank(&file.text, Keep::Code);
+        for keyword in ["struct", "enum", "trait", "type"] {
+            for at in source::find_word(&code, keyword) {
+                let rest = code[at + keyword.len()..].trim_start();
+                let length = rest.bytes().take_while(|&b| source::is_word(b)).count();
+                let name = &rest[..length];
+                if VAGUE.iter().any(|vague| name.ends_with(vague)) && !PROTOCOL.contains(&name) {
+                    let line = source::line_of(&code, at);
+                    findings.add(&file.path, line, format!("`{name}` names no job"));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// Long functions and files may stay as long as they are; they may not grow, and no new one may come
+/// without being written down.
+pub(super) fn what_is_long_does_not_grow(files: &[File]) -> Findings {
+    let mut now = BTreeMap::new();
+    for file in files.iter().filter(|f| f.is_rust()) {
+        let lines = file.text.lines().count();
+        if lines > FILE_LINES_MAX {
+            now.insert(file.path.clone(), lines);
+        }
+        for (name, lines) in functions(&source::blank(&file.text, Keep::Code)) {
+            if lines > FUNCTION_LINES_MAX {
+                now.insert(format!("{} {name}", file.path), lines);
+            }
+        }
+    }
+    let table = source::root().join(RATCHET);
+    if std::env::var_os("UPDATE").is_some() {
+        let text: String = now
+            .iter()
+            .map(|(what, lines)| format!("{lines} {what}\n"))
+            .collect();
+        fs::write(&table, text).expect("the ratchet's table can be written");
+    }
+    let text = fs::read_to_string(&table).unwrap_or_default();
+    let known: BTreeMap<&str, usize> = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(lines, what)| Some((what, lines.parse().ok()?)))
+        .collect();
+    let mut findings = Findings::default();
+    for (what, lines) in &now {
+        let path = what.split(' ').next().unwrap_or(what);
+        match known.get(what.as_str()) {
+            Some(allowed) if lines <= allowed => {}
+            Some(allowed) => {
+                findings.add(path, 1, format!("{what}: {lines} lines, it had {allowed}"))
+            }
+            None => findings.add(
+                path,
+                1,
+                format!("{what}: {lines} lines, new among the long ones"),
+            ),
+        }
+    }
+    if !findings.is_empty() {
+        findings.note(format!(
+            "split by reason to change; where longer is clearer, write it down in {RATCHET}: UPDATE=1 cargo test --test it tidy"
+        ));
+    }
+    findings
+}
+
+/// Each function's name and how many lines it has from `fn` to its closing brace.
+fn functions(code: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for at in source::find_word(code, "fn") {
+        let rest = &code[at + 2..];
+        let name: String = rest
+            .trim_start()
+            .chars()
+            .take_while(|&c| c.is_ascii_alphanumeric() || c == '_')
+            .collect();
+        let Some(open) = rest.find(['{', ';']) else {
+            continue;
+        };
+        if name.is_empty() || rest.as_bytes()[open] == b';' {
+            continue;
+        }
+        let end = source::closing_brace(rest, open).min(rest.len());
+        found.push((name, 1 + rest[..end].matches('\n').count()));
+    }
+    found
+}
+
+pub(super) fn no_path_of_a_machine(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let paths = [
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("/ho", "me/"),
+    ];
+    for file in files {
+        for (index, line) in file.text.lines().enumerate() {
+            for path in paths.iter().filter(|path| line.contains(**path)) {
+                findings.add(
+                    &file.path,
+                    index + 1,
+                    format!("`{path}` is a path of one machine"),
+                );
+            }
+        }
+    }
+    findings
+}
+
+pub(super) fn shell_scripts_parse(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    for file in files.iter().filter(|f| f.is_shell()) {
+        let output = Command::new("bash")
+            .arg("-n")
+            .arg(source::root().join(&file.path))
+            .output()
+            .expect("bash is there: the entry points are written in it");
+        if !output.status.success() {
+            findings.add(
+                &file.path,
+                1,
+                String::from_utf8_lossy(&output.stderr).trim().to_string(),
+            );
+        }
+        if !file
+            .text
+            .lines()
+            .any(|line| line.starts_with("set -") && line.contains('u'))
+        {
+            findings.add(
+                &file.path,
+                1,
+                "a script begins with `set -euo pipefail`, or at least `set -u`",
+            );
+        }
+    }
+    findings
+}
+
+pub(super) fn links_lead_somewhere(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    for file in files.iter().filter(|f| f.path.ends_with(".md")) {
+        let folder = source::root().join(&file.path);
+        let folder = folder.parent().expect("a file has a folder");
+        for (index, line) in file.text.lines().enumerate() {
+            for target in line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split(')').next())
+            {
+                let target = target.split('#').next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") || folder.join(target).exists() {
+                    continue;
+                }
+                findings.add(&file.path, index + 1, format!("`{target}` leads nowhere"));
+            }
+        }
+    }
+    findings
+}
+
+/// The two commands: a stranger copies them, so they stand in fenced blocks, and CI runs the second.
+pub(super) fn readme_shows_the_two_commands(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let text = |path: &str| {
+        files
+            .iter()
+            .find(|f| f.path == path)
+            .map_or("", |f| f.text.as_str())
+    };
+    let fenced: String = text("README.md").split("```").skip(1).step_by(2).collect();
+    for command in ["./install.sh", "./tests/run"] {
+        if !fenced.contains(command) {
+            findings.add(
+                "README.md",
+                1,
+                format!("`{command}` is not in a fenced block"),
+            );
+        }
+    }
+    if !text(".ci/run").contains("tests/run") {
+        findings.add(".ci/run", 1, "it does not call README's second command");
+    }
+    findings
+}
