@@ -1,1 +1,3 @@
-//! (being written)
+//! A MetaQ producer and consumer in Rust.
+
+pub mod rebalance;

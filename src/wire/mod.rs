@@ -9,3 +9,5 @@ pub mod cursor;
 
 /// ZooKeeper's client protocol.
 pub mod zookeeper;
+/// MetaQ's client protocol.
+pub mod metaq;

@@ -1,0 +1,5 @@
+//! MetaQ.
+
+mod decimal;
+pub mod status_code;
+mod token;
