@@ -7,7 +7,7 @@
 /// A bounded reader and writer: the only code that indexes a buffer.
 pub mod cursor;
 
-/// ZooKeeper's client protocol.
-pub mod zookeeper;
 /// MetaQ's client protocol.
 pub mod metaq;
+/// ZooKeeper's client protocol.
+pub mod zookeeper;

@@ -40,10 +40,18 @@ pub(crate) fn parse_i32(token: &[u8]) -> Option<i32> {
 
 /// Appends a number.
 pub(crate) fn write(out: &mut BytesMut, value: i64) {
-    // "-9223372036854775808" has 20 characters.
+    if value < 0 {
+        out.extend_from_slice(b"-");
+    }
+    write_unsigned(out, value.unsigned_abs());
+}
+
+/// Appends a number that has no sign.
+pub(crate) fn write_unsigned(out: &mut BytesMut, value: u64) {
+    // "18446744073709551615" has 20 characters.
     let mut text = [0_u8; 20];
     let mut start = text.len();
-    let mut rest = value.unsigned_abs();
+    let mut rest = value;
     loop {
         start -= 1;
         text[start] = b'0' + u8::try_from(rest % 10).expect("a remainder of 10 is below 10");
@@ -52,18 +60,18 @@ pub(crate) fn write(out: &mut BytesMut, value: i64) {
             break;
         }
     }
-    if value < 0 {
-        start -= 1;
-        text[start] = b'-';
-    }
     out.extend_from_slice(&text[start..]);
 }
 
 /// How many characters [`write`] appends for this number.
 pub(crate) fn width(value: i64) -> usize {
-    let sign = usize::from(value < 0);
-    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
-    sign + usize::try_from(digits).expect("at most 19 digits")
+    usize::from(value < 0) + width_unsigned(value.unsigned_abs())
+}
+
+/// How many characters [`write_unsigned`] appends for this number.
+pub(crate) fn width_unsigned(value: u64) -> usize {
+    let digits = value.checked_ilog10().unwrap_or(0) + 1;
+    usize::try_from(digits).expect("at most 20 digits")
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::broker::RefusalKind;
+
 /// The number in a `result` line.
 ///
 /// Clients take 200 for success and show the text of everything else, except that 301 and 404 steer a
@@ -26,6 +28,17 @@ impl StatusCode {
     pub const SERVICE_UNAVAILABLE: StatusCode = StatusCode(503);
     /// Never travels: clients make it up when no reply came in time.
     pub const GATEWAY_TIMEOUT: StatusCode = StatusCode(504);
+
+    /// The code that says why a broker does not do what it was asked.
+    pub const fn of_refusal(kind: RefusalKind) -> StatusCode {
+        match kind {
+            RefusalKind::BadRequest => StatusCode::BAD_REQUEST,
+            RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+            RefusalKind::NotFound => StatusCode::NOT_FOUND,
+            RefusalKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 
     /// Whether the request was done.
     pub fn is_success(self) -> bool {

@@ -4,48 +4,49 @@
 //! space begins with an empty token. Spaces at the end of the line are dropped. Clients depend on
 //! it: the Java client asks for all statistics with `stats`, an empty token, and its opaque.
 
+use std::ops::Range;
+
 /// The most tokens any command has (a transactional put, a sync).
 const TOKENS_MAX: usize = 8;
 
-/// The tokens of one header line.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tokens<'a> {
-    tokens: [&'a [u8]; TOKENS_MAX],
+/// Where the tokens of one header line are in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    places: [(usize, usize); TOKENS_MAX],
     count: usize,
 }
 
-impl<'a> Tokens<'a> {
+impl Tokens {
     /// Cuts a line, given without its line end.
-    pub(crate) fn of(line: &'a [u8]) -> Tokens<'a> {
+    pub(crate) fn of(line: &[u8]) -> Tokens {
         let end = line
             .iter()
             .rposition(|&byte| byte != b' ')
             .map_or(0, |last| last + 1);
         let mut tokens = Tokens {
-            tokens: [&[]; TOKENS_MAX],
+            places: [(0, 0); TOKENS_MAX],
             count: 0,
         };
+        let mut start = 0;
         for token in line[..end].split(|&byte| byte == b' ') {
-            if let Some(place) = tokens.tokens.get_mut(tokens.count) {
-                *place = token;
+            if let Some(place) = tokens.places.get_mut(tokens.count) {
+                *place = (start, start + token.len());
             }
+            start += token.len() + 1;
             tokens.count += 1;
         }
         tokens
     }
 
-    /// How many there are. May exceed what [`Tokens::get`] can give: surplus tokens are counted, not kept.
+    /// How many there are. May exceed what [`Tokens::place`] can give: surplus tokens are counted, not kept.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// The token at this place, if the line has one there.
-    pub(crate) fn get(&self, place: usize) -> Option<&'a [u8]> {
-        if place < self.count {
-            self.tokens.get(place).copied()
-        } else {
-            None
-        }
+    /// Where the token with this number is, if the line has that many.
+    pub(crate) fn place(&self, number: usize) -> Option<Range<usize>> {
+        let (start, end) = *self.places.get(number)?;
+        (number < self.count).then_some(start..end)
     }
 }
 

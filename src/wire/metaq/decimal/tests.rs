@@ -1,5 +1,5 @@
 use super::*;
-use proptest::prelude::*;
+use proptest::prelude::{prop_assert_eq, proptest};
 
 fn written(value: i64) -> String {
     let mut out = BytesMut::new();
@@ -34,6 +34,14 @@ proptest! {
         prop_assert_eq!(written(value), value.to_string());
         prop_assert_eq!(width(value), value.to_string().len());
         prop_assert_eq!(parse_i64(value.to_string().as_bytes()), Some(value));
+    }
+
+    #[test]
+    fn numbers_without_a_sign_are_written_likewise(value: u64) {
+        let mut out = BytesMut::new();
+        write_unsigned(&mut out, value);
+        prop_assert_eq!(&out[..], value.to_string().as_bytes());
+        prop_assert_eq!(width_unsigned(value), out.len());
     }
 
     #[test]

@@ -4,9 +4,13 @@ fn check(line: &str, expected: &[&str]) {
     let tokens = Tokens::of(line.as_bytes());
     assert_eq!(tokens.count(), expected.len(), "{line:?}");
     for (place, token) in expected.iter().take(TOKENS_MAX).enumerate() {
-        assert_eq!(tokens.get(place), Some(token.as_bytes()), "{line:?}");
+        assert_eq!(
+            tokens.place(place).map(|at| &line[at]),
+            Some(*token),
+            "{line:?}"
+        );
     }
-    assert_eq!(tokens.get(expected.len()), None);
+    assert_eq!(tokens.place(expected.len()), None);
 }
 
 #[test]
