@@ -5,6 +5,8 @@
 
 /// Accepting, counting and refusing connections.
 pub mod listener;
+/// One MetaQ client, without its socket.
+pub mod metaq_connection;
 /// What waits to be written to a connection: bytes and ranges of files.
 pub mod output;
 /// Writing an output queue to a socket.

@@ -1,0 +1,186 @@
+//! One MetaQ client: received bytes in, requests out, replies into its output.
+//!
+//! No socket, no clock. The driver appends what it read to [`MetaqConnection::room`], says how much
+//! that was, takes requests until there is none, and writes the output once a turn. Replies go out in the order in which
+//! they are given, which need not be the order of the requests: clients match them by opaque.
+//!
+//! Memory: an announced length makes no room. The input grows with what has arrived, at most to one
+//! whole frame (the limits' header and body) and one read; requests share it until they are
+//! dropped. A body beyond the limit is refused at once, thrown away as it comes, and the connection
+//! lives on: it is shared by all producers and consumers of its client's process.
+
+use bytes::{Buf, BytesMut};
+
+use super::output::{FileRange, Output};
+use crate::broker::Reply;
+use crate::wire::metaq::request::{self, Asked};
+use crate::wire::metaq::{DecodeError, Decoded, Limits, StatusCode, reply};
+
+/// What a connection that sends little is read with.
+const READ_BYTES_MIN: usize = 4 * 1024;
+/// What a connection that sends much is read with: some hundred small puts at a time.
+const READ_BYTES_MAX: usize = 128 * 1024;
+/// Replies that wait in memory beyond this mean that the client does not read.
+const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
+/// The same for file ranges, which occupy no memory: what a fast client has under way.
+const OUTPUT_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// One client's connection, without its socket.
+#[derive(Debug)]
+pub struct MetaqConnection {
+    limits: Limits,
+    input: BytesMut,
+    /// How many bytes the input must have before decoding can get any further.
+    need: usize,
+    /// How many bytes of a refused body are still to come.
+    discard: usize,
+    /// How much room a read is given; follows what reads bring.
+    read_bytes: usize,
+    /// Set once the stream cannot be understood any more.
+    broken: Option<DecodeError>,
+    output: Output,
+}
+
+impl MetaqConnection {
+    /// A connection on which nothing was received yet.
+    pub fn new(limits: Limits) -> MetaqConnection {
+        MetaqConnection {
+            limits,
+            input: BytesMut::new(),
+            need: 0,
+            discard: 0,
+            read_bytes: READ_BYTES_MIN,
+            broken: None,
+            output: Output::default(),
+        }
+    }
+
+    /// The buffer to append received bytes to, with room for a read.
+    pub fn room(&mut self) -> &mut BytesMut {
+        let held = self.input.len();
+        // A frame that is under way gets as much room as has already come of it: who announces two
+        // megabytes and sends nothing costs nothing.
+        let missing = self.need.saturating_sub(held).min(held);
+        let least = (self.read_bytes / 2).max(missing);
+        if self.input.capacity() - held < least && !self.input.try_reclaim(least) {
+            let mut roomier = BytesMut::with_capacity(held + self.read_bytes.max(missing));
+            roomier.extend_from_slice(&self.input);
+            self.input = roomier;
+        }
+        &mut self.input
+    }
+
+    /// Says that `count` bytes were appended to [`MetaqConnection::room`].
+    pub fn received(&mut self, count: usize) {
+        if count >= self.read_bytes / 2 {
+            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
+        } else if count < self.read_bytes / 8 {
+            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
+        }
+    }
+
+    /// The next whole request, if there is one.
+    ///
+    /// # Errors
+    /// The client sent what is not the protocol: close the connection without a reply to it, after the
+    /// output is written. Every later call says the same.
+    pub fn next_request(&mut self) -> Result<Option<Asked>, DecodeError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        loop {
+            let gone = self.discard.min(self.input.len());
+            self.input.advance(gone);
+            self.discard -= gone;
+            if self.input.is_empty() || self.input.len() < self.need {
+                self.let_go();
+                return Ok(None);
+            }
+            match request::decode(&mut self.input, &self.limits) {
+                Ok(Decoded::NotYet { need }) => self.need = need,
+                Ok(Decoded::Frame(asked)) => {
+                    self.need = 0;
+                    if asked.is_some() {
+                        return Ok(asked);
+                    }
+                }
+                Ok(Decoded::TooLarge { frame, body }) => {
+                    self.need = 0;
+                    self.discard = body;
+                    if let Some(asked) = frame {
+                        self.refuse_too_large(asked.opaque, body);
+                    }
+                }
+                Err(error) => {
+                    self.broken = Some(error);
+                    self.input = BytesMut::new();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Queues an answer.
+    pub fn reply(&mut self, opaque: i32, reply: &Reply) {
+        self.write(|out| reply::encode(out, opaque, reply));
+    }
+
+    /// Queues a `value` whose records lie in a file.
+    ///
+    /// # Panics
+    /// The range is 2 GiB or longer; a `get` asks for less.
+    pub fn value(&mut self, opaque: i32, records: FileRange) {
+        let length = usize::try_from(records.length).expect("64-bit sizes");
+        self.write(|out| reply::encode_value_header(out, opaque, length));
+        self.output.file(records);
+    }
+
+    /// What waits to be written.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    /// Whether so much waits to be written that nothing more should be read from this client.
+    pub fn is_congested(&self) -> bool {
+        self.output.held_bytes() > OUTPUT_BYTES_MAX
+            || self.output.queued_bytes() > OUTPUT_FILE_BYTES_MAX
+    }
+
+    /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
+    pub fn held_bytes(&self) -> u64 {
+        self.input.capacity() as u64 + self.output.held_bytes()
+    }
+
+    /// Gives back what is only kept for the next read. For the driver to call when memory is short.
+    pub fn shrink(&mut self) {
+        self.read_bytes = READ_BYTES_MIN;
+        if self.input.capacity() > self.input.len() + READ_BYTES_MIN {
+            self.input = BytesMut::from(&self.input[..]);
+        }
+    }
+
+    /// Drops an empty buffer that is larger than the reads of late need.
+    fn let_go(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > self.read_bytes.saturating_mul(2) {
+            self.input = BytesMut::new();
+        }
+    }
+
+    fn refuse_too_large(&mut self, opaque: i32, body: usize) {
+        let limit = self.limits.body_bytes;
+        let text = format!("The message has {body} bytes, more than the {limit} permitted here.");
+        self.write(|out| {
+            reply::encode_result(out, StatusCode::BAD_REQUEST, opaque, text.as_bytes());
+        });
+    }
+
+    fn write(&mut self, encode: impl FnOnce(&mut BytesMut)) {
+        let tail = self.output.tail();
+        let before = tail.len();
+        encode(tail);
+        self.output.appended(before);
+    }
+}
+
+#[cfg(test)]
+mod tests;
