@@ -40,7 +40,8 @@ proptest! {
     fn numbers_without_a_sign_are_written_likewise(value: u64) {
         let mut out = BytesMut::new();
         write_unsigned(&mut out, value);
-        prop_assert_eq!(&out[..], value.to_string().as_bytes());
+        let text = value.to_string();
+        prop_assert_eq!(&out[..], text.as_bytes());
         prop_assert_eq!(width_unsigned(value), out.len());
     }
 
