@@ -1,3 +1,13 @@
 //! Tests of the whole product. One binary, a module a subject.
+//!
+//! `CHRYSALIS_TESTS` chooses how much: `offline` (nothing is fetched), `fast` (the default), `full`.
 
+mod conversation;
+mod deployment;
+mod java_client;
+mod lab;
+mod originals;
+mod process;
+mod server;
 mod tidy;
+mod zookeeper_wire;

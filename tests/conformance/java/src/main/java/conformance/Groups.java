@@ -1,0 +1,146 @@
+package conformance;
+
+import com.taobao.metamorphosis.client.consumer.MessageConsumer;
+import com.taobao.metamorphosis.client.extension.MetaBroadcastMessageSessionFactory;
+import com.taobao.metamorphosis.client.producer.MessageProducer;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** Who reads which partition. */
+final class Groups {
+    private Groups() {
+    }
+
+    static void register(Map<String, Scenario> scenarios) {
+        scenarios.put("two-share-four", Groups::twoShareFour);
+        scenarios.put("more-consumers-than-partitions", Groups::moreConsumersThanPartitions);
+        scenarios.put("take-over", Groups::takeOver);
+        scenarios.put("several-groups", Groups::severalGroups);
+        scenarios.put("broadcast", Groups::broadcast);
+    }
+
+    /** Sends rounds of one message a partition until each inbox has seen exactly the partitions it should end with. */
+    private static void settle(MessageProducer producer, String topic, int partitions, List<Inbox> inboxes, int... shares)
+            throws Exception {
+        long end = System.nanoTime() + 60_000_000_000L;
+        for (int round = 0;; round++) {
+            int[] before = inboxes.stream().mapToInt(Inbox::count).toArray();
+            int total = 0;
+            for (int count : before) {
+                total += count;
+            }
+            for (int i = 0; i < partitions; i++) {
+                Lab.send(producer, topic, "settle " + round + "." + i);
+            }
+            int expected = total + partitions;
+            Lab.await("a round of messages", 30, () -> inboxes.stream().mapToInt(Inbox::count).sum() >= expected);
+            int[] got = new int[inboxes.size()];
+            for (int i = 0; i < got.length; i++) {
+                got[i] = inboxes.get(i).count() - before[i];
+            }
+            int[] sorted = got.clone();
+            java.util.Arrays.sort(sorted);
+            if (java.util.Arrays.equals(sorted, shares)) {
+                return;
+            }
+            Lab.check(System.nanoTime() < end, "the group does not settle: " + java.util.Arrays.toString(got));
+            Thread.sleep(200);
+        }
+    }
+
+    private static void twoShareFour(Lab lab) throws Exception {
+        MessageProducer producer = lab.producer("shared");
+        List<Inbox> inboxes = List.of(new Inbox(), new Inbox());
+        for (Inbox inbox : inboxes) {
+            lab.consume(lab.group("g"), "shared", inbox);
+        }
+        settle(producer, "shared", 4, inboxes, 2, 2);
+        int[] before = {inboxes.get(0).count(), inboxes.get(1).count()};
+        Set<String> expected = new TreeSet<>();
+        for (int i = 0; i < 40; i++) {
+            expected.add("shared " + i);
+            Lab.send(producer, "shared", "shared " + i);
+        }
+        Lab.await("40 messages", 20, () -> inboxes.get(0).count() + inboxes.get(1).count() >= before[0] + before[1] + 40);
+        List<String> received = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            List<String> texts = inboxes.get(i).texts();
+            received.addAll(texts.subList(before[i], texts.size()));
+            Lab.same(20, texts.size() - before[i], "messages of consumer " + i);
+        }
+        Lab.same(40, received.size(), "messages received");
+        Lab.same(expected, new TreeSet<>(received), "messages");
+    }
+
+    private static void moreConsumersThanPartitions(Lab lab) throws Exception {
+        MessageProducer producer = lab.producer("idle");
+        List<Inbox> inboxes = List.of(new Inbox(), new Inbox(), new Inbox());
+        for (Inbox inbox : inboxes) {
+            lab.consume(lab.group("g"), "idle", inbox);
+        }
+        settle(producer, "idle", 2, inboxes, 0, 1, 1);
+    }
+
+    private static void takeOver(Lab lab) throws Exception {
+        MessageProducer producer = lab.producer("takeover");
+        List<Inbox> inboxes = List.of(new Inbox(), new Inbox());
+        List<MessageConsumer> consumers = new ArrayList<>();
+        for (Inbox inbox : inboxes) {
+            consumers.add(lab.consume(lab.group("g"), "takeover", inbox));
+        }
+        settle(producer, "takeover", 4, inboxes, 2, 2);
+        consumers.get(0).shutdown();
+        int left = inboxes.get(0).count();
+        Set<String> expected = new HashSet<>();
+        for (int i = 0; i < 20; i++) {
+            expected.add("after " + i);
+            Lab.send(producer, "takeover", "after " + i);
+        }
+        Lab.await("the rest takes over", 40, () -> inboxes.get(1).texts().containsAll(expected));
+        Lab.same(left, inboxes.get(0).count(), "messages to the consumer that left");
+    }
+
+    private static void severalGroups(Lab lab) throws Exception {
+        MessageProducer producer = lab.producer("groups");
+        List<Inbox> inboxes = List.of(new Inbox(), new Inbox(), new Inbox());
+        for (int i = 0; i < inboxes.size(); i++) {
+            lab.consume(lab.group("g" + i), "groups", inboxes.get(i));
+        }
+        Set<String> expected = new HashSet<>();
+        for (int i = 0; i < 40; i++) {
+            expected.add("groups " + i);
+            Lab.send(producer, "groups", "groups " + i);
+        }
+        for (Inbox inbox : inboxes) {
+            inbox.await(40, 30);
+            Lab.same(expected, new HashSet<>(inbox.texts()), "messages of each group");
+            Lab.same(40, inbox.count(), "messages of each group");
+            Lab.same(Set.of(0, 1, 2, 3), inbox.partitions(), "partitions of each group");
+        }
+    }
+
+    /** A broadcast consumer reads everything and keeps its offsets in its own home, not in ZooKeeper. */
+    private static void broadcast(Lab lab) throws Exception {
+        MessageProducer producer = lab.producer("broadcast");
+        Inbox broadcast = new Inbox();
+        Inbox plain = new Inbox();
+        String group = lab.group("g");
+        MetaBroadcastMessageSessionFactory factory = lab.keep(new MetaBroadcastMessageSessionFactory(lab.config()));
+        MessageConsumer consumer = factory.createBroadcastConsumer(lab.consumerConfig(group));
+        consumer.subscribe("broadcast", Lab.FETCH_BYTES, broadcast);
+        consumer.completeSubscribe();
+        lab.consume(group, "broadcast", plain);
+        for (int i = 0; i < 20; i++) {
+            Lab.send(producer, "broadcast", "broadcast " + i);
+        }
+        broadcast.await(20, 30);
+        plain.await(20, 30);
+        Lab.same(new TreeSet<>(plain.texts()), new TreeSet<>(broadcast.texts()), "messages");
+        java.io.File offsets = new java.io.File(System.getProperty("user.home"), ".meta_offsets");
+        Lab.await("offsets in " + offsets, 20, () -> offsets.length() > 0);
+    }
+}

@@ -1,0 +1,145 @@
+//! The unmodified Java MetaQ client in every mode it has. The scenarios are in `tests/conformance/java`;
+//! they run against the originals in the full suite, which proves the scenarios, and against ours always.
+
+use crate::conversation::converse;
+use crate::deployment::{Deployment, Topic};
+use crate::lab;
+use crate::lab::maven::{JVM_FLAGS, JavaProject};
+use crate::originals::{Originals, ZK_ROOT};
+use crate::server::Server;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Every scenario has topics of its own, so that several can run at a time.
+const TOPICS: &[Topic] = &[
+    ("send", 4),
+    ("callback", 4),
+    ("direct-send", 4),
+    ("shared", 4),
+    ("idle", 2),
+    ("takeover", 4),
+    ("groups", 4),
+    ("broadcast", 4),
+    ("attributes", 1),
+    ("filter", 1),
+    ("sizes", 1),
+    ("over", 1),
+    ("largest", 1),
+    ("resume", 4),
+    ("browser", 4),
+    ("direct", 1),
+    ("wrong", 2),
+    ("special", 1),
+    ("a-b_c@d", 1),
+    ("UPPER%lower", 1),
+    ("restart", 4),
+    // As many partitions as the client has threads on two cores, and twice as many.
+    ("threads", 2),
+    ("twice-threads", 4),
+];
+
+/// Scenarios that leave the servers alone and may run side by side.
+const PEACEFUL: &[&str] = &[
+    "send",
+    "send-callback",
+    "send-direct",
+    "two-share-four",
+    "more-consumers-than-partitions",
+    "take-over",
+    "several-groups",
+    "broadcast",
+    "attributes",
+    "client-filter",
+    "sizes",
+    "from-the-largest-offset",
+    "topic-browser",
+    "direct-get",
+    "wrong-topic",
+    "wrong-partition",
+    "special-topics:a-b_c@d,UPPER%lower",
+    "special-groups",
+];
+
+fn run(deployment: &mut dyn Deployment, at_a_time: u32, scenarios: &[&str]) {
+    let java = JavaProject::get();
+    let home = TempDir::new().expect("make a home for the client");
+    let names: Vec<&str> = scenarios
+        .iter()
+        .map(|s| s.split(':').next().unwrap_or(s))
+        .collect();
+    let mut command = Command::new("java");
+    command
+        .args(JVM_FLAGS)
+        .args(["-Xmx512m", "-XX:TieredStopAtLevel=1"])
+        .arg(format!("-Duser.home={}", home.path().display()))
+        .args(["-cp", &java.class_path(), "conformance.Main"])
+        .args([
+            &deployment.coordinator().to_string(),
+            ZK_ROOT,
+            &deployment.broker().to_string(),
+        ])
+        .arg(at_a_time.to_string())
+        .args(scenarios)
+        .current_dir(home.path());
+    converse(
+        &mut command,
+        &home.path().join("client.log"),
+        deployment,
+        &names,
+        Duration::from_secs(150),
+    );
+}
+
+#[test]
+fn the_java_client_works_in_every_mode() {
+    if !lab::online("the_java_client_works_in_every_mode") {
+        return;
+    }
+    let _alone = lab::heavy();
+    let mut server = Server::start(TOPICS);
+    run(&mut server, 4, PEACEFUL);
+    // The originals do not deliver a message of this size until another follows, and have no limit.
+    run(&mut server, 1, &["large", "over-the-limit:4200000"]);
+}
+
+#[test]
+fn the_java_client_survives_restarts() {
+    if !lab::online("the_java_client_survives_restarts") {
+        return;
+    }
+    let _alone = lab::heavy();
+    let mut server = Server::start(TOPICS);
+    run(
+        &mut server,
+        1,
+        &["resume", "restart-while-sending", "kill-while-sending"],
+    );
+}
+
+#[test]
+fn the_java_client_sees_a_message_milliseconds_after_it_was_sent() {
+    if !lab::online("the_java_client_sees_a_message_milliseconds_after_it_was_sent") {
+        return;
+    }
+    let _alone = lab::heavy();
+    let mut server = Server::start(TOPICS);
+    // The bounds are those of a machine that other tests load as well; docs/performance.md has the figures.
+    run(&mut server, 1, &["latency:threads,300,20,50,1000"]);
+    if lab::full("messages 13 s apart arrive at once too") {
+        run(&mut server, 1, &["latency:threads,13000,20,20,200"]);
+        run(&mut server, 1, &["latency:twice-threads,13000,20,20,400"]);
+    }
+}
+
+#[test]
+fn the_scenarios_hold_for_the_originals() {
+    if !lab::full("the_scenarios_hold_for_the_originals") {
+        return;
+    }
+    let _alone = lab::heavy();
+    let mut originals = Originals::start(TOPICS);
+    run(&mut originals, 4, PEACEFUL);
+    run(&mut originals, 1, &["resume", "restart-while-sending"]);
+    run(&mut originals, 1, &["latency:threads,1000,20,0,0"]);
+}

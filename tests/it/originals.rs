@@ -1,0 +1,245 @@
+//! The originals: Debian's ZooKeeper 3.8 and the Java MetaQ broker 1.4.6.2, each with a folder of its own,
+//! on the loopback.
+
+use crate::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
+use crate::lab::debian;
+use crate::lab::maven::{JVM_FLAGS, JavaProject};
+use crate::process::{Process, free_address, is_listening};
+use crate::zookeeper_wire::four_letter_word;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The root the Java broker registers under, and its clients look below.
+pub(crate) const ZK_ROOT: &str = "/meta";
+
+/// A ZooKeeper 3.8, standalone.
+pub(crate) struct ZooKeeper {
+    folder: TempDir,
+    address: SocketAddr,
+    process: Option<Process>,
+}
+
+impl ZooKeeper {
+    /// Starts one with an empty tree.
+    pub(crate) fn start() -> ZooKeeper {
+        ZooKeeper::start_at(free_address())
+    }
+
+    /// Starts one that listens on `address`.
+    pub(crate) fn start_at(address: SocketAddr) -> ZooKeeper {
+        let folder = TempDir::new().expect("make a folder");
+        let config = format!(
+            "tickTime=2000\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\n\
+             DigestAuthenticationProvider.superDigest={SUPER_DIGEST}\n",
+            folder.path().join("data").display(),
+            address.port(),
+            address.ip()
+        );
+        fs::write(folder.path().join("zoo.cfg"), config).expect("write zoo.cfg");
+        let mut server = ZooKeeper {
+            folder,
+            address,
+            process: None,
+        };
+        server.resume();
+        server
+    }
+
+    /// The command that runs one in the foreground with the configuration in `folder`.
+    pub(crate) fn command(folder: &Path) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args(["-cp", &debian::zookeeper_class_path()])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(folder.join("zoo.cfg"));
+        command
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts it again on what it has.
+    pub(crate) fn resume(&mut self) {
+        let log = self.folder.path().join("zookeeper.log");
+        let mut process = Process::start(
+            "ZooKeeper 3.8",
+            &mut ZooKeeper::command(self.folder.path()),
+            &log,
+        );
+        let address = self.address;
+        process.wait_until("serving", START_LIMIT, || {
+            four_letter_word(address, "srvr").is_some_and(|text| text.contains("Mode: standalone"))
+        });
+        self.process = Some(process);
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate(STOP_LIMIT);
+        }
+    }
+}
+
+/// `super:test`, as the digest scheme writes it: the user that may do everything.
+pub(crate) const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+
+/// The Java broker, in group-commit mode, registered in a ZooKeeper.
+pub(crate) struct JavaBroker {
+    folder: TempDir,
+    data: PathBuf,
+    address: SocketAddr,
+    zookeeper: SocketAddr,
+    process: Option<Process>,
+}
+
+impl JavaBroker {
+    /// Starts one with broker id `id` and empty data.
+    pub(crate) fn start(zookeeper: SocketAddr, id: u16, topics: &[Topic]) -> JavaBroker {
+        let mut broker = JavaBroker::prepare(zookeeper, id, topics, "");
+        broker.resume();
+        broker
+    }
+
+    /// Writes its configuration, with `extra` lines in `[system]`, and starts nothing.
+    pub(crate) fn prepare(
+        zookeeper: SocketAddr,
+        id: u16,
+        topics: &[Topic],
+        extra: &str,
+    ) -> JavaBroker {
+        let folder = TempDir::new().expect("make a folder");
+        // The broker makes only the last level itself, and wants two folders above its configuration.
+        let data = folder.path().join("server/data");
+        let conf = folder.path().join("server/conf");
+        fs::create_dir_all(&data).expect("make the data folder");
+        fs::create_dir_all(&conf).expect("make the configuration's folder");
+        let address = free_address();
+        let web = free_address();
+        let mut ini = format!(
+            "[system]\nbrokerId={id}\nhostName=127.0.0.1\nserverPort={}\ndashboardHttpPort={}\nnumPartitions=1\n\
+             dataPath={}\nunflushThreshold=0\nunflushInterval=10000\nmaxSegmentSize=1024*1024*1024\n\
+             maxTransferSize=1024*1024\nstat=true\nupdateConsumerOffsets=true\n{extra}\n\
+             [zookeeper]\nzk.zkConnect={zookeeper}\nzk.zkSessionTimeoutMs=30000\nzk.zkConnectionTimeoutMs=30000\n\
+             zk.zkSyncTimeMs=5000\n",
+            address.port(),
+            web.port(),
+            data.display()
+        );
+        for (topic, partitions) in topics {
+            write!(ini, "\n[topic={topic}]\nnumPartitions={partitions}\n").expect("strings grow");
+        }
+        fs::write(conf.join("server.ini"), ini).expect("write server.ini");
+        JavaBroker {
+            folder,
+            data,
+            address,
+            zookeeper,
+            process: None,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its partitions are.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Its `server.ini`.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.path().join("server/conf/server.ini")
+    }
+
+    /// Starts it again on what it has. After a kill its registration has to expire first, or the start fails
+    /// (bug 19 of the original).
+    pub(crate) fn resume(&mut self) {
+        let java = JavaProject::get();
+        let log = self.folder.path().join("broker.log");
+        let mut process = Process::start(
+            "the Java broker",
+            Command::new("java")
+                .args(JVM_FLAGS)
+                .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+                .arg(format!("-Duser.home={}", self.folder.path().display()))
+                .args(["-cp", &java.libraries()])
+                .args(["com.taobao.metamorphosis.server.MetamorphosisStartup", "-f"])
+                .arg(self.configuration()),
+            &log,
+        );
+        let address = self.address;
+        process.wait_until("listening", START_LIMIT, || is_listening(address));
+        let zookeeper = self.zookeeper;
+        process.wait_until("registered", START_LIMIT, || {
+            let dump = four_letter_word(zookeeper, "dump").unwrap_or_default();
+            dump.contains("/brokers/ids/")
+        });
+        self.process = Some(process);
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.terminate(STOP_LIMIT);
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+}
+
+/// Both originals, the broker registered in the ZooKeeper.
+pub(crate) struct Originals {
+    pub(crate) broker: JavaBroker,
+    pub(crate) zookeeper: ZooKeeper,
+}
+
+impl Originals {
+    pub(crate) fn start(topics: &[Topic]) -> Originals {
+        let zookeeper = ZooKeeper::start();
+        let broker = JavaBroker::start(zookeeper.address(), 0, topics);
+        Originals { broker, zookeeper }
+    }
+}
+
+impl Deployment for Originals {
+    fn name(&self) -> &'static str {
+        "original"
+    }
+
+    fn coordinator(&self) -> SocketAddr {
+        self.zookeeper.address()
+    }
+
+    fn broker(&self) -> SocketAddr {
+        self.broker.address()
+    }
+
+    fn restart(&mut self) {
+        self.broker.stop();
+        self.zookeeper.stop();
+        self.zookeeper.resume();
+        self.broker.resume();
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.broker.kill();
+        let zookeeper = self.zookeeper.address();
+        crate::process::eventually("the killed broker's session expires", START_LIMIT, || {
+            !four_letter_word(zookeeper, "dump")
+                .unwrap_or_default()
+                .contains("/brokers/ids/")
+        });
+        self.broker.resume();
+    }
+}

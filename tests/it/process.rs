@@ -1,0 +1,196 @@
+//! Server processes under test: started with their output in a file, watched until ready, stopped by pid.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// One child process. Killed on drop.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with both outputs appended to `log`.
+    pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Process {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("open the log file");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("share the log file"))
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {name} ({command:?}): {error}"));
+        Process {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("Linux keeps pids below 2^22"))
+    }
+
+    /// Waits until `probe` says yes.
+    ///
+    /// # Panics
+    /// The process ends first, or the time is over; the message has the end of its log.
+    pub(crate) fn wait_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut probe: impl FnMut() -> bool,
+    ) {
+        let end = Instant::now() + limit;
+        while !probe() {
+            if let Some(status) = self.child.try_wait().expect("ask about a child") {
+                panic!(
+                    "{} ended with {status} before it was {what}:\n{}",
+                    self.name,
+                    self.log_tail()
+                );
+            }
+            assert!(
+                Instant::now() < end,
+                "{} is not {what} after {limit:?}:\n{}",
+                self.name,
+                self.log_tail()
+            );
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for its end by itself.
+    pub(crate) fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("ask about a child") {
+                return status;
+            }
+            assert!(
+                Instant::now() < end,
+                "{} still runs after {limit:?}:\n{}",
+                self.name,
+                self.log_tail()
+            );
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("ask about a child").is_none()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It may have ended a moment ago.
+        let _ = kill(self.pid(), signal);
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) fn terminate(&mut self, limit: Duration) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait(limit)
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it wrote, all of it.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The last lines of what it wrote.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Its resident memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("the kernel tells VmRSS");
+        let kilobytes: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .expect("a number")
+            .parse()
+            .expect("a number");
+        kilobytes * 1024
+    }
+
+    /// Processor time it has used so far, in clock ticks (100 a second on Linux).
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the process runs");
+        let rest = stat.rsplit(')').next().expect("the name is in parentheses");
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number = |index: usize| fields[index].parse::<u64>().expect("a number");
+        number(11) + number(12)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port of the loopback that nobody listens on, below the range from which the kernel takes ports for
+/// outgoing connections, so that no client can take it before the server does.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    for _ in 0..COUNT {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Test processes that run at once begin at different places.
+        let port = FIRST + process::id().wrapping_mul(997).wrapping_add(step) % COUNT;
+        let port = u16::try_from(port).expect("below 30,000");
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("all ports from {FIRST} on are taken");
+}
+
+/// An address of the loopback nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()))
+}
+
+/// True if somebody accepts connections there.
+pub(crate) fn is_listening(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
+}
+
+/// Waits for a condition that others bring about.
+///
+/// # Panics
+/// It does not come true in time.
+pub(crate) fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,191 @@
+//! Our server: `chrysalis init` and `chrysalis run`, both ports on the loopback.
+
+use crate::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
+use crate::process::{Process, free_port, is_listening};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The binary under test.
+pub(crate) const CHRYSALIS: &str = env!("CARGO_BIN_EXE_chrysalis");
+
+/// One server folder, and its process while it runs.
+pub(crate) struct Server {
+    /// Removes the folder in the end, if it is ours.
+    _home: Option<TempDir>,
+    folder: PathBuf,
+    ports: Ports,
+    process: Option<Process>,
+}
+
+/// The ports of one server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) coordinator: u16,
+    pub(crate) broker: u16,
+    pub(crate) web: u16,
+}
+
+impl Ports {
+    /// Three that nobody uses.
+    pub(crate) fn free() -> Ports {
+        Ports {
+            coordinator: free_port(),
+            broker: free_port(),
+            web: free_port(),
+        }
+    }
+}
+
+/// Makes a server folder with the public command and returns what it said.
+pub(crate) fn init(folder: &Path, ports: Ports, topics: &[Topic]) -> Output {
+    let mut command = Command::new(CHRYSALIS);
+    command
+        .arg("init")
+        .arg(folder)
+        .args(["--coordinator-port", &ports.coordinator.to_string()])
+        .args(["--broker-port", &ports.broker.to_string()])
+        .args(["--web-port", &ports.web.to_string()]);
+    for (topic, partitions) in topics {
+        command.args(["--topic", &format!("{topic}:{partitions}")]);
+    }
+    command.output().expect("the binary under test starts")
+}
+
+impl Server {
+    /// A fresh server with these topics, serving.
+    pub(crate) fn start(topics: &[Topic]) -> Server {
+        Server::start_with(topics, |_| {})
+    }
+
+    /// A fresh server whose `server.toml` is changed by `edit` before it starts.
+    pub(crate) fn start_with(topics: &[Topic], edit: impl FnOnce(&mut String)) -> Server {
+        let home = TempDir::new().expect("make a folder");
+        let folder = home.path().join("server1");
+        let mut server = Server::prepare(&folder, topics, edit);
+        server._home = Some(home);
+        server.resume();
+        server
+    }
+
+    /// A server folder at `folder`, made and not started.
+    pub(crate) fn prepare(
+        folder: &Path,
+        topics: &[Topic],
+        edit: impl FnOnce(&mut String),
+    ) -> Server {
+        let ports = Ports::free();
+        let output = init(folder, ports, topics);
+        assert!(
+            output.status.success(),
+            "chrysalis init: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let file = folder.join("conf/server.toml");
+        let mut text = fs::read_to_string(&file).expect("init writes conf/server.toml");
+        let before = text.clone();
+        edit(&mut text);
+        if text != before {
+            fs::write(&file, text).expect("write conf/server.toml");
+        }
+        Server {
+            _home: None,
+            folder: folder.to_owned(),
+            ports,
+            process: None,
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the partitions' folders are.
+    pub(crate) fn topics_folder(&self) -> PathBuf {
+        self.folder.join("data/topics")
+    }
+
+    pub(crate) fn web(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.web))
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the server was started")
+    }
+
+    /// The command that runs it in the foreground.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(CHRYSALIS);
+        command.arg("run").arg(&self.folder);
+        command
+    }
+
+    /// Starts it and waits until both ports serve.
+    pub(crate) fn resume(&mut self) {
+        let mut command = self.command();
+        self.resume_with(&mut command);
+    }
+
+    /// Starts it by this command and waits until both ports serve.
+    pub(crate) fn resume_with(&mut self, command: &mut Command) {
+        let mut process = self.spawn(command);
+        let (coordinator, broker) = (self.coordinator(), self.broker());
+        process.wait_until("serving both ports", START_LIMIT, || {
+            is_listening(coordinator) && is_listening(broker)
+        });
+        self.process = Some(process);
+    }
+
+    /// Starts it by this command and waits for nothing.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Process {
+        // Beside the folder: the tests fill and break the folder itself.
+        let log = self.folder.with_extension("log");
+        Process::start("chrysalis", command, &log)
+    }
+
+    /// An orderly stop.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let status = process.terminate(STOP_LIMIT);
+            assert!(
+                status.success(),
+                "an orderly stop ended with {status}:\n{}",
+                process.log_tail()
+            );
+        }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+}
+
+impl Deployment for Server {
+    fn name(&self) -> &'static str {
+        "ours"
+    }
+
+    fn coordinator(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.coordinator))
+    }
+
+    fn broker(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.broker))
+    }
+
+    fn restart(&mut self) {
+        self.stop();
+        self.resume();
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.kill();
+        self.resume();
+    }
+}
