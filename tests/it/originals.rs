@@ -96,6 +96,8 @@ pub(crate) struct JavaBroker {
     data: PathBuf,
     address: SocketAddr,
     zookeeper: SocketAddr,
+    id: u16,
+    topics: Vec<Topic>,
     process: Option<Process>,
 }
 
@@ -141,6 +143,8 @@ impl JavaBroker {
             data,
             address,
             zookeeper,
+            id,
+            topics: topics.to_vec(),
             process: None,
         }
     }
@@ -177,12 +181,16 @@ impl JavaBroker {
         );
         let address = self.address;
         process.wait_until("listening", START_LIMIT, || is_listening(address));
-        let zookeeper = self.zookeeper;
-        process.wait_until("registered", START_LIMIT, || {
-            let dump = four_letter_word(zookeeper, "dump").unwrap_or_default();
-            dump.contains("/brokers/ids/")
-        });
+        process.wait_until("registered", START_LIMIT, || self.is_registered());
         self.process = Some(process);
+    }
+
+    /// True if all its topics are in ZooKeeper.
+    fn is_registered(&self) -> bool {
+        let dump = four_letter_word(self.zookeeper, "dump").unwrap_or_default();
+        self.topics
+            .iter()
+            .all(|(topic, _)| dump.contains(&format!("/brokers/topics-sub/{topic}/{}-m", self.id)))
     }
 
     pub(crate) fn stop(&mut self) {

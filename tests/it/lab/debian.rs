@@ -27,22 +27,30 @@ pub(crate) fn zookeeper() -> PathBuf {
     made_once("debian-zookeeper", |draft| unpack(&ZOOKEEPER, draft))
 }
 
+/// What ZooKeeper's jar names in its manifest, and a place for its log lines.
+const JARS: [&str; 15] = [
+    "zookeeper",
+    "zookeeper-jute",
+    "commons-cli",
+    "commons-io",
+    "findbugs-annotations",
+    "jackson-annotations",
+    "jackson-core",
+    "jackson-databind",
+    "metrics-core",
+    "netty-all",
+    "netty-transport-native-epoll",
+    "netty-transport-native-unix-common",
+    "slf4j-api",
+    "slf4j-simple",
+    "snappy-java",
+];
+
 /// The class path of the unpacked ZooKeeper.
 pub(crate) fn zookeeper_class_path() -> String {
-    let jars = zookeeper().join("usr/share/java");
-    let mut names: Vec<String> = fs::read_dir(&jars)
-        .expect("the unpacked packages hold jars")
-        .map(|entry| entry.expect("list the jars").path())
-        // Each jar has a second name with its version in it.
-        .filter(|path| path.is_file() && !path.is_symlink())
-        .map(|path| path.display().to_string())
-        .filter(|name| name.ends_with(".jar"))
-        // The bridges would send log lines in a circle.
-        .filter(|name| !name.contains("-over-slf4j") && !name.contains("jul-to-slf4j"))
-        .filter(|name| !name.contains("metrics-") || name.contains("metrics-core"))
-        .collect();
-    names.sort();
-    names.join(":")
+    let folder = zookeeper().join("usr/share/java");
+    JARS.map(|jar| folder.join(format!("{jar}.jar")).display().to_string())
+        .join(":")
 }
 
 fn unpack(packages: &[&str], into: &Path) {

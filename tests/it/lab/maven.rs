@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Without these the client and the broker of 2013 do not run on a JDK of today.
-pub(crate) const JVM_FLAGS: [&str; 4] = [
+pub(crate) const JVM_FLAGS: [&str; 5] = [
+    // Strings are turned into bytes by the platform default, which before Java 18 came from the locale.
+    "-Dfile.encoding=UTF-8",
     "--add-opens",
     "java.base/java.lang=ALL-UNNAMED",
     "--add-opens",

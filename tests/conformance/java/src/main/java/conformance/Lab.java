@@ -87,6 +87,9 @@ final class Lab {
     MessageProducer producer(String topic) throws Exception {
         MessageProducer producer = factory().createProducer();
         producer.publish(topic);
+        // A broker that was started a moment ago may still be registering its topics.
+        MessageSessionFactory factory = factory();
+        await("somebody publishes " + topic, 20, () -> !factory.getPartitionsForTopic(topic).isEmpty());
         return producer;
     }
 
@@ -109,7 +112,6 @@ final class Lab {
         return consumer;
     }
 
-    /** Sends until it works: right after the start the broker may not have been discovered yet. */
     static SendResult send(MessageProducer producer, String topic, String text) throws Exception {
         return send(producer, new Message(topic, text.getBytes(StandardCharsets.UTF_8)));
     }

@@ -24,7 +24,8 @@ final class Refusals {
     }
 
     private static void wrongTopic(Lab lab) throws Exception {
-        MessageProducer producer = lab.producer("no-such-topic");
+        MessageProducer producer = lab.factory().createProducer();
+        producer.publish("no-such-topic");
         try {
             producer.sendMessage(new Message("no-such-topic", "x".getBytes()));
             throw new AssertionError("a topic that no broker serves was accepted");
@@ -34,12 +35,9 @@ final class Refusals {
         // With a default topic the client sends to a broker that publishes that one: now the broker has to refuse.
         MessageProducer other = lab.factory().createProducer();
         other.setDefaultTopic("wrong");
-        SendResult result = other.sendMessage(new Message("no-such-topic", "x".getBytes()));
+        SendResult result = other.sendMessage(new Message("unserved-topic", "x".getBytes()));
         Lab.check(!result.isSuccess(), "the broker accepted a topic that it does not serve");
-        Lab.check(result.getErrorMessage().contains("do not accept topic no-such-topic"), result.getErrorMessage());
-        MessageConsumer consumer = lab.factory().createConsumer(lab.consumerConfig(lab.group("g")));
-        Lab.send(lab.producer("wrong"), "wrong", "x");
-        Lab.check(consumer.get("no-such-topic", new Partition(broker(lab), 0), 0, 1000) == null, "messages in no topic");
+        Lab.check(result.getErrorMessage().contains("do not accept topic unserved-topic"), result.getErrorMessage());
     }
 
     private static int broker(Lab lab) {
@@ -79,10 +77,11 @@ final class Refusals {
     private static void specialGroups(Lab lab) throws Exception {
         MessageProducer producer = lab.producer("special");
         Lab.send(producer, "special", "hello");
-        for (String name : List.of("dash-and_underscore", "\u7ec4", "UPPER|bar", "a@b{c}\\d")) {
+        // Nothing beyond ASCII: the client cuts each character to a byte, and the original never answers such a group.
+        for (String name : List.of("dash-and_underscore", "UPPER|bar", "a@b{c}\\d")) {
             Inbox inbox = new Inbox();
             lab.consume(lab.group(name), "special", inbox);
-            inbox.await(1, 30);
+            Lab.await("a message for the group " + name, 30, () -> inbox.count() == 1);
         }
         Set<String> refused = new HashSet<>();
         for (char bad : "~!#$%^&*()+=`'\",;/?[]<>.: ".toCharArray()) {
