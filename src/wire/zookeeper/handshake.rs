@@ -20,9 +20,6 @@ use crate::units::Zxid;
 use super::frame::{self, BadLength};
 use super::jute::{DecodeError, RecordReader, put_bytes};
 
-#[cfg(test)]
-mod tests;
-
 /// Decodes a client's first frame.
 ///
 /// # Errors

@@ -37,3 +37,6 @@ pub mod request;
 mod jute;
 
 pub use jute::DecodeError;
+
+#[cfg(test)]
+mod tests;

@@ -37,9 +37,6 @@ use super::jute::{
 };
 use super::request::{opcode, put_multi_header, xid};
 
-#[cfg(test)]
-mod tests;
-
 /// The state in every watch event that a server sends.
 const STATE_CONNECTED: i32 = 3;
 

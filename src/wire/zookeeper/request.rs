@@ -36,9 +36,6 @@ use crate::wire::cursor::Writer;
 use super::frame::{self, BadLength};
 use super::jute::{DecodeError, RecordReader, put_acl, put_bytes, put_length, put_nullable};
 
-#[cfg(test)]
-mod tests;
-
 /// The numbers of the operations.
 pub mod opcode {
     /// Makes a znode.

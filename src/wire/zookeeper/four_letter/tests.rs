@@ -1,4 +1,7 @@
+use bytes::{Bytes, BytesMut};
+
 use super::*;
+use crate::units::{WallTime, Zxid};
 
 const EMPTY: Server = Server {
     latency: Latency {
