@@ -1,1 +1,135 @@
-//! (being written)
+//! Text to checked options, once.
+//!
+//! Two honest stages: [`file::File`] is what the operator wrote (every key optional, nothing computed,
+//! each with its place), [`Config`] is what the program uses (checked, no meaningless states). The keys
+//! stand in [`explain`], one block each. Where there is no `conf/server.toml`, the originals'
+//! `server.ini` and `zoo.cfg` are read instead ([`legacy`]).
+//!
+//! All mistakes are reported together. Nothing reads the environment, and nothing reads the
+//! configuration again but [`reload`], which takes topics alone.
+
+use std::io;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::{Path, PathBuf};
+
+pub mod checked;
+pub mod explain;
+pub mod file;
+pub mod key;
+pub mod legacy;
+pub mod mistake;
+pub mod topic;
+pub mod words;
+
+mod folder;
+mod suggest;
+
+pub use checked::{
+    Broker, Config, Coordinator, Disk, Journal, Log, Machine, Network, Source, Web, Zookeeper,
+    ZookeeperAt,
+};
+pub use folder::ServerFolder;
+pub use mistake::{Mistake, Mistakes, Place};
+pub use suggest::suggest;
+pub use topic::{DeletePolicy, Schedule, Topic, TopicSettings};
+pub use words::{Backend, LogFilter, LogFormat};
+
+use file::File;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder has none of the files: it is no server's folder, or not yet.
+    #[error("there is no server.toml, server.ini or zoo.cfg in {}", .0.display())]
+    Missing(PathBuf),
+    /// A file is there and cannot be read.
+    #[error("read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It was read, and this is wrong with it.
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+}
+
+/// Reads and checks the configuration of the server in `folder`.
+///
+/// # Errors
+/// There is none, it cannot be read, or it has mistakes.
+pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
+    let machine = Machine {
+        first_address: first_address(),
+    };
+    if let Some(text) = read_if_there(&folder.server_toml())? {
+        return Ok(from_toml(folder.root(), &text, machine)?);
+    }
+    let server_ini = read_bytes_if_there(&folder.server_ini())?;
+    let zoo_cfg = read_if_there(&folder.zoo_cfg())?;
+    if server_ini.is_none() && zoo_cfg.is_none() {
+        return Err(Error::Missing(folder.conf()));
+    }
+    Ok(legacy::read(
+        folder.root(),
+        server_ini,
+        zoo_cfg.as_deref(),
+        machine,
+    )?)
+}
+
+/// Checks the text of a `server.toml` for the server in the folder `root`.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn from_toml(root: &Path, text: &str, machine: Machine) -> Result<Config, Mistakes> {
+    let path = PathBuf::from("conf/server.toml");
+    let mut mistakes = Mistakes::default();
+    let file = File::read_toml(&path, text, &mut mistakes);
+    let config = checked::check(&file, root, machine, mistakes)?;
+    Ok(config.with_source(vec![path], None, Vec::new()))
+}
+
+fn read_if_there(path: &Path) -> Result<Option<String>, Error> {
+    let unreadable = |source| Error::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    };
+    match read_bytes_if_there(path)? {
+        Some(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) => Err(unreadable(io::Error::new(
+                io::ErrorKind::InvalidData,
+                error.utf8_error(),
+            ))),
+        },
+        None => Ok(None),
+    }
+}
+
+fn read_bytes_if_there(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Unreadable {
+            path: path.to_path_buf(),
+            source,
+        }),
+    }
+}
+
+/// The address this machine would be reached at: that from which a packet to a far place would leave.
+/// Nothing is sent: connecting a datagram socket only asks the routing table.
+fn first_address() -> Option<Ipv4Addr> {
+    // From the block that is set aside for documentation, so that it is never a host of ours.
+    const FAR: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(FAR).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        std::net::IpAddr::V4(address) if !address.is_loopback() && !address.is_unspecified() => {
+            Some(address)
+        }
+        _ => None,
+    }
+}

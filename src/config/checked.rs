@@ -1,0 +1,652 @@
+//! What the program uses: every value present, in range, and consistent with the others.
+//!
+//! [`check`] looks at every key even after the first mistake, so that an operator sees all of them
+//! at once. It asks nothing of the machine but what [`Machine`] tells it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::explain as key;
+use super::file::File;
+use super::key::{Form, Key, Preset, Section, Value};
+use super::legacy;
+use super::mistake::{Mistakes, Place};
+use super::topic::{OwnTopicSettings, Topic, TopicSettings};
+use super::words::{Backend, LogFilter, LogFormat};
+use crate::units::ServerId;
+
+/// A server's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// This server's number.
+    pub id: ServerId,
+    /// The ZooKeeper-compatible half, if this server has it.
+    pub coordinator: Option<Coordinator>,
+    /// The MetaQ-compatible half, if this server has it. At least one of the two is there.
+    pub broker: Option<Broker>,
+    /// What connections may cost.
+    pub network: Network,
+    /// The journal.
+    pub journal: Journal,
+    /// The disk.
+    pub disk: Disk,
+    /// The web port, if there is one.
+    pub web: Option<Web>,
+    /// Lines for people.
+    pub log: Log,
+    /// Where all this was read.
+    pub source: Source,
+}
+
+/// What the coordinator needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coordinator {
+    /// The address to listen on.
+    pub listen: IpAddr,
+    /// The port; 0 takes any.
+    pub port: u16,
+    /// How finely session timeouts are kept.
+    pub tick_time: Duration,
+    /// The shortest session timeout there is.
+    pub session_timeout_min: Duration,
+    /// The longest session timeout there is, not shorter than the shortest.
+    pub session_timeout_max: Duration,
+    /// Connections one client address may have; none is no limit.
+    pub connections_per_address_max: Option<u32>,
+    /// The largest request frame in bytes.
+    pub request_bytes_max: u32,
+    /// Requests under way before reading stops.
+    pub outstanding_requests_max: u32,
+    /// `super:` and the base64 SHA-1, if anybody may be super.
+    pub super_digest: Option<String>,
+    /// Whether no ACL is checked.
+    pub skip_acl: bool,
+    /// The monitoring commands that are answered, by name; `*` is among them where all are.
+    pub four_letter_words: Vec<String>,
+    /// Entries after which a snapshot is made.
+    pub snapshot_every_entries: u32,
+}
+
+/// What the broker needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broker {
+    /// The address to listen on.
+    pub listen: IpAddr,
+    /// The port; 0 takes any.
+    pub port: u16,
+    /// The name or address that clients find in ZooKeeper; an IPv6 address without brackets.
+    pub advertised_host: String,
+    /// What holds for a topic whose section says nothing else.
+    pub topic_defaults: TopicSettings,
+    /// The topics that are accepted, in the order of the file.
+    pub topics: Vec<Topic>,
+    /// The size at which a segment is closed.
+    pub segment_bytes: u32,
+    /// The largest message, attribute included.
+    pub message_bytes_max: u32,
+    /// The most one get returns.
+    pub transfer_bytes_max: u32,
+    /// Whether a consumer beyond the end is sent back to it.
+    pub update_consumer_offsets: bool,
+    /// How long a get at the end may wait; none answers at once.
+    pub hold_max: Option<Duration>,
+    /// How many may wait at a time.
+    pub held_gets_max: u32,
+    /// Where it registers.
+    pub zookeeper: Zookeeper,
+}
+
+/// Where and how the broker registers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zookeeper {
+    /// The ZooKeeper.
+    pub at: ZookeeperAt,
+    /// The node below which everything is registered, such as `/meta`.
+    pub root: String,
+    /// Whether the broker registers at all.
+    pub register: bool,
+    /// The session's timeout.
+    pub session_timeout: Duration,
+    /// How long an orderly stop goes on serving after it has unregistered.
+    pub drain: Duration,
+}
+
+/// Which ZooKeeper it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZookeeperAt {
+    /// This server's own coordinator.
+    BuiltIn,
+    /// The one at this connect string, `HOST:PORT[,HOST:PORT]...[/PATH]`.
+    External(String),
+}
+
+/// What connections may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Connections of one port.
+    pub connections_max: u32,
+    /// Memory of one connection, in bytes; room for the largest message and the largest request.
+    pub connection_bytes_max: u32,
+    /// Memory of all connections together, in bytes; not less than that of one.
+    pub all_connections_bytes_max: u64,
+}
+
+/// The journal's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Bytes of one file, a multiple of 4096.
+    pub file_bytes: u64,
+    /// How many files there are at most.
+    pub files_max: u32,
+}
+
+/// How the disk is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// How it is written.
+    pub backend: Backend,
+    /// The size of the reserve file.
+    pub reserve_bytes: u64,
+    /// With less free than this, puts are refused.
+    pub refuse_below_bytes: u64,
+}
+
+/// The web port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Web {
+    /// The address to listen on.
+    pub listen: IpAddr,
+    /// The port; 0 takes any.
+    pub port: u16,
+}
+
+/// Lines for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Which are written.
+    pub level: LogFilter,
+    /// How they look.
+    pub format: LogFormat,
+    /// Where; none is standard error.
+    pub file: Option<PathBuf>,
+}
+
+/// Where a configuration was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The files, as an operator would name them.
+    pub files: Vec<PathBuf>,
+    /// What `stats config` answers: the bytes of `server.ini`, or for a server with a `server.toml` a
+    /// `server.ini` that says the same. The original's slaves and dashboards parse it strictly.
+    pub stats_config: Vec<u8>,
+    /// The CRC-32 of those bytes, which is what registers as the configuration's checksum.
+    pub checksum: u32,
+    /// Lines for the log: what was accepted without an effect, or means something else now.
+    pub notes: Vec<String>,
+    /// Every key outside the topics with the value that holds, `("server.id", "1")`, in the order of
+    /// the documentation.
+    pub effective: Vec<(String, String)>,
+}
+
+/// What the configuration asks of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Machine {
+    /// Its first address that is not loopback.
+    pub first_address: Option<Ipv4Addr>,
+}
+
+/// The configuration that `file` means for the server in the folder `root`.
+///
+/// # Errors
+/// Every mistake of the file that concerns a value.
+pub fn check(
+    file: &File,
+    root: &Path,
+    machine: Machine,
+    mut mistakes: Mistakes,
+) -> Result<Config, Mistakes> {
+    let mut reader = Reader {
+        file,
+        mistakes: &mut mistakes,
+        effective: Vec::new(),
+        notes: Vec::new(),
+    };
+    let config = read(&mut reader, root, machine);
+    mistakes.or(config)
+}
+
+fn read(reader: &mut Reader<'_>, root: &Path, machine: Machine) -> Config {
+    let id = reader.get(&key::SERVER_ID);
+    let host_name = reader.optional(&key::SERVER_HOST_NAME);
+    let listen = reader.get(&key::SERVER_LISTEN);
+    let coordinator = read_coordinator(reader, listen, id);
+    let broker = read_broker(
+        reader,
+        root,
+        machine,
+        listen,
+        host_name,
+        coordinator.as_ref(),
+    );
+    if coordinator.is_none() && broker.is_none() {
+        let place = reader.place(&key::BROKER_ENABLED);
+        reader.mistakes.add(
+            place,
+            "coordinator.enabled and broker.enabled are both false: one of them must be true",
+        );
+    }
+    let network = read_network(reader, coordinator.as_ref(), broker.as_ref());
+    let journal = read_journal(reader, coordinator.as_ref(), broker.as_ref());
+    let disk = Disk {
+        backend: reader.get(&key::DISK_BACKEND),
+        reserve_bytes: reader.get(&key::DISK_RESERVE_BYTES),
+        refuse_below_bytes: reader.get(&key::DISK_REFUSE_BELOW_BYTES),
+    };
+    let web_enabled = reader.get(&key::WEB_ENABLED);
+    let web = Web {
+        listen: reader.get(&key::WEB_LISTEN),
+        port: reader.get(&key::WEB_PORT),
+    };
+    let web = web_enabled.then_some(web);
+    let log = Log {
+        level: reader.get(&key::LOG_LEVEL),
+        format: reader.get(&key::LOG_FORMAT),
+        file: Some(reader.get(&key::LOG_FILE))
+            .filter(|path| !path.is_empty())
+            .map(|path| root.join(path)),
+    };
+    check_ports(reader, coordinator.as_ref(), broker.as_ref(), web.as_ref());
+    let source = Source {
+        effective: std::mem::take(&mut reader.effective),
+        notes: std::mem::take(&mut reader.notes),
+        ..Source::default()
+    };
+    Config {
+        id: ServerId(id),
+        coordinator,
+        broker,
+        network,
+        journal,
+        disk,
+        web,
+        log,
+        source,
+    }
+}
+
+fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<Coordinator> {
+    let enabled = reader.get(&key::COORDINATOR_ENABLED);
+    let tick_time_ms = reader.get(&key::COORDINATOR_TICK_TIME_MS);
+    let timeout_min_ms = reader.get_or(&key::COORDINATOR_SESSION_TIMEOUT_MIN_MS, 2 * tick_time_ms);
+    let timeout_max_ms = reader.get_or(&key::COORDINATOR_SESSION_TIMEOUT_MAX_MS, 20 * tick_time_ms);
+    let coordinator = Coordinator {
+        listen: reader.get_or(&key::COORDINATOR_LISTEN, listen),
+        port: reader.get(&key::COORDINATOR_PORT),
+        tick_time: milliseconds(tick_time_ms),
+        session_timeout_min: milliseconds(timeout_min_ms),
+        session_timeout_max: milliseconds(timeout_max_ms),
+        connections_per_address_max: Some(
+            reader.get(&key::COORDINATOR_CONNECTIONS_PER_ADDRESS_MAX),
+        )
+        .filter(|max| *max > 0),
+        request_bytes_max: reader.get(&key::COORDINATOR_REQUEST_BYTES_MAX),
+        outstanding_requests_max: reader.get(&key::COORDINATOR_OUTSTANDING_REQUESTS_MAX),
+        super_digest: Some(reader.get(&key::COORDINATOR_SUPER_DIGEST))
+            .filter(|digest| !digest.is_empty()),
+        skip_acl: reader.get(&key::COORDINATOR_SKIP_ACL),
+        four_letter_words: reader.get(&key::COORDINATOR_FOUR_LETTER_WORDS),
+        snapshot_every_entries: reader.get(&key::COORDINATOR_SNAPSHOT_EVERY_ENTRIES),
+    };
+    if !enabled {
+        return None;
+    }
+    if timeout_min_ms > timeout_max_ms {
+        let place = reader.place(&key::COORDINATOR_SESSION_TIMEOUT_MAX_MS);
+        let text = format!(
+            "[coordinator] session_timeout_max_ms is {timeout_max_ms}, less than session_timeout_min_ms, which is \
+             {timeout_min_ms}"
+        );
+        reader.mistakes.add(place, text);
+    }
+    if !(1..=254).contains(&id) {
+        let place = reader.place(&key::SERVER_ID);
+        let text =
+            format!("[server] id is {id}: a coordinator's must be a whole number from 1 to 254");
+        reader.mistakes.add(place, text);
+    }
+    Some(coordinator)
+}
+
+fn read_broker(
+    reader: &mut Reader<'_>,
+    root: &Path,
+    machine: Machine,
+    listen: IpAddr,
+    host_name: Option<String>,
+    coordinator: Option<&Coordinator>,
+) -> Option<Broker> {
+    let enabled = reader.get(&key::BROKER_ENABLED);
+    let listen = reader.get_or(&key::BROKER_LISTEN, listen);
+    let topic_defaults = TopicSettings {
+        num_partitions: reader.get(&key::BROKER_NUM_PARTITIONS),
+        delete_policy: reader.get(&key::BROKER_DELETE_POLICY),
+        delete_when: reader.get(&key::BROKER_DELETE_WHEN),
+        accept_publish: reader.get(&key::BROKER_ACCEPT_PUBLISH),
+        accept_subscribe: reader.get(&key::BROKER_ACCEPT_SUBSCRIBE),
+        statistics: reader.get(&key::BROKER_STATISTICS),
+        folder: root.join(reader.get(&key::BROKER_TOPICS_FOLDER)),
+    };
+    let topics = read_topics(reader, root, &topic_defaults);
+    let hold_gets = reader.get(&key::BROKER_HOLD_GETS);
+    let hold_max = milliseconds(reader.get(&key::BROKER_HOLD_MAX_MS));
+    let broker = Broker {
+        listen,
+        port: reader.get(&key::BROKER_PORT),
+        advertised_host: host_name.unwrap_or_else(|| guess_host(listen, machine, reader)),
+        topic_defaults,
+        topics,
+        segment_bytes: reader.get(&key::BROKER_SEGMENT_BYTES),
+        message_bytes_max: reader.get(&key::BROKER_MESSAGE_BYTES_MAX),
+        transfer_bytes_max: reader.get(&key::BROKER_TRANSFER_BYTES_MAX),
+        update_consumer_offsets: reader.get(&key::BROKER_UPDATE_CONSUMER_OFFSETS),
+        hold_max: hold_gets.then_some(hold_max),
+        held_gets_max: reader.get(&key::BROKER_HELD_GETS_MAX),
+        zookeeper: read_zookeeper(reader, enabled, coordinator),
+    };
+    enabled.then_some(broker)
+}
+
+/// The address that clients are told when the operator named none.
+fn guess_host(listen: IpAddr, machine: Machine, reader: &mut Reader<'_>) -> String {
+    if !listen.is_unspecified() {
+        return listen.to_string();
+    }
+    match machine.first_address {
+        Some(address) => address.to_string(),
+        None => {
+            reader.notes.push(
+                "server.host_name is not set and this machine has no address but loopback: clients on other \
+                 machines will not find this broker"
+                    .to_owned(),
+            );
+            Ipv4Addr::LOCALHOST.to_string()
+        }
+    }
+}
+
+fn read_zookeeper(
+    reader: &mut Reader<'_>,
+    broker_enabled: bool,
+    coordinator: Option<&Coordinator>,
+) -> Zookeeper {
+    let connect = reader.get(&key::ZOOKEEPER_CONNECT);
+    let register = reader.get(&key::ZOOKEEPER_REGISTER);
+    if connect.is_empty() && broker_enabled && register && coordinator.is_none() {
+        let place = reader.place(&key::ZOOKEEPER_CONNECT);
+        let text = "[zookeeper] connect is empty, but this server has no coordinator of its own: name a ZooKeeper, or set \
+                    coordinator.enabled or zookeeper.register otherwise";
+        reader.mistakes.add(place, text);
+    }
+    Zookeeper {
+        at: match connect.is_empty() {
+            true => ZookeeperAt::BuiltIn,
+            false => ZookeeperAt::External(connect),
+        },
+        root: reader.get(&key::ZOOKEEPER_ROOT),
+        register,
+        session_timeout: milliseconds(reader.get(&key::ZOOKEEPER_SESSION_TIMEOUT_MS)),
+        drain: milliseconds(reader.get(&key::ZOOKEEPER_DRAIN_MS)),
+    }
+}
+
+fn read_topics(reader: &mut Reader<'_>, root: &Path, defaults: &TopicSettings) -> Vec<Topic> {
+    let mut topics: Vec<Topic> = Vec::new();
+    for section in &reader.file.topics {
+        let name = section.name.as_str();
+        if topics.iter().any(|topic| topic.name == name) {
+            continue;
+        }
+        let own = OwnTopicSettings {
+            num_partitions: reader.of_topic(name, &key::TOPIC_NUM_PARTITIONS),
+            delete_policy: reader.of_topic(name, &key::TOPIC_DELETE_POLICY),
+            delete_when: reader.of_topic(name, &key::TOPIC_DELETE_WHEN),
+            accept_publish: reader.of_topic(name, &key::TOPIC_ACCEPT_PUBLISH),
+            accept_subscribe: reader.of_topic(name, &key::TOPIC_ACCEPT_SUBSCRIBE),
+            statistics: reader.of_topic(name, &key::TOPIC_STATISTICS),
+            folder: reader
+                .of_topic(name, &key::TOPIC_FOLDER)
+                .map(|path| root.join(path)),
+        };
+        topics.push(Topic {
+            name: name.to_owned(),
+            settings: own.over(defaults),
+            own,
+        });
+    }
+    topics
+}
+
+fn read_network(
+    reader: &mut Reader<'_>,
+    coordinator: Option<&Coordinator>,
+    broker: Option<&Broker>,
+) -> Network {
+    // What surrounds a message or a request: the header line, the frame, the reply in the making.
+    const MARGIN: u32 = 16 * 1024;
+    let network = Network {
+        connections_max: reader.get(&key::NETWORK_CONNECTIONS_MAX),
+        connection_bytes_max: reader.get(&key::NETWORK_CONNECTION_BYTES_MAX),
+        all_connections_bytes_max: reader.get(&key::NETWORK_ALL_CONNECTIONS_BYTES_MAX),
+    };
+    let largest = largest_write(coordinator, broker);
+    let least = largest.saturating_add(MARGIN);
+    if network.connection_bytes_max < least {
+        let place = reader.place(&key::NETWORK_CONNECTION_BYTES_MAX);
+        let text = format!(
+            "[network] connection_bytes_max is {}: must be at least {least}, to have room for a write of {largest} bytes \
+             (broker.message_bytes_max or coordinator.request_bytes_max)",
+            network.connection_bytes_max
+        );
+        reader.mistakes.add(place, text);
+    }
+    if network.all_connections_bytes_max < u64::from(network.connection_bytes_max) {
+        let place = reader.place(&key::NETWORK_ALL_CONNECTIONS_BYTES_MAX);
+        let text = format!(
+            "[network] all_connections_bytes_max is {}: must be at least connection_bytes_max, which is {}",
+            network.all_connections_bytes_max, network.connection_bytes_max
+        );
+        reader.mistakes.add(place, text);
+    }
+    network
+}
+
+fn read_journal(
+    reader: &mut Reader<'_>,
+    coordinator: Option<&Coordinator>,
+    broker: Option<&Broker>,
+) -> Journal {
+    const BLOCK_BYTES: u64 = 4096;
+    let journal = Journal {
+        file_bytes: reader.get(&key::JOURNAL_FILE_BYTES),
+        files_max: reader.get(&key::JOURNAL_FILES_MAX),
+    };
+    if !journal.file_bytes.is_multiple_of(BLOCK_BYTES) {
+        let place = reader.place(&key::JOURNAL_FILE_BYTES);
+        let text = format!(
+            "[journal] file_bytes is {}: must be a multiple of {BLOCK_BYTES}",
+            journal.file_bytes
+        );
+        reader.mistakes.add(place, text);
+    }
+    let largest = u64::from(largest_write(coordinator, broker));
+    if journal.file_bytes / 2 < largest {
+        let place = reader.place(&key::JOURNAL_FILE_BYTES);
+        let text = format!(
+            "[journal] file_bytes is {}: must be at least twice the largest write, which is {largest} bytes \
+             (broker.message_bytes_max or coordinator.request_bytes_max)",
+            journal.file_bytes
+        );
+        reader.mistakes.add(place, text);
+    }
+    journal
+}
+
+/// The most bytes that one client can have written at once.
+fn largest_write(coordinator: Option<&Coordinator>, broker: Option<&Broker>) -> u32 {
+    let request = coordinator.map_or(0, |coordinator| coordinator.request_bytes_max);
+    let message = broker.map_or(0, |broker| broker.message_bytes_max);
+    request.max(message)
+}
+
+fn check_ports(
+    reader: &mut Reader<'_>,
+    coordinator: Option<&Coordinator>,
+    broker: Option<&Broker>,
+    web: Option<&Web>,
+) {
+    let taken: Vec<(&Key<u16>, IpAddr, u16)> = [
+        coordinator.map(|it| (&key::COORDINATOR_PORT, it.listen, it.port)),
+        broker.map(|it| (&key::BROKER_PORT, it.listen, it.port)),
+        web.map(|it| (&key::WEB_PORT, it.listen, it.port)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    for (index, (first, first_address, first_port)) in taken.iter().enumerate() {
+        for (second, second_address, second_port) in &taken[index + 1..] {
+            let meet = first_address == second_address
+                || first_address.is_unspecified()
+                || second_address.is_unspecified();
+            if meet && first_port == second_port && *first_port != 0 {
+                let place = reader.place(second);
+                let text = format!(
+                    "[{}] port is {second_port}, and so is that of [{}]: they must differ",
+                    second.section, first.section
+                );
+                reader.mistakes.add(place, text);
+            }
+        }
+    }
+}
+
+fn milliseconds(count: u32) -> Duration {
+    Duration::from_millis(u64::from(count))
+}
+
+/// Takes values out of a file, and notes what is wrong with them.
+struct Reader<'a> {
+    file: &'a File,
+    mistakes: &'a mut Mistakes,
+    effective: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A key that has a default of its own.
+    fn get<T: Form>(&mut self, key: &Key<T>) -> T {
+        let Preset::Value(preset) = key.default else {
+            unreachable!(
+                "{} follows from other keys: read it with get_or or optional",
+                key.name
+            );
+        };
+        self.get_or(key, T::from_preset(preset))
+    }
+
+    /// A key whose default follows from others.
+    fn get_or<T: Form>(&mut self, key: &Key<T>, default: T) -> T {
+        let value = self.read(key).unwrap_or(default);
+        self.effective.push((full_name(key), value.to_toml()));
+        value
+    }
+
+    /// A key that need not be there.
+    fn optional<T: Form>(&mut self, key: &Key<T>) -> Option<T> {
+        let value = self.read(key);
+        let shown = value.as_ref().map_or_else(String::new, Form::to_toml);
+        self.effective.push((full_name(key), shown));
+        value
+    }
+
+    fn read<T: Form>(&mut self, key: &Key<T>) -> Option<T> {
+        let setting = self.file.setting(key.section, key.name)?;
+        accept(
+            key,
+            &setting.value,
+            &setting.shown,
+            &setting.place,
+            self.mistakes,
+        )
+    }
+
+    fn of_topic<T: Form>(&mut self, topic: &str, key: &Key<T>) -> Option<T> {
+        let setting = self.file.topic_setting(topic, key.name)?;
+        accept(
+            key,
+            &setting.value,
+            &setting.shown,
+            &setting.place,
+            self.mistakes,
+        )
+    }
+
+    /// Where a key stands, or the file if it does not stand there.
+    fn place<T: Form>(&self, key: &Key<T>) -> Place {
+        let setting = self.file.setting(key.section, key.name);
+        setting.map_or_else(|| self.file.place(), |setting| setting.place.clone())
+    }
+}
+
+fn full_name<T: Form>(key: &Key<T>) -> String {
+    format!("{}.{}", key.section, key.name)
+}
+
+fn accept<T: Form>(
+    key: &Key<T>,
+    value: &Value,
+    shown: &str,
+    place: &Place,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    let accepted = T::read(value, &key.permitted);
+    if accepted.is_none() {
+        let unit = match key.unit {
+            "" => String::new(),
+            unit => format!(" ({unit})"),
+        };
+        mistakes.add(
+            place.clone(),
+            format!("{shown}: must be {}{unit}", T::describe(&key.permitted)),
+        );
+    }
+    accepted
+}
+
+impl Config {
+    /// The files this was read from, for messages.
+    pub fn files_shown(&self) -> String {
+        let names: Vec<String> = self
+            .source
+            .files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        names.join(" and ")
+    }
+
+    pub(super) fn with_source(
+        mut self,
+        files: Vec<PathBuf>,
+        server_ini: Option<Vec<u8>>,
+        notes: Vec<String>,
+    ) -> Config {
+        let stats_config =
+            server_ini.unwrap_or_else(|| legacy::render_server_ini(&self).into_bytes());
+        self.source.checksum = crc32fast::hash(&stats_config);
+        self.source.stats_config = stats_config;
+        self.source.files = files;
+        self.source.notes.extend(notes);
+        self
+    }
+}
