@@ -1,3 +1,5 @@
 //! The `chrysalis` command: arguments in, exit code out.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    chrysalis::operator::cli::main(std::env::args_os()).into()
+}

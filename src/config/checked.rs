@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::explain as key;
 use super::file::File;
-use super::key::{Form, Key, Preset, Section, Value};
+use super::key::{Form, Key, Preset, Value};
 use super::legacy;
 use super::mistake::{Mistakes, Place};
 use super::topic::{OwnTopicSettings, Topic, TopicSettings};
@@ -184,8 +184,7 @@ pub struct Source {
     pub checksum: u32,
     /// Lines for the log: what was accepted without an effect, or means something else now.
     pub notes: Vec<String>,
-    /// Every key outside the topics with the value that holds, `("server.id", "1")`, in the order of
-    /// the documentation.
+    /// Every key outside the topics with the value that holds: `("server.id", "1")`.
     pub effective: Vec<(String, String)>,
 }
 
@@ -210,7 +209,6 @@ pub fn check(
         file,
         mistakes: &mut mistakes,
         effective: Vec::new(),
-        notes: Vec::new(),
     };
     let config = read(&mut reader, root, machine);
     mistakes.or(config)
@@ -218,17 +216,9 @@ pub fn check(
 
 fn read(reader: &mut Reader<'_>, root: &Path, machine: Machine) -> Config {
     let id = reader.get(&key::SERVER_ID);
-    let host_name = reader.optional(&key::SERVER_HOST_NAME);
     let listen = reader.get(&key::SERVER_LISTEN);
     let coordinator = read_coordinator(reader, listen, id);
-    let broker = read_broker(
-        reader,
-        root,
-        machine,
-        listen,
-        host_name,
-        coordinator.as_ref(),
-    );
+    let broker = read_broker(reader, root, machine, listen, coordinator.as_ref());
     if coordinator.is_none() && broker.is_none() {
         let place = reader.place(&key::BROKER_ENABLED);
         reader.mistakes.add(
@@ -259,7 +249,6 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: Machine) -> Config {
     check_ports(reader, coordinator.as_ref(), broker.as_ref(), web.as_ref());
     let source = Source {
         effective: std::mem::take(&mut reader.effective),
-        notes: std::mem::take(&mut reader.notes),
         ..Source::default()
     };
     Config {
@@ -323,7 +312,6 @@ fn read_broker(
     root: &Path,
     machine: Machine,
     listen: IpAddr,
-    host_name: Option<String>,
     coordinator: Option<&Coordinator>,
 ) -> Option<Broker> {
     let enabled = reader.get(&key::BROKER_ENABLED);
@@ -343,7 +331,7 @@ fn read_broker(
     let broker = Broker {
         listen,
         port: reader.get(&key::BROKER_PORT),
-        advertised_host: host_name.unwrap_or_else(|| guess_host(listen, machine, reader)),
+        advertised_host: read_host_name(reader, listen, machine),
         topic_defaults,
         topics,
         segment_bytes: reader.get(&key::BROKER_SEGMENT_BYTES),
@@ -357,22 +345,14 @@ fn read_broker(
     enabled.then_some(broker)
 }
 
-/// The address that clients are told when the operator named none.
-fn guess_host(listen: IpAddr, machine: Machine, reader: &mut Reader<'_>) -> String {
-    if !listen.is_unspecified() {
-        return listen.to_string();
-    }
-    match machine.first_address {
+/// What clients are told to connect to: what the operator says, or what can be guessed.
+fn read_host_name(reader: &mut Reader<'_>, listen: IpAddr, machine: Machine) -> String {
+    let guess = match machine.first_address {
+        _ if !listen.is_unspecified() => listen.to_string(),
         Some(address) => address.to_string(),
-        None => {
-            reader.notes.push(
-                "server.host_name is not set and this machine has no address but loopback: clients on other \
-                 machines will not find this broker"
-                    .to_owned(),
-            );
-            Ipv4Addr::LOCALHOST.to_string()
-        }
-    }
+        None => Ipv4Addr::LOCALHOST.to_string(),
+    };
+    reader.get_or(&key::SERVER_HOST_NAME, guess)
 }
 
 fn read_zookeeper(
@@ -539,17 +519,13 @@ struct Reader<'a> {
     file: &'a File,
     mistakes: &'a mut Mistakes,
     effective: Vec<(String, String)>,
-    notes: Vec<String>,
 }
 
 impl Reader<'_> {
     /// A key that has a default of its own.
     fn get<T: Form>(&mut self, key: &Key<T>) -> T {
         let Preset::Value(preset) = key.default else {
-            unreachable!(
-                "{} follows from other keys: read it with get_or or optional",
-                key.name
-            );
+            unreachable!("{} follows from other keys: read it with get_or", key.name);
         };
         self.get_or(key, T::from_preset(preset))
     }
@@ -558,14 +534,6 @@ impl Reader<'_> {
     fn get_or<T: Form>(&mut self, key: &Key<T>, default: T) -> T {
         let value = self.read(key).unwrap_or(default);
         self.effective.push((full_name(key), value.to_toml()));
-        value
-    }
-
-    /// A key that need not be there.
-    fn optional<T: Form>(&mut self, key: &Key<T>) -> Option<T> {
-        let value = self.read(key);
-        let shown = value.as_ref().map_or_else(String::new, Form::to_toml);
-        self.effective.push((full_name(key), shown));
         value
     }
 
@@ -646,7 +614,7 @@ impl Config {
         self.source.checksum = crc32fast::hash(&stats_config);
         self.source.stats_config = stats_config;
         self.source.files = files;
-        self.source.notes.extend(notes);
+        self.source.notes = notes;
         self
     }
 }

@@ -13,6 +13,8 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 pub mod checked;
+pub mod document;
+pub mod edit;
 pub mod explain;
 pub mod file;
 pub mod key;

@@ -1,1 +1,4 @@
-//! (being written)
+//! What people see: commands, and the status they show.
+
+pub mod cli;
+pub mod status;

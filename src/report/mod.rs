@@ -1,1 +1,16 @@
-//! (being written)
+//! Telling: error codes and their pages, what an operator reads when something fails, exit codes, logs,
+//! metrics.
+//!
+//! Nothing here decides anything. An [`Error`] is for people: the parts of the program have error types
+//! of their own, which are turned into one where they meet an operator.
+
+mod code;
+mod error;
+mod exit;
+
+pub mod metrics;
+pub mod tracing;
+
+pub use code::{Code, NotACode};
+pub use error::Error;
+pub use exit::ExitCode;

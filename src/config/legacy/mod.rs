@@ -32,3 +32,8 @@ pub fn read(
 pub fn render_server_ini(_config: &Config) -> String {
     String::new()
 }
+
+/// What becomes of the originals' keys, for operators.
+pub fn document() -> String {
+    String::new()
+}

@@ -1,0 +1,149 @@
+//! Starting a server in the background: `chrysalis start` executes `chrysalis run` anew, which detaches
+//! itself before it does anything else, and hears from it over a pipe how it went.
+//!
+//! The pipe is the new process's standard output: one line of JSON a [`Progress`]. Its end without a
+//! `Serving` means that the process has ended. Standard error goes to `logs/chrysalis.log`. Nothing
+//! forks after a thread exists: the starter only executes, and `run` detaches in its first statements.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Ports;
+use super::readiness::write_line;
+use crate::config::ServerFolder;
+
+/// What a server tells the one who started it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// The ports serve. Nothing more follows.
+    Serving(Ports),
+    /// It ends, and this is why: the whole message and the exit code.
+    Failed {
+        /// As an operator reads it.
+        message: String,
+        /// What the process ends with.
+        exit_code: u8,
+    },
+}
+
+/// How a start went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server serves.
+    Serving(Ports),
+    /// It has ended with this message and exit code.
+    Failed {
+        /// As an operator reads it.
+        message: String,
+        /// What the process ended with.
+        exit_code: u8,
+    },
+    /// It has ended without a word.
+    Died,
+    /// It is still starting after the time allowed.
+    StillStarting,
+}
+
+/// The option of `run` that [`start`] uses; not for operators.
+pub const DETACH_OPTION: &str = "--detach";
+
+/// Starts the server of `folder` in the background and waits until it serves or has ended, but not
+/// longer than `wait_max`. `options` are handed to `run` as they are.
+///
+/// # Errors
+/// The log file cannot be opened or the program not executed.
+pub fn start(folder: &ServerFolder, options: &[String], wait_max: Duration) -> io::Result<Outcome> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.log_file())?;
+    let mut launched = Command::new(std::env::current_exe()?)
+        .arg("run")
+        .arg(folder.root())
+        .arg(DETACH_OPTION)
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()?;
+    let said = launched
+        .stdout
+        .take()
+        .expect("standard output was asked for as a pipe");
+    let outcome = hear(BufReader::new(said), wait_max);
+    // The process executed here has handed over to the one it forked, and is only to be reaped.
+    if outcome != Outcome::StillStarting {
+        launched.wait()?;
+    }
+    Ok(outcome)
+}
+
+/// Listens to a server that starts. The waiting thread belongs to the starter, not to a server.
+fn hear(said: impl io::BufRead + Send + 'static, wait_max: Duration) -> Outcome {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in said.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let until = Instant::now() + wait_max;
+    loop {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) => match serde_json::from_str(&line) {
+                Ok(Progress::Serving(ports)) => return Outcome::Serving(ports),
+                Ok(Progress::Failed { message, exit_code }) => {
+                    return Outcome::Failed { message, exit_code };
+                }
+                // Whatever else was printed is not for us.
+                Err(_) => {}
+            },
+            Err(mpsc::RecvTimeoutError::Timeout) => return Outcome::StillStarting,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Outcome::Died,
+        }
+    }
+}
+
+/// Which of the two processes this is after [`detach`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that was started: it has nothing more to do.
+    Left,
+    /// The new one, which belongs to no terminal and no session of anybody's.
+    Detached,
+}
+
+/// Leaves the terminal and the session of whoever started this process, by forking. There must be no
+/// other thread yet.
+///
+/// # Errors
+/// The process cannot be forked or its session not be left.
+pub fn detach() -> Result<Side, daemonize::Error> {
+    let outcome = daemonize::Daemonize::new()
+        .working_directory(".")
+        .umask(0o027)
+        .stdout(daemonize::Stdio::keep())
+        .stderr(daemonize::Stdio::keep())
+        .execute();
+    match outcome {
+        daemonize::Outcome::Parent(left) => left.map(|_| Side::Left),
+        daemonize::Outcome::Child(detached) => detached.map(|_| Side::Detached),
+    }
+}
+
+/// Tells the starter, for the first and last time, and lets go of the pipe to it.
+pub fn tell_starter(progress: &Progress) {
+    let line = serde_json::to_string(progress).expect("a progress is plain data");
+    // The starter may be gone; the server goes on without it.
+    let _told = write_line(&line);
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _left = nix::unistd::dup2_stdout(null);
+    }
+}

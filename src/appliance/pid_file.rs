@@ -1,0 +1,83 @@
+//! One process per folder: a file that is locked while the process lives and names it.
+//!
+//! The lock is what counts. It goes with the process, whatever ends it, so a file that is left behind
+//! hinders nobody, and a process id that was given to another program deceives nobody.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+/// The lock of a folder, held until this is dropped.
+#[derive(Debug)]
+pub struct PidFile {
+    _locked: File,
+}
+
+/// Why a folder's lock cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// A process serves the folder.
+    #[error("process {} serves this folder", .0.map_or_else(|| "(unknown)".to_owned(), |pid| pid.to_string()))]
+    Held(Option<u32>),
+    /// The file cannot be opened, locked or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl PidFile {
+    /// Locks the folder whose lock file is `path`, and writes this process's id into it.
+    ///
+    /// # Errors
+    /// Another process holds it, or the file cannot be written.
+    pub fn lock(path: &Path) -> Result<PidFile, LockError> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(read_pid(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(PidFile { _locked: file })
+    }
+
+    /// The process that holds the lock of `path`, if one does.
+    ///
+    /// # Errors
+    /// The file is there and cannot be opened or locked.
+    pub fn holder(path: &Path) -> io::Result<Option<Holder>> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A shared lock, so that two who ask do not take each other for the server.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Holder {
+                pid: read_pid(&mut file),
+            })),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// Who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The process id, unless the holder has not written it yet.
+    pub pid: Option<u32>,
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    const PID_BYTES_MAX: u64 = 32;
+    let mut text = String::new();
+    file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

@@ -1,0 +1,75 @@
+//! Who wants to know how the server is doing: systemd, and the `chrysalis start` that started it.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use super::Ports;
+use super::background::Progress;
+
+/// Tells those who wait for it that the server serves, lives, stops. Without systemd and without a
+/// starter it tells nobody; telling never fails the server.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    systemd: bool,
+    starter: bool,
+}
+
+impl Readiness {
+    /// Tells systemd if it started this process and wants to know, and with `starter` the process at
+    /// the other end of standard output (see [`super::background`]).
+    pub fn new(starter: bool) -> Readiness {
+        Readiness {
+            systemd: std::env::var_os("NOTIFY_SOCKET").is_some(),
+            starter,
+        }
+    }
+
+    /// The ports serve.
+    pub fn serving(&mut self, ports: &Ports) {
+        self.notify(&[
+            NotifyState::Ready,
+            NotifyState::Status(&format!("serving {ports}")),
+        ]);
+        if std::mem::take(&mut self.starter) {
+            super::background::tell_starter(&Progress::Serving(*ports));
+        }
+    }
+
+    /// What the server is doing while it starts, for `systemctl status`.
+    pub fn doing(&self, what: &str) {
+        self.notify(&[NotifyState::Status(what)]);
+    }
+
+    /// The server stops.
+    pub fn stopping(&self) {
+        self.notify(&[NotifyState::Stopping]);
+    }
+
+    /// How often [`Readiness::alive`] must be called, if anybody waits for it: half of what systemd
+    /// allows.
+    pub fn alive_every(&self) -> Option<Duration> {
+        sd_notify::watchdog_enabled().map(|allowed| allowed / 2)
+    }
+
+    /// The event loop turns.
+    pub fn alive(&self) {
+        self.notify(&[NotifyState::Watchdog]);
+    }
+
+    fn notify(&self, states: &[NotifyState<'_>]) {
+        if self.systemd {
+            if let Err(error) = sd_notify::notify(states) {
+                tracing::debug!(%error, "systemd was not told");
+            }
+        }
+    }
+}
+
+/// Writes one line to standard output, whoever reads it.
+pub(super) fn write_line(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}

@@ -1,0 +1,209 @@
+//! The keys as documents: a commented `server.toml`, and `docs/configuration.md`.
+//!
+//! Both are made from `explain.rs` alone, so that they cannot say anything else than the program does.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::checked::{Config, Machine};
+use super::explain;
+use super::file::bare_or_quoted;
+use super::key::{Described, Preset, Section};
+use super::legacy;
+
+/// A key that is set, with its value as TOML has it: `(Section::Server, "id", "2")`.
+pub type Chosen = (Section, &'static str, String);
+
+/// A topic's section: its name and its keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChosenTopic {
+    /// The topic.
+    pub name: String,
+    /// Its keys, with their values as TOML has them.
+    pub keys: Vec<(&'static str, String)>,
+}
+
+/// The columns a line of a document has at most.
+const COLUMNS: usize = 98;
+
+/// A `server.toml` with every key: those in `chosen` set, the others commented out with their defaults.
+pub fn server_toml(chosen: &[Chosen], topics: &[ChosenTopic]) -> String {
+    let defaults = defaults();
+    let mut text = String::new();
+    comment(
+        &mut text,
+        "The configuration of a Chrysalis server. Every key stands here; where a line begins with '#', what it says is the \
+         default. Take the '#' away to set another value. What is wrong is told at the start, all of it at once. Topics are \
+         read anew by `chrysalis reload`; everything else takes effect at the next start.",
+    );
+    for section in Section::ALL {
+        text.push('\n');
+        comment(&mut text, &"-".repeat(COLUMNS - 2));
+        comment(&mut text, section.help());
+        match section {
+            Section::Topics => push_topics(&mut text, &defaults, topics),
+            _ => push_section(&mut text, section, &defaults, chosen),
+        }
+    }
+    text
+}
+
+fn push_section(text: &mut String, section: Section, defaults: &Config, chosen: &[Chosen]) {
+    let _ = writeln!(text, "[{section}]");
+    for key in explain::ALL.iter().filter(|key| key.section() == section) {
+        text.push('\n');
+        comment(text, key.help());
+        comment(text, &rules(*key, '.'));
+        match chosen
+            .iter()
+            .find(|(section, name, _)| *section == key.section() && *name == key.name())
+        {
+            Some((_, name, value)) => {
+                let _ = writeln!(text, "{name} = {value}");
+            }
+            None => {
+                let _ = writeln!(text, "#{} = {}", key.name(), default_value(*key, defaults));
+            }
+        }
+    }
+}
+
+fn push_topics(text: &mut String, defaults: &Config, topics: &[ChosenTopic]) {
+    for topic in topics {
+        text.push_str(&topic_section(topic));
+    }
+    if topics.is_empty() {
+        text.push_str("#[topics.example]\n");
+    }
+    for key in explain::ALL
+        .iter()
+        .filter(|key| key.section() == Section::Topics)
+    {
+        text.push('\n');
+        comment(text, key.help());
+        comment(text, &rules(*key, '.'));
+        let _ = writeln!(text, "#{} = {}", key.name(), default_value(*key, defaults));
+    }
+}
+
+/// A topic's section of `server.toml`.
+pub fn topic_section(topic: &ChosenTopic) -> String {
+    let mut text = format!("[topics.{}]\n", bare_or_quoted(&topic.name));
+    for (name, value) in &topic.keys {
+        let _ = writeln!(text, "{name} = {value}");
+    }
+    text
+}
+
+/// What a key may be, what it is by default, what it replaces: a sentence or two.
+fn rules(key: &dyn Described, end: char) -> String {
+    let mut rules = capitalised(&key.permitted());
+    if !key.unit().is_empty() {
+        let _ = write!(rules, " ({})", key.unit());
+    }
+    if let Preset::Derived(sentence) = key.default() {
+        let _ = write!(rules, "; by default {sentence}");
+    }
+    rules.push(end);
+    if !key.replaces().is_empty() {
+        let _ = write!(rules, " Replaces {}{end}", key.replaces());
+    }
+    rules
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
+/// What holds where nothing is written, as TOML has it.
+fn default_value(key: &dyn Described, defaults: &Config) -> String {
+    let effective = |name: &str| {
+        let found = defaults
+            .source
+            .effective
+            .iter()
+            .find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.clone())
+            .expect("every key outside the topics is read")
+    };
+    match key.default() {
+        Preset::Value(value) => value,
+        // A topic's keys follow those of the broker that the sentence names.
+        Preset::Derived(name) if key.section() == Section::Topics => effective(name),
+        Preset::Derived(_) => effective(&format!("{}.{}", key.section(), key.name())),
+    }
+}
+
+/// The configuration of an empty `server.toml`, on a machine without a network.
+fn defaults() -> Config {
+    super::from_toml(Path::new(""), "", Machine::default()).expect("the defaults are permitted")
+}
+
+/// Writes `sentence` as comment lines, broken between words.
+fn comment(text: &mut String, sentence: &str) {
+    let mut line = String::from("#");
+    for word in sentence.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > COLUMNS && line != "#" {
+            let _ = writeln!(text, "{line}");
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(text, "{line}");
+}
+
+/// The page for operators: every key, and what becomes of the originals' keys.
+pub fn configuration_md() -> String {
+    let defaults = defaults();
+    let mut text = String::from(
+        "# Configuration\n\n\
+         A server reads `conf/server.toml` in its folder. Every key may be left out. `chrysalis init` writes the file with all\n\
+         keys and their defaults as comments; this page says the same. (Both are made from `src/config/explain.rs`, and a test\n\
+         keeps them so: `UPDATE=1 cargo test config` writes them anew.)\n\n\
+         Everything that is wrong is told at once, with file, line, key, value and what is permitted. A running server takes the\n\
+         topics' sections anew on `chrysalis reload DIR`, or SIGHUP; everything else takes effect at the next start.\n",
+    );
+    for section in Section::ALL {
+        let title = match section {
+            Section::Topics => "[topics.NAME]".to_owned(),
+            _ => format!("[{section}]"),
+        };
+        let _ = write!(text, "\n## {title}\n\n{}\n\n", section.help());
+        text.push_str("| key | default | permitted | what it does |\n| --- | --- | --- | --- |\n");
+        for key in explain::ALL.iter().filter(|key| key.section() == section) {
+            let default = match key.default() {
+                Preset::Value(_) => format!("`{}`", default_value(*key, &defaults)),
+                Preset::Derived(sentence) => sentence.to_owned(),
+            };
+            let unit = match key.unit() {
+                "" => String::new(),
+                unit => format!(" ({unit})"),
+            };
+            let permitted = cell(&format!("{}{unit}", key.permitted()));
+            let replaces = match key.replaces() {
+                "" => String::new(),
+                replaces => format!(" Replaces {replaces}."),
+            };
+            let help = cell(&format!("{}{replaces}", key.help()));
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {permitted} | {help} |",
+                key.name(),
+                cell(&default)
+            );
+        }
+    }
+    text.push_str(&legacy::document());
+    text
+}
+
+/// A text that fits into a table's cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}

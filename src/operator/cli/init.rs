@@ -1,0 +1,227 @@
+//! `chrysalis init`: makes a server's folder.
+
+use std::fs;
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::FolderArgument;
+use crate::config::document::{self, Chosen, ChosenTopic};
+use crate::config::key::{Section, quote};
+use crate::config::topic::{TOPIC_NAME_WORDS, topic_name_is_valid};
+use crate::config::{self, Config, ServerFolder};
+use crate::report::{Code, Error};
+
+/// Make a server's folder
+///
+/// Makes DIR with conf/, data/ and logs/, and in conf/server.toml every key there is, with its default
+/// and what it does. Nothing is started.
+///
+/// Run again with the same options it changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis init /srv/server1 --topic orders:4 --topic 'log-*'\n      \
+    a server for programs on this machine, with a topic of 4 partitions and a wildcard\n  \
+    chrysalis init /srv/server2 --id 2 --listen 0.0.0.0 --coordinator-port 2191 --broker-port 8133 --web-port 8130\n      \
+    a second one on the same machine, open to others")]
+pub(super) struct Init {
+    #[command(flatten)]
+    folder: FolderArgument,
+    /// This server's number, 1 to 254: its myid and its broker id
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=254))]
+    id: Option<u16>,
+    /// The address to listen on; 0.0.0.0 is every address of this machine [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<IpAddr>,
+    /// The port for ZooKeeper's clients [default: 2181]
+    #[arg(long, value_name = "N")]
+    coordinator_port: Option<u16>,
+    /// The port for MetaQ's clients [default: 8123]
+    #[arg(long, value_name = "N")]
+    broker_port: Option<u16>,
+    /// The port for /health and /metrics, on loopback [default: 8120]
+    #[arg(long, value_name = "N")]
+    web_port: Option<u16>,
+    /// A topic to accept, with its number of partitions; may be given again [default: test]
+    #[arg(long = "topic", value_name = "NAME[:PARTITIONS]", value_parser = parse_topic)]
+    topics: Vec<NewTopic>,
+}
+
+/// A topic as the command line has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NewTopic {
+    pub(super) name: String,
+    pub(super) partitions: Option<u32>,
+}
+
+/// Reads `NAME` or `NAME:PARTITIONS`.
+pub(super) fn parse_topic(text: &str) -> Result<NewTopic, String> {
+    let (name, partitions) = match text.rsplit_once(':') {
+        Some((name, number)) => match number.parse() {
+            Ok(partitions @ 1..=10_000) => (name, Some(partitions)),
+            _ => {
+                return Err(
+                    "the number of partitions must be a whole number from 1 to 10000".to_owned(),
+                );
+            }
+        },
+        None => (text, None),
+    };
+    match topic_name_is_valid(name) {
+        true => Ok(NewTopic {
+            name: name.to_owned(),
+            partitions,
+        }),
+        false => Err(format!("a topic's name must be {TOPIC_NAME_WORDS}")),
+    }
+}
+
+impl NewTopic {
+    /// Its section of the configuration.
+    pub(super) fn chosen(&self) -> ChosenTopic {
+        let partitions = self
+            .partitions
+            .map(|partitions| ("num_partitions", partitions.to_string()));
+        ChosenTopic {
+            name: self.name.clone(),
+            keys: partitions.into_iter().collect(),
+        }
+    }
+}
+
+impl Init {
+    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let folder = self.folder.server_folder();
+        match config::load(&folder) {
+            Err(config::Error::Missing(_)) => {
+                self.make(&folder)?;
+                self.tell(&folder, out)
+            }
+            Ok(there) => {
+                self.compare(&folder, &there)?;
+                writeln!(
+                    out,
+                    "{} is a server already, with these settings; nothing was changed.",
+                    folder.root().display()
+                )?;
+                Ok(())
+            }
+            Err(error) => Err(super::config_error(error).into()),
+        }
+    }
+
+    fn make(&self, folder: &ServerFolder) -> anyhow::Result<()> {
+        let conf = folder.conf();
+        for made in [&conf, &folder.data(), &folder.logs()] {
+            fs::create_dir_all(made).map_err(|error| refused(made, error))?;
+        }
+        let text = document::server_toml(&self.chosen(), &self.chosen_topics());
+        config::from_toml(folder.root(), &text, config::Machine::default())
+            .map_err(|mistakes| super::config_error(config::Error::Mistakes(mistakes)))?;
+        config::edit::replace(&folder.server_toml(), &text)
+            .map_err(|error| refused(&conf, error))?;
+        Ok(())
+    }
+
+    fn chosen(&self) -> Vec<Chosen> {
+        let number = |value: Option<u16>| value.map(|value| value.to_string());
+        let listen = self.listen.map(|address| quote(&address.to_string()));
+        [
+            (Section::Server, "id", number(self.id)),
+            (Section::Server, "listen", listen),
+            (Section::Coordinator, "port", number(self.coordinator_port)),
+            (Section::Broker, "port", number(self.broker_port)),
+            (Section::Web, "port", number(self.web_port)),
+        ]
+        .into_iter()
+        .filter_map(|(section, name, value)| value.map(|value| (section, name, value)))
+        .collect()
+    }
+
+    fn chosen_topics(&self) -> Vec<ChosenTopic> {
+        if self.topics.is_empty() {
+            return vec![
+                NewTopic {
+                    name: "test".to_owned(),
+                    partitions: None,
+                }
+                .chosen(),
+            ];
+        }
+        self.topics.iter().map(NewTopic::chosen).collect()
+    }
+
+    /// Whether what is there is what was asked for; what was not asked for may be anything.
+    fn compare(&self, folder: &ServerFolder, there: &Config) -> Result<(), Error> {
+        let mut others: Vec<String> = Vec::new();
+        for (section, name, value) in self.chosen() {
+            let full_name = format!("{section}.{name}");
+            let held = there
+                .source
+                .effective
+                .iter()
+                .find(|(known, _)| *known == full_name);
+            if let Some((_, held)) = held.filter(|(_, held)| *held != value) {
+                others.push(format!("{full_name} is {held}, not {value}"));
+            }
+        }
+        let topics = there.broker.iter().flat_map(|broker| &broker.topics);
+        for wanted in &self.topics {
+            match topics.clone().find(|topic| topic.name == wanted.name) {
+                None => others.push(format!("there is no topic {}", wanted.name)),
+                Some(topic) => {
+                    let held = topic.settings.num_partitions;
+                    if wanted
+                        .partitions
+                        .is_some_and(|partitions| partitions != held)
+                    {
+                        others.push(format!("topic {} has {held} partitions", wanted.name));
+                    }
+                }
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let what = format!(
+            "{} already is a server: {}",
+            folder.root().display(),
+            others.join(", ")
+        );
+        Err(Error::new(Code::E0003, what)
+            .means("Nothing was changed.")
+            .cure(format!(
+                "Edit {}, or choose another folder.",
+                folder.server_toml().display()
+            )))
+    }
+
+    fn tell(&self, folder: &ServerFolder, out: &mut dyn Write) -> anyhow::Result<()> {
+        let root = folder.root().display();
+        writeln!(
+            out,
+            "Made {root}: its configuration is {}.",
+            folder.server_toml().display()
+        )?;
+        writeln!(out, "Next: chrysalis start {root}")?;
+        if self.listen.is_none() {
+            writeln!(
+                out,
+                "It listens on 127.0.0.1 alone; to change that, set server.listen."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn refused(path: &std::path::Path, error: std::io::Error) -> anyhow::Error {
+    let code = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Code::E0103,
+        std::io::ErrorKind::StorageFull => Code::E0204,
+        _ => Code::E0104,
+    };
+    let error = Error::new(code, format!("make {}", path.display()))
+        .because(error)
+        .means("The server's folder is not complete.")
+        .cure("Choose a folder that can be written.");
+    error.into()
+}

@@ -1,0 +1,177 @@
+//! The commands: one file each, with its arguments, its help and what it does.
+//!
+//! A command is a `clap::Args` struct with `run(self, out: &mut dyn Write) -> anyhow::Result<()>`. It
+//! writes what was asked for to `out` and progress to standard error. It fails with a
+//! [`report::Error`](crate::report::Error) where there is one to give (its code decides how the program
+//! ends), otherwise with a chain of context. To add a command: a file, a `mod` line, a variant in
+//! `Command` and its arm in `run`, which the compiler asks for.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ServerFolder};
+use crate::report::{self, Code, ExitCode};
+
+mod init;
+pub mod run;
+
+/// A ZooKeeper-compatible coordinator and a MetaQ-compatible message broker in one process.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chrysalis",
+    version,
+    disable_help_subcommand = true,
+    after_help = "A first minute:\n  \
+        chrysalis init /tmp/server1 --topic test\n  \
+        chrysalis start /tmp/server1\n  \
+        chrysalis produce test hello\n  \
+        chrysalis consume test\n  \
+        chrysalis stop /tmp/server1\n\n\
+        `chrysalis COMMAND --help` says more about each."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+}
+
+impl Command {
+    fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self {
+            Command::Init(command) => command.run(out),
+        }
+    }
+}
+
+/// The folder that a command is about.
+#[derive(Debug, clap::Args)]
+pub struct FolderArgument {
+    /// The server's folder, as made by `chrysalis init`
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+impl FolderArgument {
+    /// The folder, by its full name where it has one: a server in the background is nowhere else.
+    pub fn server_folder(&self) -> ServerFolder {
+        ServerFolder::new(std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone()))
+    }
+}
+
+/// Does what the command line asks for, and tells how it ended.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let asked_for_help = !error.use_stderr();
+            // Nobody can be told where the terminal itself is gone.
+            let _printed = error.print();
+            return if asked_for_help {
+                ExitCode::Done
+            } else {
+                ExitCode::Usage
+            };
+        }
+    };
+    let mut out = Output {
+        out: io::stdout().lock(),
+    };
+    let ended = parsed.command.run(&mut out).and_then(|()| Ok(out.flush()?));
+    match ended {
+        Ok(()) => ExitCode::Done,
+        Err(error)
+            if error
+                .chain()
+                .any(<dyn std::error::Error>::is::<OutputClosed>) =>
+        {
+            ExitCode::Done
+        }
+        Err(error) => {
+            let _told = writeln!(io::stderr(), "{}", message(&error));
+            exit_code(&error)
+        }
+    }
+}
+
+/// What an operator reads of an error.
+pub fn message(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<report::Error>() {
+        Some(error) => error.to_string(),
+        None => format!("{error:#}"),
+    }
+}
+
+/// How the program ends for an error.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    error
+        .downcast_ref::<report::Error>()
+        .map_or(ExitCode::Failed, report::Error::exit_code)
+}
+
+/// What an operator is told when there is no configuration.
+pub fn config_error(error: config::Error) -> report::Error {
+    match error {
+        config::Error::Missing(conf) => report::Error::new(
+            Code::E0002,
+            format!(
+                "no server.toml, server.ini or zoo.cfg in {}",
+                conf.display()
+            ),
+        )
+        .means("This is no server's folder.")
+        .cure("Check the path, or make one: chrysalis init DIR."),
+        config::Error::Unreadable { path, source } => {
+            report::Error::new(Code::E0004, format!("read {}", path.display()))
+                .because(source)
+                .means("Nothing was started or changed.")
+                .cure("Let this user read the file, as UTF-8 text.")
+        }
+        config::Error::Mistakes(mistakes) => {
+            let count = match mistakes.list().len() {
+                1 => "a mistake".to_owned(),
+                count => format!("{count} mistakes"),
+            };
+            report::Error::new(
+                Code::E0001,
+                format!("the configuration has {count}:\n{mistakes}"),
+            )
+            .means("Nothing was started or changed.")
+            .cure("Correct these lines; docs/configuration.md describes every key.")
+        }
+    }
+}
+
+/// Standard output. Who closes it early, as `head` does, has what they wanted: that is no failure, and
+/// is told apart from a broken connection to a server by its own error.
+struct Output<W> {
+    out: W,
+}
+
+/// The reader of standard output has gone.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
+struct OutputClosed(#[source] io::Error);
+
+fn closed(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::other(OutputClosed(error)),
+        _ => error,
+    }
+}
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).map_err(closed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().map_err(closed)
+    }
+}

@@ -1,0 +1,115 @@
+//! `chrysalis run`: serves a folder until it is told to stop.
+//!
+//! The order matters: detach before anything else exists, lock the folder before anything in it is
+//! touched, read the configuration before the log is set up, and only then hand over to the node, on
+//! this thread and before any other.
+
+use std::io::Write;
+
+use super::FolderArgument;
+use crate::appliance::background::{self, Progress, Side};
+use crate::appliance::pid_file::LockError;
+use crate::appliance::{PidFile, Readiness, RunOptions};
+use crate::config::{self, Config, ServerFolder};
+use crate::report::{self, Code, Error};
+
+/// Serve in the foreground until SIGTERM or Ctrl-C
+///
+/// Serves the folder's coordinator and broker. Lines about what happens go to standard error, or where
+/// log.file says. SIGTERM and SIGINT stop it in order: clients are told to leave, what is under way is
+/// finished, and everything is on disk. SIGHUP reads the topics again.
+///
+/// Under systemd it says when it serves (Type=notify) and that it lives (WatchdogSec).
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    #[command(flatten)]
+    folder: FolderArgument,
+    /// Go on without acknowledged data that is damaged; it is lost, and this cannot be undone
+    ///
+    /// Without it a server whose journal is damaged does not start. First keep a copy of data/, and look
+    /// at what is missing with `chrysalis dump journal DIR`.
+    #[arg(long)]
+    accept_loss: bool,
+    /// Detach, and tell standard output how it went (what `chrysalis start` uses)
+    #[arg(long, hide = true)]
+    detach: bool,
+}
+
+/// Serves until told to stop: what `node::run` is.
+pub type Serve = fn(Config, ServerFolder, RunOptions) -> Result<(), Error>;
+
+impl Run {
+    /// Serves the folder with `serve`, on this thread.
+    pub fn run(self, _out: &mut dyn Write, serve: Serve) -> anyhow::Result<()> {
+        if !self.detach {
+            return Ok(self.serve(serve)?);
+        }
+        let detached = background::detach().map_err(|error| {
+            Error::new(Code::E0108, "detach from the terminal")
+                .because(error)
+                .means("The server does not run.")
+                .cure("Use `chrysalis run` in the foreground.")
+        })?;
+        if detached == Side::Left {
+            return Ok(());
+        }
+        let served = self.serve(serve);
+        if let Err(error) = &served {
+            let exit_code = error.exit_code().number();
+            background::tell_starter(&Progress::Failed {
+                message: error.to_string(),
+                exit_code,
+            });
+        }
+        Ok(served?)
+    }
+
+    fn serve(&self, serve: Serve) -> Result<(), Error> {
+        let folder = self.folder.server_folder();
+        let config = config::load(&folder).map_err(super::config_error)?;
+        let _lock = lock(&folder)?;
+        report::tracing::start(&config.log)?;
+        tracing::info!(folder = %folder.root().display(), files = config.files_shown(), version = env!("CARGO_PKG_VERSION"), "starting");
+        for note in &config.source.notes {
+            tracing::warn!(note, "the configuration says something without an effect");
+        }
+        let options = RunOptions {
+            accept_loss: self.accept_loss,
+            readiness: Readiness::new(self.detach),
+        };
+        serve(config, folder, options)
+    }
+}
+
+/// Makes what a server needs to be there, and locks its folder.
+fn lock(folder: &ServerFolder) -> Result<PidFile, Error> {
+    let refused = |path: &std::path::Path, error: std::io::Error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                Code::E0103
+            }
+            std::io::ErrorKind::StorageFull => Code::E0204,
+            _ => Code::E0104,
+        };
+        Error::new(code, format!("use {}", path.display()))
+            .because(error)
+            .means("The server does not start.")
+            .cure("The user that runs the server must own its folder, and there must be room.")
+    };
+    for needed in [folder.data(), folder.logs()] {
+        std::fs::create_dir_all(&needed).map_err(|error| refused(&needed, error))?;
+    }
+    PidFile::lock(&folder.pid_file()).map_err(|error| match error {
+        LockError::Io(error) => refused(&folder.pid_file(), error),
+        LockError::Held(pid) => already_running(folder, pid),
+    })
+}
+
+/// What an operator is told who starts a server twice.
+fn already_running(folder: &ServerFolder, pid: Option<u32>) -> Error {
+    let who = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
+    let root = folder.root().display();
+    Error::new(Code::E0102, format!("{who} already serves {root}"))
+        .means("Nothing was started.")
+        .cure(format!("See how it is doing: chrysalis status {root}"))
+}

@@ -1,0 +1,199 @@
+//! How a server is doing: one model, filled in by the node and shown by every command and page.
+//!
+//! Plain data, with units in the names: it travels as JSON over the control socket, and `status --json`
+//! prints it as it is, so a field never changes its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::appliance::Ports;
+
+/// One server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// The folder's name, such as `server1`.
+    pub name: String,
+    /// Its number.
+    pub id: u16,
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// What it is doing.
+    pub state: ServerState,
+    /// Seconds since it began to start.
+    pub uptime_s: u64,
+    /// What it listens on.
+    pub ports: Ports,
+    /// What clients are told to connect to, `HOST:PORT`, if it is a broker.
+    pub advertised: Option<String>,
+    /// The coordinator, if it is one.
+    pub coordinator: Option<CoordinatorStatus>,
+    /// The broker, if it is one.
+    pub broker: Option<BrokerStatus>,
+    /// The journal.
+    pub journal: JournalStatus,
+    /// The disk.
+    pub disk: DiskStatus,
+    /// Memory the process has in use.
+    pub resident_bytes: u64,
+    /// What an operator should know or do: a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What a server is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// It reads what is on disk.
+    #[default]
+    Starting,
+    /// Its ports serve.
+    Serving,
+    /// It stops in order.
+    Stopping,
+}
+
+/// The coordinator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CoordinatorStatus {
+    /// `standalone`, `leader`, `follower`.
+    pub role: String,
+    /// The last transaction's number.
+    pub zxid: i64,
+    /// Nodes in the tree.
+    pub znodes: u64,
+    /// Ephemeral nodes among them.
+    pub ephemerals: u64,
+    /// Watches that are set.
+    pub watches: u64,
+    /// Sessions that are open.
+    pub sessions: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Bytes of paths and data, about.
+    pub data_bytes: u64,
+    /// Requests since the start.
+    pub requests: u64,
+}
+
+/// The broker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BrokerStatus {
+    /// Whether clients find it in ZooKeeper, or why not.
+    pub registration: Registration,
+    /// Topics with data or a section of their own.
+    pub topics: u64,
+    /// Partitions with data.
+    pub partitions: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Gets that wait for a message.
+    pub held_gets: u64,
+    /// Messages stored since the start.
+    pub messages: u64,
+    /// Puts since the start, and those that failed.
+    pub puts: u64,
+    /// Puts that failed since the start.
+    pub puts_failed: u64,
+    /// Gets since the start.
+    pub gets: u64,
+    /// Partitions in which damage was found, `TOPIC-PARTITION`.
+    pub damaged: Vec<String>,
+    /// Whether puts are refused for lack of room.
+    pub refusing_puts: bool,
+}
+
+/// Whether clients find the broker in ZooKeeper.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// It is not to be registered.
+    Off,
+    /// They do.
+    Registered,
+    /// Not yet, or no longer; it goes on trying.
+    #[default]
+    Trying,
+    /// Not yet, or no longer, because of this; it goes on trying.
+    Failing {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Files there are.
+    pub files: u32,
+    /// Files that some group still needs.
+    pub files_needed: u32,
+    /// The size of one.
+    pub file_bytes: u64,
+    /// How it is written: `io_uring` or `threads`.
+    pub backend: String,
+    /// Batches written since the start.
+    pub batches: u64,
+    /// Bytes written since the start.
+    pub written_bytes: u64,
+}
+
+/// The disk beneath the data folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// Its size.
+    pub total_bytes: u64,
+    /// What is free for this server.
+    pub free_bytes: u64,
+}
+
+/// One topic in a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TopicSummary {
+    /// Its name.
+    pub name: String,
+    /// Partitions by configuration; 0 for one that is only on disk.
+    pub partitions: u32,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Messages, as far as they were counted.
+    pub messages: u64,
+    /// Whether producers find it.
+    pub accept_publish: bool,
+    /// Whether consumers find it.
+    pub accept_subscribe: bool,
+    /// Whether its section, or a wildcard's, is in the configuration.
+    pub configured: bool,
+}
+
+/// One topic and its partitions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TopicDetail {
+    /// The topic.
+    pub topic: TopicSummary,
+    /// What becomes of old segments, as in the configuration.
+    pub delete_policy: String,
+    /// When they are looked for.
+    pub delete_when: String,
+    /// Its partitions, in order.
+    pub partitions: Vec<PartitionStatus>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartitionStatus {
+    /// Its number.
+    pub partition: u32,
+    /// Offset of the oldest byte that is kept.
+    pub min_offset: u64,
+    /// Offset behind the last one.
+    pub max_offset: u64,
+    /// Segment files.
+    pub segments: u32,
+    /// Gets that wait here.
+    pub held_gets: u32,
+    /// Whether it was closed by an operator.
+    pub closed: bool,
+    /// Where damage was found, as an offset.
+    pub damaged_at: Option<u64>,
+}

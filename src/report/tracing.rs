@@ -1,0 +1,47 @@
+//! Where log lines go and how they look. Set up once, by `run`, before anything is worth a line.
+//!
+//! Messages are constant lower-case phrases; facts are fields, and named the same everywhere: `topic`,
+//! `partition`, `offset`, `group`, `connection`, `session`, `client`, `path`, `latency_us`, `error`.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::sync::Mutex;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use super::{Code, Error};
+use crate::config::{Log, LogFormat};
+
+/// Sends log lines where `log` says, from now on.
+///
+/// # Errors
+/// The log file cannot be opened, or this process has set up its log before.
+pub fn start(log: &Log) -> Result<(), Error> {
+    let writer = match &log.file {
+        None => BoxMakeWriter::new(io::stderr),
+        Some(path) => {
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map_err(|error| {
+                    Error::new(Code::E0104, format!("open the log file {}", path.display()))
+                        .because(error)
+                        .means("The server does not start without its log.")
+                        .cure("Make the folder or change log.file.")
+                })?;
+            BoxMakeWriter::new(Mutex::new(file))
+        }
+    };
+    let filter = EnvFilter::builder().parse_lossy(log.level.to_string());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(false);
+    let started = match log.format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| Error::new(Code::E0900, "set up the log a second time").because(error))
+}
