@@ -86,6 +86,7 @@ impl MetaqConnection {
     /// output is written. Every later call says the same.
     pub fn next_request(&mut self) -> Result<Option<Asked>, DecodeError> {
         if let Some(error) = self.broken {
+            self.input = BytesMut::new();
             return Err(error);
         }
         loop {

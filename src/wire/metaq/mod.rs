@@ -22,3 +22,6 @@ mod transaction_key;
 
 pub use frame::{DecodeError, Decoded, Limits};
 pub use status_code::StatusCode;
+
+#[cfg(test)]
+mod tests;
