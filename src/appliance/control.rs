@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::sys::stat::{Mode, umask};
 use serde::{Deserialize, Serialize};
 
-use crate::operator::status::{ServerStatus, TopicDetail, TopicSummary};
+use super::status::{ServerStatus, TopicDetail, TopicSummary};
 
 /// The longest line either side takes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;

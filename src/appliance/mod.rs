@@ -12,6 +12,7 @@ pub mod control;
 pub mod pid_file;
 pub mod readiness;
 pub mod signals;
+pub mod status;
 
 pub use pid_file::PidFile;
 pub use readiness::Readiness;

@@ -5,20 +5,31 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::{Code, Error};
-use crate::config::{Log, LogFormat};
 
-/// Sends log lines where `log` says, from now on.
+/// What is told, how, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A level, or levels by module: `info,chrysalis::broker=debug`.
+    pub filter: String,
+    /// One JSON object a line, instead of a line for people.
+    pub json: bool,
+    /// The file to append to; none is standard error.
+    pub file: Option<PathBuf>,
+}
+
+/// Sends log lines where `options` say, from now on.
 ///
 /// # Errors
 /// The log file cannot be opened, or this process has set up its log before.
-pub fn start(log: &Log) -> Result<(), Error> {
-    let writer = match &log.file {
+pub fn start(options: &Options) -> Result<(), Error> {
+    let writer = match &options.file {
         None => BoxMakeWriter::new(io::stderr),
         Some(path) => {
             let file = OpenOptions::new()
@@ -34,14 +45,14 @@ pub fn start(log: &Log) -> Result<(), Error> {
             BoxMakeWriter::new(Mutex::new(file))
         }
     };
-    let filter = EnvFilter::builder().parse_lossy(log.level.to_string());
+    let filter = EnvFilter::builder().parse_lossy(&options.filter);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(false);
-    let started = match log.format {
-        LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let started = match options.json {
+        false => lines.with_target(false).try_init(),
+        true => lines.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| Error::new(Code::E0900, "set up the log a second time").because(error))
 }

@@ -10,7 +10,7 @@ use super::FolderArgument;
 use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
 use crate::appliance::{PidFile, Readiness, RunOptions};
-use crate::config::{self, Config, ServerFolder};
+use crate::config::{self, Config, LogFormat, ServerFolder};
 use crate::report::{self, Code, Error};
 
 /// Serve in the foreground until SIGTERM or Ctrl-C
@@ -68,7 +68,7 @@ impl Run {
         let folder = self.folder.server_folder();
         let config = config::load(&folder).map_err(super::config_error)?;
         let _lock = lock(&folder)?;
-        report::tracing::start(&config.log)?;
+        report::tracing::start(&log_options(&config))?;
         tracing::info!(folder = %folder.root().display(), files = config.files_shown(), version = env!("CARGO_PKG_VERSION"), "starting");
         for note in &config.source.notes {
             tracing::warn!(note, "the configuration says something without an effect");
@@ -78,6 +78,14 @@ impl Run {
             readiness: Readiness::new(self.detach),
         };
         serve(config, folder, options)
+    }
+}
+
+fn log_options(config: &Config) -> report::tracing::Options {
+    report::tracing::Options {
+        filter: config.log.level.to_string(),
+        json: config.log.format == LogFormat::Json,
+        file: config.log.file.clone(),
     }
 }
 

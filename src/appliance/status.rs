@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::appliance::Ports;
+use super::Ports;
 
 /// One server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,83 @@
+//! Takes checked values out of a file, one key at a time.
+
+use crate::config::file::File;
+use crate::config::key::{Form, Key, Preset, Value};
+use crate::config::mistake::{Mistakes, Place};
+
+/// Takes values out of a file, and notes what is wrong with them.
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a File,
+    pub(super) mistakes: &'a mut Mistakes,
+    /// Every key that was read, with the value that holds.
+    pub(super) effective: Vec<(String, String)>,
+}
+
+impl Reader<'_> {
+    /// A key that has a default of its own.
+    pub(super) fn get<T: Form>(&mut self, key: &Key<T>) -> T {
+        let Preset::Value(preset) = key.default else {
+            unreachable!("{} follows from other keys: read it with get_or", key.name);
+        };
+        self.get_or(key, T::from_preset(preset))
+    }
+
+    /// A key whose default follows from others.
+    pub(super) fn get_or<T: Form>(&mut self, key: &Key<T>, default: T) -> T {
+        let value = self.read(key).unwrap_or(default);
+        self.effective.push((full_name(key), value.to_toml()));
+        value
+    }
+
+    fn read<T: Form>(&mut self, key: &Key<T>) -> Option<T> {
+        let setting = self.file.setting(key.section, key.name)?;
+        accept(
+            key,
+            &setting.value,
+            &setting.shown,
+            &setting.place,
+            self.mistakes,
+        )
+    }
+
+    pub(super) fn of_topic<T: Form>(&mut self, topic: &str, key: &Key<T>) -> Option<T> {
+        let setting = self.file.topic_setting(topic, key.name)?;
+        accept(
+            key,
+            &setting.value,
+            &setting.shown,
+            &setting.place,
+            self.mistakes,
+        )
+    }
+
+    /// Where a key stands, or the file if it does not stand there.
+    pub(super) fn place<T: Form>(&self, key: &Key<T>) -> Place {
+        let setting = self.file.setting(key.section, key.name);
+        setting.map_or_else(|| self.file.place(), |setting| setting.place.clone())
+    }
+}
+
+fn full_name<T: Form>(key: &Key<T>) -> String {
+    format!("{}.{}", key.section, key.name)
+}
+
+fn accept<T: Form>(
+    key: &Key<T>,
+    value: &Value,
+    shown: &str,
+    place: &Place,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    let accepted = T::read(value, &key.permitted);
+    if accepted.is_none() {
+        let unit = match key.unit {
+            "" => String::new(),
+            unit => format!(" ({unit})"),
+        };
+        mistakes.add(
+            place.clone(),
+            format!("{shown}: must be {}{unit}", T::describe(&key.permitted)),
+        );
+    }
+    accepted
+}

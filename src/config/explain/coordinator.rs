@@ -1,0 +1,191 @@
+//! `[coordinator]`: what ZooKeeper's clients talk to.
+
+use std::net::IpAddr;
+
+use super::MIB;
+use crate::config::key::{Key, Preset, Range, Section, TextRule};
+use crate::config::words::super_digest_is_valid;
+
+/// `coordinator.enabled`
+pub static COORDINATOR_ENABLED: Key<bool> = Key {
+    section: Section::Coordinator,
+    name: "enabled",
+    unit: "",
+    default: Preset::Value(true),
+    permitted: (),
+    help: "Whether this server is a coordinator.",
+    replaces: "",
+};
+
+/// `coordinator.listen`
+pub static COORDINATOR_LISTEN: Key<IpAddr> = Key {
+    section: Section::Coordinator,
+    name: "listen",
+    unit: "",
+    default: Preset::Derived("server.listen"),
+    permitted: (),
+    help: "The address on which the coordinator listens, if it is not the broker's.",
+    replaces: "zoo.cfg: clientPortAddress",
+};
+
+/// `coordinator.port`
+pub static COORDINATOR_PORT: Key<u16> = Key {
+    section: Section::Coordinator,
+    name: "port",
+    unit: "",
+    default: Preset::Value(2181),
+    permitted: Range {
+        min: 0,
+        max: u16::MAX,
+    },
+    help: "The port for ZooKeeper's clients. 0 takes any free one; `chrysalis status` tells which.",
+    replaces: "zoo.cfg: clientPort",
+};
+
+/// `coordinator.tick_time_ms`
+pub static COORDINATOR_TICK_TIME_MS: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "tick_time_ms",
+    unit: "milliseconds",
+    default: Preset::Value(2000),
+    permitted: Range {
+        min: 100,
+        max: 60_000,
+    },
+    help: "How finely session timeouts are kept: a session ends between its timeout and one tick later.",
+    replaces: "zoo.cfg: tickTime",
+};
+
+/// `coordinator.session_timeout_min_ms`
+pub static COORDINATOR_SESSION_TIMEOUT_MIN_MS: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "session_timeout_min_ms",
+    unit: "milliseconds",
+    default: Preset::Derived("2 x tick_time_ms"),
+    permitted: Range {
+        min: 100,
+        max: 86_400_000,
+    },
+    help: "The shortest session timeout that a client can get; one that asks for less gets this.",
+    replaces: "zoo.cfg: minSessionTimeout",
+};
+
+/// `coordinator.session_timeout_max_ms`
+pub static COORDINATOR_SESSION_TIMEOUT_MAX_MS: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "session_timeout_max_ms",
+    unit: "milliseconds",
+    default: Preset::Derived("20 x tick_time_ms"),
+    permitted: Range {
+        min: 100,
+        max: 86_400_000,
+    },
+    help: "The longest session timeout that a client can get; one that asks for more gets this.",
+    replaces: "zoo.cfg: maxSessionTimeout",
+};
+
+/// `coordinator.connections_per_address_max`
+pub static COORDINATOR_CONNECTIONS_PER_ADDRESS_MAX: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "connections_per_address_max",
+    unit: "connections",
+    default: Preset::Value(60),
+    permitted: Range {
+        min: 0,
+        max: 1_000_000,
+    },
+    help: "How many connections one client address may have; one more is closed at once. 0 is no limit.",
+    replaces: "zoo.cfg: maxClientCnxns",
+};
+
+/// `coordinator.request_bytes_max`
+pub static COORDINATOR_REQUEST_BYTES_MAX: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "request_bytes_max",
+    unit: "bytes",
+    default: Preset::Value(1_048_575),
+    permitted: Range {
+        min: 1024,
+        max: 16 * MIB,
+    },
+    help: "The largest request, and so about the largest node; a client that sends a larger one is disconnected.",
+    replaces: "zookeeper: jute.maxbuffer",
+};
+
+/// `coordinator.outstanding_requests_max`
+pub static COORDINATOR_OUTSTANDING_REQUESTS_MAX: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "outstanding_requests_max",
+    unit: "requests",
+    default: Preset::Value(1000),
+    permitted: Range {
+        min: 1,
+        max: 1_000_000,
+    },
+    help: "How many requests may be under way; beyond it, nothing more is read from connections that wait for an answer.",
+    replaces: "zoo.cfg: globalOutstandingLimit",
+};
+
+/// `coordinator.super_digest`
+pub static COORDINATOR_SUPER_DIGEST: Key<String> = Key {
+    section: Section::Coordinator,
+    name: "super_digest",
+    unit: "",
+    default: Preset::Value(""),
+    permitted: TextRule {
+        words: "empty, or \"super:\" and the base64 of the SHA-1 of \"super:PASSWORD\"",
+        accepts: super_digest_is_valid,
+    },
+    help: "Who authenticates with this passes every ACL. Empty: nobody does.",
+    replaces: "zookeeper: zookeeper.DigestAuthenticationProvider.superDigest",
+};
+
+/// `coordinator.skip_acl`
+pub static COORDINATOR_SKIP_ACL: Key<bool> = Key {
+    section: Section::Coordinator,
+    name: "skip_acl",
+    unit: "",
+    default: Preset::Value(false),
+    permitted: (),
+    help: "Checks no ACL at all: everybody may do everything.",
+    replaces: "zoo.cfg: skipACL",
+};
+
+/// `coordinator.four_letter_words`
+pub static COORDINATOR_FOUR_LETTER_WORDS: Key<Vec<String>> = Key {
+    section: Section::Coordinator,
+    name: "four_letter_words",
+    unit: "",
+    default: Preset::Value(&[
+        "conf", "cons", "crst", "dump", "envi", "isro", "mntr", "ruok", "srst", "srvr", "stat",
+        "wchs",
+    ]),
+    permitted: TextRule {
+        words: "a list of conf, cons, crst, dump, envi, isro, mntr, ruok, srst, srvr, stat, wchc, wchp, wchs, or [\"*\"] for all",
+        accepts: |word| word == "*" || FOUR_LETTER_WORDS.contains(&word),
+    },
+    help: "The monitoring commands that are answered on the coordinator's port. `wchc` and `wchp` list every watch, which \
+           costs a lot where there are many.",
+    replaces: "zoo.cfg: 4lw.commands.whitelist",
+};
+
+/// The four-letter words there are.
+pub const FOUR_LETTER_WORDS: [&str; 14] = [
+    "conf", "cons", "crst", "dump", "envi", "isro", "mntr", "ruok", "srst", "srvr", "stat", "wchc",
+    "wchp", "wchs",
+];
+
+/// `coordinator.snapshot_every_entries`
+pub static COORDINATOR_SNAPSHOT_EVERY_ENTRIES: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "snapshot_every_entries",
+    unit: "journal entries",
+    default: Preset::Value(100_000),
+    permitted: Range {
+        min: 10,
+        max: 100_000_000,
+    },
+    help: "After so many entries the tree is written to disk whole, so that a start need not read the journal from \
+           further back, and its space is free again.",
+    replaces: "zoo.cfg: snapCount",
+};

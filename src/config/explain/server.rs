@@ -1,0 +1,172 @@
+//! `[server]`, `[network]`, `[web]`, `[log]`: the server as a whole and what surrounds it.
+
+use std::net::IpAddr;
+
+use super::{GIB, KIB, MIB};
+use crate::config::key::{Key, Preset, Range, Section, TextRule};
+use crate::config::words::{LogFilter, LogFormat, host_name_is_valid};
+
+// [server]
+
+/// `server.id`
+pub static SERVER_ID: Key<u16> = Key {
+    section: Section::Server,
+    name: "id",
+    unit: "",
+    default: Preset::Value(1),
+    permitted: Range { min: 0, max: 1023 },
+    help: "This server's number: its `myid` as a coordinator, which must be 1 to 254, and its broker id. No two servers \
+           of a cluster may share it, and it must not change once there are messages.",
+    replaces: "server.ini: brokerId; zookeeper: the file myid",
+};
+
+/// `server.host_name`
+pub static SERVER_HOST_NAME: Key<String> = Key {
+    section: Section::Server,
+    name: "host_name",
+    unit: "",
+    default: Preset::Derived(
+        "the broker's listen address, or this machine's first address if it listens on all of them",
+    ),
+    permitted: TextRule {
+        words: "a host name or address of letters, digits, '-', '.' and ':'",
+        accepts: host_name_is_valid,
+    },
+    help: "The name or address that this broker advertises: clients find it in ZooKeeper and connect to it, so it must lead \
+           here from every client.",
+    replaces: "server.ini: hostName",
+};
+
+/// `server.listen`
+pub static SERVER_LISTEN: Key<IpAddr> = Key {
+    section: Section::Server,
+    name: "listen",
+    unit: "",
+    default: Preset::Value("127.0.0.1"),
+    permitted: (),
+    help: "The address on which coordinator and broker listen. The default is reached from this machine alone; \"0.0.0.0\" \
+           listens on every address. Both protocols leave everything open to whoever reaches the port.",
+    replaces: "zoo.cfg: clientPortAddress",
+};
+
+// [network]
+
+/// `network.connections_max`
+pub static NETWORK_CONNECTIONS_MAX: Key<u32> = Key {
+    section: Section::Network,
+    name: "connections_max",
+    unit: "connections",
+    default: Preset::Value(10_000),
+    permitted: Range {
+        min: 1,
+        max: 1_000_000,
+    },
+    help: "How many connections each of the ports has at most; one more is closed at once.",
+    replaces: "zoo.cfg: maxCnxns",
+};
+
+/// `network.connection_bytes_max`
+pub static NETWORK_CONNECTION_BYTES_MAX: Key<u32> = Key {
+    section: Section::Network,
+    name: "connection_bytes_max",
+    unit: "bytes",
+    default: Preset::Value(8 * MIB),
+    permitted: Range {
+        min: 64 * KIB,
+        max: 1024 * MIB,
+    },
+    help: "How much memory one connection's requests and unread answers may take; beyond it nothing more is read from it \
+           until the client has read. It must have room for the largest message and the largest request.",
+    replaces: "",
+};
+
+/// `network.all_connections_bytes_max`
+pub static NETWORK_ALL_CONNECTIONS_BYTES_MAX: Key<u64> = Key {
+    section: Section::Network,
+    name: "all_connections_bytes_max",
+    unit: "bytes",
+    default: Preset::Value(GIB / 4),
+    permitted: Range {
+        min: GIB / 1024,
+        max: 1024 * GIB,
+    },
+    help: "The same for all connections together: beyond it, those that hold the most are disconnected.",
+    replaces: "",
+};
+
+// [web]
+
+/// `web.enabled`
+pub static WEB_ENABLED: Key<bool> = Key {
+    section: Section::Web,
+    name: "enabled",
+    unit: "",
+    default: Preset::Value(true),
+    permitted: (),
+    help: "Whether there is a web port.",
+    replaces: "",
+};
+
+/// `web.listen`
+pub static WEB_LISTEN: Key<IpAddr> = Key {
+    section: Section::Web,
+    name: "listen",
+    unit: "",
+    default: Preset::Value("127.0.0.1"),
+    permitted: (),
+    help: "The address of the web port. It does not follow server.listen: what it shows is not everybody's.",
+    replaces: "",
+};
+
+/// `web.port`
+pub static WEB_PORT: Key<u16> = Key {
+    section: Section::Web,
+    name: "port",
+    unit: "",
+    default: Preset::Value(8120),
+    permitted: Range {
+        min: 0,
+        max: u16::MAX,
+    },
+    help: "The web port. 0 takes any free one; `chrysalis status` tells which.",
+    replaces: "server.ini: dashboardHttpPort",
+};
+
+// [log]
+
+/// `log.level`
+pub static LOG_LEVEL: Key<LogFilter> = Key {
+    section: Section::Log,
+    name: "level",
+    unit: "",
+    default: Preset::Value("info"),
+    permitted: (),
+    help: "Which lines are written: a level, or levels by module, as in \"info,chrysalis::broker=debug\".",
+    replaces: "",
+};
+
+/// `log.format`
+pub static LOG_FORMAT: Key<LogFormat> = Key {
+    section: Section::Log,
+    name: "format",
+    unit: "",
+    default: Preset::Value("text"),
+    permitted: (),
+    help: "Lines for people, or one JSON object a line.",
+    replaces: "",
+};
+
+/// `log.file`
+pub static LOG_FILE: Key<String> = Key {
+    section: Section::Log,
+    name: "file",
+    unit: "",
+    default: Preset::Value(""),
+    permitted: TextRule {
+        words: "empty or a path",
+        accepts: |text| !text.contains('\0'),
+    },
+    help: "Where they are written, from the server's folder on if it does not begin with '/'. Empty: standard error, which \
+           `chrysalis start` leads to logs/chrysalis.log and systemd to its journal.",
+    replaces: "",
+};

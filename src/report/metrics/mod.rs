@@ -1,0 +1,227 @@
+//! Every metric: its name, its unit, what it means; and how a scrape turns numbers into text.
+//!
+//! Parts of the server count in plain integers of their own status structs; nothing here is shared or
+//! atomic. When `/metrics` is asked for, the node makes a [`Scrape`], puts the numbers in by metric, and
+//! renders it. To add a metric: a block in `catalogue.rs`, a line in its [`ALL`], and a line where the node
+//! fills it in.
+
+mod catalogue;
+
+pub use catalogue::*;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process runs.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How often something took how long.
+    Latency,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name without unit and without `_total`, which are appended when it is rendered.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its unit in the plural; empty for a number of things that its name says.
+    pub unit: &'static str,
+    /// What it means, in a sentence without a full stop.
+    pub help: &'static str,
+}
+
+/// How long things took: counts by bound, in plain integers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LatencyHistogram {
+    counts: [u64; LATENCY_BOUNDS_US.len() + 1],
+    sum_us: u64,
+}
+
+/// The upper bounds of a latency histogram's buckets; what took longer is in one more.
+pub const LATENCY_BOUNDS_US: [u64; 16] = [
+    50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000, 2_000_000, 10_000_000,
+];
+
+impl LatencyHistogram {
+    /// Counts one that took so long.
+    pub fn record(&mut self, took: Duration) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < took_us);
+        self.counts[bucket] += 1;
+        self.sum_us = self.sum_us.saturating_add(took_us);
+    }
+
+    /// How many were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+enum Measured {
+    Whole(u64),
+    Fraction(f64),
+    Latency(LatencyHistogram),
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+/// The numbers of one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Scrape {
+    families: BTreeMap<&'static str, (&'static Metric, Vec<(Labels, Measured)>)>,
+}
+
+impl Scrape {
+    /// A number of things or bytes.
+    pub fn set(&mut self, metric: &'static Metric, value: u64) {
+        self.put(metric, Vec::new(), Measured::Whole(value));
+    }
+
+    /// The same for one topic, port or kind of request.
+    pub fn set_for(
+        &mut self,
+        metric: &'static Metric,
+        labels: &[(&'static str, &str)],
+        value: u64,
+    ) {
+        self.put(metric, owned(labels), Measured::Whole(value));
+    }
+
+    /// A number with a fraction, such as seconds.
+    pub fn set_fraction(&mut self, metric: &'static Metric, value: f64) {
+        self.put(metric, Vec::new(), Measured::Fraction(value));
+    }
+
+    /// How long things took.
+    pub fn set_latency(
+        &mut self,
+        metric: &'static Metric,
+        labels: &[(&'static str, &str)],
+        latency: &LatencyHistogram,
+    ) {
+        self.put(metric, owned(labels), Measured::Latency(latency.clone()));
+    }
+
+    fn put(&mut self, metric: &'static Metric, labels: Labels, measured: Measured) {
+        let (_, values) = self
+            .families
+            .entry(metric.name)
+            .or_insert_with(|| (metric, Vec::new()));
+        values.push((labels, measured));
+    }
+
+    /// The text that Prometheus reads (OpenMetrics 1.0).
+    pub fn render(self) -> String {
+        let mut registry = Registry::with_prefix("chrysalis");
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)
+            .expect("writing to a String cannot fail");
+        text
+    }
+}
+
+fn owned(labels: &[(&'static str, &str)]) -> Labels {
+    labels
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (metric, values) in self.families.values() {
+            let unit = match metric.unit {
+                "" => None,
+                unit => Some(Unit::Other(unit.to_owned())),
+            };
+            let family = Family { metric, values };
+            let encoder = encoder.encode_descriptor(
+                metric.name,
+                metric.help,
+                unit.as_ref(),
+                family.metric_type(),
+            )?;
+            family.encode(encoder)?;
+        }
+        Ok(())
+    }
+}
+
+struct Family<'a> {
+    metric: &'static Metric,
+    values: &'a [(Labels, Measured)],
+}
+
+impl EncodeMetric for Family<'_> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        for (labels, measured) in self.values {
+            if labels.is_empty() {
+                encode_one(self.metric, measured, &mut encoder)?;
+            } else {
+                encode_one(self.metric, measured, &mut encoder.encode_family(labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        match self.metric.kind {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Latency => MetricType::Histogram,
+        }
+    }
+}
+
+fn encode_one(
+    metric: &Metric,
+    measured: &Measured,
+    encoder: &mut MetricEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    const MICROSECONDS: f64 = 1e6;
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a scrape's float is exact to 2^53 and no matter beyond"
+    )]
+    let seconds = |microseconds: u64| microseconds as f64 / MICROSECONDS;
+    match (metric.kind, measured) {
+        (Kind::Counter, Measured::Whole(value)) => {
+            encoder.encode_counter::<NoLabelSet, _, u64>(value, None)
+        }
+        (Kind::Counter, Measured::Fraction(value)) => {
+            encoder.encode_counter::<NoLabelSet, _, u64>(value, None)
+        }
+        (_, Measured::Whole(value)) => encoder.encode_gauge(value),
+        (_, Measured::Fraction(value)) => encoder.encode_gauge(value),
+        (_, Measured::Latency(latency)) => {
+            let mut buckets: Vec<(f64, u64)> = LATENCY_BOUNDS_US
+                .iter()
+                .zip(latency.counts)
+                .map(|(bound, count)| (seconds(*bound), count))
+                .collect();
+            buckets.push((f64::MAX, latency.counts[LATENCY_BOUNDS_US.len()]));
+            encoder.encode_histogram::<NoLabelSet>(
+                seconds(latency.sum_us),
+                latency.count(),
+                &buckets,
+                None,
+            )
+        }
+    }
+}
