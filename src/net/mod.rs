@@ -11,3 +11,5 @@ pub mod metaq_connection;
 pub mod output;
 /// Writing an output queue to a socket.
 pub mod socket;
+/// One ZooKeeper client, without its socket.
+pub mod zookeeper_connection;

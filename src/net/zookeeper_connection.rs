@@ -1,0 +1,453 @@
+//! One ZooKeeper client: received bytes in, requests out, replies into its output.
+//!
+//! No socket, no clock. The driver appends what it read to [`ZookeeperConnection::room`], says how
+//! much that was, takes what was decoded until there is nothing more, and writes the output once a
+//! turn.
+//!
+//! ```text
+//!   fresh ──handshake──▶ connecting ──reply──▶ serving ──last reply──▶ closing
+//!     └───four-letter word──▶ asked ──answer────────────────────────────▲
+//! ```
+//!
+//! Nothing is decoded between the handshake and its answer; what was read by then waits. What is no
+//! protocol ends the connection without a word, as the originals do.
+//!
+//! Memory: an announced length makes no room. The input grows with what has arrived, at most to one
+//! frame of `payload_bytes_max` and one read. How many requests may wait for their answer is the
+//! coordinator's to say; a client that does not read is [congested](ZookeeperConnection::is_congested).
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::output::Output;
+use crate::coordinator::{ConnectReply, ConnectRequest, Refusal, Reply, Request, WatchEvent};
+use crate::units::{Moment, WallTime, Zxid};
+use crate::wire::zookeeper::four_letter::{self, Whitelist, Word};
+use crate::wire::zookeeper::frame::{self, BadLength};
+use crate::wire::zookeeper::{DecodeError, handshake, reply, request};
+
+mod input;
+mod statistics;
+
+pub use statistics::Traffic;
+
+use input::Input;
+use statistics::Statistics;
+
+/// Replies that wait in memory beyond this mean that the client does not read.
+const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
+/// A client that let so much pile up on top of that is lost: replies to what it had asked before, and
+/// watch events.
+const OUTPUT_BYTES_LOST: u64 = 64 * 1024 * 1024;
+/// How long a connection may take to say what it wants, and to take the last bytes meant for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a connection is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The longest frame taken: `jute.maxbuffer`.
+    pub payload_bytes_max: usize,
+    /// The four-letter words that are answered.
+    pub whitelist: Whitelist,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            payload_bytes_max: frame::PAYLOAD_BYTES_MAX_DEFAULT,
+            whitelist: Whitelist::default(),
+        }
+    }
+}
+
+/// What a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A four-letter word, to be answered with [`ZookeeperConnection::answer`]. `mask` came with `stmk`.
+    Word {
+        /// The word.
+        word: Word,
+        /// The trace mask to set.
+        mask: Option<i64>,
+    },
+    /// The handshake. Nothing more comes out until [`ZookeeperConnection::connect_reply`].
+    Connect(ConnectRequest),
+    /// A request.
+    Request {
+        /// The client's number for it.
+        xid: i32,
+        /// What it asks.
+        request: Request,
+    },
+}
+
+/// Why a connection has to be closed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A frame is longer than permitted, in either direction.
+    #[error(transparent)]
+    Length(#[from] BadLength),
+    /// The first frame is no handshake.
+    #[error("the first frame is no handshake: {0}")]
+    Handshake(DecodeError),
+    /// A later frame is no request.
+    #[error("a frame is no request: {0}")]
+    Request(DecodeError),
+    /// The client does not read what it asked for.
+    #[error("{0} bytes of replies wait for a client that does not read them")]
+    Unread(u64),
+}
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// A four-letter word or a handshake.
+    Fresh,
+    /// Nothing: a four-letter word waits for its answer.
+    Asked,
+    /// Nothing: the handshake waits for its answer.
+    Connecting { new_session: bool },
+    /// Requests.
+    Serving { session: i64, timeout_ms: i32 },
+    /// Nothing any more.
+    Closing,
+}
+
+/// A request that waits for its reply.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    xid: i32,
+    /// As the statistics name it, if they count it.
+    operation: Option<&'static str>,
+    since: Moment,
+}
+
+/// One client's connection, without its socket.
+#[derive(Debug)]
+pub struct ZookeeperConnection {
+    options: Options,
+    peer: SocketAddr,
+    established: WallTime,
+    stage: Stage,
+    /// When the stage has to be over: fresh and closing ones have no session to end them.
+    stage_end: Option<Moment>,
+    input: Input,
+    output: Output,
+    waiting: VecDeque<Waiting>,
+    statistics: Statistics,
+}
+
+impl ZookeeperConnection {
+    /// A connection on which nothing was received yet.
+    pub fn new(options: Options, peer: SocketAddr, now: Moment, wall: WallTime) -> Self {
+        ZookeeperConnection {
+            options,
+            peer,
+            established: wall,
+            stage: Stage::Fresh,
+            stage_end: Some(now + PATIENCE),
+            input: Input::new(),
+            output: Output::default(),
+            waiting: VecDeque::new(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// The buffer to append received bytes to, with room for a read.
+    pub fn room(&mut self) -> &mut BytesMut {
+        self.input.room()
+    }
+
+    /// Says that `count` bytes were appended to [`ZookeeperConnection::room`].
+    pub fn received(&mut self, count: usize) {
+        self.input.received(count);
+    }
+
+    /// Whether the socket should be read: something may come, and what came before is taken care of.
+    pub fn wants_bytes(&self) -> bool {
+        matches!(self.stage, Stage::Fresh | Stage::Serving { .. }) && !self.is_congested()
+    }
+
+    /// What the client sent next, if it is all there and may come now: not while the handshake waits for
+    /// its answer, nor while the connection is congested. `totals` counts for all connections together.
+    ///
+    /// # Errors
+    /// The client sent what is not the protocol: close the connection at once.
+    #[inline]
+    pub fn next_received(
+        &mut self,
+        now: Moment,
+        totals: &mut Traffic,
+    ) -> Result<Option<Received>, Violation> {
+        match self.stage {
+            Stage::Serving { .. } if self.is_congested() => Ok(None),
+            Stage::Serving { .. } => {
+                let Some(payload) = self.input.frame(self.options.payload_bytes_max)? else {
+                    return Ok(None);
+                };
+                let (xid, request) = request::decode(&payload).map_err(Violation::Request)?;
+                self.count_received(totals);
+                self.waiting.push_back(Waiting {
+                    xid,
+                    operation: request::operation_name(&request),
+                    since: now,
+                });
+                Ok(Some(Received::Request { xid, request }))
+            }
+            Stage::Fresh => self.next_of_fresh(now, totals),
+            Stage::Asked | Stage::Connecting { .. } => Ok(None),
+            Stage::Closing => {
+                self.input.clear();
+                Ok(None)
+            }
+        }
+    }
+
+    fn next_of_fresh(
+        &mut self,
+        now: Moment,
+        totals: &mut Traffic,
+    ) -> Result<Option<Received>, Violation> {
+        let first = self.input.bytes().first_chunk::<4>();
+        if let Some(word) = first.and_then(|first| Word::from_bytes(*first)) {
+            return Ok(self.next_word(word, now, totals));
+        }
+        let Some(payload) = self.input.frame(self.options.payload_bytes_max)? else {
+            return Ok(None);
+        };
+        let request = handshake::decode_request(&payload).map_err(Violation::Handshake)?;
+        self.count_received(totals);
+        self.stage = Stage::Connecting {
+            new_session: request.session == 0,
+        };
+        // From here on the coordinator decides how long it may take.
+        self.stage_end = None;
+        self.waiting.push_back(Waiting {
+            xid: 0,
+            operation: Some("SESS"),
+            since: now,
+        });
+        Ok(Some(Received::Connect(request)))
+    }
+
+    fn next_word(&mut self, word: Word, now: Moment, totals: &mut Traffic) -> Option<Received> {
+        let mut mask = None;
+        if !self.options.whitelist.allows(word) {
+            self.count_received(totals);
+            self.answer(now, totals, |out| four_letter::not_whitelisted(word, out));
+            return None;
+        }
+        if word == Word::Stmk {
+            let bytes = self.input.bytes().get(4..)?.first_chunk::<8>()?;
+            mask = Some(i64::from_be_bytes(*bytes));
+        }
+        self.count_received(totals);
+        self.stage = Stage::Asked;
+        self.input.clear();
+        Some(Received::Word { word, mask })
+    }
+
+    /// Answers a four-letter word and closes after it.
+    pub fn answer(&mut self, now: Moment, totals: &mut Traffic, text: impl FnOnce(&mut BytesMut)) {
+        self.write(text);
+        self.count_sent(totals);
+        self.close(now);
+    }
+
+    /// Answers the handshake. `zxid` is the last one applied.
+    pub fn connect_reply(
+        &mut self,
+        now: Moment,
+        totals: &mut Traffic,
+        zxid: Zxid,
+        reply: &ConnectReply,
+    ) {
+        self.write(|out| handshake::encode_reply(reply, out));
+        self.count_sent(totals);
+        let waiting = self.waiting.pop_front();
+        if reply.session == 0 {
+            self.close(now);
+            return;
+        }
+        if let (Some(waiting), Stage::Connecting { new_session: true }) = (waiting, self.stage) {
+            self.count_reply(now, totals, waiting, zxid);
+        }
+        self.stage = Stage::Serving {
+            session: reply.session,
+            timeout_ms: reply.timeout_ms,
+        };
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// The client does not read its replies, or this one is longer than a frame can say: close the
+    /// connection at once.
+    #[inline]
+    pub fn reply(
+        &mut self,
+        now: Moment,
+        totals: &mut Traffic,
+        xid: i32,
+        zxid: Zxid,
+        result: &Result<Reply, Refusal>,
+    ) -> Result<(), Violation> {
+        let tail = self.output.tail();
+        let before = tail.len();
+        reply::encode(xid, zxid, result.as_ref().map_err(|refusal| *refusal), tail)?;
+        self.output.appended(before);
+        self.count_sent(totals);
+        if let Some(waiting) = self.take_waiting(xid) {
+            self.count_reply(now, totals, waiting, zxid);
+        }
+        self.check_unread()
+    }
+
+    /// Tells the client that a watch of its fired.
+    ///
+    /// # Errors
+    /// The client does not read what it is told: close the connection at once.
+    pub fn notify(&mut self, totals: &mut Traffic, event: &WatchEvent) -> Result<(), Violation> {
+        self.write(|out| reply::encode_event(event, out));
+        self.count_sent(totals);
+        self.check_unread()
+    }
+
+    /// Takes nothing more from the client; the connection is finished once the output is written.
+    pub fn close(&mut self, now: Moment) {
+        self.stage = Stage::Closing;
+        self.stage_end = Some(now + PATIENCE);
+        self.input.clear();
+        self.waiting.clear();
+    }
+
+    /// Whether the socket can be closed: nothing more may come and all that was to be sent is sent.
+    pub fn is_finished(&self) -> bool {
+        self.stage == Stage::Closing && self.output.is_empty()
+    }
+
+    /// When the connection must be closed at the latest if nothing happens on it. While it has a session, the
+    /// session's end closes it.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.stage_end
+    }
+
+    /// What waits to be written.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    /// Whether so much waits to be written that nothing more is taken from this client. Once enough is
+    /// written, take what was already read before reading more.
+    pub fn is_congested(&self) -> bool {
+        self.output.held_bytes() > OUTPUT_BYTES_MAX
+    }
+
+    /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
+    pub fn held_bytes(&self) -> u64 {
+        self.input.held_bytes() + self.output.held_bytes()
+    }
+
+    /// Gives back what is only kept for the next read. For the driver to call when memory is short.
+    pub fn shrink(&mut self) {
+        self.input.shrink();
+        self.waiting.shrink_to_fit();
+    }
+
+    /// The session, once there is one.
+    pub fn session(&self) -> Option<i64> {
+        match self.stage {
+            Stage::Serving { session, .. } => Some(session),
+            Stage::Fresh | Stage::Asked | Stage::Connecting { .. } | Stage::Closing => None,
+        }
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// How many requests wait for their reply.
+    pub fn outstanding(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Its line of `stat` and `cons`.
+    pub fn facts(&self) -> four_letter::Connection {
+        let reading = u8::from(self.wants_bytes());
+        let writing = if self.output.is_empty() { 0 } else { 4 };
+        four_letter::Connection {
+            address: self.peer,
+            interest: reading | writing,
+            queued: self.waiting.len() as u64,
+            received: self.statistics.traffic.received,
+            sent: self.statistics.traffic.sent,
+            session: match self.stage {
+                Stage::Serving {
+                    session,
+                    timeout_ms,
+                } => Some(self.statistics.facts(session, timeout_ms, self.established)),
+                Stage::Fresh | Stage::Asked | Stage::Connecting { .. } | Stage::Closing => None,
+            },
+        }
+    }
+
+    /// `crst`: forgets its numbers.
+    pub fn reset_statistics(&mut self) {
+        self.statistics = Statistics::default();
+    }
+
+    /// Replies leave in the order of the requests, but for auth, which overtakes.
+    #[inline]
+    fn take_waiting(&mut self, xid: i32) -> Option<Waiting> {
+        if self.waiting.front()?.xid == xid {
+            return self.waiting.pop_front();
+        }
+        let place = self.waiting.iter().position(|waiting| waiting.xid == xid)?;
+        self.waiting.remove(place)
+    }
+
+    #[inline]
+    fn count_received(&mut self, totals: &mut Traffic) {
+        self.statistics.traffic.received += 1;
+        totals.received += 1;
+    }
+
+    #[inline]
+    fn count_sent(&mut self, totals: &mut Traffic) {
+        self.statistics.traffic.sent += 1;
+        totals.sent += 1;
+    }
+
+    #[inline]
+    fn count_reply(&mut self, now: Moment, totals: &mut Traffic, waiting: Waiting, zxid: Zxid) {
+        if let Some(operation) = waiting.operation {
+            let latency = now.since(waiting.since);
+            totals.count_latency(latency);
+            self.statistics
+                .count_reply(now, latency, waiting.xid, zxid, operation);
+        }
+    }
+
+    #[inline]
+    fn check_unread(&self) -> Result<(), Violation> {
+        let unread = self.output.held_bytes();
+        if unread > OUTPUT_BYTES_LOST {
+            return Err(Violation::Unread(unread));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, encode: impl FnOnce(&mut BytesMut)) {
+        let tail = self.output.tail();
+        let before = tail.len();
+        encode(tail);
+        self.output.appended(before);
+    }
+}
+
+#[cfg(test)]
+mod tests;
