@@ -1,7 +1,7 @@
 //! Sockets and what waits to be written to them.
 //!
-//! The protocols' connection machines here are pure (bytes in, requests out); `socket` and `listener`
-//! are the only ones that touch the network.
+//! The protocols' connection machines here are pure (bytes in, requests out); `socket`, `listener`
+//! and `resolve` are the only ones that touch the network.
 
 /// Accepting, counting and refusing connections.
 pub mod listener;
@@ -9,6 +9,8 @@ pub mod listener;
 pub mod metaq_connection;
 /// What waits to be written to a connection: bytes and ranges of files.
 pub mod output;
+/// Host names to numeric addresses.
+pub mod resolve;
 /// Writing an output queue to a socket.
 pub mod socket;
 /// One ZooKeeper client, without its socket.

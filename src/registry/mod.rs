@@ -16,8 +16,6 @@ use crate::units::ServerId;
 
 /// What nodes there should be, worked out without I/O.
 mod plan;
-/// Host names to numeric addresses.
-mod resolve;
 /// A session that keeps them so.
 mod session;
 

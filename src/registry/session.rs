@@ -13,7 +13,8 @@ use tracing::{info, warn};
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
 use super::plan::{Ephemeral, Plan, plan};
-use super::{Options, Standing, Wanted, resolve};
+use super::{Options, Standing, Wanted};
+use crate::net::resolve;
 
 /// How long to wait after something went wrong; short, because a broker nobody finds is of no use.
 const RETRY: Duration = Duration::from_secs(1);

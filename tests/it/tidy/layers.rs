@@ -34,10 +34,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report",
         ],
     ),
-    ("registry", &["units", "report"]),
+    ("registry", &["units", "net", "report"]),
     (
         "client",
-        &["units", "wire", "broker", "coordinator", "segments"],
+        &["units", "wire", "broker", "coordinator", "segments", "net"],
     ),
     // The composition, and what surrounds it.
     ("node", &["*"]),

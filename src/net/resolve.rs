@@ -10,7 +10,7 @@ use hickory_resolver::Resolver;
 
 /// Why a connect string could not be turned into addresses.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// Not of the form `host:port`.
     #[error("'{0}' is not host:port")]
     Form(String),
@@ -27,8 +27,14 @@ pub(crate) enum Error {
     Configuration(Box<hickory_resolver::net::NetError>),
 }
 
-/// Turns `host:port,host:port/chroot` into the same with numbers for names.
-pub(crate) async fn connect_string(text: &str) -> Result<String, Error> {
+/// ZooKeeper's port, where a connect string leaves it out.
+const ZOOKEEPER_PORT: u16 = 2181;
+
+/// Turns ZooKeeper's `host:port,host:port/chroot` into the same with numbers for names.
+///
+/// # Errors
+/// A host is malformed, or its name unknown.
+pub async fn connect_string(text: &str) -> Result<String, Error> {
     let (hosts, chroot) = match text.find('/') {
         Some(slash) => text.split_at(slash),
         None => (text, ""),
@@ -39,7 +45,12 @@ pub(crate) async fn connect_string(text: &str) -> Result<String, Error> {
         .map(str::trim)
         .filter(|host| !host.is_empty())
     {
-        for address in addresses(host).await? {
+        let host = if host.ends_with(']') || !host.contains(':') {
+            format!("{host}:{ZOOKEEPER_PORT}")
+        } else {
+            host.to_string()
+        };
+        for address in addresses(&host).await? {
             numeric.push(address.to_string());
         }
     }
@@ -47,7 +58,10 @@ pub(crate) async fn connect_string(text: &str) -> Result<String, Error> {
 }
 
 /// The addresses behind one `host:port`.
-pub(crate) async fn addresses(host_port: &str) -> Result<Vec<SocketAddr>, Error> {
+///
+/// # Errors
+/// It is malformed, or the name is unknown.
+pub async fn addresses(host_port: &str) -> Result<Vec<SocketAddr>, Error> {
     if let Ok(address) = host_port.parse() {
         return Ok(vec![address]);
     }
@@ -69,4 +83,49 @@ pub(crate) async fn addresses(host_port: &str) -> Result<Vec<SocketAddr>, Error>
             source: Box::new(source),
         })?;
     Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check(text: &str, expected: &str) {
+        assert_eq!(connect_string(text).await.expect(text), expected);
+    }
+
+    #[tokio::test]
+    async fn numbers_stay_as_they_are() {
+        check("127.0.0.1:2181", "127.0.0.1:2181").await;
+        check(
+            "127.0.0.1:2181, [::1]:2182/a/b",
+            "127.0.0.1:2181,[::1]:2182/a/b",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_connect_string_may_leave_out_the_port() {
+        check("127.0.0.1,[::1]/chroot", "127.0.0.1:2181,[::1]:2181/chroot").await;
+    }
+
+    #[tokio::test]
+    async fn the_own_host_needs_no_name_server() {
+        let found = addresses("localhost:1")
+            .await
+            .expect("the loopback address");
+        assert!(
+            found.iter().all(|address| address.ip().is_loopback()),
+            "{found:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_no_host_and_port_is_refused() {
+        for text in ["127.0.0.1", "127.0.0.1:port", "127.0.0.1:70000"] {
+            assert!(
+                matches!(addresses(text).await, Err(Error::Form(_))),
+                "{text}"
+            );
+        }
+    }
 }
