@@ -10,11 +10,14 @@
 
 pub mod append;
 pub mod checkpoint;
+pub mod dump;
 pub mod format;
 pub mod lookup;
+pub mod partition;
 pub mod recovery;
 pub mod retention;
 pub mod verify;
+pub mod walk;
 
 use bytes::Bytes;
 
