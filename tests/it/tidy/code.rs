@@ -1,6 +1,6 @@
-//! The repository's other promises: documents, names, sizes, scripts.
+//! Names, sizes, scripts, and what must not be left in the tree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -18,87 +18,10 @@ const PROTOCOL: &[&str] = &["SetData", "GetData"];
 
 /// A function longer than this, or a file, has to be in the ratchet's table.
 const FUNCTION_LINES_MAX: usize = 70;
+
 const FILE_LINES_MAX: usize = 600;
+
 const RATCHET: &str = "tests/it/tidy/ratchet.txt";
-
-pub(super) fn every_error_code_has_a_page(files: &[File]) -> Findings {
-    let mut findings = Findings::default();
-    let mut pages = BTreeSet::new();
-    for file in files {
-        if let Some(name) = file.path.strip_prefix("src/report/codes/") {
-            let Some(code) = name.strip_suffix(".md") else {
-                continue;
-            };
-            pages.insert(code.to_string());
-            if codes_in(code).is_empty() {
-                findings.add(
-                    &file.path,
-                    1,
-                    "a page is named for its code: E and four digits",
-                );
-            }
-            if !file.text.starts_with(&format!("# {code}")) {
-                findings.add(
-                    &file.path,
-                    1,
-                    format!("the page's first line begins with `# {code}`"),
-                );
-            }
-        }
-    }
-    let mut used = BTreeSet::new();
-    for file in files
-        .iter()
-        .filter(|f| f.is_rust() && f.path.starts_with("src/"))
-    {
-        let text = source::without_tests(&source::blank(&file.text, Keep::CodeAndStrings));
-        for (at, code) in codes_in(&text) {
-            // The table that includes the pages names every one of them; that is not a use.
-            let table = file.path.starts_with("src/report/");
-            if !table {
-                used.insert(code.clone());
-            }
-            if !pages.contains(&code) && !file.is_test() {
-                let line = source::line_of(&text, at);
-                findings.add(
-                    &file.path,
-                    line,
-                    format!("{code} has no page in src/report/codes/"),
-                );
-            }
-        }
-    }
-    for code in pages.difference(&used) {
-        findings.add(
-            &format!("src/report/codes/{code}.md"),
-            1,
-            "nothing reports this code",
-        );
-    }
-    findings
-}
-
-/// Every `E` with four digits that stands alone.
-fn codes_in(text: &str) -> Vec<(usize, String)> {
-    source_words(text, 'E')
-        .filter(|(_, word)| word.len() == 5 && word[1..].bytes().all(|b| b.is_ascii_digit()))
-        .map(|(at, word)| (at, word.to_string()))
-        .collect()
-}
-
-fn source_words(text: &str, first: char) -> impl Iterator<Item = (usize, &str)> {
-    let bytes = text.as_bytes();
-    text.match_indices(first).filter_map(move |(at, _)| {
-        if at > 0 && source::is_word(bytes[at - 1]) {
-            return None;
-        }
-        let length = bytes[at..]
-            .iter()
-            .take_while(|&&b| source::is_word(b))
-            .count();
-        Some((at, &text[at..at + length]))
-    })
-}
 
 pub(super) fn every_golden_file_is_used(files: &[File]) -> Findings {
     let mut findings = Findings::default();
@@ -309,53 +232,6 @@ pub(super) fn shell_scripts_parse(files: &[File]) -> Findings {
                 "a script begins with `set -euo pipefail`, or at least `set -u`",
             );
         }
-    }
-    findings
-}
-
-pub(super) fn links_lead_somewhere(files: &[File]) -> Findings {
-    let mut findings = Findings::default();
-    for file in files.iter().filter(|f| f.path.ends_with(".md")) {
-        let folder = source::root().join(&file.path);
-        let folder = folder.parent().expect("a file has a folder");
-        for (index, line) in file.text.lines().enumerate() {
-            for target in line
-                .split("](")
-                .skip(1)
-                .filter_map(|rest| rest.split(')').next())
-            {
-                let target = target.split('#').next().unwrap_or_default();
-                if target.is_empty() || target.contains("://") || folder.join(target).exists() {
-                    continue;
-                }
-                findings.add(&file.path, index + 1, format!("`{target}` leads nowhere"));
-            }
-        }
-    }
-    findings
-}
-
-/// The two commands: a stranger copies them, so they stand in fenced blocks, and CI runs the second.
-pub(super) fn readme_shows_the_two_commands(files: &[File]) -> Findings {
-    let mut findings = Findings::default();
-    let text = |path: &str| {
-        files
-            .iter()
-            .find(|f| f.path == path)
-            .map_or("", |f| f.text.as_str())
-    };
-    let fenced: String = text("README.md").split("```").skip(1).step_by(2).collect();
-    for command in ["./install.sh", "./tests/run"] {
-        if !fenced.contains(command) {
-            findings.add(
-                "README.md",
-                1,
-                format!("`{command}` is not in a fenced block"),
-            );
-        }
-    }
-    if !text(".ci/run").contains("tests/run") {
-        findings.add(".ci/run", 1, "it does not call README's second command");
     }
     findings
 }

@@ -1,0 +1,205 @@
+//! What documents promise: a page for every error code, links that lead somewhere, walks through files that
+//! exist, the exit codes told the same everywhere.
+
+use std::collections::BTreeSet;
+
+use chrysalis::report::ExitCode;
+
+use super::Findings;
+use super::source::{self, File, Keep};
+
+pub(super) fn every_error_code_has_a_page(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let mut pages = BTreeSet::new();
+    for file in files {
+        if let Some(name) = file.path.strip_prefix("src/report/codes/") {
+            let Some(code) = name.strip_suffix(".md") else {
+                continue;
+            };
+            pages.insert(code.to_string());
+            if codes_in(code).is_empty() {
+                findings.add(
+                    &file.path,
+                    1,
+                    "a page is named for its code: E and four digits",
+                );
+            }
+            if !file.text.starts_with(&format!("# {code}")) {
+                findings.add(
+                    &file.path,
+                    1,
+                    format!("the page's first line begins with `# {code}`"),
+                );
+            }
+        }
+    }
+    let mut used = BTreeSet::new();
+    for file in files
+        .iter()
+        .filter(|f| f.is_rust() && f.path.starts_with("src/"))
+    {
+        let text = source::without_tests(&source::blank(&file.text, Keep::CodeAndStrings));
+        for (at, code) in codes_in(&text) {
+            // The table that includes the pages names every one of them; that is not a use.
+            let table = file.path.starts_with("src/report/");
+            if !table {
+                used.insert(code.clone());
+            }
+            if !pages.contains(&code) && !file.is_test() {
+                let line = source::line_of(&text, at);
+                findings.add(
+                    &file.path,
+                    line,
+                    format!("{code} has no page in src/report/codes/"),
+                );
+            }
+        }
+    }
+    for code in pages.difference(&used) {
+        findings.add(
+            &format!("src/report/codes/{code}.md"),
+            1,
+            "nothing reports this code",
+        );
+    }
+    findings
+}
+
+/// Every `E` with four digits that stands alone.
+fn codes_in(text: &str) -> Vec<(usize, String)> {
+    source_words(text, 'E')
+        .filter(|(_, word)| word.len() == 5 && word[1..].bytes().all(|b| b.is_ascii_digit()))
+        .map(|(at, word)| (at, word.to_string()))
+        .collect()
+}
+
+fn source_words(text: &str, first: char) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
+    text.match_indices(first).filter_map(move |(at, _)| {
+        if at > 0 && source::is_word(bytes[at - 1]) {
+            return None;
+        }
+        let length = bytes[at..]
+            .iter()
+            .take_while(|&&b| source::is_word(b))
+            .count();
+        Some((at, &text[at..at + length]))
+    })
+}
+
+pub(super) fn links_lead_somewhere(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    for file in files.iter().filter(|f| f.path.ends_with(".md")) {
+        let folder = source::root().join(&file.path);
+        let folder = folder.parent().expect("a file has a folder");
+        for (index, line) in file.text.lines().enumerate() {
+            for target in line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split(')').next())
+            {
+                let target = target.split('#').next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") || folder.join(target).exists() {
+                    continue;
+                }
+                findings.add(&file.path, index + 1, format!("`{target}` leads nowhere"));
+            }
+        }
+    }
+    findings
+}
+
+/// The two commands: a stranger copies them, so they stand in fenced blocks, and CI runs the second.
+pub(super) fn readme_shows_the_two_commands(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let text = |path: &str| {
+        files
+            .iter()
+            .find(|f| f.path == path)
+            .map_or("", |f| f.text.as_str())
+    };
+    let fenced: String = text("README.md").split("```").skip(1).step_by(2).collect();
+    for command in ["./install.sh", "./tests/run"] {
+        if !fenced.contains(command) {
+            findings.add(
+                "README.md",
+                1,
+                format!("`{command}` is not in a fenced block"),
+            );
+        }
+    }
+    if !text(".ci/run").contains("tests/run") {
+        findings.add(".ci/run", 1, "it does not call README's second command");
+    }
+    findings
+}
+
+/// A unit that restarts a server for ever although only a person can help hides what is wrong.
+pub(super) fn the_unit_and_the_page_tell_the_exit_codes(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let text = |path: &str| {
+        files
+            .iter()
+            .find(|f| f.path == path)
+            .map_or("", |f| f.text.as_str())
+    };
+    // What `run` never ends with is of no interest to systemd.
+    let prevented: Vec<String> = ExitCode::ALL
+        .iter()
+        .filter(|code| !code.restart_may_help())
+        .filter(|code| !matches!(code, ExitCode::Done | ExitCode::NotRunning))
+        .map(|code| code.number().to_string())
+        .collect();
+    let line = format!("RestartPreventExitStatus={}", prevented.join(" "));
+    if !text("systemd/chrysalis@.service")
+        .lines()
+        .any(|have| have == line)
+    {
+        findings.add(
+            "systemd/chrysalis@.service",
+            1,
+            format!("it needs `{line}`"),
+        );
+    }
+    for code in ExitCode::ALL {
+        let row = format!("| {} | {} |", code.number(), code.meaning());
+        if !text("docs/operating.md").contains(&row) {
+            findings.add(
+                "docs/operating.md",
+                1,
+                format!("the table of exit codes needs `{row}`"),
+            );
+        }
+    }
+    findings
+}
+
+/// The steps of ARCHITECTURE's walks are files or folders of `src/`.
+pub(super) fn the_walks_lead_through_files(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let path = "ARCHITECTURE.md";
+    let text = files
+        .iter()
+        .find(|f| f.path == path)
+        .map_or("", |f| f.text.as_str());
+    for (index, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.contains(" → "))
+    {
+        for step in line
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|step| step.contains('/'))
+        {
+            let there = [format!("src/{step}.rs"), format!("src/{step}/mod.rs")]
+                .iter()
+                .any(|file| files.iter().any(|f| f.path == *file));
+            if !there {
+                findings.add(path, index + 1, format!("`{step}` is no file of src/"));
+            }
+        }
+    }
+    findings
+}
