@@ -12,15 +12,56 @@
 //! - a watch event leaves before any reply that could show the change;
 //! - `zxid` counts the writes applied; no client sees one that is not committed.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
+use ahash::RandomState;
 use bytes::Bytes;
 
-use crate::units::{ConnectionId, Moment, Seed, ServerId, WallTime, Zxid};
+use self::apply::Consequences;
+use self::command::Encoder;
+use self::connection::{Connection, Connections, PendingSession, Phase};
+use self::expiry::{Bucket, Expiry};
+use self::session::SessionIds;
+use self::snapshot::Snapshot;
+use self::state::State;
+use self::sync::Syncs;
+use self::watch::Watches;
+use crate::units::{ConnectionId, Moment, Random, Seed, WallTime, Zxid};
 
+mod acl;
+mod apply;
+mod children;
+mod command;
+mod connection;
+mod deliver;
+mod encoding;
+mod expiry;
+mod handshake;
+mod index;
+mod options;
+mod path;
+mod propose;
+mod quota;
+mod read;
+mod restore;
+mod session;
+mod slab;
+mod snapshot;
+mod state;
+mod status;
+mod sync;
+mod tree;
 mod vocabulary;
+mod watch;
 
+#[cfg(test)]
+mod tests;
+
+pub use options::Options;
+pub use restore::{Restore, Restored, SnapshotError};
+pub use snapshot::SnapshotSlice;
+pub use status::{ConnectionStatus, Outstanding, SessionStatus, Status, WatchSummary};
 pub use vocabulary::{
     Acl, ConnectReply, ConnectRequest, Create, CreateMode, Delete, Names, Operation,
     OperationReply, Refusal, Reply, Request, SetData, Shared, Stat, WatchEvent, WatchEventKind,
@@ -192,134 +233,222 @@ pub enum Quota {
     Bytes,
 }
 
-/// How the coordinator behaves.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// This server; its number becomes the first byte of the session ids it gives out.
-    pub server: ServerId,
-    /// The unit of session expiry: a session ends within one tick after its timeout.
-    pub tick: Duration,
-    /// The shortest session timeout granted.
-    pub session_timeout_min: Duration,
-    /// The longest session timeout granted.
-    pub session_timeout_max: Duration,
-    /// Whether everybody may do everything, whatever the permissions say.
-    pub skip_acl: bool,
-    /// The digest id (`user:base64`) that may do everything.
-    pub super_digest: Option<String>,
-    /// Requests of one connection that may wait for their answer before no more are read from it.
-    pub connection_outstanding_max: usize,
-    /// Their bytes.
-    pub connection_outstanding_bytes_max: usize,
-    /// Requests of all connections that may wait before no more are read from those that have some.
-    pub outstanding_max: usize,
-    /// Their bytes.
-    pub outstanding_bytes_max: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            server: ServerId(1),
-            tick: Duration::from_millis(2000),
-            session_timeout_min: Duration::from_millis(4000),
-            session_timeout_max: Duration::from_millis(40_000),
-            skip_acl: false,
-            super_digest: None,
-            connection_outstanding_max: 1000,
-            connection_outstanding_bytes_max: 4 << 20,
-            outstanding_max: 20_000,
-            outstanding_bytes_max: 64 << 20,
-        }
-    }
-}
-
-/// Requests that wait for their answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outstanding {
-    /// How many.
-    pub requests: usize,
-    /// How many bytes they hold.
-    pub bytes: usize,
-}
-
-/// What an operator may see at a glance.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// The last zxid applied.
-    pub zxid: Zxid,
-    /// The last entry applied.
-    pub applied: u64,
-    /// Whether this server leads the group.
-    pub leads: bool,
-    /// Znodes, counted as ZooKeeper counts them: the root twice.
-    pub nodes: u64,
-    /// Bytes of all paths and data, as ZooKeeper counts them.
-    pub data_bytes: u64,
-    /// Znodes that go with a session.
-    pub ephemerals: u64,
-    /// Sessions.
-    pub sessions: u64,
-    /// Connections of this server, those without a session included.
-    pub connections: u64,
-    /// Watches of this server.
-    pub watches: u64,
-    /// Requests of this server that wait for their answer.
-    pub outstanding: Outstanding,
-}
-
 /// The coordinator.
 #[derive(Debug)]
 pub struct Coordinator {
     options: Options,
+    /// What is replicated. All else belongs to this server, and to this run.
+    state: State,
+    connections: Connections,
+    watches: Watches,
+    syncs: Syncs,
+    /// The connection of each session that has one here.
+    local: HashMap<i64, ConnectionId, RandomState>,
+    /// Handshakes for new sessions, by the session.
+    creating: HashMap<i64, ConnectionId, RandomState>,
+    /// Handshakes for old sessions, by the number of the request.
+    attaching: HashMap<u64, ConnectionId, RandomState>,
+    /// When sessions end; only while this server leads.
+    expiry: Option<Expiry>,
+    snapshot: Option<Snapshot>,
+    session_ids: SessionIds,
+    encoder: Encoder,
+    random: Random,
+    hasher: RandomState,
+    /// Whether an entry could not be understood.
+    halted: bool,
+    /// Both are empty between events; kept for their memory.
+    consequences: Consequences,
+    missed: Vec<WatchEvent>,
 }
 
 impl Coordinator {
-    /// An empty tree, no sessions.
+    /// The coordinator of a new ensemble: an empty tree, no sessions.
     pub fn new(options: Options, seed: Seed) -> Coordinator {
-        let _ = seed;
-        Coordinator { options }
+        Coordinator::with_state(options, seed, State::new(seed))
+    }
+
+    fn with_state(options: Options, seed: Seed, state: State) -> Coordinator {
+        let hasher = state::hasher(seed);
+        Coordinator {
+            session_ids: SessionIds::new(options.server),
+            options,
+            state,
+            connections: Connections::new(&hasher),
+            watches: Watches::new(&hasher),
+            syncs: Syncs::default(),
+            local: HashMap::with_hasher(hasher.clone()),
+            creating: HashMap::with_hasher(hasher.clone()),
+            attaching: HashMap::with_hasher(hasher.clone()),
+            expiry: None,
+            snapshot: None,
+            encoder: Encoder::default(),
+            random: Random::new(Seed(!seed.0)),
+            hasher,
+            halted: false,
+            consequences: Consequences::default(),
+            missed: Vec::new(),
+        }
     }
 
     /// Takes in one event. Everything the world must now do is pushed to `effects`, in order.
     pub fn handle(&mut self, now: Moment, event: Event, effects: &mut Vec<Effect>) {
-        let _ = (now, event, effects, &self.options);
+        if self.halted {
+            return;
+        }
+        if let Some(expiry) = &mut self.expiry {
+            expiry.wake(now);
+        }
+        match event {
+            Event::Connected {
+                connection,
+                address,
+            } => {
+                let fresh = Connection::new(address, self.options.skip_acl);
+                self.connections.insert(connection, fresh);
+            }
+            Event::Connect {
+                connection,
+                wall,
+                request,
+            } => self.connect(connection, wall, &request, effects),
+            Event::Request {
+                connection,
+                xid,
+                wall,
+                request,
+            } => self.request(connection, xid, wall, request, now, effects),
+            Event::Disconnected { connection } => {
+                self.forget(connection);
+            }
+            Event::Tick => {}
+            Event::Committed { index, data } => self.committed(index, &data, now, effects),
+            Event::ReadIndex { round, index } => self.read_index(round, index, now, effects),
+            Event::Led { term: _ } => self.led(now, effects),
+            Event::Deposed => self.expiry = None,
+        }
+        self.expire(now, effects);
+        if let Some(round) = self.syncs.repeat(now) {
+            effects.push(Effect::ReadIndex { round });
+        }
     }
 
     /// When `handle` wants to be called with [`Event::Tick`], at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        None
-    }
-
-    /// What an operator may see.
-    pub fn status(&self) -> Status {
-        Status::default()
+        let expiry = self.expiry.as_ref().and_then(Expiry::deadline);
+        expiry.into_iter().chain(self.syncs.deadline()).min()
     }
 
     /// Requests of a connection that wait for their answer.
     pub fn outstanding(&self, connection: ConnectionId) -> Outstanding {
-        let _ = connection;
-        Outstanding::default()
+        let connection = self.connections.get(connection);
+        connection.map_or(Outstanding::default(), Connection::outstanding)
     }
 
-    /// Whether more may be read from this connection now: its handshake is done, and neither it nor all
-    /// together have too much outstanding. To be asked again after each turn while the answer is no.
+    /// Whether more may be read from this connection now: no handshake is under way, and neither it nor
+    /// all together have too much outstanding. To be asked again after each turn while it is no.
     pub fn accepts(&self, connection: ConnectionId) -> bool {
-        let _ = connection;
-        true
+        let Some(connection) = self.connections.get(connection) else {
+            return false;
+        };
+        let own = connection.outstanding();
+        let all = self.connections.outstanding();
+        let options = &self.options;
+        match &connection.phase {
+            Phase::Fresh => true,
+            Phase::Connecting(_) => false,
+            Phase::Established(established) => {
+                !established.closing
+                    && own.requests < options.connection_outstanding_max
+                    && own.bytes < options.connection_outstanding_bytes_max
+                    && (own.requests == 0
+                        || all.requests < options.outstanding_max
+                            && all.bytes < options.outstanding_bytes_max)
+            }
+        }
     }
 
     /// The data of a znode without permission checks or a watch; null counts as empty. For the server
     /// itself.
     pub fn peek(&self, path: &[u8]) -> Option<&[u8]> {
-        let _ = path;
-        None
+        let tree = &self.state.tree;
+        let znode = tree.get(tree.find(path)?);
+        Some(znode.body.data.as_deref().unwrap_or_default())
     }
 
     /// The names of a znode's children in order, without permission checks or a watch. For the server
     /// itself.
     pub fn peek_children(&self, path: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-        let _ = path;
-        None::<std::iter::Empty<&[u8]>>
+        let tree = &self.state.tree;
+        Some(tree.children(tree.find(path)?))
+    }
+
+    /// This server leads now. Every session gets its full time, and what was proposed under another
+    /// leader and did not come back is proposed again: what did come through is not done twice.
+    fn led(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let mut expiry = Expiry::new(self.options.tick, now, &self.hasher);
+        for session in self.state.sessions.sorted() {
+            expiry.begin(session.id, expiry.bucket(now, session.timeout_ms));
+        }
+        self.expiry = Some(expiry);
+        for id in self.connections.sorted_ids() {
+            let Some(connection) = self.connections.get_mut(id) else {
+                continue;
+            };
+            if let Phase::Established(established) = &mut connection.phase {
+                established.touched = Bucket::default();
+            }
+            effects.extend(connection.proposed().cloned().map(Effect::Propose));
+        }
+    }
+
+    /// Proposes the end of sessions whose time is over.
+    fn expire(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(expiry) = &mut self.expiry else {
+            return;
+        };
+        for id in expiry.expired(now) {
+            match self.state.sessions.get(id) {
+                Some(session) => {
+                    let end = self.encoder.expire_session(id, session.generation);
+                    effects.push(Effect::Propose(end));
+                }
+                None => expiry.forget(id),
+            }
+        }
+    }
+
+    fn close(&mut self, id: ConnectionId, reason: CloseReason, effects: &mut Vec<Effect>) {
+        if self.forget(id) {
+            effects.push(Effect::Close {
+                connection: id,
+                reason,
+            });
+        }
+    }
+
+    /// Forgets a connection; its session lives on. Says whether there was one.
+    fn forget(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.remove(id) else {
+            return false;
+        };
+        self.watches.forget(id);
+        match connection.phase {
+            Phase::Fresh => {}
+            Phase::Connecting(connecting) => match connecting.pending {
+                PendingSession::New(session) => {
+                    self.creating.remove(&session);
+                }
+                PendingSession::Old { request, .. } => {
+                    self.attaching.remove(&request);
+                }
+            },
+            Phase::Established(established) => {
+                if self.local.get(&established.session) == Some(&id) {
+                    self.local.remove(&established.session);
+                }
+            }
+        }
+        true
     }
 }

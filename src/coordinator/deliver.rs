@@ -1,0 +1,195 @@
+//! What was committed is applied, and whoever waits for it is told: watchers first, then the client
+//! whose write it was, then what waited behind that write.
+
+use super::acl::Identities;
+use super::apply::Outcome;
+use super::connection::WaitingFor;
+use super::read::Reader;
+use super::vocabulary::{Refusal, Reply, Request};
+use super::{CloseReason, Coordinator, Effect};
+use crate::units::{ConnectionId, Moment, Zxid};
+
+impl Coordinator {
+    /// A command is committed.
+    pub(super) fn committed(
+        &mut self,
+        index: u64,
+        command: &[u8],
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let outcome = match self.state.apply(index, command, &mut self.consequences) {
+            Ok(outcome) => outcome,
+            Err(unreadable) => {
+                self.halted = true;
+                let reason = unreadable.to_string();
+                return effects.push(Effect::Halt { index, reason });
+            }
+        };
+        for change in self.consequences.changes.drain(..) {
+            self.watches.fire(&change, effects);
+        }
+        let exceeded = self.consequences.exceeded.drain(..);
+        effects.extend(exceeded.map(Effect::QuotaExceeded));
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Written {
+                session,
+                generation,
+                sequence,
+                result,
+            } => self.written(session, generation, sequence, result, effects),
+            Outcome::Created { session } => self.session_created(session, now, effects),
+            Outcome::Attached { session, request } => {
+                self.session_attached(session, request, now, effects);
+            }
+            Outcome::Gone { request } => self.session_gone(request, effects),
+            Outcome::Stale { request } => self.attach_again(request, effects),
+            Outcome::Closed { session, asked_for } => {
+                self.session_closed(session, asked_for, effects);
+            }
+        }
+        self.syncs_over(effects);
+    }
+
+    fn written(
+        &mut self,
+        session: i64,
+        generation: u64,
+        sequence: u64,
+        result: Result<Reply, Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(&id) = self.local.get(&session) else {
+            return;
+        };
+        let Some(connection) = self.connections.get(id) else {
+            return;
+        };
+        let is_of_this_connection = connection
+            .established()
+            .is_some_and(|established| established.generation == generation);
+        if !is_of_this_connection {
+            return;
+        }
+        let first = self.connections.next_waiting(id);
+        let first = first.expect("a write waits until it is applied");
+        assert!(
+            matches!(first.what, WaitingFor::Command { sequence: first, .. } if first == sequence),
+            "the writes of a connection are applied in their order, and nothing waits before them"
+        );
+        effects.push(Effect::Reply {
+            connection: id,
+            xid: first.xid,
+            zxid: self.state.zxid,
+            result,
+        });
+        self.answer_waiting(id, effects);
+    }
+
+    fn session_closed(&mut self, session: i64, asked_for: bool, effects: &mut Vec<Effect>) {
+        if let Some(expiry) = &mut self.expiry {
+            expiry.forget(session);
+        }
+        let Some(&id) = self.local.get(&session) else {
+            return;
+        };
+        if !asked_for {
+            return self.close(id, CloseReason::SessionExpired, effects);
+        }
+        if let Some(first) = self.connections.next_waiting(id) {
+            effects.push(Effect::Reply {
+                connection: id,
+                xid: first.xid,
+                zxid: self.state.zxid,
+                result: Ok(Reply::Done),
+            });
+        }
+        self.close(id, CloseReason::SessionClosed, effects);
+    }
+
+    /// Answers what waited, up to the next write or sync that has to wait on.
+    pub(super) fn answer_waiting(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
+        loop {
+            let first = self
+                .connections
+                .get(id)
+                .and_then(|connection| connection.first());
+            match first.map(|first| &first.what) {
+                Some(WaitingFor::Turn { .. }) => {}
+                Some(WaitingFor::Sync { round, .. }) if self.syncs.is_over(*round) => {}
+                Some(WaitingFor::Sync { .. } | WaitingFor::Command { .. }) | None => return,
+            }
+            let first = self.connections.next_waiting(id);
+            let first = first.expect("it was just looked at");
+            match first.what {
+                WaitingFor::Turn { request, asking } => {
+                    self.answer(id, first.xid, request, &asking, effects);
+                }
+                WaitingFor::Sync { path, .. } => effects.push(Effect::Reply {
+                    connection: id,
+                    xid: first.xid,
+                    zxid: self.state.zxid,
+                    result: Ok(Reply::Synced { path }),
+                }),
+                WaitingFor::Command { .. } => unreachable!("it was just looked at"),
+            }
+        }
+    }
+
+    /// Answers a read now.
+    pub(super) fn answer(
+        &mut self,
+        id: ConnectionId,
+        xid: i32,
+        request: Request,
+        asking: &[u8],
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_unknown = matches!(request, Request::Unknown { .. });
+        let mut reader = Reader {
+            connection: id,
+            asking: Identities::parse(asking).expect("credentials are canonical"),
+            watches: &mut self.watches,
+        };
+        let result = self.state.read(request, &mut reader, &mut self.missed);
+        let missed = self.missed.drain(..);
+        effects.extend(missed.map(|event| Effect::Notify {
+            connection: id,
+            event,
+        }));
+        effects.push(Effect::Reply {
+            connection: id,
+            xid,
+            zxid: if is_unknown {
+                Zxid(-1)
+            } else {
+                self.state.zxid
+            },
+            result,
+        });
+        if is_unknown {
+            self.close(id, CloseReason::UnknownRequest, effects);
+        }
+    }
+
+    /// The group has committed this much.
+    pub(super) fn read_index(
+        &mut self,
+        round: u64,
+        index: u64,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(round) = self.syncs.answer(round, index, now) {
+            effects.push(Effect::ReadIndex { round });
+        }
+        self.syncs_over(effects);
+    }
+
+    fn syncs_over(&mut self, effects: &mut Vec<Effect>) {
+        for id in self.syncs.applied(self.state.applied) {
+            self.answer_waiting(id, effects);
+        }
+    }
+}

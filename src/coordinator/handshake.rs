@@ -1,0 +1,204 @@
+//! A connection gets its session: a new one, or one that it had before.
+//!
+//! Both go through the log. While that lasts nothing else of the connection is looked at; what the
+//! client sent already is kept and follows.
+
+use super::command::{AttachSession, CreateSession};
+use super::connection::{Connecting, Established, PendingSession, Phase};
+use super::expiry::Bucket;
+use super::session::{Session, password};
+use super::vocabulary::{ConnectReply, ConnectRequest};
+use super::{CloseReason, Coordinator, Effect};
+use crate::units::{ConnectionId, Moment, WallTime};
+
+impl Coordinator {
+    /// The first frame of a connection.
+    pub(super) fn connect(
+        &mut self,
+        id: ConnectionId,
+        wall: WallTime,
+        request: &ConnectRequest,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(connection) = self.connections.get(id) else {
+            return;
+        };
+        if !matches!(connection.phase, Phase::Fresh) {
+            return self.close(id, CloseReason::OutOfTurn, effects);
+        }
+        // Another server may be further; on this one the client would go back in time.
+        if request.last_zxid_seen > self.state.zxid {
+            return self.close(id, CloseReason::ClientAhead, effects);
+        }
+        let timeout_ms = self.options.grant(request.timeout_ms);
+        let (pending, command) = if request.session == 0 {
+            let last = self.state.sessions.last_id(self.options.server);
+            let session = self.session_ids.next(wall, last);
+            let create = CreateSession {
+                session,
+                timeout_ms,
+                server: self.options.server,
+            };
+            self.creating.insert(session, id);
+            (
+                PendingSession::New(session),
+                self.encoder.create_session(create),
+            )
+        } else {
+            let session = request.session;
+            if *request.password != password(session) {
+                return self.refuse(id, request.read_only.is_some(), effects);
+            }
+            let number = self.random.next();
+            self.attaching.insert(number, id);
+            let command = self.attach_command(session, timeout_ms, number);
+            let request = number;
+            (PendingSession::Old { session, request }, command)
+        };
+        effects.push(Effect::Propose(command.clone()));
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.phase = Phase::Connecting(Connecting {
+                pending,
+                timeout_ms,
+                sent_read_only: request.read_only.is_some(),
+                command,
+                early: Vec::new(),
+            });
+        }
+    }
+
+    fn attach_command(&mut self, session: i64, timeout_ms: i32, request: u64) -> bytes::Bytes {
+        let known = self.state.sessions.get(session);
+        let attach = AttachSession {
+            session,
+            generation: known.map_or(0, |session| session.generation),
+            timeout_ms,
+            server: self.options.server,
+            request,
+        };
+        self.encoder.attach_session(attach)
+    }
+
+    /// A new session was applied.
+    pub(super) fn session_created(
+        &mut self,
+        session: Session,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.begin_session(session, now);
+        if let Some(id) = self.creating.remove(&session.id) {
+            self.establish(id, session, now, effects);
+        }
+    }
+
+    /// A session got another connection, here or on another server.
+    pub(super) fn session_attached(
+        &mut self,
+        session: Session,
+        request: u64,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.begin_session(session, now);
+        if let Some(&former) = self.local.get(&session.id) {
+            self.close(former, CloseReason::SessionMoved, effects);
+        }
+        if let Some(id) = self.attaching.remove(&request) {
+            self.establish(id, session, now, effects);
+        }
+    }
+
+    /// A session that a connection wanted back does not exist (any more).
+    pub(super) fn session_gone(&mut self, request: u64, effects: &mut Vec<Effect>) {
+        if let Some(id) = self.attaching.remove(&request) {
+            let connection = self.connections.get(id);
+            let sent_read_only = connection.is_some_and(|connection| match &connection.phase {
+                Phase::Connecting(connecting) => connecting.sent_read_only,
+                Phase::Fresh | Phase::Established(_) => false,
+            });
+            self.refuse(id, sent_read_only, effects);
+        }
+    }
+
+    /// A session was attached elsewhere in between: once more, knowing that.
+    pub(super) fn attach_again(&mut self, request: u64, effects: &mut Vec<Effect>) {
+        let Some(&id) = self.attaching.get(&request) else {
+            return;
+        };
+        let Some(Phase::Connecting(connecting)) =
+            self.connections.get(id).map(|connection| &connection.phase)
+        else {
+            return;
+        };
+        let (PendingSession::Old { session, .. }, timeout_ms) =
+            (connecting.pending, connecting.timeout_ms)
+        else {
+            return;
+        };
+        let again = self.attach_command(session, timeout_ms, request);
+        effects.push(Effect::Propose(again.clone()));
+        if let Some(connection) = self.connections.get_mut(id)
+            && let Phase::Connecting(connecting) = &mut connection.phase
+        {
+            connecting.command = again;
+        }
+    }
+
+    fn begin_session(&mut self, session: Session, now: Moment) {
+        if let Some(expiry) = &mut self.expiry {
+            let bucket = expiry.bucket(now, session.timeout_ms);
+            expiry.begin(session.id, bucket);
+        }
+    }
+
+    fn establish(
+        &mut self,
+        id: ConnectionId,
+        session: Session,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let established = Phase::Established(Established {
+            session: session.id,
+            generation: session.generation,
+            timeout_ms: session.timeout_ms,
+            sequence: 0,
+            touched: Bucket::default(),
+            closing: false,
+        });
+        let Phase::Connecting(connecting) = std::mem::replace(&mut connection.phase, established)
+        else {
+            unreachable!("only connecting connections are in the tables of pending sessions");
+        };
+        self.local.insert(session.id, id);
+        effects.push(Effect::ConnectReply {
+            connection: id,
+            reply: ConnectReply {
+                timeout_ms: session.timeout_ms,
+                session: session.id,
+                password: password(session.id),
+                read_only: connecting.sent_read_only.then_some(false),
+            },
+        });
+        for early in connecting.early {
+            self.request(id, early.xid, early.wall, early.request, now, effects);
+        }
+    }
+
+    fn refuse(&mut self, id: ConnectionId, sent_read_only: bool, effects: &mut Vec<Effect>) {
+        effects.push(Effect::ConnectReply {
+            connection: id,
+            reply: ConnectReply {
+                timeout_ms: 0,
+                session: 0,
+                password: [0; 16],
+                read_only: sent_read_only.then_some(false),
+            },
+        });
+        self.close(id, CloseReason::SessionInvalid, effects);
+    }
+}

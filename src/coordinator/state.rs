@@ -1,0 +1,95 @@
+//! What is replicated: equal on every server that has applied the same entries.
+
+use ahash::RandomState;
+
+use super::encoding::{put_data, put_text};
+use super::session::Sessions;
+use super::tree::{Body, Tree};
+use crate::units::{Random, Seed, Zxid};
+use crate::wire::cursor::Writer;
+
+/// Tree, sessions, and how far they are.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) tree: Tree,
+    pub(super) sessions: Sessions,
+    /// The number of the last write applied.
+    pub(super) zxid: Zxid,
+    /// The last entry applied.
+    pub(super) applied: u64,
+}
+
+impl State {
+    /// The state of a new ensemble.
+    pub(super) fn new(seed: Seed) -> State {
+        let hasher = hasher(seed);
+        State {
+            tree: Tree::new(&hasher),
+            sessions: Sessions::new(&hasher),
+            zxid: Zxid(0),
+            applied: 0,
+        }
+    }
+
+    /// A number that two servers share exactly if (but for chance) they hold the same state. It does not
+    /// depend on seeds, slots or how the state came about. Walks over everything.
+    pub(super) fn digest(&self) -> u64 {
+        let mut buffer = bytes::BytesMut::new();
+        let mut sum = self.zxid.0.cast_unsigned();
+        let mut add = |put: &dyn Fn(&mut Writer<'_>)| {
+            buffer.clear();
+            put(&mut Writer::new(&mut buffer));
+            let low = crc32fast::hash(&buffer);
+            buffer.extend_from_slice(b"high");
+            let high = crc32fast::hash(&buffer);
+            sum = sum.wrapping_add(u64::from(high) << 32 | u64::from(low));
+        };
+        for znode in self.tree.iter() {
+            add(&|writer| {
+                put_body(writer, &znode.body);
+                put_text(writer, self.tree.acls.permissions(znode.body.acl));
+                writer.u32(znode.stat().children.cast_unsigned());
+            });
+        }
+        for session in self.sessions.sorted() {
+            add(&|writer| put_session(writer, &session));
+        }
+        for (server, id) in self.sessions.last_ids() {
+            add(&|writer| {
+                writer.u16(server.0);
+                writer.i64(id);
+            });
+        }
+        sum
+    }
+}
+
+/// A hasher whose keys grow from a seed.
+pub(super) fn hasher(seed: Seed) -> RandomState {
+    let mut random = Random::new(seed);
+    RandomState::with_seeds(random.next(), random.next(), random.next(), random.next())
+}
+
+/// A znode's body but for its permissions, in a snapshot and in the digest.
+pub(super) fn put_body(writer: &mut Writer<'_>, body: &Body) {
+    put_text(writer, &body.path);
+    put_data(writer, body.data.as_deref());
+    writer.i64(body.owner);
+    writer.i64(body.czxid.0);
+    writer.i64(body.mzxid.0);
+    writer.i64(body.pzxid.0);
+    writer.i64(body.ctime.0);
+    writer.i64(body.mtime.0);
+    writer.i32(body.version);
+    writer.i32(body.made);
+    writer.i32(body.aversion);
+}
+
+/// A session, in a snapshot and in the digest.
+pub(super) fn put_session(writer: &mut Writer<'_>, session: &super::session::Session) {
+    writer.i64(session.id);
+    writer.i32(session.timeout_ms);
+    writer.u64(session.generation);
+    writer.u64(session.sequence);
+    writer.u16(session.server.0);
+}

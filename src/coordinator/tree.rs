@@ -1,0 +1,555 @@
+//! The znodes: create, set, delete, list. What is permitted was decided before; see `apply`.
+//!
+//! A znode is a numbered slot, found by one hash of its whole path; it knows its parent and its
+//! children by number. Everything that follows from the znodes (bytes, the ephemerals of each session,
+//! the quotas in force) is kept up to date here, and every change can be taken back with [`Undo`].
+//!
+//! Invariants:
+//! - each znode but the root is among its parent's children, and no other way round;
+//! - an ephemeral znode has no children, and is listed under its session;
+//! - a znode counts as one use of its permissions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ahash::RandomState;
+
+use super::acl::{AclId, AclTable};
+use super::children::Children;
+use super::index::Index;
+use super::path;
+use super::quota::{self, Quotas};
+use super::slab::{Scanned, Slab};
+use super::vocabulary::{Names, Shared, Stat};
+use crate::units::{WallTime, Zxid};
+
+/// The number of a znode, while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NodeId(u32);
+
+/// A znode without its children: what is stored of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Body {
+    pub(super) path: Shared,
+    pub(super) data: Option<Shared>,
+    pub(super) acl: AclId,
+    /// The session it goes with; 0 if it stays.
+    pub(super) owner: i64,
+    pub(super) czxid: Zxid,
+    pub(super) mzxid: Zxid,
+    pub(super) pzxid: Zxid,
+    pub(super) ctime: WallTime,
+    pub(super) mtime: WallTime,
+    pub(super) version: i32,
+    /// How many children were ever made: the next sequential name. What clients see as `cversion`
+    /// counts deletions too, and follows from this and the number of children.
+    pub(super) made: i32,
+    pub(super) aversion: i32,
+}
+
+impl Body {
+    fn data_bytes(&self) -> usize {
+        self.data.as_ref().map_or(0, |data| data.len())
+    }
+
+    /// Path and data, as ZooKeeper measures the size of its data.
+    fn bytes(&self) -> u64 {
+        as_u64(self.path.len() + self.data_bytes())
+    }
+}
+
+/// A znode.
+#[derive(Debug)]
+pub(super) struct Znode {
+    pub(super) body: Body,
+    parent: NodeId,
+    name_start: u32,
+    children: Children,
+}
+
+impl Znode {
+    pub(super) fn name(&self) -> &[u8] {
+        &self.body.path[self.name_start as usize..]
+    }
+
+    pub(super) fn has_children(&self) -> bool {
+        !self.children.is_empty()
+    }
+
+    pub(super) fn stat(&self) -> Stat {
+        let body = &self.body;
+        let children = clamped(self.children.len());
+        Stat {
+            czxid: body.czxid,
+            mzxid: body.mzxid,
+            ctime: body.ctime.0,
+            mtime: body.mtime.0,
+            version: body.version,
+            cversion: body.made.wrapping_mul(2).wrapping_sub(children),
+            aversion: body.aversion,
+            ephemeral_owner: body.owner,
+            data_length: clamped(body.data_bytes()),
+            children,
+            pzxid: body.pzxid,
+        }
+    }
+}
+
+impl Scanned for Znode {
+    type Image = Body;
+
+    fn image(&self) -> Body {
+        self.body.clone()
+    }
+}
+
+/// How to take a change back. Changes are taken back in the opposite order.
+#[derive(Debug)]
+pub(super) enum Undo {
+    Created {
+        id: NodeId,
+        parent_pzxid: Zxid,
+    },
+    Deleted {
+        id: NodeId,
+        znode: Box<Znode>,
+        parent_pzxid: Zxid,
+    },
+    DataSet {
+        id: NodeId,
+        data: Option<Shared>,
+        version: i32,
+        mzxid: Zxid,
+        mtime: WallTime,
+    },
+}
+
+/// A znode to be made.
+#[derive(Debug)]
+pub(super) struct NewZnode<'a> {
+    pub(super) path: Shared,
+    pub(super) data: Option<&'a [u8]>,
+    /// Already counted as a use.
+    pub(super) acl: AclId,
+    pub(super) owner: i64,
+}
+
+/// The tree.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: Slab<Znode>,
+    root: NodeId,
+    index: Index,
+    pub(super) acls: AclTable,
+    pub(super) quotas: Quotas,
+    ephemerals: HashMap<i64, BTreeSet<NodeId>, RandomState>,
+    ephemeral_count: u64,
+    bytes: u64,
+}
+
+impl Tree {
+    /// The tree of a new ensemble.
+    pub(super) fn new(hasher: &RandomState) -> Tree {
+        let mut tree = Tree::bare(hasher);
+        for path in [b"/".as_slice(), path::PROC, path::QUOTA] {
+            let body = Body {
+                path: path.into(),
+                data: Some(Shared::default()),
+                acl: AclId::OPEN,
+                owner: 0,
+                czxid: Zxid(0),
+                mzxid: Zxid(0),
+                pzxid: Zxid(0),
+                ctime: WallTime(0),
+                mtime: WallTime(0),
+                version: 0,
+                made: 0,
+                aversion: 0,
+            };
+            tree.acls.retain(AclId::OPEN);
+            let id = tree.adopt(body).expect("three different paths");
+            // These three were not created by anybody, so nobody's counters move.
+            let parent = tree.find(path::parent(path)).unwrap_or(id);
+            tree.nodes
+                .get_mut(id.0)
+                .expect("it was adopted just now")
+                .parent = parent;
+            if id != tree.root {
+                tree.link(parent, id);
+            }
+        }
+        tree
+    }
+
+    /// No znodes at all, not even the root; see [`Tree::adopt`].
+    pub(super) fn bare(hasher: &RandomState) -> Tree {
+        Tree {
+            nodes: Slab::new(),
+            root: NodeId(0),
+            index: Index::new(hasher.clone()),
+            acls: AclTable::new(hasher.clone()),
+            quotas: Quotas::new(hasher.clone()),
+            ephemerals: HashMap::with_hasher(hasher.clone()),
+            ephemeral_count: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes in a znode of a snapshot, whose parent may not be there yet. `None` if there is one with
+    /// this path. [`Tree::link_all`] has to follow.
+    pub(super) fn adopt(&mut self, body: Body) -> Option<NodeId> {
+        let hash = self.index.hash(&body.path);
+        let nodes = &self.nodes;
+        let is_it = |id| {
+            nodes
+                .get(id)
+                .is_some_and(|znode| znode.body.path == body.path)
+        };
+        if self.index.find(hash, is_it).is_some() {
+            return None;
+        }
+        self.bytes += body.bytes();
+        let owner = body.owner;
+        if let Some(prefix) = quota::limits_of(&body.path) {
+            self.quotas.put_in_force(prefix.into());
+        }
+        let znode = Znode {
+            name_start: u32::try_from(path::name_start(&body.path)).expect("paths came in a frame"),
+            body,
+            parent: self.root,
+            children: Children::default(),
+        };
+        let id = NodeId(self.nodes.insert(znode));
+        self.index.insert(hash, id.0);
+        if owner != 0 {
+            self.ephemerals.entry(owner).or_default().insert(id);
+            self.ephemeral_count += 1;
+        }
+        Some(id)
+    }
+
+    /// Makes adopted znodes know their parents and children.
+    ///
+    /// # Errors
+    /// The path of a znode that cannot have its place: no parent, or an ephemeral one, or no root.
+    pub(super) fn link_all(&mut self) -> Result<(), Shared> {
+        let mut ids: Vec<u32> = self.nodes.iter().map(|(id, _)| id).collect();
+        ids.sort_unstable_by(|&a, &b| {
+            self.get(NodeId(a))
+                .body
+                .path
+                .cmp(&self.get(NodeId(b)).body.path)
+        });
+        let root = self.index.find(self.index.hash(b"/"), |id| {
+            self.nodes
+                .get(id)
+                .is_some_and(|znode| *znode.body.path == *b"/")
+        });
+        let root = root.ok_or_else(|| Shared::from(b"/".as_slice()))?;
+        self.root = NodeId(root);
+        self.node_mut(self.root).parent = self.root;
+        // Paths in order are not names in order ("/a-b" stands before "/a/b"), but children of one
+        // parent are.
+        let mut families: HashMap<u32, Vec<u32>, RandomState> =
+            HashMap::with_hasher(RandomState::with_seeds(0, 0, 0, 0));
+        for id in ids.into_iter().filter(|&id| id != root) {
+            let path = &self.get(NodeId(id)).body.path;
+            let parent = self
+                .find(path::parent(path))
+                .filter(|&parent| self.get(parent).body.owner == 0)
+                .ok_or_else(|| path.clone())?;
+            self.node_mut(NodeId(id)).parent = parent;
+            families.entry(parent.0).or_default().push(id);
+        }
+        for (parent, children) in families {
+            self.node_mut(NodeId(parent)).children = Children::from_ordered(&children);
+        }
+        Ok(())
+    }
+
+    /// The znode with this path; an empty path is the root's, too.
+    #[inline]
+    pub(super) fn find(&self, path: &[u8]) -> Option<NodeId> {
+        if path.is_empty() {
+            return Some(self.root);
+        }
+        let hash = self.index.hash(path);
+        let is_it = |id| {
+            self.nodes
+                .get(id)
+                .is_some_and(|znode| *znode.body.path == *path)
+        };
+        self.index.find(hash, is_it).map(NodeId)
+    }
+
+    /// A znode.
+    ///
+    /// # Panics
+    /// It does not live any more.
+    #[inline]
+    pub(super) fn get(&self, id: NodeId) -> &Znode {
+        self.nodes
+            .get(id.0)
+            .expect("ids of dead znodes are not kept")
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Znode {
+        self.nodes
+            .get_mut(id.0)
+            .expect("ids of dead znodes are not kept")
+    }
+
+    /// How many znodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Bytes of all paths and data.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many znodes go with a session.
+    pub(super) fn ephemeral_count(&self) -> u64 {
+        self.ephemeral_count
+    }
+
+    /// The names of a znode's children, in order.
+    pub(super) fn children(&self, id: NodeId) -> impl Iterator<Item = &[u8]> {
+        self.child_ids(id).map(|child| self.get(child).name())
+    }
+
+    pub(super) fn child_ids(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        self.get(id).children.iter().map(NodeId)
+    }
+
+    /// The names of a znode's children, packed for a reply.
+    pub(super) fn names(&self, id: NodeId) -> Names {
+        let mut names = Names::with_capacity(self.get(id).children.len() * 24);
+        for name in self.children(id) {
+            names.push(name);
+        }
+        names
+    }
+
+    /// The znodes that go with a session, in the order of their paths.
+    pub(super) fn ephemerals(&self, session: i64) -> Vec<NodeId> {
+        let ids = self.ephemerals.get(&session);
+        let mut ids: Vec<NodeId> = ids.into_iter().flatten().copied().collect();
+        ids.sort_unstable_by(|&a, &b| self.get(a).body.path.cmp(&self.get(b).body.path));
+        ids
+    }
+
+    /// The sessions that have ephemeral znodes, in ascending order.
+    pub(super) fn ephemeral_owners(&self) -> Vec<i64> {
+        let mut owners: Vec<i64> = self.ephemerals.keys().copied().collect();
+        owners.sort_unstable();
+        owners
+    }
+
+    /// Makes a znode under a parent that has none of this name.
+    pub(super) fn create(
+        &mut self,
+        parent: NodeId,
+        new: NewZnode<'_>,
+        zxid: Zxid,
+        wall: WallTime,
+    ) -> (NodeId, Undo) {
+        let body = Body {
+            path: new.path,
+            data: new.data.map(Shared::from),
+            acl: new.acl,
+            owner: new.owner,
+            czxid: zxid,
+            mzxid: zxid,
+            pzxid: zxid,
+            ctime: wall,
+            mtime: wall,
+            version: 0,
+            made: 0,
+            aversion: 0,
+        };
+        let id = self
+            .adopt(body)
+            .expect("the caller looked whether it exists");
+        self.nodes
+            .get_mut_outside_image(id.0)
+            .expect("it was adopted just now")
+            .parent = parent;
+        self.link(parent, id);
+        let parent = &mut self.node_mut(parent).body;
+        parent.made = parent.made.wrapping_add(1);
+        let parent_pzxid = std::mem::replace(&mut parent.pzxid, zxid);
+        (id, Undo::Created { id, parent_pzxid })
+    }
+
+    /// Deletes a znode without children.
+    ///
+    /// What comes back keeps its use of the permissions until [`Tree::seal`].
+    pub(super) fn delete(&mut self, id: NodeId, zxid: Zxid) -> Undo {
+        let parent = self.get(id).parent;
+        let znode = self.take(id);
+        let parent = &mut self.node_mut(parent).body;
+        let parent_pzxid = parent.pzxid;
+        parent.pzxid = parent.pzxid.max(zxid);
+        Undo::Deleted {
+            id,
+            znode: Box::new(znode),
+            parent_pzxid,
+        }
+    }
+
+    /// Replaces the data of a znode. How many bytes it had before follows from the undo.
+    pub(super) fn set_data(
+        &mut self,
+        id: NodeId,
+        data: Option<&[u8]>,
+        zxid: Zxid,
+        wall: WallTime,
+    ) -> Undo {
+        let undo = self.replace_data(id, data.map(Shared::from));
+        let body = &mut self.node_mut(id).body;
+        body.version = body.version.wrapping_add(1);
+        body.mzxid = zxid;
+        body.mtime = wall;
+        undo
+    }
+
+    /// Replaces the data and nothing else: the server's own notes in znodes.
+    pub(super) fn set_derived_data(&mut self, id: NodeId, data: Shared) -> Undo {
+        self.replace_data(id, Some(data))
+    }
+
+    fn replace_data(&mut self, id: NodeId, data: Option<Shared>) -> Undo {
+        let body = &mut self.node_mut(id).body;
+        let (before, (version, mzxid, mtime)) =
+            (body.bytes(), (body.version, body.mzxid, body.mtime));
+        let data = std::mem::replace(&mut body.data, data);
+        let after = body.bytes();
+        self.bytes = self.bytes - before + after;
+        Undo::DataSet {
+            id,
+            data,
+            version,
+            mzxid,
+            mtime,
+        }
+    }
+
+    /// Replaces the permissions of a znode; `acl` is already counted as a use.
+    pub(super) fn set_acl(&mut self, id: NodeId, acl: AclId) {
+        let body = &mut self.node_mut(id).body;
+        let former = std::mem::replace(&mut body.acl, acl);
+        body.aversion = body.aversion.wrapping_add(1);
+        self.acls.release(former);
+    }
+
+    /// Takes a change back.
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Created { id, parent_pzxid } => {
+                let parent = self.get(id).parent;
+                let znode = self.take(id);
+                self.acls.release(znode.body.acl);
+                let parent = &mut self.node_mut(parent).body;
+                parent.made = parent.made.wrapping_sub(1);
+                parent.pzxid = parent_pzxid;
+            }
+            Undo::Deleted {
+                id,
+                znode,
+                parent_pzxid,
+            } => {
+                let parent = znode.parent;
+                let again = self.adopt(znode.body);
+                assert_eq!(
+                    again,
+                    Some(id),
+                    "changes are taken back in the opposite order, so the slot is free"
+                );
+                self.nodes
+                    .get_mut_outside_image(id.0)
+                    .expect("it was adopted just now")
+                    .parent = parent;
+                self.link(parent, id);
+                self.node_mut(parent).body.pzxid = parent_pzxid;
+            }
+            Undo::DataSet {
+                id,
+                data,
+                version,
+                mzxid,
+                mtime,
+            } => {
+                self.replace_data(id, data);
+                let body = &mut self.node_mut(id).body;
+                (body.version, body.mzxid, body.mtime) = (version, mzxid, mtime);
+            }
+        }
+    }
+
+    /// Makes a change final.
+    pub(super) fn seal(&mut self, undo: Undo) {
+        if let Undo::Deleted { znode, .. } = undo {
+            self.acls.release(znode.body.acl);
+        }
+    }
+
+    /// Puts a znode among its parent's children.
+    fn link(&mut self, parent: NodeId, child: NodeId) {
+        let siblings = self.nodes.get_mut_outside_image(parent.0);
+        let siblings = &mut siblings.expect("a parent lives").children;
+        let mut children = std::mem::take(siblings);
+        let name = self.get(child).name();
+        children.insert(child.0, |other| self.get(NodeId(other)).name().cmp(name));
+        let siblings = self.nodes.get_mut_outside_image(parent.0);
+        siblings.expect("a parent lives").children = children;
+    }
+
+    /// Takes a znode out of everything.
+    fn take(&mut self, id: NodeId) -> Znode {
+        let parent = self.get(id).parent;
+        let siblings = self.nodes.get_mut_outside_image(parent.0);
+        let siblings = &mut siblings.expect("a parent lives").children;
+        let mut children = std::mem::take(siblings);
+        let name = self.get(id).name();
+        let was_there = children.remove(id.0, |other| self.get(NodeId(other)).name().cmp(name));
+        assert!(was_there, "a znode is among its parent's children");
+        let siblings = self.nodes.get_mut_outside_image(parent.0);
+        siblings.expect("a parent lives").children = children;
+
+        let znode = self.nodes.remove(id.0).expect("it was just looked at");
+        self.index.remove(self.index.hash(&znode.body.path), id.0);
+        self.bytes -= znode.body.bytes();
+        if let Some(prefix) = quota::limits_of(&znode.body.path) {
+            self.quotas.lift(prefix);
+        }
+        if znode.body.owner != 0 {
+            self.ephemeral_count -= 1;
+            if let Some(ids) = self.ephemerals.get_mut(&znode.body.owner) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.ephemerals.remove(&znode.body.owner);
+                }
+            }
+        }
+        znode
+    }
+
+    /// All znodes, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Znode> {
+        self.nodes.iter().map(|(_, znode)| znode)
+    }
+
+    /// The slots, to be scanned for a snapshot.
+    pub(super) fn slots(&mut self) -> &mut Slab<Znode> {
+        &mut self.nodes
+    }
+}
+
+fn clamped(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).expect("a usize has at most 64 bits")
+}
