@@ -141,7 +141,7 @@ fn default_value(key: &dyn Described, defaults: &Config) -> String {
 
 /// The configuration of an empty `server.toml`, on a machine without a network.
 fn defaults() -> Config {
-    super::from_toml(Path::new(""), "", Machine::default()).expect("the defaults are permitted")
+    super::from_toml(Path::new(""), "", &Machine::default()).expect("the defaults are permitted")
 }
 
 /// Writes `sentence` as comment lines, broken between words.

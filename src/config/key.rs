@@ -147,8 +147,24 @@ pub struct Key<T: Form> {
     pub replaces: &'static str,
 }
 
+/// What a value is, before anybody asks whether it is permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// Characters.
+    Text,
+    /// Several texts.
+    List,
+}
+
 /// A type that a key may have.
 pub trait Form: Sized + 'static {
+    /// What its values are.
+    const KIND: Kind;
+
     /// What limits it, written down in a `static`.
     type Permitted: Sync;
     /// How a default is written down in a `static`.
@@ -175,6 +191,8 @@ pub trait Described: Sync {
     fn name(&self) -> &'static str;
     /// Its unit.
     fn unit(&self) -> &'static str;
+    /// What its values are.
+    fn kind(&self) -> Kind;
     /// Its default as `server.toml` would have it, or the sentence that says what it follows from.
     fn default(&self) -> Preset<String>;
     /// What it may be.
@@ -199,6 +217,10 @@ where
 
     fn unit(&self) -> &'static str {
         self.unit
+    }
+
+    fn kind(&self) -> Kind {
+        T::KIND
     }
 
     fn default(&self) -> Preset<String> {
@@ -233,6 +255,7 @@ pub struct Range<N> {
 macro_rules! whole_number {
     ($($number:ty),*) => {$(
         impl Form for $number {
+            const KIND: Kind = Kind::Number;
             type Permitted = Range<$number>;
             type Preset = $number;
 
@@ -260,6 +283,7 @@ macro_rules! whole_number {
 whole_number!(u16, u32, u64);
 
 impl Form for bool {
+    const KIND: Kind = Kind::Boolean;
     type Permitted = ();
     type Preset = bool;
 
@@ -293,6 +317,7 @@ pub struct TextRule {
 }
 
 impl Form for String {
+    const KIND: Kind = Kind::Text;
     type Permitted = TextRule;
     type Preset = &'static str;
 
@@ -317,6 +342,7 @@ impl Form for String {
 }
 
 impl Form for Vec<String> {
+    const KIND: Kind = Kind::List;
     type Permitted = TextRule;
     type Preset = &'static [&'static str];
 
@@ -351,6 +377,7 @@ pub trait Written: FromStr + fmt::Display + 'static {
 }
 
 impl<T: Written> Form for T {
+    const KIND: Kind = Kind::Text;
     type Permitted = ();
     type Preset = &'static str;
 

@@ -20,6 +20,7 @@ pub mod file;
 pub mod key;
 pub mod legacy;
 pub mod mistake;
+pub mod reload;
 pub mod topic;
 pub mod words;
 
@@ -64,12 +65,13 @@ pub enum Error {
 pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
     let machine = Machine {
         first_address: first_address(),
+        home: std::env::home_dir(),
     };
     if let Some(text) = read_if_there(&folder.server_toml())? {
-        return Ok(from_toml(folder.root(), &text, machine)?);
+        return Ok(from_toml(folder.root(), &text, &machine)?);
     }
     let server_ini = read_bytes_if_there(&folder.server_ini())?;
-    let zoo_cfg = read_if_there(&folder.zoo_cfg())?;
+    let zoo_cfg = read_bytes_if_there(&folder.zoo_cfg())?;
     if server_ini.is_none() && zoo_cfg.is_none() {
         return Err(Error::Missing(folder.conf()));
     }
@@ -77,7 +79,7 @@ pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
         folder.root(),
         server_ini,
         zoo_cfg.as_deref(),
-        machine,
+        &machine,
     )?)
 }
 
@@ -85,7 +87,7 @@ pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
 ///
 /// # Errors
 /// Every mistake in it.
-pub fn from_toml(root: &Path, text: &str, machine: Machine) -> Result<Config, Mistakes> {
+pub fn from_toml(root: &Path, text: &str, machine: &Machine) -> Result<Config, Mistakes> {
     let path = PathBuf::from("conf/server.toml");
     let mut mistakes = Mistakes::default();
     let file = File::read_toml(&path, text, &mut mistakes);

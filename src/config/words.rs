@@ -154,7 +154,7 @@ pub(super) fn connect_string_is_valid(text: &str) -> bool {
 }
 
 /// A connect string's single address, taken apart. Without a port it is ZooKeeper's own.
-pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
+pub(in crate::config) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     const PORT: u16 = 2181;
     let address = address.trim();
     let (host, port) = match address.strip_prefix('[') {

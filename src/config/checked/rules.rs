@@ -1,7 +1,7 @@
 //! How what was written becomes what is used, and what must be consistent with what.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::Reader;
@@ -13,13 +13,16 @@ use crate::config::file::File;
 use crate::config::key::Key;
 use crate::config::mistake::Mistakes;
 use crate::config::topic::{OwnTopicSettings, Topic, TopicSettings};
+use crate::config::words::host_and_port;
 use crate::units::ServerId;
 
 /// What the configuration asks of the machine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Machine {
     /// Its first address that is not loopback.
     pub first_address: Option<Ipv4Addr>,
+    /// The home folder of the user that runs the server.
+    pub home: Option<PathBuf>,
 }
 
 /// The configuration that `file` means for the server in the folder `root`.
@@ -29,7 +32,7 @@ pub struct Machine {
 pub fn check(
     file: &File,
     root: &Path,
-    machine: Machine,
+    machine: &Machine,
     mut mistakes: Mistakes,
 ) -> Result<Config, Mistakes> {
     let mut reader = Reader {
@@ -41,7 +44,7 @@ pub fn check(
     mistakes.or(config)
 }
 
-fn read(reader: &mut Reader<'_>, root: &Path, machine: Machine) -> Config {
+fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     let id = reader.get(&key::SERVER_ID);
     let listen = reader.get(&key::SERVER_LISTEN);
     let coordinator = read_coordinator(reader, listen, id);
@@ -91,6 +94,9 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: Machine) -> Config {
     }
 }
 
+/// A coordinator's number is one byte of the session ids it gives out.
+const COORDINATOR_ID_MAX: u16 = 254;
+
 fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<Coordinator> {
     let enabled = reader.get(&key::COORDINATOR_ENABLED);
     let tick_time_ms = reader.get(&key::COORDINATOR_TICK_TIME_MS);
@@ -125,10 +131,11 @@ fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<
         );
         reader.mistakes.add(place, text);
     }
-    if !(1..=254).contains(&id) {
+    if id > COORDINATOR_ID_MAX {
         let place = reader.place(&key::SERVER_ID);
-        let text =
-            format!("[server] id is {id}: a coordinator's must be a whole number from 1 to 254");
+        let text = format!(
+            "[server] id is {id}: a coordinator's must be a whole number from 0 to {COORDINATOR_ID_MAX}"
+        );
         reader.mistakes.add(place, text);
     }
     Some(coordinator)
@@ -137,7 +144,7 @@ fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<
 fn read_broker(
     reader: &mut Reader<'_>,
     root: &Path,
-    machine: Machine,
+    machine: &Machine,
     listen: IpAddr,
     coordinator: Option<&Coordinator>,
 ) -> Option<Broker> {
@@ -173,7 +180,7 @@ fn read_broker(
 }
 
 /// What clients are told to connect to: what the operator says, or what can be guessed.
-fn read_host_name(reader: &mut Reader<'_>, listen: IpAddr, machine: Machine) -> String {
+fn read_host_name(reader: &mut Reader<'_>, listen: IpAddr, machine: &Machine) -> String {
     let guess = match machine.first_address {
         _ if !listen.is_unspecified() => listen.to_string(),
         Some(address) => address.to_string(),
@@ -196,7 +203,7 @@ fn read_zookeeper(
         reader.mistakes.add(place, text);
     }
     Zookeeper {
-        at: match connect.is_empty() {
+        at: match connect.is_empty() || leads_to(&connect, coordinator) {
             true => ZookeeperAt::BuiltIn,
             false => ZookeeperAt::External(connect),
         },
@@ -205,6 +212,19 @@ fn read_zookeeper(
         session_timeout: milliseconds(reader.get(&key::ZOOKEEPER_SESSION_TIMEOUT_MS)),
         drain: milliseconds(reader.get(&key::ZOOKEEPER_DRAIN_MS)),
     }
+}
+
+/// Whether a connect string names this server's own coordinator and nothing else, as the originals'
+/// files do where both halves are on one machine.
+fn leads_to(connect: &str, coordinator: Option<&Coordinator>) -> bool {
+    let Some((coordinator, (host, port))) = coordinator.zip(host_and_port(connect)) else {
+        return false;
+    };
+    let names_this_machine = match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address == coordinator.listen,
+        Err(_) => host == "localhost",
+    };
+    names_this_machine && port == coordinator.port
 }
 
 fn read_topics(reader: &mut Reader<'_>, root: &Path, defaults: &TopicSettings) -> Vec<Topic> {

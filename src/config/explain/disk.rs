@@ -17,7 +17,7 @@ pub static JOURNAL_FILE_BYTES: Key<u64> = Key {
         max: 4 * GIB,
     },
     help: "The size of one journal file, a multiple of 4096. A change holds for files that are made from then on.",
-    replaces: "zoo.cfg: preAllocSize",
+    replaces: "",
 };
 
 /// `journal.files_max`

@@ -15,7 +15,7 @@ pub static SERVER_ID: Key<u16> = Key {
     unit: "",
     default: Preset::Value(1),
     permitted: Range { min: 0, max: 1023 },
-    help: "This server's number: its `myid` as a coordinator, which must be 1 to 254, and its broker id. No two servers \
+    help: "This server's number: its `myid` as a coordinator, which must be 0 to 254, and its broker id. No two servers \
            of a cluster may share it, and it must not change once there are messages.",
     replaces: "server.ini: brokerId; zookeeper: the file myid",
 };

@@ -1,39 +1,239 @@
-//! The originals' files: `server.ini` of Metamorphosis and `zoo.cfg` of ZooKeeper.
+//! The originals' files, read as they are: `server.ini` of Metamorphosis and `zoo.cfg` of ZooKeeper.
+//!
+//! Each of their keys is one row of a table (`server_ini::ROWS`, `zoo_cfg::ROWS`): what it becomes here,
+//! or why it has no effect. A key without an effect is accepted and gets a line in the log; an unknown
+//! key of `server.ini` is a mistake, as it was to the original, and one of `zoo.cfg` is a line in the log.
+//!
+//! What only this server has is set in `server.ini` in a section of its own, which the original ignores:
+//!
+//! ```text
+//! [chrysalis]
+//! coordinator.enabled = true
+//! web.listen = 0.0.0.0
+//! ```
 
 use std::path::{Path, PathBuf};
 
 use super::checked::{self, Config, Machine};
-use super::file::File;
-use super::mistake::Mistakes;
+use super::explain;
+use super::file::{File, Setting, shortened};
+use super::key::{Described, Kind, Section, Value};
+use super::mistake::{Mistakes, Place};
+use super::suggest::suggest;
 
-/// The configuration that a folder's `server.ini` and `zoo.cfg` mean.
+mod document;
+mod expression;
+mod ini;
+mod render;
+mod server_ini;
+mod zoo_cfg;
+
+pub use document::document;
+pub use render::render_server_ini;
+
+/// What becomes of an original's key.
+#[derive(Clone, Copy)]
+enum Becomes {
+    /// This key, with the same value.
+    Key(&'static dyn Described),
+    /// Nothing; the log says why, in a phrase.
+    Nothing(&'static str),
+}
+
+/// One key of an original.
+struct Row {
+    /// Its name; one that ends in `.` stands for every name that begins so.
+    name: &'static str,
+    becomes: Becomes,
+}
+
+impl Row {
+    const fn key(name: &'static str, key: &'static dyn Described) -> Row {
+        Row {
+            name,
+            becomes: Becomes::Key(key),
+        }
+    }
+
+    const fn nothing(name: &'static str, why: &'static str) -> Row {
+        Row {
+            name,
+            becomes: Becomes::Nothing(why),
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        match self.name.strip_suffix('.') {
+            Some(_) => name.starts_with(self.name),
+            None => name == self.name,
+        }
+    }
+}
+
+/// The configuration that a folder's `server.ini` and `zoo.cfg` mean. At least one of them is there.
 ///
 /// # Errors
 /// Every mistake in them.
 pub fn read(
     root: &Path,
     server_ini: Option<Vec<u8>>,
-    _zoo_cfg: Option<&str>,
-    machine: Machine,
+    zoo_cfg: Option<&[u8]>,
+    machine: &Machine,
 ) -> Result<Config, Mistakes> {
-    let file = File {
-        path: PathBuf::from("conf/server.ini"),
-        ..File::default()
-    };
-    let config = checked::check(&file, root, machine, Mistakes::default())?;
-    Ok(config.with_source(
-        vec![PathBuf::from("conf/server.ini")],
-        server_ini,
-        Vec::new(),
-    ))
+    let mut reading = Reading::default();
+    let mut files = Vec::new();
+    // What the originals' files say of the halves of a server is that they are there.
+    if let Some(bytes) = &server_ini {
+        files.push(PathBuf::from("conf/server.ini"));
+        server_ini::read(&mut reading, &files[0], &text(bytes), machine);
+    }
+    if let Some(bytes) = zoo_cfg {
+        let path = PathBuf::from("conf/zoo.cfg");
+        zoo_cfg::read(&mut reading, &path, &text(bytes));
+        files.push(path);
+    }
+    reading.imply(
+        &explain::BROKER_ENABLED,
+        Value::Boolean(server_ini.is_some()),
+    );
+    reading.imply(
+        &explain::COORDINATOR_ENABLED,
+        Value::Boolean(zoo_cfg.is_some()),
+    );
+    reading.file.path = files[0].clone();
+    let config = checked::check(&reading.file, root, machine, reading.mistakes)?;
+    Ok(config.with_source(files, server_ini, reading.notes))
 }
 
-/// A `server.ini` that says the same as `config`, for whoever parses it as the original does.
-pub fn render_server_ini(_config: &Config) -> String {
-    String::new()
+/// The original reads bytes in whatever encoding its machine has; keys and values that matter are ASCII,
+/// comments may be anything.
+fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What becomes of the originals' keys, for operators.
-pub fn document() -> String {
-    String::new()
+/// What has been read so far.
+#[derive(Default)]
+struct Reading {
+    file: File,
+    mistakes: Mistakes,
+    notes: Vec<String>,
+}
+
+/// Where and how a value was written.
+struct Written<'a> {
+    /// The key with its section, as in the file.
+    shown_key: String,
+    value: &'a str,
+    place: Place,
+}
+
+impl Reading {
+    /// Sets `key`, unless the operator has set it: for what an original's file says by being there.
+    fn imply(&mut self, key: &'static dyn Described, value: Value) {
+        if self.file.setting(key.section(), key.name()).is_none() {
+            self.push(
+                key,
+                None,
+                value,
+                key.name().to_owned(),
+                Place::new(&self.file.path, 0),
+            );
+        }
+    }
+
+    /// Sets `key` to what was written. A blank value is none.
+    fn set(&mut self, key: &'static dyn Described, topic: Option<&str>, written: &Written<'_>) {
+        let Written {
+            shown_key,
+            value,
+            place,
+        } = written;
+        if value.trim().is_empty() {
+            return;
+        }
+        let shown = format!("{shown_key} = {}", shortened(value));
+        let typed = match key.kind() {
+            Kind::Number => expression::integer(value).map(Value::Integer),
+            Kind::Boolean => expression::boolean(value).map(Value::Boolean),
+            Kind::Text => Some(Value::Text((*value).to_owned())),
+            Kind::List => {
+                let words = value
+                    .split(',')
+                    .map(|word| Value::Text(word.trim().to_owned()));
+                Some(Value::List(words.collect()))
+            }
+        };
+        match typed {
+            Some(typed) => self.push(key, topic, typed, shown, place.clone()),
+            None => {
+                let example = match key.kind() {
+                    Kind::Boolean => "",
+                    _ => ", or an expression such as 1024*1024",
+                };
+                self.mistakes.add(
+                    place.clone(),
+                    format!("{shown}: must be {}{example}", key.permitted()),
+                );
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        key: &'static dyn Described,
+        topic: Option<&str>,
+        value: Value,
+        shown: String,
+        place: Place,
+    ) {
+        let topic = topic.map(str::to_owned);
+        self.file.settings.push(Setting {
+            section: key.section(),
+            topic,
+            key: key.name(),
+            value,
+            shown,
+            place,
+        });
+    }
+
+    /// A key of `[chrysalis]`: `SECTION.KEY` of `server.toml`.
+    fn set_own(&mut self, name: &str, value: &str, place: &Place) {
+        let outside_topics = || {
+            explain::ALL
+                .iter()
+                .filter(|key| key.section() != Section::Topics)
+        };
+        let full_name = |key: &&dyn Described| format!("{}.{}", key.section(), key.name());
+        let shown_key = format!("[chrysalis] {name}");
+        match outside_topics().find(|key| full_name(key) == name) {
+            Some(key) => self.set(
+                *key,
+                None,
+                &Written {
+                    shown_key,
+                    value,
+                    place: place.clone(),
+                },
+            ),
+            None => {
+                let names: Vec<String> = outside_topics().map(full_name).collect();
+                let hint = hint(name, names.iter().map(String::as_str));
+                self.mistakes.add(
+                    place.clone(),
+                    format!("{}: unknown key{hint}", shortened(&shown_key)),
+                );
+            }
+        }
+    }
+
+    fn note(&mut self, place: &Place, text: impl AsRef<str>) {
+        self.notes.push(format!("{place}: {}", text.as_ref()));
+    }
+}
+
+/// "did you mean", or nothing.
+fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    suggest(name, known).map_or_else(String::new, |word| format!("; did you mean {word}?"))
 }

@@ -115,9 +115,9 @@ impl Init {
             fs::create_dir_all(made).map_err(|error| refused(made, error))?;
         }
         let text = document::server_toml(&self.chosen(), &self.chosen_topics());
-        config::from_toml(folder.root(), &text, config::Machine::default())
+        config::from_toml(folder.root(), &text, &config::Machine::default())
             .map_err(|mistakes| super::config_error(config::Error::Mistakes(mistakes)))?;
-        config::edit::replace(&folder.server_toml(), &text)
+        config::edit::replace(&folder.server_toml(), text.as_bytes())
             .map_err(|error| refused(&conf, error))?;
         Ok(())
     }

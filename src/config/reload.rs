@@ -1,0 +1,89 @@
+//! Reading the configuration again while a server runs: topics take effect, everything else waits for
+//! the next start and is named.
+
+use std::path::Path;
+
+use super::checked::Config;
+use super::{Error, ServerFolder, legacy, load};
+
+/// What reading again has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Topics that are accepted now and were not.
+    pub added: Vec<String>,
+    /// Topics whose settings are others now.
+    pub changed: Vec<String>,
+    /// Topics that are no longer in the configuration.
+    pub removed: Vec<String>,
+    /// Keys with another value than the running one: `broker.port`.
+    pub restart_needed: Vec<String>,
+}
+
+/// Reads the configuration of `folder` again: what holds from now on for a server that runs with
+/// `running`, and what is new in it. Nothing is changed yet.
+///
+/// # Errors
+/// As [`load`]: the server keeps what it has.
+pub fn reload(running: &Config, folder: &ServerFolder) -> Result<(Config, Changes), Error> {
+    Ok(compare(running, load(folder)?))
+}
+
+/// `running` with the topics of `read`, and what is new in them.
+pub fn compare(running: &Config, read: Config) -> (Config, Changes) {
+    let mut changes = Changes {
+        restart_needed: differing_keys(running, &read),
+        ..Changes::default()
+    };
+    let mut next = running.clone();
+    if let (Some(broker), Some(read_broker)) = (&mut next.broker, &read.broker) {
+        let before = std::mem::take(&mut broker.topics);
+        for mut topic in read_broker.topics.iter().cloned() {
+            // A topic without a value of its own has the broker's, and that is the running one.
+            topic.settings = topic.own.over(&broker.topic_defaults);
+            match before.iter().find(|known| known.name == topic.name) {
+                None => changes.added.push(topic.name.clone()),
+                Some(known) if known.settings != topic.settings => {
+                    changes.changed.push(topic.name.clone())
+                }
+                Some(_) => {}
+            }
+            broker.topics.push(topic);
+        }
+        let is_gone = |name: &String| !broker.topics.iter().any(|topic| topic.name == *name);
+        changes.removed = before
+            .into_iter()
+            .map(|topic| topic.name)
+            .filter(is_gone)
+            .collect();
+    }
+    next.source.files = read.source.files;
+    next.source.notes = read.source.notes;
+    let is_server_ini = next
+        .source
+        .files
+        .iter()
+        .any(|file| file.ends_with(Path::new("server.ini")));
+    next.source.stats_config = match is_server_ini {
+        true => read.source.stats_config,
+        false => legacy::render_server_ini(&next).into_bytes(),
+    };
+    next.source.checksum = crc32fast::hash(&next.source.stats_config);
+    (next, changes)
+}
+
+fn differing_keys(running: &Config, read: &Config) -> Vec<String> {
+    let held = |name: &str| {
+        let found = running
+            .source
+            .effective
+            .iter()
+            .find(|(known, _)| known == name);
+        found.map(|(_, value)| value)
+    };
+    let differing = read
+        .source
+        .effective
+        .iter()
+        .filter(|(name, value)| held(name) != Some(value));
+    differing.map(|(name, _)| name.clone()).collect()
+}
