@@ -120,14 +120,14 @@ pub enum Side {
     Detached,
 }
 
-/// Leaves the terminal and the session of whoever started this process, by forking. There must be no
-/// other thread yet.
+/// Leaves the terminal, the session and the working folder of whoever started this process, by forking.
+/// There must be no other thread yet.
 ///
 /// # Errors
 /// The process cannot be forked or its session not be left.
-pub fn detach() -> Result<Side, daemonize::Error> {
+pub fn detach(folder: &ServerFolder) -> Result<Side, daemonize::Error> {
     let outcome = daemonize::Daemonize::new()
-        .working_directory(".")
+        .working_directory(folder.root())
         .umask(0o027)
         .stdout(daemonize::Stdio::keep())
         .stderr(daemonize::Stdio::keep())

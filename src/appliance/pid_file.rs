@@ -7,6 +7,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 /// The lock of a folder, held until this is dropped.
 #[derive(Debug)]
 pub struct PidFile {
@@ -80,4 +83,33 @@ fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+/// Tells the process that holds the lock of `path` to stop in order, by SIGTERM.
+///
+/// # Errors
+/// There is none to be found, or it is not ours to signal.
+pub fn signal_to_stop(path: &Path) -> io::Result<()> {
+    let holder = PidFile::holder(path)?.and_then(|holder| holder.pid);
+    let pid = holder.filter(|pid| has_open(*pid, path)).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "its process is not on this machine, or not ours to see",
+        )
+    })?;
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+    Ok(())
+}
+
+/// Whether a process has the file open: in a container its number is another, and might be somebody
+/// else's here.
+fn has_open(pid: u32, path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else {
+        return false;
+    };
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let mut opened = descriptors.into_iter().flatten().flatten();
+    opened
+        .any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
 }

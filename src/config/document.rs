@@ -158,6 +158,29 @@ fn comment(text: &mut String, sentence: &str) {
     let _ = writeln!(text, "{line}");
 }
 
+/// A key's name with its section: `broker.port`, `topics.NAME.num_partitions`.
+pub fn full_name(key: &dyn Described) -> String {
+    match key.section() {
+        Section::Topics => format!("topics.NAME.{}", key.name()),
+        section => format!("{section}.{}", key.name()),
+    }
+}
+
+/// What there is to say of the key with this name, if there is one.
+pub fn key(name: &str) -> Option<String> {
+    let key = explain::ALL.iter().find(|key| full_name(**key) == name)?;
+    let default = match key.default() {
+        Preset::Value(value) => format!("By default {value}."),
+        // It is among the rules.
+        Preset::Derived(_) => String::new(),
+    };
+    Some(format!(
+        "{name}\n\n{}\n\n{}. {default}\n",
+        key.help(),
+        rules(*key, '.').trim_end_matches('.')
+    ))
+}
+
 /// The page for operators: every key, and what becomes of the originals' keys.
 pub fn configuration_md() -> String {
     let defaults = defaults();

@@ -57,6 +57,14 @@ impl ExitCode {
         self as u8
     }
 
+    /// The code with this number; [`ExitCode::Failed`] where there is none.
+    pub fn from_number(number: u8) -> ExitCode {
+        let known = ExitCode::ALL
+            .into_iter()
+            .find(|code| code.number() == number);
+        known.unwrap_or(ExitCode::Failed)
+    }
+
     /// Whether starting again can help without a person. The unit's `RestartPreventExitStatus` lists
     /// the codes for which this is false.
     pub const fn restart_may_help(self) -> bool {

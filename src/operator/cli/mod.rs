@@ -15,8 +15,19 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, ServerFolder};
 use crate::report::{self, Code, ExitCode};
 
+mod explain;
 mod init;
+mod partition;
+pub mod progress;
+mod reload;
+mod restart;
 pub mod run;
+mod server;
+mod start;
+mod status;
+mod stop;
+mod topic;
+mod version;
 
 /// A ZooKeeper-compatible coordinator and a MetaQ-compatible message broker in one process.
 #[derive(Debug, Parser)]
@@ -40,12 +51,30 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Restart(restart::Restart),
+    Status(status::Status),
+    Reload(reload::Reload),
+    Topic(topic::Topic),
+    Partition(partition::Partition),
+    Explain(explain::Explain),
+    Version(version::Version),
 }
 
 impl Command {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
             Command::Init(command) => command.run(out),
+            Command::Start(command) => command.run(out),
+            Command::Stop(command) => command.run(out),
+            Command::Restart(command) => command.run(out),
+            Command::Status(command) => command.run(out),
+            Command::Reload(command) => command.run(out),
+            Command::Topic(command) => command.run(out),
+            Command::Partition(command) => command.run(out),
+            Command::Explain(command) => command.run(out),
+            Command::Version(command) => command.run(out),
         }
     }
 }
@@ -100,6 +129,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// An error that another process has told already: its whole message and what it ended with.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Told {
+    message: String,
+    exit_code: u8,
+}
+
 /// What an operator reads of an error.
 pub fn message(error: &anyhow::Error) -> String {
     match error.downcast_ref::<report::Error>() {
@@ -110,6 +147,9 @@ pub fn message(error: &anyhow::Error) -> String {
 
 /// How the program ends for an error.
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(told) = error.downcast_ref::<Told>() {
+        return ExitCode::from_number(told.exit_code);
+    }
     error
         .downcast_ref::<report::Error>()
         .map_or(ExitCode::Failed, report::Error::exit_code)

@@ -44,7 +44,7 @@ impl Run {
         if !self.detach {
             return Ok(self.serve(serve)?);
         }
-        let detached = background::detach().map_err(|error| {
+        let detached = background::detach(&self.folder.server_folder()).map_err(|error| {
             Error::new(Code::E0108, "detach from the terminal")
                 .because(error)
                 .means("The server does not run.")
@@ -114,7 +114,7 @@ fn lock(folder: &ServerFolder) -> Result<PidFile, Error> {
 }
 
 /// What an operator is told who starts a server twice.
-fn already_running(folder: &ServerFolder, pid: Option<u32>) -> Error {
+pub(super) fn already_running(folder: &ServerFolder, pid: Option<u32>) -> Error {
     let who = pid.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
     let root = folder.root().display();
     Error::new(Code::E0102, format!("{who} already serves {root}"))

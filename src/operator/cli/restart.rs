@@ -1,0 +1,29 @@
+//! `chrysalis restart`: stops a server and starts it again.
+
+use std::io::Write;
+
+use super::FolderArgument;
+use super::start::{self, StartOptions};
+use super::stop;
+use crate::config;
+
+/// Stop a server, if it runs, and start it in the background
+///
+/// A configuration with mistakes is refused before anything is stopped. Where systemd runs the server,
+/// use systemctl instead.
+#[derive(Debug, clap::Args)]
+pub(super) struct Restart {
+    #[command(flatten)]
+    folder: FolderArgument,
+    #[command(flatten)]
+    options: StartOptions,
+}
+
+impl Restart {
+    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let folder = self.folder.server_folder();
+        config::load(&folder).map_err(super::config_error)?;
+        stop::stop(&folder, self.options.wait(), out)?;
+        start::start(&folder, &self.options, out)
+    }
+}
