@@ -5,9 +5,12 @@
 mod conversation;
 mod deployment;
 mod java_client;
+mod kazoo;
 mod lab;
 mod originals;
 mod process;
 mod server;
 mod tidy;
+mod tokio_zookeeper;
+mod zkcli;
 mod zookeeper_wire;

@@ -26,21 +26,9 @@ pub(crate) struct ZooKeeper {
 impl ZooKeeper {
     /// Starts one with an empty tree.
     pub(crate) fn start() -> ZooKeeper {
-        ZooKeeper::start_at(free_address())
-    }
-
-    /// Starts one that listens on `address`.
-    pub(crate) fn start_at(address: SocketAddr) -> ZooKeeper {
+        let address = free_address();
         let folder = TempDir::new().expect("make a folder");
-        let config = format!(
-            "tickTime=2000\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n\
-             4lw.commands.whitelist=*\nmaxClientCnxns=0\n\
-             DigestAuthenticationProvider.superDigest={SUPER_DIGEST}\n",
-            folder.path().join("data").display(),
-            address.port(),
-            address.ip()
-        );
-        fs::write(folder.path().join("zoo.cfg"), config).expect("write zoo.cfg");
+        ZooKeeper::configure(folder.path(), address);
         let mut server = ZooKeeper {
             folder,
             address,
@@ -48,6 +36,19 @@ impl ZooKeeper {
         };
         server.resume();
         server
+    }
+
+    /// Writes the configuration of one that listens on `address`.
+    pub(crate) fn configure(folder: &Path, address: SocketAddr) {
+        let config = format!(
+            "tickTime=2000\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n\
+             4lw.commands.whitelist=*\nmaxClientCnxns=0\n\
+             DigestAuthenticationProvider.superDigest={SUPER_DIGEST}\n",
+            folder.join("data").display(),
+            address.port(),
+            address.ip()
+        );
+        fs::write(folder.join("zoo.cfg"), config).expect("write zoo.cfg");
     }
 
     /// The command that runs one in the foreground with the configuration in `folder`.

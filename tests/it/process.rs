@@ -194,3 +194,49 @@ pub(crate) fn eventually(what: &str, limit: Duration, mut condition: impl FnMut(
         sleep(Duration::from_millis(5));
     }
 }
+
+/// What a program left behind.
+pub(crate) struct Outcome {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a program to its end with this input.
+///
+/// # Panics
+/// It does not end in time.
+pub(crate) fn run_to_end(command: &mut Command, input: &str, limit: Duration) -> Outcome {
+    let folder = tempfile::TempDir::new().expect("make a folder");
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("stdin"), input).expect("write the input");
+    let mut child = command
+        .stdin(File::open(path("stdin")).expect("open the input"))
+        .stdout(File::create(path("stdout")).expect("make an output file"))
+        .stderr(File::create(path("stderr")).expect("make an output file"))
+        .spawn()
+        .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    let read = |name: &str| {
+        String::from_utf8_lossy(&fs::read(path(name)).expect("read an output")).into_owned()
+    };
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait().expect("ask about a child") {
+            return Outcome {
+                status,
+                stdout: read("stdout"),
+                stderr: read("stderr"),
+            };
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!(
+                "{command:?} still runs after {limit:?}:\n{}\n{}",
+                read("stdout"),
+                read("stderr")
+            );
+        }
+        sleep(Duration::from_millis(5));
+    }
+}

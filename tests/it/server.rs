@@ -76,7 +76,16 @@ impl Server {
         topics: &[Topic],
         edit: impl FnOnce(&mut String),
     ) -> Server {
-        let ports = Ports::free();
+        Server::prepare_at(folder, Ports::free(), topics, edit)
+    }
+
+    /// The same with given ports.
+    pub(crate) fn prepare_at(
+        folder: &Path,
+        ports: Ports,
+        topics: &[Topic],
+        edit: impl FnOnce(&mut String),
+    ) -> Server {
         let output = init(folder, ports, topics);
         assert!(
             output.status.success(),
@@ -188,4 +197,19 @@ impl Deployment for Server {
         self.kill();
         self.resume();
     }
+}
+
+/// Sets one key in the text of a `server.toml`; `value` is written as TOML.
+pub(crate) fn set_key(text: &mut String, section: &str, key: &str, value: &str) {
+    let mut config: toml::Table = text.parse().expect("init writes TOML");
+    let setting: toml::Table = format!("{key} = {value}")
+        .parse()
+        .expect("the test writes TOML");
+    config
+        .entry(section)
+        .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+        .as_table_mut()
+        .expect("a section")
+        .extend(setting);
+    *text = config.to_string();
 }

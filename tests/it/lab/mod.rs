@@ -79,6 +79,14 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// True if we may make network namespaces; otherwise says that a test was left out.
+pub(crate) fn may_make_namespaces() -> bool {
+    if !is_root() {
+        skipped("a test with a network of its own", "it needs root");
+    }
+    is_root()
+}
+
 /// Held by tests that start a JVM or load the whole machine, so that only one runs at a time.
 pub(crate) fn heavy() -> MutexGuard<'static, ()> {
     static HEAVY: Mutex<()> = Mutex::new(());
