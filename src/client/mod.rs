@@ -1,3 +1,6 @@
-//! A MetaQ producer and consumer in Rust.
+//! Clients in Rust, offered as the crate's library and used by the commands.
 
+/// A MetaQ producer and consumer.
+pub mod metaq;
+/// Who reads which partition of a consumer group (pure).
 pub mod rebalance;

@@ -1,0 +1,153 @@
+//! What can go wrong between a client and a broker or ZooKeeper.
+
+use std::io;
+use std::time::Duration;
+
+use super::address::Address;
+use crate::wire::metaq::{DecodeError, StatusCode};
+
+/// Why a client could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A host name is unknown.
+    #[error(transparent)]
+    Resolve(#[from] crate::net::resolve::Error),
+    /// Nobody accepts connections there, or nobody in time.
+    #[error("connect to {address}: {source}")]
+    Connect {
+        /// The broker.
+        address: Address,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The connection ended before the answer came. What was asked may or may not have been done.
+    #[error("connection to {address} lost: {reason}")]
+    Disconnected {
+        /// The broker.
+        address: Address,
+        /// What ended it.
+        reason: String,
+    },
+    /// No answer in time. What was asked may or may not have been done.
+    #[error("no answer from {address} within {after:?}")]
+    Timeout {
+        /// The broker.
+        address: Address,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The broker understood and refused.
+    #[error("{address} answered {code}: {text}")]
+    Refused {
+        /// The broker.
+        address: Address,
+        /// Its code.
+        code: StatusCode,
+        /// Its reason.
+        text: String,
+    },
+    /// The broker sent what is not the protocol.
+    #[error("{address} sent what is not the protocol: {source}")]
+    Protocol {
+        /// The broker.
+        address: Address,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// The broker's answer does not fit the question.
+    #[error("{address} answered {asked} with {answer:?}")]
+    Answer {
+        /// The broker.
+        address: Address,
+        /// What was asked.
+        asked: &'static str,
+        /// The answer's text.
+        answer: String,
+    },
+    /// No broker publishes the topic, or none has the wanted partition.
+    #[error("no broker in ZooKeeper publishes {topic}; is it configured, and is its broker up?")]
+    NoPartition {
+        /// The topic.
+        topic: String,
+    },
+    /// ZooKeeper could not be reached, or refused.
+    #[error("{doing}: {source}")]
+    ZooKeeper {
+        /// What was tried.
+        doing: String,
+        /// What it answered.
+        source: zookeeper_client::Error,
+    },
+    /// A node in ZooKeeper holds what is not understood.
+    #[error("node {path} holds {content:?}: {reason}")]
+    Node {
+        /// The node.
+        path: String,
+        /// Its content.
+        content: String,
+        /// What was expected.
+        reason: String,
+    },
+    /// A topic or group name that the protocol or ZooKeeper cannot carry.
+    #[error("{name:?} cannot be the name of a {what}: {reason}")]
+    Name {
+        /// The name.
+        name: String,
+        /// Topic or group.
+        what: &'static str,
+        /// Which characters it must not have.
+        reason: &'static str,
+    },
+    /// Something that only works with ZooKeeper was asked of a client that has none.
+    #[error("{0} needs ZooKeeper")]
+    NeedsZooKeeper(&'static str),
+}
+
+impl Error {
+    /// Whether the same could succeed later, at the same broker or another one.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Error::Resolve(_)
+            | Error::Connect { .. }
+            | Error::Disconnected { .. }
+            | Error::Timeout { .. }
+            | Error::ZooKeeper { .. }
+            | Error::NoPartition { .. } => true,
+            Error::Refused { code, .. } => *code != StatusCode::BAD_REQUEST,
+            Error::Protocol { .. }
+            | Error::Answer { .. }
+            | Error::Node { .. }
+            | Error::Name { .. }
+            | Error::NeedsZooKeeper(_) => false,
+        }
+    }
+}
+
+/// Checks a topic's name.
+pub(super) fn check_topic(name: &str) -> Result<(), Error> {
+    let reason = "it must have a character, and no space, line end or slash";
+    let wrong = name.is_empty() || name.contains([' ', '\r', '\n', '/', '\0']);
+    if wrong {
+        Err(Error::Name {
+            name: name.to_string(),
+            what: "topic",
+            reason,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks a group's name, by the Java client's rule.
+pub(super) fn check_group(name: &str) -> Result<(), Error> {
+    let reason = "it must have a character, and no space nor any of ~!#$%^&*()+=`'\",;/?[]<>.:";
+    let forbidden = |c: char| c.is_whitespace() || "~!#$%^&*()+=`'\",;/?[]<>.:\0".contains(c);
+    if name.is_empty() || name.contains(forbidden) {
+        return Err(Error::Name {
+            name: name.to_string(),
+            what: "group",
+            reason,
+        });
+    }
+    Ok(())
+}
