@@ -10,6 +10,10 @@
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod units;
 
+/// A bounded reader and writer of bytes, for every codec.
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
+pub mod cursor;
+
 /// Text to checked options, once.
 pub mod config;
 

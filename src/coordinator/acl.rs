@@ -21,7 +21,7 @@ use sha1::{Digest, Sha1};
 
 use super::encoding::{put_text, text};
 use super::vocabulary::{Acl, Shared, permissions};
-use crate::wire::cursor::{Reader, Truncated, Writer};
+use crate::cursor::{Reader, Truncated, Writer};
 
 mod ip;
 #[cfg(test)]

@@ -33,8 +33,8 @@ use bytes::{Bytes, BytesMut};
 use super::acl::{self, Identities, Permissions};
 use super::encoding::{data, length, put_data, put_text, text};
 use super::vocabulary::{Acl, CreateMode, Operation};
+use crate::cursor::{Reader, Truncated, Writer};
 use crate::units::{ServerId, WallTime};
-use crate::wire::cursor::{Reader, Truncated, Writer};
 
 const VERSION: u8 = 1;
 

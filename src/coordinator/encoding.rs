@@ -3,7 +3,7 @@
 //! A *text* is a length (u32, big-endian) and that many bytes. *Data* is the same, with length 2^32 - 1
 //! for null.
 
-use crate::wire::cursor::{Reader, Truncated, Writer};
+use crate::cursor::{Reader, Truncated, Writer};
 
 const NULL: u32 = u32::MAX;
 

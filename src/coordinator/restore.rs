@@ -20,8 +20,8 @@ use super::snapshot::{
 use super::state::{self, State};
 use super::tree::{Body, Tree};
 use super::vocabulary::Shared;
+use crate::cursor::{Reader, Truncated};
 use crate::units::{Seed, ServerId, WallTime, Zxid};
-use crate::wire::cursor::{Reader, Truncated};
 
 /// A chunk holds a slice's budget and one record more, which came in a frame.
 const CHUNK_BYTES_MAX: usize = 256 << 20;

@@ -37,8 +37,8 @@ use super::encoding::{length, put_text};
 use super::slab::Visit;
 use super::state::{State, put_body, put_session};
 use super::tree::Body;
+use crate::cursor::Writer;
 use crate::units::{ServerId, Zxid};
-use crate::wire::cursor::Writer;
 
 pub(super) const MAGIC: [u8; 4] = *b"ZNOD";
 pub(super) const VERSION: u8 = 1;

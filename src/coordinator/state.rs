@@ -5,8 +5,8 @@ use ahash::RandomState;
 use super::encoding::{put_data, put_text};
 use super::session::Sessions;
 use super::tree::{Body, Tree};
+use crate::cursor::Writer;
 use crate::units::{Random, Seed, Zxid};
-use crate::wire::cursor::Writer;
 
 /// Tree, sessions, and how far they are.
 #[derive(Debug)]

@@ -4,9 +4,6 @@
 //! protocol touches no core. A decoder trusts no length and never panics; what it cannot decode is a
 //! value that says why, and what that costs the sender is decided by the connection.
 
-/// A bounded reader and writer: the only code that indexes a buffer.
-pub mod cursor;
-
 /// MetaQ's client protocol.
 pub mod metaq;
 /// ZooKeeper's client protocol.

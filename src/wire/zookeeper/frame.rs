@@ -13,7 +13,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::cursor::{Reader, Writer};
+use crate::cursor::{Reader, Writer};
 
 #[cfg(test)]
 mod tests;

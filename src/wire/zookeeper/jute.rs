@@ -13,8 +13,8 @@
 use bytes::Bytes;
 
 use crate::coordinator::{Acl, Stat};
+use crate::cursor::{Reader, Truncated, Writer};
 use crate::units::Zxid;
-use crate::wire::cursor::{Reader, Truncated, Writer};
 
 /// Why a record could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -27,8 +27,8 @@ use bytes::{Bytes, BytesMut};
 use crate::coordinator::{
     Names, OperationReply, Refusal, Reply, Request, WatchEvent, WatchEventKind,
 };
+use crate::cursor::Writer;
 use crate::units::Zxid;
-use crate::wire::cursor::Writer;
 
 use super::error_code;
 use super::frame::{self, BadLength};

@@ -30,8 +30,8 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::coordinator::{Create, CreateMode, Delete, Operation, Request, SetData};
+use crate::cursor::Writer;
 use crate::units::Zxid;
-use crate::wire::cursor::Writer;
 
 use super::frame::{self, BadLength};
 use super::jute::{DecodeError, RecordReader, put_acl, put_bytes, put_length, put_nullable};

@@ -7,12 +7,13 @@ use super::source::{self, File, Keep};
 /// knows no other core (but `broker` the files' rules), and nothing below `node` knows the whole.
 const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
+    ("cursor", &[]),
     // Cores.
-    ("segments", &["units"]),
-    ("broker", &["units", "segments"]),
-    ("coordinator", &["units"]),
+    ("segments", &["units", "cursor"]),
+    ("broker", &["units", "cursor", "segments"]),
+    ("coordinator", &["units", "cursor"]),
     // The journal drives the disk through its boundary (submit, complete), of which the simulated disk is one.
-    ("consensus", &["units", "disk"]),
+    ("consensus", &["units", "cursor", "disk"]),
     // Edges.
     (
         "wire",
