@@ -10,7 +10,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::wire::cursor::Reader;
+use crate::cursor::Reader;
 
 /// Bit 0 of a flag: the data begins with an attribute.
 const HAS_ATTRIBUTE: i32 = 1;
