@@ -187,7 +187,7 @@ pub fn configuration_md() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
          A server reads `conf/server.toml` in its folder. Every key may be left out. `chrysalis init` writes the file with all\n\
-         keys and their defaults as comments; this page says the same. (Both are made from `src/config/explain.rs`, and a test\n\
+         keys and their defaults as comments; this page says the same. (Both are made from `src/config/explain/`, and a test\n\
          keeps them so: `UPDATE=1 cargo test config` writes them anew.)\n\n\
          Everything that is wrong is told at once, with file, line, key, value and what is permitted. A running server takes the\n\
          topics' sections anew on `chrysalis reload DIR`, or SIGHUP; everything else takes effect at the next start.\n",

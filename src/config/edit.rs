@@ -145,3 +145,6 @@ fn write_synced(beside: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     file.write_all(text)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

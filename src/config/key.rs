@@ -73,8 +73,8 @@ impl Section {
                  broker uses the ZooKeeper that `zookeeper.connect` names."
             }
             Section::Broker => {
-                "The broker: what MetaQ's clients talk to. The values from `num_partitions` to `statistics` \
-                 that concern topics hold for every topic whose own section says nothing else."
+                "The broker: what MetaQ's clients talk to. From `num_partitions` to `statistics` the values hold for \
+                 every topic whose own section says nothing else."
             }
             Section::Zookeeper => "Where the broker registers itself, so that clients find it.",
             Section::Topics => {

@@ -137,3 +137,6 @@ fn first_address() -> Option<Ipv4Addr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -42,3 +42,6 @@ fn distance(a: &[char], b: &[char]) -> usize {
     }
     last[b.len()]
 }
+
+#[cfg(test)]
+mod tests;

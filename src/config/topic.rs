@@ -230,3 +230,6 @@ impl PartialEq for Schedule {
 impl Written for Schedule {
     const WORDS: &'static str = "six or seven fields \"second minute hour day month weekday [year]\", such as \"0 0 6,18 * * ?\"";
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@
 //! web.listen = 0.0.0.0
 //! ```
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::checked::{self, Config, Machine};
@@ -102,7 +103,9 @@ pub fn read(
     );
     reading.file.path = files[0].clone();
     let config = checked::check(&reading.file, root, machine, reading.mistakes)?;
-    Ok(config.with_source(files, server_ini, reading.notes))
+    reading.notes.sort_by(|a, b| a.place.cmp(&b.place));
+    let notes = reading.notes.iter().map(ToString::to_string).collect();
+    Ok(config.with_source(files, server_ini, notes))
 }
 
 /// The original reads bytes in whatever encoding its machine has; keys and values that matter are ASCII,
@@ -117,7 +120,31 @@ fn text(bytes: &[u8]) -> String {
 struct Reading {
     file: File,
     mistakes: Mistakes,
-    notes: Vec<String>,
+    notes: Vec<Note>,
+}
+
+/// A line for the log.
+struct Note {
+    place: Place,
+    /// What stands there.
+    shown: String,
+    /// What becomes of it: a phrase.
+    becomes: String,
+    /// The key without its section: in how many more places it stands is told once, not each time.
+    key: String,
+    more: usize,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.shown)?;
+        match self.more {
+            0 => {}
+            1 => write!(f, " (and in another place)")?,
+            more => write!(f, " (and in {more} more places)")?,
+        }
+        write!(f, " {}", self.becomes)
+    }
 }
 
 /// Where and how a value was written.
@@ -164,19 +191,9 @@ impl Reading {
                 Some(Value::List(words.collect()))
             }
         };
-        match typed {
-            Some(typed) => self.push(key, topic, typed, shown, place.clone()),
-            None => {
-                let example = match key.kind() {
-                    Kind::Boolean => "",
-                    _ => ", or an expression such as 1024*1024",
-                };
-                self.mistakes.add(
-                    place.clone(),
-                    format!("{shown}: must be {}{example}", key.permitted()),
-                );
-            }
-        }
+        // What is no value at all is refused where values are checked, with what would be permitted.
+        let typed = typed.unwrap_or(Value::Other("no expression"));
+        self.push(key, topic, typed, shown, place.clone());
     }
 
     fn push(
@@ -228,8 +245,22 @@ impl Reading {
         }
     }
 
-    fn note(&mut self, place: &Place, text: impl AsRef<str>) {
-        self.notes.push(format!("{place}: {}", text.as_ref()));
+    /// Notes what becomes of a key or section that has no effect.
+    fn note(&mut self, place: Place, shown: String, key: &str, becomes: String) {
+        match self
+            .notes
+            .iter_mut()
+            .find(|note| note.key == key && note.becomes == becomes)
+        {
+            Some(note) => note.more += 1,
+            None => self.notes.push(Note {
+                place,
+                shown,
+                becomes,
+                key: key.to_owned(),
+                more: 0,
+            }),
+        }
     }
 }
 
@@ -237,3 +268,6 @@ impl Reading {
 fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     suggest(name, known).map_or_else(String::new, |word| format!("; did you mean {word}?"))
 }
+
+#[cfg(test)]
+mod tests;

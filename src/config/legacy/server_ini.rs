@@ -162,10 +162,10 @@ pub(super) fn read(reading: &mut Reading, path: &Path, text: &str, machine: &Mac
                 let hint = hint(&title.name, ["system", "zookeeper", "topic=", "chrysalis"]);
                 let name = shortened(&title.name);
                 reading.note(
-                    &place,
-                    format!(
-                        "[{name}] is no section of a broker's configuration and is ignored{hint}"
-                    ),
+                    place,
+                    format!("[{name}]"),
+                    &title.name,
+                    format!("is no section of a broker's configuration and is ignored{hint}"),
                 );
             }
             Meaning::Known(_) | Meaning::Own => {}
@@ -195,7 +195,9 @@ fn read_entry(reading: &mut Reading, path: &Path, entry: &Entry) {
     };
     match row.becomes {
         Becomes::Nothing(_) if entry.value.trim().is_empty() => {}
-        Becomes::Nothing(why) => reading.note(&place, format!("{shown_key} has no effect: {why}")),
+        Becomes::Nothing(why) => {
+            reading.note(place, shown_key, row.name, format!("has no effect: {why}"));
+        }
         Becomes::Key(known) => {
             let rooted;
             let value = match row.name {
@@ -250,9 +252,11 @@ fn check_required(reading: &mut Reading, path: &Path, content: &ini::Content) {
     }
 }
 
-/// What the original does where nothing is written, and is not our default.
+/// What the original does where nothing is written, and is not our default. An address that is missing
+/// was told of already.
 fn imply(reading: &mut Reading, path: &Path, content: &ini::Content, machine: &Machine) {
     let place = Place::new(path, 0);
+    reading.imply(&key::ZOOKEEPER_CONNECT, Value::Text("localhost".to_owned()));
     reading.imply(&key::SERVER_LISTEN, Value::Text("0.0.0.0".to_owned()));
     let has_data_path = content.entries.iter().any(|entry| {
         entry.section == "system" && entry.key == "dataPath" && !entry.value.trim().is_empty()
@@ -263,7 +267,12 @@ fn imply(reading: &mut Reading, path: &Path, content: &ini::Content, machine: &M
     match machine.home.as_deref().and_then(Path::to_str) {
         Some(home) => {
             let folder = format!("{home}/meta");
-            reading.note(&place, format!("[system] dataPath is not set: it is {folder}, as it was to the original"));
+            reading.note(
+                place,
+                "[system] dataPath".to_owned(),
+                "dataPath",
+                format!("is not set: it is {folder}, as it was to the original"),
+            );
             reading.imply(&key::BROKER_TOPICS_FOLDER, Value::Text(folder));
         }
         None => reading.mistakes.add(

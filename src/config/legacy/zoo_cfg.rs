@@ -123,16 +123,20 @@ fn read_entry(reading: &mut Reading, path: &Path, name: &str, entry: &Entry) {
     let Some(row) = ROWS.iter().find(|row| row.is(name)) else {
         let hint = hint(name, ROWS.iter().map(|row| row.name));
         return reading.note(
-            &place,
-            format!(
-                "{} is not known and has no effect{hint}",
-                shortened(&entry.key)
-            ),
+            place,
+            shortened(&entry.key),
+            name,
+            format!("is not known and has no effect{hint}"),
         );
     };
     match row.becomes {
         Becomes::Nothing(why) => {
-            reading.note(&place, format!("{} has no effect: {why}", entry.key))
+            reading.note(
+                place,
+                entry.key.clone(),
+                &entry.key,
+                format!("has no effect: {why}"),
+            );
         }
         Becomes::Key(known) => {
             let value = translated(row.name, entry.value.trim());

@@ -1,0 +1,374 @@
+//! Scripts: what is in the files, four dashes, and everything that reading them says: all mistakes, or
+//! the notes, the values that are not the defaults, and the topics.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use super::checked::{Config, Machine};
+use super::document::{self, ChosenTopic};
+use super::key::{Kind, Section};
+use super::reload::{Changes, compare};
+use super::{Mistakes, explain, from_toml, legacy};
+
+/// The repository's file with this name is what `text` is; `UPDATE=1` makes it so.
+pub(crate) fn assert_golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, text).expect("write the golden file");
+        return;
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        golden == text,
+        "{name} is not what it should be; look at the difference after UPDATE=1 cargo test. It should be:\n{text}"
+    );
+}
+
+fn machine() -> Machine {
+    Machine {
+        first_address: Some(Ipv4Addr::new(10, 1, 2, 3)),
+        home: Some(PathBuf::from("/home/admin")),
+    }
+}
+
+fn read_toml(text: &str) -> Result<Config, Mistakes> {
+    from_toml(Path::new("/srv/server1"), text, &machine())
+}
+
+fn read_legacy(files: &str) -> Result<Config, Mistakes> {
+    let (server_ini, zoo_cfg) = match files.split_once("#### zoo.cfg\n") {
+        Some((server_ini, zoo_cfg)) => (server_ini, Some(zoo_cfg.as_bytes())),
+        None => (files, None),
+    };
+    let server_ini = Some(server_ini.as_bytes().to_vec()).filter(|bytes| !bytes.is_empty());
+    legacy::read(Path::new("/srv/server1"), server_ini, zoo_cfg, &machine())
+}
+
+/// Runs every case of a script through `read`. A case is `## its name`, the files, `----`, the outcome.
+fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) {
+    let path = format!("src/config/scripts/{name}.txt");
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path))
+        .expect("the script is there");
+    let mut replayed = String::new();
+    for case in script
+        .split_inclusive("\n\n\n")
+        .filter(|case| !case.trim().is_empty())
+    {
+        let (files, _outcome) = case.split_once("----\n").expect("a case has four dashes");
+        let (title, files) = files.split_once('\n').expect("a case has a title");
+        assert!(
+            title.starts_with("## "),
+            "a case begins with its title: {title}"
+        );
+        let outcome = match read(files) {
+            Ok(config) => describe(&config),
+            Err(mistakes) => format!("{mistakes}\n"),
+        };
+        let separator = if replayed.is_empty() { "" } else { "\n\n" };
+        let _ = write!(replayed, "{separator}{title}\n{files}----\n{outcome}");
+    }
+    assert_golden(&path, &replayed);
+}
+
+/// What differs from the defaults, the topics, and the notes.
+fn describe(config: &Config) -> String {
+    let defaults = read_toml("").expect("the defaults are permitted");
+    let mut text = String::from("ok\n");
+    for (name, value) in &config.source.effective {
+        let default = defaults
+            .source
+            .effective
+            .iter()
+            .find(|(known, _)| known == name);
+        if default.map(|(_, value)| value) != Some(value) {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+    }
+    if let Some(broker) = &config.broker {
+        let _ = writeln!(text, "registers at: {:?}", broker.zookeeper.at);
+        for topic in &broker.topics {
+            let it = &topic.settings;
+            let _ = writeln!(
+                text,
+                "topic {}: {} partitions, {} at {}, publish {}, subscribe {}, statistics {}, in {}",
+                topic.name,
+                it.num_partitions,
+                it.delete_policy,
+                it.delete_when,
+                it.accept_publish,
+                it.accept_subscribe,
+                it.statistics,
+                it.folder.display()
+            );
+        }
+    }
+    for note in &config.source.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+#[test]
+fn server_toml_says_what_it_means_or_what_is_wrong() {
+    run_script("server_toml", read_toml);
+}
+
+#[test]
+fn server_ini_and_zoo_cfg_are_read_as_they_are() {
+    run_script("legacy", read_legacy);
+}
+
+#[test]
+fn the_documented_file_has_every_key_with_its_default() {
+    let text = document::server_toml(&[], &[]);
+    assert_golden("config/server.toml", &text);
+    let defaults = read_toml("").expect("the defaults are permitted");
+    assert_eq!(
+        read_toml(&text).expect("as it is, it says nothing").source,
+        defaults.source
+    );
+
+    let set: String = text
+        .lines()
+        .map(|line| format!("{}\n", uncommented(line)))
+        .collect();
+    let mut read = read_toml(&set).expect("every default is permitted");
+    for key in explain::ALL {
+        let written = format!("\n{} = ", key.name());
+        assert!(
+            set.contains(&written),
+            "{} is not in the file",
+            document::full_name(*key)
+        );
+    }
+    let broker = read.broker.as_mut().expect("the default is a broker");
+    let example = broker.topics.pop().expect("the example topic");
+    assert_eq!(
+        example.settings, broker.topic_defaults,
+        "a topic has what the broker has"
+    );
+    assert_eq!(broker.topics, []);
+    read.source = defaults.source.clone();
+    assert_eq!(read, defaults);
+}
+
+/// A key or a section that is commented out has no space behind the '#'; words have.
+fn uncommented(line: &str) -> &str {
+    line.strip_prefix('#')
+        .filter(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '['))
+        .unwrap_or(line)
+}
+
+#[test]
+fn the_page_for_operators_is_made_from_the_keys() {
+    assert_golden("docs/configuration.md", &document::configuration_md());
+}
+
+#[test]
+fn what_is_chosen_is_set_and_the_rest_stays_a_comment() {
+    let chosen = [
+        (Section::Broker, "port", "9000".to_owned()),
+        (Section::Server, "id", "7".to_owned()),
+    ];
+    let topics = [ChosenTopic {
+        name: "a.b".to_owned(),
+        keys: vec![("num_partitions", "3".to_owned())],
+    }];
+    let config = read_toml(&document::server_toml(&chosen, &topics)).expect("it is permitted");
+    let described = describe(&config);
+    assert!(
+        described.starts_with("ok\nserver.id = 7\nbroker.port = 9000\n"),
+        "{described}"
+    );
+    assert!(described.contains("topic a.b: 3 partitions"), "{described}");
+}
+
+#[test]
+fn every_key_is_told_of_once_and_has_a_help() {
+    let mut names: Vec<String> = explain::ALL
+        .iter()
+        .map(|key| document::full_name(*key))
+        .collect();
+    for (key, name) in explain::ALL.iter().zip(&names) {
+        assert!(key.help().ends_with('.'), "{name}: a help is sentences");
+        assert!(
+            !key.permitted().ends_with('.'),
+            "{name}: what is permitted is a phrase"
+        );
+        assert!(
+            key.unit().is_empty() || key.kind() == Kind::Number,
+            "{name}: a unit belongs to a number"
+        );
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), explain::ALL.len());
+}
+
+/// What the original's parser insists on; whatever this accepts, it accepts.
+fn assert_strict_parser_accepts(server_ini: &str) {
+    const SYSTEM: &str = "brokerId hostName serverPort dashboardHttpPort numPartitions dataPath unflushThreshold \
+        unflushInterval maxSegmentSize maxTransferSize deletePolicy deleteWhen acceptPublish acceptSubscribe stat \
+        updateConsumerOffsets";
+    const ZOOKEEPER: &str = "zk.zkConnect zk.zkSessionTimeoutMs zk.zkConnectionTimeoutMs zk.zkSyncTimeMs zk.zkEnable zk.zkRoot";
+    const TOPIC: &str = "numPartitions stat deletePolicy deleteWhen dataPath unflushInterval unflushThreshold \
+        acceptPublish acceptSubscribe";
+    let mut known = "";
+    let mut topics = 0;
+    for line in server_ini
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with(';'))
+    {
+        if let Some(section) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            known = match section {
+                "system" => SYSTEM,
+                "zookeeper" => ZOOKEEPER,
+                _ => {
+                    assert!(
+                        section.starts_with("topic="),
+                        "[{section}] is no section of the original"
+                    );
+                    topics += 1;
+                    TOPIC
+                }
+            };
+            continue;
+        }
+        let (key, value) = line.split_once('=').expect("a line is KEY=VALUE");
+        assert!(
+            known.split_whitespace().any(|word| word == key),
+            "{key} is not known to the original"
+        );
+        assert!(!value.is_empty(), "{key} is blank");
+    }
+    assert!(topics > 0, "the original wants at least one topic");
+    for required in [
+        "brokerId=",
+        "numPartitions=",
+        "unflushThreshold=",
+        "unflushInterval=",
+        "zk.zkConnect=",
+    ] {
+        assert!(
+            server_ini.contains(&format!("\n{required}")),
+            "{required} is missing"
+        );
+    }
+}
+
+#[test]
+fn a_toml_configuration_travels_as_a_server_ini_that_says_the_same() {
+    let text = r#"
+        [server]
+        id = 3
+        listen = "0.0.0.0"
+        host_name = "broker3.example.org"
+        [broker]
+        port = 8143
+        topics_folder = 'C:\odd\name'
+        num_partitions = 4
+        delete_policy = "archive,36h,true"
+        delete_when = "0 30 4 * * ?"
+        update_consumer_offsets = true
+        [zookeeper]
+        connect = "zk1:2181,zk2:2181/chroot"
+        root = "/other"
+        [coordinator]
+        enabled = false
+        [web]
+        port = 8140
+        [topics.orders]
+        num_partitions = 16
+        accept_publish = false
+        [topics."log-*"]
+        statistics = true
+        folder = "/data2/logs"
+    "#;
+    let config = read_toml(text).expect("it is permitted");
+    let sent =
+        String::from_utf8(config.source.stats_config.clone()).expect("what we render is UTF-8");
+    assert_strict_parser_accepts(&sent);
+    assert_eq!(config.source.checksum, crc32fast::hash(sent.as_bytes()));
+
+    let read = read_legacy(&sent).expect("it is permitted");
+    assert_eq!(
+        read.source.stats_config,
+        sent.as_bytes(),
+        "a server.ini travels as it is"
+    );
+    assert_eq!(read.source.checksum, config.source.checksum);
+    let mut without_source = config.clone();
+    without_source.source = read.source.clone();
+    assert_eq!(read, without_source);
+}
+
+#[test]
+fn the_default_configuration_travels_too() {
+    let config = read_toml("[topics.test]").expect("it is permitted");
+    let sent = String::from_utf8(config.source.stats_config).expect("what we render is UTF-8");
+    assert_strict_parser_accepts(&sent);
+    assert!(sent.contains("zk.zkConnect=127.0.0.1:2181\n"), "{sent}");
+}
+
+#[test]
+fn reading_again_takes_topics_and_names_what_waits_for_a_restart() {
+    let running = read_toml(
+        "[broker]\nnum_partitions = 2\n[topics.stays]\n[topics.changes]\n[topics.goes]\n[topics.own]\nnum_partitions = 9",
+    )
+    .expect("it is permitted");
+    let read = read_toml(
+        "[broker]\nnum_partitions = 5\nport = 9123\n[topics.stays]\n[topics.changes]\nstatistics = true\n[topics.comes]\n\
+         [topics.own]\nnum_partitions = 9",
+    )
+    .expect("it is permitted");
+    let (next, changes) = compare(&running, read);
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        changes,
+        Changes {
+            added: names(&["comes"]),
+            changed: names(&["changes"]),
+            removed: names(&["goes"]),
+            restart_needed: names(&["broker.num_partitions", "broker.port"]),
+        }
+    );
+    let broker = next.broker.as_ref().expect("it is a broker");
+    assert_eq!(broker.port, 8123, "a port waits for a restart");
+    let partitions = |name: &str| {
+        let topic = broker
+            .topics
+            .iter()
+            .find(|topic| topic.name == name)
+            .expect("the topic is there");
+        topic.settings.num_partitions
+    };
+    assert_eq!(
+        partitions("comes"),
+        2,
+        "without a value of its own it has what the running broker has"
+    );
+    assert_eq!(partitions("own"), 9);
+    let sent =
+        String::from_utf8(next.source.stats_config.clone()).expect("what we render is UTF-8");
+    assert!(
+        sent.contains("[topic=comes]") && sent.contains("serverPort=8123\n"),
+        "{sent}"
+    );
+    assert_ne!(
+        next.source.checksum, running.source.checksum,
+        "slaves are told by the checksum"
+    );
+
+    let (same, nothing) = compare(&next, next.clone());
+    assert_eq!((same, nothing), (next, Changes::default()));
+}
