@@ -27,6 +27,8 @@ pub struct Options {
     /// A message may have this many bytes of data, attribute block included; never more than
     /// [`DATA_BYTES_MAX`](crate::segments::format::DATA_BYTES_MAX).
     pub message_bytes_max: usize,
+    /// Partitions that may exist; a put that would make one more is refused. Only patterns can lead there.
+    pub partitions_max: usize,
     /// A get beyond the end is told where the end is (301) instead of 404.
     pub update_consumer_offsets: bool,
     /// One proposal has at most this many bytes, unless a single message is longer.
@@ -92,6 +94,7 @@ impl Options {
             segment_bytes_max: 1 << 30,
             transfer_bytes_max: 1 << 20,
             message_bytes_max: 1 << 20,
+            partitions_max: 100_000,
             update_consumer_offsets: false,
             entry_bytes_max: 1 << 20,
             uncommitted_bytes_max: 4 << 20,

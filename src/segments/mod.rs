@@ -74,6 +74,19 @@ pub enum FileOperation {
     },
 }
 
+impl FileOperation {
+    /// The file it concerns.
+    pub fn file(&self) -> FileId {
+        match self {
+            FileOperation::Create { file }
+            | FileOperation::Write { file, .. }
+            | FileOperation::Truncate { file, .. }
+            | FileOperation::Remove { file }
+            | FileOperation::Archive { file, .. } => *file,
+        }
+    }
+}
+
 /// Bytes of a segment file that answer a `get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

@@ -69,6 +69,17 @@ pub enum Damage {
         /// What the checkpoint says.
         promised: u64,
     },
+    /// A file that the checkpoint names is missing.
+    #[error(
+        "{folder}/{file} is missing: acknowledged messages are in it; restore the file, or run with \
+         --accept-loss"
+    )]
+    Missing {
+        /// The partition's folder.
+        folder: String,
+        /// The file.
+        file: String,
+    },
     /// A file that begins where no segment begins.
     #[error("{folder}/{file} is none of the files of this partition; move it away")]
     Stray {
@@ -107,6 +118,16 @@ pub enum Damage {
         /// The partition's folder.
         folder: String,
     },
+}
+
+impl Damage {
+    /// A file at the front that the checkpoint names is not there, and no entry deletes it.
+    pub fn missing(topic: &str, number: i32, start: u64) -> Damage {
+        Damage::Missing {
+            folder: folder_name(topic, number),
+            file: file_name(start),
+        }
+    }
 }
 
 /// A range of a file to scan for its last valid record before the broker opens.
@@ -506,17 +527,7 @@ impl Unsettled {
             last_message_id: None,
         };
         if let Some(&start) = self.missing.first() {
-            let promised = self
-                .promise
-                .iter()
-                .flatten()
-                .find(|segment| segment.start == start);
-            return Err(Damage::Short {
-                folder: self.folder(),
-                file: file_name(start),
-                has: 0,
-                promised: promised.map_or(0, |segment| segment.length),
-            });
+            return Err(Damage::missing(&self.topic, self.number, start));
         }
         let promise = self.promise.as_deref().unwrap_or(&[]);
         if self.promise.is_some() && self.tail.is_none_or(|tail| tail.messages == 0) && !self.grew()

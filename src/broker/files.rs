@@ -1,0 +1,514 @@
+//! From committed entries to files, and from files to checkpoints.
+//!
+//! What is committed within a turn is gathered into one [`Effect::Files`]; while some are outstanding,
+//! what comes is gathered further. Only when a job is reported as done does the visible end move and do
+//! replies leave: a client that was told 200 finds its message. Jobs are done strictly in order.
+//!
+//! When the disk is full the writer parks: it waits for all outstanding reports, then gives out the first
+//! refused job and all after it once more, again and again, until they succeed. (All after it, because a
+//! job may cut a file that a later one writes to.)
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::Broker;
+use super::event::{Effect, Ticket, Warning};
+use super::put::Pending;
+use super::reply::Reply;
+use crate::segments::append::Writes;
+use crate::segments::checkpoint::{Checkpoint, DirtyFiles, PartitionCheckpoint, SegmentCheckpoint};
+use crate::segments::{FileOperation, PartitionId};
+use crate::units::{ConnectionId, Moment, WallTime};
+
+/// A part of a partition that a job makes visible.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Advance {
+    pub(super) partition: PartitionId,
+    /// The start of the file.
+    pub(super) segment: u64,
+    /// The visible end afterwards.
+    pub(super) end: u64,
+    pub(super) messages: u32,
+    pub(super) wall: WallTime,
+}
+
+/// Work on files and what follows from it.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    ticket: Ticket,
+    operations: Vec<FileOperation>,
+    pub(super) advances: Vec<Advance>,
+    pub(super) pending: Vec<Pending>,
+    /// Deletions in it.
+    pub(super) retires: usize,
+    /// The last entry it brings to the files.
+    pub(super) index: u64,
+    bytes: u64,
+    report: Report,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Report {
+    #[default]
+    Due,
+    Written,
+    Refused,
+}
+
+/// Jobs between commit and page cache.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    /// The operations of the job being gathered.
+    pub(super) writes: Writes,
+    /// The job being gathered.
+    pub(super) job: Job,
+    outstanding: VecDeque<Job>,
+    outstanding_bytes: u64,
+    parked: Option<Parked>,
+    /// All entries up to here are in the files.
+    written: u64,
+}
+
+/// The disk is full.
+#[derive(Debug)]
+struct Parked {
+    /// When to try again; not known while reports are due.
+    retry: Option<Moment>,
+}
+
+impl Writer {
+    /// Everything up to this entry is in the files already.
+    pub(super) fn opened(applied: u64) -> Writer {
+        let mut writer = Writer {
+            written: applied,
+            ..Writer::default()
+        };
+        writer.job.index = applied;
+        writer
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.outstanding.is_empty() && self.writes.is_empty()
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = self.outstanding_bytes + self.writes.bytes();
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn retry(&self) -> Option<Moment> {
+        self.parked.as_ref()?.retry
+    }
+
+    /// Closes the connection behind everything that is on its way to the files. False: nothing is.
+    pub(super) fn close_after(&mut self, connection: ConnectionId) -> bool {
+        let gathered = self.job.pending.last_mut();
+        let last = gathered.or_else(|| {
+            self.outstanding
+                .iter_mut()
+                .rev()
+                .find_map(|job| job.pending.last_mut())
+        });
+        match last {
+            Some(pending) => pending.closes.push(connection),
+            None => return false,
+        }
+        true
+    }
+
+    /// Nobody waits for what is on its way.
+    pub(super) fn forget_replies(&mut self) {
+        self.job.pending.clear();
+        self.outstanding
+            .iter_mut()
+            .for_each(|job| job.pending.clear());
+    }
+
+    /// Tries again at once.
+    pub(super) fn hasten(&mut self, now: Moment) {
+        if let Some(Parked { retry: Some(retry) }) = &mut self.parked {
+            *retry = now;
+        }
+    }
+}
+
+/// The making of checkpoints.
+#[derive(Debug, Default)]
+pub(super) struct Checkpoints {
+    dirty: DirtyFiles,
+    dirty_since: Option<Moment>,
+    dirty_bytes: u64,
+    state: State,
+    /// The entry up to which the durable checkpoint holds.
+    saved: u64,
+    /// Make one as soon as possible, even if nothing changed.
+    wanted: bool,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Idle,
+    Syncing {
+        ticket: Ticket,
+        content: Bytes,
+        index: u64,
+    },
+    Saving {
+        ticket: Ticket,
+        index: u64,
+    },
+}
+
+impl Checkpoints {
+    pub(super) fn opened(applied: u64) -> Checkpoints {
+        Checkpoints {
+            saved: applied,
+            ..Checkpoints::default()
+        }
+    }
+
+    pub(super) fn request(&mut self) {
+        self.wanted = true;
+    }
+
+    pub(super) fn saved(&self) -> u64 {
+        self.saved
+    }
+
+    pub(super) fn deadline(&self, interval: std::time::Duration) -> Option<Moment> {
+        match self.state {
+            State::Idle => self.dirty_since.map(|since| since + interval),
+            _ => None,
+        }
+    }
+}
+
+impl Broker {
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// A number for work that is reported back.
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.next_ticket()
+    }
+
+    /// Gives out the job that was gathered.
+    pub(super) fn write_files(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.writer.is_parked()
+            || self.writer.outstanding.len() >= self.options.files_in_flight_max
+        {
+            return;
+        }
+        if self.writer.writes.is_empty() && self.writer.outstanding.is_empty() {
+            // Entries without work for files, or none at all.
+            if self.writer.job.index == self.writer.written {
+                return;
+            }
+            let index = self.writer.job.index;
+            let job = std::mem::replace(
+                &mut self.writer.job,
+                Job {
+                    index,
+                    ..Job::default()
+                },
+            );
+            self.finish_job(now, job, effects);
+            return;
+        }
+        if self.writer.writes.is_empty() {
+            return;
+        }
+        let ticket = self.next_ticket();
+        let writer = &mut self.writer;
+        let index = writer.job.index;
+        let mut job = std::mem::replace(
+            &mut writer.job,
+            Job {
+                index,
+                ..Job::default()
+            },
+        );
+        job.ticket = ticket;
+        job.bytes = writer.writes.bytes();
+        job.operations = writer.writes.take();
+        writer.outstanding_bytes += job.bytes;
+        effects.push(Effect::Files {
+            ticket,
+            operations: job.operations.clone(),
+        });
+        writer.outstanding.push_back(job);
+    }
+
+    /// A job was reported as done.
+    pub(super) fn files_written(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+        self.report(ticket, Report::Written);
+        self.finish_jobs(now, effects);
+    }
+
+    /// A job was reported as refused for want of space.
+    pub(super) fn files_refused(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+        self.report(ticket, Report::Refused);
+        if self.writer.parked.is_none() {
+            self.writer.parked = Some(Parked { retry: None });
+            effects.push(Effect::Warn(Warning::DiskFull));
+            self.refuse_gathered(effects);
+        }
+        self.finish_jobs(now, effects);
+    }
+
+    fn report(&mut self, ticket: Ticket, report: Report) {
+        let job = self
+            .writer
+            .outstanding
+            .iter_mut()
+            .find(|job| job.ticket == ticket);
+        if let Some(job) = job {
+            job.report = report;
+        }
+    }
+
+    fn finish_jobs(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        while self
+            .writer
+            .outstanding
+            .front()
+            .is_some_and(|job| job.report == Report::Written)
+        {
+            let job = self
+                .writer
+                .outstanding
+                .pop_front()
+                .expect("it was just seen");
+            self.writer.outstanding_bytes -= job.bytes;
+            self.finish_job(now, job, effects);
+        }
+        let writer = &mut self.writer;
+        let Some(parked) = &mut writer.parked else {
+            return;
+        };
+        let refused = |job: &Job| job.report == Report::Refused;
+        if !writer.outstanding.iter().any(refused) {
+            if writer.outstanding.is_empty() {
+                writer.parked = None;
+                effects.push(Effect::Warn(Warning::DiskHasSpace));
+            }
+        } else if writer
+            .outstanding
+            .iter()
+            .all(|job| job.report != Report::Due)
+        {
+            parked
+                .retry
+                .get_or_insert(now + self.options.disk_full_retry);
+        }
+    }
+
+    /// Gives the refused jobs out once more, if it is time.
+    pub(super) fn retry_files(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.writer.retry().is_none_or(|retry| retry > now) {
+            return;
+        }
+        self.writer.parked = Some(Parked { retry: None });
+        let mut jobs = std::mem::take(&mut self.writer.outstanding);
+        for job in &mut jobs {
+            job.ticket = self.next_ticket();
+            job.report = Report::Due;
+            let (ticket, operations) = (job.ticket, job.operations.clone());
+            effects.push(Effect::Files { ticket, operations });
+        }
+        self.writer.outstanding = jobs;
+    }
+
+    /// What a job did can be seen now.
+    fn finish_job(&mut self, now: Moment, job: Job, effects: &mut Vec<Effect>) {
+        for operation in &job.operations {
+            self.note_dirty(now, operation);
+        }
+        for advance in &job.advances {
+            let partition = &mut self.partitions[advance.partition.0 as usize];
+            partition.visible = advance.end;
+            if let Some(segment) = partition.segments.starting_at(advance.segment) {
+                segment.messages += u64::from(advance.messages);
+                segment.modified = segment.modified.max(advance.wall);
+            }
+        }
+        self.writer.written = job.index;
+        self.retiring = self.retiring.saturating_sub(job.retires);
+        for pending in &job.pending {
+            for put in &pending.replies {
+                let reply = Reply::Stored {
+                    message_id: put.message_id,
+                    partition: put.partition,
+                    offset: put.offset,
+                };
+                let (connection, opaque) = (put.connection, put.opaque);
+                effects.push(Effect::Reply {
+                    connection,
+                    opaque,
+                    reply,
+                });
+            }
+            for &connection in &pending.closes {
+                effects.push(Effect::Close { connection });
+            }
+        }
+        for advance in &job.advances {
+            let visible = self.partition(advance.partition).visible;
+            // A later part of the same partition follows: wake its readers once.
+            if visible == advance.end {
+                self.waiting.data(now, advance.partition, visible);
+            }
+        }
+        self.answer_waiting(now, effects);
+    }
+
+    fn note_dirty(&mut self, now: Moment, operation: &FileOperation) {
+        let checkpoints = &mut self.checkpoints;
+        let dirty = &mut checkpoints.dirty;
+        match operation {
+            FileOperation::Create { file } => dirty.listed(*file),
+            FileOperation::Write {
+                file,
+                position,
+                slices,
+            } => {
+                let length: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+                dirty.wrote(*file, *position, position + length);
+                checkpoints.dirty_bytes += length;
+            }
+            FileOperation::Truncate { file, length } => dirty.wrote(*file, *length, *length),
+            FileOperation::Remove { file } | FileOperation::Archive { file, .. } => {
+                dirty.removed(*file);
+            }
+        }
+        checkpoints.dirty_since.get_or_insert(now);
+    }
+
+    /// Begins a checkpoint if one is due.
+    pub(super) fn begin_checkpoint(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let checkpoints = &self.checkpoints;
+        if !matches!(checkpoints.state, State::Idle) || self.adopting && !self.writer.is_idle() {
+            return;
+        }
+        let changed = !checkpoints.dirty.is_empty()
+            || self.writer.written > checkpoints.saved
+            || self.adopting;
+        let full = checkpoints.dirty_bytes >= self.options.checkpoint_bytes;
+        let old = checkpoints
+            .dirty_since
+            .is_some_and(|since| now.since(since) >= self.options.checkpoint_interval);
+        if !(checkpoints.wanted && changed || full || old) {
+            if checkpoints.wanted && self.writer.is_idle() {
+                // Nothing to do: say so to whoever waits for it.
+                let index = checkpoints.saved;
+                self.checkpoints.wanted = false;
+                effects.push(Effect::Release { index });
+            }
+            return;
+        }
+        let (index, content) = (self.writer.written, self.checkpoint().encode());
+        let ticket = self.next_ticket();
+        let checkpoints = &mut self.checkpoints;
+        let (files, folders) = checkpoints.dirty.take();
+        checkpoints.dirty_since = None;
+        checkpoints.dirty_bytes = 0;
+        checkpoints.wanted = false;
+        checkpoints.state = State::Syncing {
+            ticket,
+            content,
+            index,
+        };
+        effects.push(Effect::Sync {
+            ticket,
+            files,
+            folders,
+        });
+    }
+
+    /// The checkpoint of what is in the files now.
+    fn checkpoint(&self) -> Checkpoint {
+        let mut partitions = Vec::new();
+        for partition in self
+            .partitions
+            .iter()
+            .filter(|partition| partition.has_files())
+        {
+            let first = partition.segments.first();
+            if partition.visible == first && partition.segments.end() > first {
+                // Its first write is outstanding: the entry says where it begins.
+                continue;
+            }
+            let written = |segment: &SegmentCheckpoint| segment.start <= partition.visible;
+            let segments: Vec<SegmentCheckpoint> = partition
+                .segments
+                .iter()
+                .map(|segment| SegmentCheckpoint {
+                    start: segment.start,
+                    length: segment
+                        .length
+                        .min(partition.visible.saturating_sub(segment.start)),
+                    messages: segment.messages,
+                    modified: segment.modified,
+                })
+                .take_while(written)
+                .collect();
+            let topic = self.catalog.topic(partition.topic).name.as_str().to_owned();
+            partitions.push(PartitionCheckpoint {
+                topic,
+                number: partition.number,
+                segments,
+            });
+        }
+        let applied = self.writer.written;
+        Checkpoint {
+            applied,
+            last_message_id: self.ids.last(),
+            partitions,
+        }
+    }
+
+    /// The files are synced: the checkpoint may say so.
+    pub(super) fn synced(&mut self, done: Ticket, effects: &mut Vec<Effect>) {
+        let State::Syncing {
+            ticket,
+            content,
+            index,
+        } = &mut self.checkpoints.state
+        else {
+            return;
+        };
+        if *ticket != done {
+            return;
+        }
+        let (content, index) = (std::mem::take(content), *index);
+        let ticket = self.next_ticket();
+        self.checkpoints.state = State::Saving { ticket, index };
+        effects.push(Effect::SaveCheckpoint { ticket, content });
+    }
+
+    /// The checkpoint is durable: the journal may forget.
+    pub(super) fn checkpoint_saved(&mut self, done: Ticket, effects: &mut Vec<Effect>) {
+        let State::Saving { ticket, index } = self.checkpoints.state else {
+            return;
+        };
+        if ticket != done {
+            return;
+        }
+        self.checkpoints.state = State::Idle;
+        self.checkpoints.saved = index;
+        self.adopting = false;
+        effects.push(Effect::Release { index });
+    }
+}

@@ -1,0 +1,1123 @@
+//! Parked gets: how long they wait, and who is freed first.
+//!
+//! A consumer of Metamorphosis asks again and again, at an idle partition every five seconds, and each
+//! empty answer makes it wait longer. Here a `get` at the visible end is held until there is data. What the
+//! client does with an answer decides how a hold may end:
+//!
+//! - **Data** sets its delay to zero. Nothing better can happen.
+//! - **404** makes it wait half a second longer before it asks for this partition again.
+//! - **A record whose checksum is wrong** makes it ask `offset`, hear the very offset it has, and fetch
+//!   again at once, its delay unchanged. This is how a hold ends that met no data ([`End::Again`]).
+//!
+//! *Who is held.* Only a get of a (group, partition) that has an owner node in ZooKeeper: subscribed
+//! consumers make one, a plain pull and the topic browser do not, and those would show the bad record to
+//! their caller.
+//!
+//! *Who may be sent the bad record.* Only a client that is sure to be the Java consumer; any other gets 404
+//! at the end of a hold. The Java client's heartbeat (`version`) would prove it, but is only sent on a
+//! connection without traffic for 10 s, and one whose gets are held for 8 s never is. What it does always:
+//! it numbers its requests from -2147483648 up, one counter for the whole process. So a connection is taken
+//! for a Java client's when one of its gets had a negative number (Python's begins there too, but only
+//! produces) or when it sent `version`. And it is watched: if three times running the next thing it asks
+//! about that partition is not `offset` with the very offset it was held at, it gets 404s from then on.
+//! (Once proves nothing: a rebalance starts a client's fetching anew at any time.)
+//!
+//! *The answer to that `offset`* is the same offset even if data came meanwhile; "the start of the segment",
+//! which is what the question normally gets, would send the consumer back by up to a whole file.
+//!
+//! *Room on demand.* A consumer has T threads for its partitions, and a thread whose get is held serves no
+//! other partition. When data comes for a partition that its owner holds no get on (it is *wanted*), one of
+//! the owner's held gets is answered 404, the one on the longest idle partition, and its further gets are
+//! answered 404 until the wanted one arrives. T is not known, only the most gets seen outstanding at a
+//! time. A partition whose last get was answered with data is *away*: a thread is working on what it got,
+//! or it waits in the client's queue for one. While there are enough threads for all partitions that are
+//! away, nobody is disturbed. When there are not, and the wanted one went away only just now
+//! ([`WORKING`]), it may still be on its way back: then the other get is held on for a moment ([`PROBE`])
+//! before it makes room. If the wanted one comes back in that moment, two were outstanding, and we have
+//! learned that T is larger; without that a consumer with one busy partition would have all its idle ones
+//! answered 404 for ever.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::options::WaitingOptions;
+use super::request::Name;
+use crate::segments::PartitionId;
+use crate::units::{ConnectionId, Moment, Seed};
+
+/// How long an owner's name is believed without asking again.
+const OWNER_BELIEVED: Duration = Duration::from_secs(1);
+/// How long a wanted get is waited for.
+const WANTED_MAX: Duration = Duration::from_secs(10);
+/// How long a get is held when it is not clear that a thread is left for the wanted one.
+const PROBE: Duration = Duration::from_millis(100);
+/// How long the most outstanding gets of a consumer are remembered, at least.
+const THREADS_WINDOW: Duration = Duration::from_secs(30);
+/// How long after it was answered a partition is taken to be on its way back.
+const WORKING: Duration = Duration::from_millis(250);
+/// Bad records running that a connection may fail to react to.
+const STRIKES_MAX: u8 = 3;
+/// A client that waits less than this is not held at all.
+const HOLD_MIN: Duration = Duration::from_millis(100);
+/// After this many holds that ended in time a client is believed to wait twice as long again.
+const PATIENCE_STEPS: u32 = 32;
+/// What was not used for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// A group counts as present for so long after its last held get.
+const PRESENT_FOR: Duration = Duration::from_secs(15);
+/// Partitions of unknown ownership remembered per group.
+const UNCLAIMED_MAX: usize = 1024;
+/// Owners asked for at a time on behalf of those.
+const QUESTIONS_AT_ONCE: usize = 64;
+
+/// A get that can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WaitingGet {
+    pub(super) connection: ConnectionId,
+    pub(super) opaque: i32,
+    pub(super) partition: PartitionId,
+    pub(super) offset: u64,
+    pub(super) bytes_max: u32,
+}
+
+/// How a held get is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// There is data.
+    Data,
+    /// 404.
+    Nothing,
+    /// The bad record: ask again at once.
+    Again,
+    /// The partition was closed: look once more.
+    Decide,
+}
+
+/// A held get that is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) get: WaitingGet,
+    pub(super) end: End,
+}
+
+/// An owner that must be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) group: Name,
+    pub(super) partition: PartitionId,
+}
+
+/// What an operator may see of one consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerStatus {
+    /// Its group.
+    pub group: Name,
+    /// Its name in the owner nodes.
+    pub consumer: Name,
+    /// Partitions of this broker that it owns, as far as they were asked for.
+    pub partitions: usize,
+    /// Gets of it that are held now.
+    pub held: usize,
+    /// The most gets it had outstanding at a time: its fetch threads, at least.
+    pub threads_seen: usize,
+    /// Held gets that were answered 404 to make room for another partition of it.
+    pub room_made: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct HeldId(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct KeyId(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct GroupId(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct ConsumerId(u64);
+
+/// One parked get.
+#[derive(Debug)]
+struct Held {
+    get: WaitingGet,
+    key: KeyId,
+    since: Moment,
+    /// `None` until the owner is known.
+    consumer: Option<ConsumerId>,
+    /// When it ends without data.
+    deadline: Moment,
+    /// When it ends with 404 to make room, if that comes first.
+    probe: Option<Moment>,
+}
+
+impl Held {
+    fn ends(&self) -> Moment {
+        self.probe
+            .map_or(self.deadline, |probe| probe.min(self.deadline))
+    }
+}
+
+/// What the last get of a key was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// Nothing yet: no get has come, or its answer is due.
+    Never,
+    /// Data; a thread of the client works on it, or will come back without a delay.
+    Data,
+    /// To ask again at once; the same thread will.
+    Again,
+    /// 404: the client waits before it asks again.
+    Nothing,
+}
+
+/// A (group, partition).
+#[derive(Debug)]
+struct Key {
+    group: GroupId,
+    partition: PartitionId,
+    owner: Option<ConsumerId>,
+    owner_known: Moment,
+    /// The owner was asked for and the answer is due.
+    asked: bool,
+    held: Vec<HeldId>,
+    told: Told,
+    told_at: Moment,
+    /// Data came since the last get.
+    fresh: bool,
+    /// The last bad record: at which offset, on which connection, and whether `offset` was asked since.
+    again: Option<(u64, ConnectionId, bool)>,
+    /// A client that waited less than the hold: which, how long it is held now, holds since that ended in
+    /// time.
+    impatient: Option<(ConnectionId, Duration, u32)>,
+    used: Moment,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: Name,
+    present_until: Moment,
+    keys: usize,
+    consumers: usize,
+    /// Partitions that got data and had no owner in this group when last asked.
+    unclaimed: BTreeMap<PartitionId, Moment>,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    group: GroupId,
+    name: Name,
+    keys: BTreeSet<KeyId>,
+    held: BTreeSet<HeldId>,
+    /// Keys whose last get was answered with data and that have not come back.
+    away: BTreeSet<KeyId>,
+    /// Keys with data and without a get, since when.
+    wanted: BTreeMap<KeyId, Moment>,
+    threads: Threads,
+    room_made: u64,
+    connection: ConnectionId,
+}
+
+/// The most gets that a consumer had outstanding at a time, lately: a client that was interrupted leaves
+/// gets behind that nobody waits for, and they must not count for ever.
+#[derive(Debug, Default)]
+struct Threads {
+    before: usize,
+    current: usize,
+    current_from: Moment,
+}
+
+impl Threads {
+    fn seen(&self) -> usize {
+        self.before.max(self.current)
+    }
+
+    fn observe(&mut self, now: Moment, outstanding: usize) {
+        let passed = now.since(self.current_from);
+        if passed >= THREADS_WINDOW {
+            self.before = if passed < 2 * THREADS_WINDOW {
+                self.current
+            } else {
+                0
+            };
+            self.current = 0;
+            self.current_from = now;
+        }
+        self.current = self.current.max(outstanding);
+    }
+}
+
+/// Whether a consumer has a thread left for what is wanted of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    /// If what is wanted is on its way back.
+    Perhaps,
+    None,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    held: BTreeSet<HeldId>,
+    java: bool,
+    /// Bad records running that it did not react to as the Java consumer does.
+    strikes: u8,
+}
+
+#[derive(Debug, Default)]
+struct PartitionState {
+    keys: Vec<KeyId>,
+    last_data: Moment,
+    /// The groups were looked through, at which state of them and when.
+    looked: Option<(u64, Moment)>,
+}
+
+/// All parked gets.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    options: WaitingOptions,
+    next_id: u64,
+    held: HashMap<HeldId, Held, ahash::RandomState>,
+    ends: BTreeSet<(Moment, HeldId)>,
+    keys: HashMap<KeyId, Key, ahash::RandomState>,
+    key_ids: HashMap<(GroupId, PartitionId), KeyId, ahash::RandomState>,
+    groups: BTreeMap<GroupId, Group>,
+    group_ids: HashMap<Name, GroupId, ahash::RandomState>,
+    /// Raised whenever a group appears.
+    groups_epoch: u64,
+    consumers: HashMap<ConsumerId, Consumer, ahash::RandomState>,
+    consumer_ids: HashMap<(GroupId, Name), ConsumerId, ahash::RandomState>,
+    connections: HashMap<ConnectionId, Connection, ahash::RandomState>,
+    partitions: Vec<PartitionState>,
+    swept: Moment,
+    /// Taken by the caller after each call.
+    pub(super) answers: Vec<Answer>,
+    /// Taken by the caller after each call.
+    pub(super) questions: Vec<Question>,
+}
+
+impl Waiting {
+    pub(super) fn new(options: WaitingOptions, seed: Seed) -> Waiting {
+        let hasher = ahash::RandomState::with_seeds(seed.0, 4, 5, 6);
+        Waiting {
+            options,
+            next_id: 0,
+            held: HashMap::with_hasher(hasher.clone()),
+            ends: BTreeSet::new(),
+            keys: HashMap::with_hasher(hasher.clone()),
+            key_ids: HashMap::with_hasher(hasher.clone()),
+            groups: BTreeMap::new(),
+            group_ids: HashMap::with_hasher(hasher.clone()),
+            groups_epoch: 0,
+            consumers: HashMap::with_hasher(hasher.clone()),
+            consumer_ids: HashMap::with_hasher(hasher.clone()),
+            connections: HashMap::with_hasher(hasher),
+            partitions: Vec::new(),
+            swept: Moment::START,
+            answers: Vec::new(),
+            questions: Vec::new(),
+        }
+    }
+
+    /// Whether gets are held at all.
+    pub(super) fn enabled(&self) -> bool {
+        self.options.enabled
+    }
+
+    /// Gets held now, those included whose owner is being asked for.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// When [`Waiting::expire`] must be called at the latest.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.ends.first().map(|&(ends, _)| ends)
+    }
+
+    /// All consumers known, in a fixed order.
+    pub(super) fn consumers(&self) -> Vec<ConsumerStatus> {
+        let mut list: Vec<ConsumerStatus> = self
+            .consumers
+            .values()
+            .map(|consumer| ConsumerStatus {
+                group: self.groups[&consumer.group].name.clone(),
+                consumer: consumer.name.clone(),
+                partitions: consumer.keys.len(),
+                held: consumer.held.len(),
+                threads_seen: consumer.threads.seen(),
+                room_made: consumer.room_made,
+            })
+            .collect();
+        list.sort_by(|a, b| (&a.group, &a.consumer).cmp(&(&b.group, &b.consumer)));
+        list
+    }
+
+    /// A get that finds nothing new. True: it is parked, its answer comes later. False: answer it now.
+    pub(super) fn arrive(&mut self, now: Moment, group: &Name, get: WaitingGet) -> bool {
+        if !self.options.enabled {
+            return false;
+        }
+        self.came(now, group, get.connection, get.opaque, get.partition);
+        let on_connection = self
+            .connections
+            .get(&get.connection)
+            .map_or(0, |one| one.held.len());
+        if self.held.len() >= self.options.held_max
+            || on_connection >= self.options.held_per_connection_max
+        {
+            return false;
+        }
+        let key = self.key_or_new(now, group, get.partition);
+        let id = HeldId(self.fresh_id());
+        let deadline = now + self.options.owner_answer_max;
+        self.held.insert(
+            id,
+            Held {
+                get,
+                key,
+                since: now,
+                consumer: None,
+                deadline,
+                probe: None,
+            },
+        );
+        self.ends.insert((deadline, id));
+        self.connections
+            .entry(get.connection)
+            .or_default()
+            .held
+            .insert(id);
+        let state = self
+            .keys
+            .get_mut(&key)
+            .expect("it was made above if it was not there");
+        state.held.push(id);
+        match state.owner {
+            Some(owner) if now.since(state.owner_known) <= OWNER_BELIEVED => {
+                self.hold(now, id, owner);
+            }
+            _ => self.ask(key),
+        }
+        true
+    }
+
+    /// A get that is answered at once with data.
+    pub(super) fn served(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        connection: ConnectionId,
+        opaque: i32,
+        partition: PartitionId,
+    ) {
+        if let Some(key) = self.came(now, group, connection, opaque, partition) {
+            self.tell(now, key, Told::Data);
+        }
+    }
+
+    /// A `version` request.
+    pub(super) fn heartbeat(&mut self, connection: ConnectionId) {
+        if self.options.enabled {
+            self.connections.entry(connection).or_default().java = true;
+        }
+    }
+
+    /// An `offset` request. `Some`: it follows a bad record, and the answer is this.
+    pub(super) fn offset_asked(
+        &mut self,
+        group: &Name,
+        partition: PartitionId,
+        offset: u64,
+    ) -> Option<u64> {
+        let key = self.find_key(group, partition)?;
+        let (held_at, connection, asked) = self.keys.get_mut(&key)?.again.as_mut()?;
+        if *held_at != offset {
+            return None;
+        }
+        *asked = true;
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.strikes = 0;
+        }
+        Some(offset)
+    }
+
+    /// The answer to a question.
+    pub(super) fn owner(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        partition: PartitionId,
+        consumer: Option<&Name>,
+    ) {
+        let Some(&group_id) = self.group_ids.get(group) else {
+            return;
+        };
+        let Some(name) = consumer else {
+            if let Some(&key) = self.key_ids.get(&(group_id, partition)) {
+                let state = self
+                    .keys
+                    .get_mut(&key)
+                    .expect("the index names only keys that exist");
+                state.asked = false;
+                for id in state.held.clone() {
+                    self.answer(now, id, End::Nothing);
+                }
+                self.disown(key);
+                self.forget_key(key);
+            }
+            return;
+        };
+        let key = self.key_or_new(now, group, partition);
+        let owner = self.consumer_or_new(group_id, name);
+        self.own(now, key, owner);
+        let claimed = self
+            .group_mut(group_id)
+            .unclaimed
+            .remove(&partition)
+            .is_some();
+        let state = self
+            .keys
+            .get_mut(&key)
+            .expect("it was made above if it was not there");
+        state.asked = false;
+        state.fresh |= claimed;
+        let fresh = state.fresh;
+        let parked = state.held.clone();
+        if parked.is_empty() && fresh {
+            self.want(now, key);
+        }
+        for id in parked {
+            if self
+                .held
+                .get(&id)
+                .is_some_and(|held| held.consumer.is_none())
+            {
+                self.hold(now, id, owner);
+            }
+        }
+    }
+
+    /// The visible end of a partition moved.
+    pub(super) fn data(&mut self, now: Moment, partition: PartitionId, visible: u64) {
+        if self.groups.is_empty() {
+            return;
+        }
+        let state = self.partition_mut(partition);
+        state.last_data = now;
+        for key in state.keys.clone() {
+            let state = &self.keys[&key];
+            if state.held.is_empty() {
+                self.wake_owner(now, key);
+                continue;
+            }
+            for id in state.held.clone() {
+                if self.held[&id].get.offset < visible {
+                    self.answer(now, id, End::Data);
+                }
+            }
+        }
+        self.look_for_owners(now, partition);
+    }
+
+    /// A partition was closed or opened: its held gets are decided anew.
+    pub(super) fn decide(&mut self, now: Moment, partition: PartitionId) {
+        let Some(state) = self.partitions.get(partition.0 as usize) else {
+            return;
+        };
+        for key in state.keys.clone() {
+            for id in self.keys[&key].held.clone() {
+                self.answer(now, id, End::Decide);
+            }
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn disconnected(&mut self, connection: ConnectionId) {
+        let Some(state) = self.connections.remove(&connection) else {
+            return;
+        };
+        for id in state.held {
+            self.remove(id);
+        }
+        for consumer in self.consumers.values_mut() {
+            if consumer.connection == connection {
+                consumer.threads = Threads::default();
+                consumer.away.clear();
+                consumer.wanted.clear();
+            }
+        }
+    }
+
+    /// The client wants no more of this connection's held gets.
+    pub(super) fn quit(&mut self, now: Moment, connection: ConnectionId) {
+        let held = self
+            .connections
+            .get(&connection)
+            .map(|state| state.held.clone());
+        for id in held.unwrap_or_default() {
+            self.answer(now, id, End::Nothing);
+        }
+    }
+
+    /// Nobody is held any more and nothing is known.
+    pub(super) fn clear(&mut self) {
+        self.held.clear();
+        self.ends.clear();
+        self.keys.clear();
+        self.key_ids.clear();
+        self.groups.clear();
+        self.group_ids.clear();
+        self.consumers.clear();
+        self.consumer_ids.clear();
+        self.connections.clear();
+        self.partitions.clear();
+        self.answers.clear();
+        self.questions.clear();
+    }
+
+    /// Ends the holds whose time has come.
+    pub(super) fn expire(&mut self, now: Moment) {
+        while let Some(&(ends, id)) = self.ends.first() {
+            if ends > now {
+                break;
+            }
+            let held = &self.held[&id];
+            let making_room = held.probe.is_some_and(|probe| probe <= now);
+            let end = match held.consumer {
+                // Nobody could say who owns it.
+                None => End::Nothing,
+                Some(consumer) if making_room => {
+                    self.consumer_mut(consumer).room_made += 1;
+                    End::Nothing
+                }
+                Some(_) if self.is_java(held.get.connection) => End::Again,
+                Some(_) => End::Nothing,
+            };
+            self.waited(id);
+            self.answer(now, id, end);
+        }
+        if now.since(self.swept) >= FORGET_AFTER {
+            self.swept = now;
+            self.sweep(now);
+        }
+    }
+
+    // What follows is not called from outside.
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn is_java(&self, connection: ConnectionId) -> bool {
+        let java = |state: &Connection| state.java && state.strikes < STRIKES_MAX;
+        self.connections.get(&connection).is_some_and(java)
+    }
+
+    fn consumer_mut(&mut self, id: ConsumerId) -> &mut Consumer {
+        self.consumers
+            .get_mut(&id)
+            .expect("a consumer is kept while keys or gets name it")
+    }
+
+    fn partition_mut(&mut self, id: PartitionId) -> &mut PartitionState {
+        let index = id.0 as usize;
+        if self.partitions.len() <= index {
+            self.partitions
+                .resize_with(index + 1, PartitionState::default);
+        }
+        &mut self.partitions[index]
+    }
+
+    fn find_key(&self, group: &Name, partition: PartitionId) -> Option<KeyId> {
+        let group = *self.group_ids.get(group)?;
+        self.key_ids.get(&(group, partition)).copied()
+    }
+
+    fn key_or_new(&mut self, now: Moment, group: &Name, partition: PartitionId) -> KeyId {
+        let group = match self.group_ids.get(group) {
+            Some(&group) => group,
+            None => {
+                let id = GroupId(self.fresh_id());
+                let name = group.detached();
+                self.group_ids.insert(name.clone(), id);
+                let present_until = Moment::START;
+                let unclaimed = BTreeMap::new();
+                let group = Group {
+                    name,
+                    present_until,
+                    keys: 0,
+                    consumers: 0,
+                    unclaimed,
+                };
+                self.groups.insert(id, group);
+                id
+            }
+        };
+        if let Some(&key) = self.key_ids.get(&(group, partition)) {
+            return key;
+        }
+        let key = KeyId(self.fresh_id());
+        self.key_ids.insert((group, partition), key);
+        self.group_mut(group).keys += 1;
+        self.partition_mut(partition).keys.push(key);
+        self.keys.insert(
+            key,
+            Key {
+                group,
+                partition,
+                owner: None,
+                owner_known: Moment::START,
+                asked: false,
+                held: Vec::new(),
+                told: Told::Never,
+                told_at: now,
+                fresh: false,
+                again: None,
+                impatient: None,
+                used: now,
+            },
+        );
+        key
+    }
+
+    fn group_mut(&mut self, id: GroupId) -> &mut Group {
+        self.groups
+            .get_mut(&id)
+            .expect("a group is kept while keys or consumers name it")
+    }
+
+    /// Drops a key that nothing hangs on, and its group if that was the last.
+    fn forget_key(&mut self, id: KeyId) {
+        let idle = |key: &Key| key.held.is_empty() && key.owner.is_none() && !key.asked;
+        if !self.keys.get(&id).is_some_and(idle) {
+            return;
+        }
+        let key = self.keys.remove(&id).expect("it was just found");
+        self.key_ids.remove(&(key.group, key.partition));
+        self.partition_mut(key.partition)
+            .keys
+            .retain(|&other| other != id);
+        self.group_mut(key.group).keys -= 1;
+        self.forget_group(key.group);
+    }
+
+    fn forget_group(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.get(&id)
+            && group.keys == 0
+            && group.consumers == 0
+        {
+            self.group_ids.remove(&group.name);
+            self.groups.remove(&id);
+        }
+    }
+
+    fn consumer_or_new(&mut self, group: GroupId, name: &Name) -> ConsumerId {
+        if let Some(&id) = self.consumer_ids.get(&(group, name.clone())) {
+            return id;
+        }
+        let id = ConsumerId(self.fresh_id());
+        let name = name.detached();
+        self.consumer_ids.insert((group, name.clone()), id);
+        self.group_mut(group).consumers += 1;
+        self.consumers.insert(
+            id,
+            Consumer {
+                group,
+                name,
+                keys: BTreeSet::new(),
+                held: BTreeSet::new(),
+                away: BTreeSet::new(),
+                wanted: BTreeMap::new(),
+                threads: Threads::default(),
+                room_made: 0,
+                connection: ConnectionId(0),
+            },
+        );
+        id
+    }
+
+    fn own(&mut self, now: Moment, key: KeyId, owner: ConsumerId) {
+        let state = &self.keys[&key];
+        if state.owner != Some(owner) {
+            // What the owner before has here is stale: it stopped fetching, or is about to.
+            if state.owner.is_some() {
+                for id in state.held.clone() {
+                    if self.held[&id].consumer.is_some() {
+                        self.answer(now, id, End::Nothing);
+                    }
+                }
+            }
+            self.disown(key);
+            self.consumer_mut(owner).keys.insert(key);
+        }
+        let state = self.keys.get_mut(&key).expect("it was just found");
+        state.owner = Some(owner);
+        state.owner_known = now;
+    }
+
+    fn disown(&mut self, key: KeyId) {
+        let Some(owner) = self.keys.get_mut(&key).and_then(|state| state.owner.take()) else {
+            return;
+        };
+        let consumer = self.consumer_mut(owner);
+        consumer.keys.remove(&key);
+        consumer.away.remove(&key);
+        consumer.wanted.remove(&key);
+        if consumer.keys.is_empty() && consumer.held.is_empty() {
+            let consumer = self.consumers.remove(&owner).expect("it was just found");
+            self.group_mut(consumer.group).consumers -= 1;
+            self.consumer_ids.remove(&(consumer.group, consumer.name));
+        }
+    }
+
+    fn ask(&mut self, key: KeyId) {
+        let state = self.keys.get_mut(&key).expect("the caller has the key");
+        if !state.asked {
+            state.asked = true;
+            let group = self.groups[&state.group].name.clone();
+            self.questions.push(Question {
+                group,
+                partition: state.partition,
+            });
+        }
+    }
+
+    /// A get of a known key came: what was expected of its client is settled.
+    fn came(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        connection: ConnectionId,
+        opaque: i32,
+        partition: PartitionId,
+    ) -> Option<KeyId> {
+        if !self.options.enabled {
+            return None;
+        }
+        if opaque < 0 {
+            self.connections.entry(connection).or_default().java = true;
+        }
+        let key = self.find_key(group, partition)?;
+        let client = self.connections.entry(connection).or_default();
+        let state = self
+            .keys
+            .get_mut(&key)
+            .expect("the index names only keys that exist");
+        state.used = now;
+        state.fresh = false;
+        if let Some((_, held_on, asked)) = &mut state.again
+            && *held_on == connection
+            && !*asked
+        {
+            *asked = true;
+            client.strikes = client.strikes.saturating_add(1);
+        }
+        let state = &self.keys[&key];
+        let owner = state.owner;
+        let double = state
+            .held
+            .iter()
+            .find(|id| self.held[id].get.connection == connection);
+        if let Some(&id) = double {
+            // Its client gave up on that one: it waits less than it was held.
+            let waited = now.since(self.held[&id].since);
+            let state = self.keys.get_mut(&key).expect("it was just found");
+            state.impatient = Some((connection, waited / 2, 0));
+            self.answer(now, id, End::Nothing);
+        }
+        if let Some(owner) = owner {
+            let consumer = self.consumer_mut(owner);
+            consumer.connection = connection;
+            consumer.away.remove(&key);
+            consumer.wanted.remove(&key);
+            consumer.threads.observe(now, consumer.held.len() + 1);
+            if consumer.wanted.is_empty() {
+                self.stop_probing(owner);
+            }
+        }
+        Some(key)
+    }
+
+    /// Holds a parked get now that its owner is known.
+    fn hold(&mut self, now: Moment, id: HeldId, owner: ConsumerId) {
+        let held = &self.held[&id];
+        let (key, connection, since) = (held.key, held.get.connection, held.since);
+        let limit = match self.keys[&key].impatient {
+            Some((client, limit, _)) if client == connection => limit.min(self.options.hold_max),
+            _ => self.options.hold_max,
+        };
+        let consumer = self.consumer_mut(owner);
+        consumer.connection = connection;
+        consumer
+            .wanted
+            .retain(|_, since| now.since(*since) <= WANTED_MAX);
+        let outstanding = consumer.held.len() + 1;
+        consumer.threads.observe(now, outstanding);
+        if limit < HOLD_MIN {
+            self.answer(now, id, End::Nothing);
+            return;
+        }
+        let probe = match self.room(now, owner, outstanding) {
+            Room::Enough => None,
+            Room::Perhaps => Some(now + PROBE),
+            Room::None => {
+                self.consumer_mut(owner).room_made += 1;
+                self.answer(now, id, End::Nothing);
+                return;
+            }
+        };
+        self.consumer_mut(owner).held.insert(id);
+        let held = self.held.get_mut(&id).expect("it was just found");
+        self.ends.remove(&(held.ends(), id));
+        held.consumer = Some(owner);
+        held.deadline = since + limit;
+        held.probe = probe;
+        self.ends.insert((held.ends(), id));
+        let group = self.keys[&key].group;
+        self.keep_present(now, group);
+    }
+
+    /// The group has a held get: data anywhere may concern it.
+    fn keep_present(&mut self, now: Moment, id: GroupId) {
+        let group = self.groups.get_mut(&id).expect("a key names it");
+        if group.present_until < now {
+            self.groups_epoch += 1;
+        }
+        group.present_until = now + PRESENT_FOR;
+        let due = |asked: &Moment| now.since(*asked) >= OWNER_BELIEVED;
+        let again: Vec<PartitionId> = group
+            .unclaimed
+            .iter()
+            .filter(|(_, asked)| due(asked))
+            .map(|(&partition, _)| partition)
+            .take(QUESTIONS_AT_ONCE)
+            .collect();
+        let name = group.name.clone();
+        for partition in again {
+            group.unclaimed.insert(partition, now);
+            self.questions.push(Question {
+                group: name.clone(),
+                partition,
+            });
+        }
+    }
+
+    /// Data came for a key without a get: see that its owner can fetch it.
+    fn wake_owner(&mut self, now: Moment, key: KeyId) {
+        let state = self.keys.get_mut(&key).expect("the caller has the key");
+        state.fresh = true;
+        if state.owner.is_none() || now.since(state.owner_known) > OWNER_BELIEVED {
+            self.ask(key);
+        } else {
+            self.want(now, key);
+        }
+    }
+
+    /// Whether a consumer with so many gets outstanding has a thread left for each key that is wanted.
+    fn room(&self, now: Moment, owner: ConsumerId, outstanding: usize) -> Room {
+        let consumer = &self.consumers[&owner];
+        if consumer.wanted.is_empty() {
+            return Room::Enough;
+        }
+        let coming = |id: &KeyId| {
+            let key = &self.keys[id];
+            let soon = now.since(key.told_at) < WORKING;
+            (matches!(key.told, Told::Data | Told::Again), soon)
+        };
+        let back: Vec<(bool, bool)> = consumer.wanted.keys().map(coming).collect();
+        let again = consumer
+            .wanted
+            .keys()
+            .filter(|id| !consumer.away.contains(id))
+            .count();
+        let threads_left = consumer.threads.seen().saturating_sub(outstanding);
+        if back.iter().any(|&(coming, _)| !coming) {
+            Room::None
+        } else if consumer.away.len() + again <= threads_left {
+            Room::Enough
+        } else if back.iter().all(|&(_, soon)| soon) {
+            Room::Perhaps
+        } else {
+            Room::None
+        }
+    }
+
+    /// A key has data, an owner, and no get. Makes room if no thread of its owner is left for it.
+    fn want(&mut self, now: Moment, key: KeyId) {
+        let Some(owner) = self.keys[&key].owner else {
+            return;
+        };
+        let consumer = self.consumer_mut(owner);
+        consumer
+            .wanted
+            .retain(|_, since| now.since(*since) <= WANTED_MAX);
+        let known = consumer.wanted.contains_key(&key);
+        consumer.wanted.entry(key).or_insert(now);
+        let outstanding = consumer.held.len();
+        if known {
+            return;
+        }
+        let Some(id) = self.longest_idle(owner) else {
+            return;
+        };
+        match self.room(now, owner, outstanding) {
+            Room::Enough => {}
+            Room::Perhaps => {
+                let held = self
+                    .held
+                    .get_mut(&id)
+                    .expect("consumers name only what is held");
+                self.ends.remove(&(held.ends(), id));
+                held.probe = Some(held.probe.unwrap_or(now + PROBE));
+                self.ends.insert((held.ends(), id));
+            }
+            Room::None => {
+                self.consumer_mut(owner).room_made += 1;
+                self.answer(now, id, End::Nothing);
+            }
+        }
+    }
+
+    fn longest_idle(&self, owner: ConsumerId) -> Option<HeldId> {
+        let idle = |id: &&HeldId| {
+            let held = &self.held[id];
+            let partition = held.get.partition.0 as usize;
+            let last_data = self.partitions.get(partition).map(|state| state.last_data);
+            (last_data, held.since, **id)
+        };
+        self.consumers[&owner].held.iter().min_by_key(idle).copied()
+    }
+
+    fn stop_probing(&mut self, owner: ConsumerId) {
+        for id in self.consumers[&owner].held.clone() {
+            let held = self
+                .held
+                .get_mut(&id)
+                .expect("a consumer names only gets that are held");
+            if held.probe.is_some() {
+                self.ends.remove(&(held.ends(), id));
+                held.probe = None;
+                self.ends.insert((held.ends(), id));
+            }
+        }
+    }
+
+    /// Data came: do groups that are here have owners for this partition that we never heard of?
+    fn look_for_owners(&mut self, now: Moment, partition: PartitionId) {
+        let epoch = self.groups_epoch;
+        let state = self.partition_mut(partition);
+        if let Some((looked, at)) = state.looked
+            && looked == epoch
+            && now.since(at) < OWNER_BELIEVED
+        {
+            return;
+        }
+        state.looked = Some((epoch, now));
+        for (&id, group) in &mut self.groups {
+            if group.present_until < now {
+                group.unclaimed.clear();
+                continue;
+            }
+            let known = self
+                .key_ids
+                .get(&(id, partition))
+                .map(|key| &self.keys[key]);
+            let settled = known.is_some_and(|key| key.owner.is_some() || key.asked);
+            let asked_lately = group
+                .unclaimed
+                .get(&partition)
+                .is_some_and(|asked| now.since(*asked) < OWNER_BELIEVED);
+            let room = group.unclaimed.len() < UNCLAIMED_MAX;
+            if settled || asked_lately || !room && !group.unclaimed.contains_key(&partition) {
+                continue;
+            }
+            group.unclaimed.insert(partition, now);
+            self.questions.push(Question {
+                group: group.name.clone(),
+                partition,
+            });
+        }
+    }
+
+    /// A hold ended without a complaint: its client waits at least that long.
+    fn waited(&mut self, id: HeldId) {
+        let held = &self.held[&id];
+        let connection = held.get.connection;
+        let hold_max = self.options.hold_max;
+        let key = self
+            .keys
+            .get_mut(&held.key)
+            .expect("a held get has its key");
+        if let Some((client, limit, steps)) = &mut key.impatient
+            && *client == connection
+        {
+            *steps += 1;
+            if *steps >= PATIENCE_STEPS {
+                (*limit, *steps) = (*limit * 2, 0);
+            }
+            if *limit >= hold_max {
+                key.impatient = None;
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Moment, key: KeyId, told: Told) {
+        let state = self.keys.get_mut(&key).expect("the caller has the key");
+        state.told = told;
+        state.told_at = now;
+        if let Some(owner) = state.owner {
+            let consumer = self.consumer_mut(owner);
+            if told == Told::Data {
+                consumer.away.insert(key);
+            } else {
+                consumer.away.remove(&key);
+            }
+        }
+    }
+
+    /// Takes a get out and answers it.
+    fn answer(&mut self, now: Moment, id: HeldId, end: End) {
+        let Some(held) = self.remove(id) else { return };
+        let told = match end {
+            End::Data => Told::Data,
+            End::Again => Told::Again,
+            End::Nothing | End::Decide => Told::Nothing,
+        };
+        self.tell(now, held.key, told);
+        if end == End::Again {
+            let key = self
+                .keys
+                .get_mut(&held.key)
+                .expect("a held get has its key");
+            key.again = Some((held.get.offset, held.get.connection, false));
+        }
+        self.answers.push(Answer { get: held.get, end });
+    }
+
+    fn remove(&mut self, id: HeldId) -> Option<Held> {
+        let held = self.held.remove(&id)?;
+        self.ends.remove(&(held.ends(), id));
+        if let Some(connection) = self.connections.get_mut(&held.get.connection) {
+            connection.held.remove(&id);
+        }
+        if let Some(key) = self.keys.get_mut(&held.key) {
+            key.held.retain(|&other| other != id);
+        }
+        if let Some(consumer) = held.consumer.and_then(|id| self.consumers.get_mut(&id)) {
+            consumer.held.remove(&id);
+        }
+        Some(held)
+    }
+
+    /// Forgets what was not used for long.
+    fn sweep(&mut self, now: Moment) {
+        let old: Vec<KeyId> = self
+            .keys
+            .iter()
+            .filter(|(_, key)| key.held.is_empty() && now.since(key.used) >= FORGET_AFTER)
+            .map(|(&id, _)| id)
+            .collect();
+        for key in old {
+            self.disown(key);
+            self.keys.get_mut(&key).expect("it was just found").asked = false;
+            self.forget_key(key);
+        }
+    }
+}
