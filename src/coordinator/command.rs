@@ -36,6 +36,9 @@ use super::vocabulary::{Acl, CreateMode, Operation};
 use crate::cursor::{Reader, Truncated, Writer};
 use crate::units::{ServerId, WallTime};
 
+#[cfg(test)]
+mod tests;
+
 const VERSION: u8 = 1;
 
 const WRITE: u8 = 1;

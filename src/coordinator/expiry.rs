@@ -15,6 +15,9 @@ use ahash::RandomState;
 
 use crate::units::Moment;
 
+#[cfg(test)]
+mod tests;
+
 /// The end of a step, in whole milliseconds of the clock of this file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Bucket(u64);

@@ -170,7 +170,7 @@ pub enum Effect {
         /// To be given back.
         round: u64,
     },
-    /// A subtree is larger than its quota. Only a warning, as in ZooKeeper.
+    /// A subtree grew beyond its quota. Only a warning, as in ZooKeeper; comes with every such write.
     QuotaExceeded(QuotaExceeded),
     /// An entry could not be understood: it is from a later version, or damaged behind its checksum.
     /// Nothing more is applied; the process must end and say so.

@@ -135,7 +135,7 @@ impl Tree {
         let limit = Measure::parse(limit);
         let mut exceeded = Vec::new();
         let mut compare = |what, used: i64, limit: i64, added: i64| {
-            if added != 0 && limit > -1 && limit < used {
+            if added > 0 && limit > -1 && limit < used {
                 exceeded.push(QuotaExceeded {
                     path: prefix.clone(),
                     what,

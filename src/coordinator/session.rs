@@ -11,6 +11,9 @@ use ahash::RandomState;
 use super::slab::{Scanned, Slab};
 use crate::units::{ServerId, WallTime};
 
+#[cfg(test)]
+mod tests;
+
 /// What is replicated of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Session {
@@ -133,7 +136,7 @@ impl SessionIds {
         let start = *self.next.get_or_insert((wall.0.cast_unsigned() << 24) >> 8);
         let unused = last.map_or(0, |last| counter(last).wrapping_add(1));
         // 0 would make an id that means "none" on server 0 and is reserved on server 128.
-        let id = start.max(unused).max(1) & COUNTER_MASK;
+        let id = (start.max(unused) & COUNTER_MASK).max(1);
         self.next = Some(id + 1);
         ((u64::from(self.server.0) << 56) | id).cast_signed()
     }

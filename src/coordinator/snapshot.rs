@@ -40,6 +40,9 @@ use super::tree::Body;
 use crate::cursor::Writer;
 use crate::units::{ServerId, Zxid};
 
+#[cfg(test)]
+mod tests;
+
 pub(super) const MAGIC: [u8; 4] = *b"ZNOD";
 pub(super) const VERSION: u8 = 1;
 

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use crate::units::{ConnectionId, Moment};
 
+#[cfg(test)]
+mod tests;
+
 /// When a question is repeated: a leader may be gone, and nobody says so.
 const REPEAT: Duration = Duration::from_millis(500);
 

@@ -1,6 +1,6 @@
 //! Tests of the coordinator as a whole: transcripts in `scripts/`, and properties.
 
-mod harness;
+pub(super) mod harness;
 mod model;
 mod properties;
 mod script;

@@ -22,6 +22,9 @@ use super::slab::{Scanned, Slab};
 use super::vocabulary::{Names, Shared, Stat};
 use crate::units::{WallTime, Zxid};
 
+#[cfg(test)]
+mod tests;
+
 /// The number of a znode, while it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NodeId(u32);

@@ -12,26 +12,26 @@ use crate::coordinator::{
 use crate::units::{ConnectionId, Moment, Seed, WallTime, Zxid};
 
 /// The time of day when a test begins.
-pub(super) const WALL_START: i64 = 1_700_000_000_000;
+pub(in crate::coordinator) const WALL_START: i64 = 1_700_000_000_000;
 
-pub(super) struct Harness {
-    pub(super) coordinator: Coordinator,
-    pub(super) options: Options,
-    pub(super) now: Moment,
+pub(in crate::coordinator) struct Harness {
+    pub(in crate::coordinator) coordinator: Coordinator,
+    pub(in crate::coordinator) options: Options,
+    pub(in crate::coordinator) now: Moment,
     /// Proposed and not committed.
-    pub(super) proposed: VecDeque<Bytes>,
+    pub(in crate::coordinator) proposed: VecDeque<Bytes>,
     /// Asked and not answered.
-    pub(super) questions: VecDeque<u64>,
-    pub(super) index: u64,
+    pub(in crate::coordinator) questions: VecDeque<u64>,
+    pub(in crate::coordinator) index: u64,
     /// Everything committed so far.
-    pub(super) log: Vec<Bytes>,
+    pub(in crate::coordinator) log: Vec<Bytes>,
     /// Whether proposals wait for [`Harness::commit`], and questions for [`Harness::answer`].
-    pub(super) held: bool,
+    pub(in crate::coordinator) held: bool,
     next_connection: u64,
 }
 
 impl Harness {
-    pub(super) fn new(options: Options, seed: Seed) -> Harness {
+    pub(in crate::coordinator) fn new(options: Options, seed: Seed) -> Harness {
         Harness {
             coordinator: Coordinator::new(options.clone(), seed),
             options,
@@ -46,18 +46,18 @@ impl Harness {
     }
 
     /// One that leads, of which nobody heard yet.
-    pub(super) fn leading(options: Options, seed: Seed) -> Harness {
+    pub(in crate::coordinator) fn leading(options: Options, seed: Seed) -> Harness {
         let mut harness = Harness::new(options, seed);
         assert!(harness.handle(Event::Led { term: 1 }).is_empty());
         harness
     }
 
-    pub(super) fn wall(&self) -> WallTime {
+    pub(in crate::coordinator) fn wall(&self) -> WallTime {
         WallTime(WALL_START + i64::try_from(self.now.as_millis()).expect("a short test"))
     }
 
     /// Handles an event and, unless held, everything that follows from it.
-    pub(super) fn handle(&mut self, event: Event) -> Vec<Effect> {
+    pub(in crate::coordinator) fn handle(&mut self, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.coordinator.handle(self.now, event, &mut effects);
         let mut shown = self.sort_out(effects);
@@ -69,7 +69,7 @@ impl Harness {
     }
 
     /// Commits that many proposals, and those that follow from them.
-    pub(super) fn commit(&mut self, count: usize) -> Vec<Effect> {
+    pub(in crate::coordinator) fn commit(&mut self, count: usize) -> Vec<Effect> {
         let mut shown = Vec::new();
         for _ in 0..count {
             let Some(data) = self.proposed.pop_front() else {
@@ -87,7 +87,7 @@ impl Harness {
     }
 
     /// Answers what was asked about the group's commit index.
-    pub(super) fn answer(&mut self) -> Vec<Effect> {
+    pub(in crate::coordinator) fn answer(&mut self) -> Vec<Effect> {
         let mut shown = Vec::new();
         while let Some(round) = self.questions.pop_front() {
             let index = self.index + u64::try_from(self.proposed.len()).expect("few");
@@ -112,7 +112,7 @@ impl Harness {
     }
 
     /// Lets time pass, waking the coordinator whenever it wants to be woken.
-    pub(super) fn wait(&mut self, duration: Duration) -> Vec<Effect> {
+    pub(in crate::coordinator) fn wait(&mut self, duration: Duration) -> Vec<Effect> {
         let end = self.now + duration;
         let mut shown = Vec::new();
         while let Some(deadline) = self.coordinator.deadline() {
@@ -127,7 +127,7 @@ impl Harness {
         shown
     }
 
-    pub(super) fn connected(&mut self, address: &str) -> ConnectionId {
+    pub(in crate::coordinator) fn connected(&mut self, address: &str) -> ConnectionId {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let address = address.parse().expect("an address");
@@ -140,7 +140,7 @@ impl Harness {
     }
 
     /// A connection with a new session.
-    pub(super) fn connect(&mut self) -> (ConnectionId, i64) {
+    pub(in crate::coordinator) fn connect(&mut self) -> (ConnectionId, i64) {
         let connection = self.connected("127.0.0.1");
         let effects = self.handle(Event::Connect {
             connection,
@@ -159,7 +159,7 @@ impl Harness {
         }
     }
 
-    pub(super) fn request(
+    pub(in crate::coordinator) fn request(
         &mut self,
         connection: ConnectionId,
         xid: i32,
@@ -174,7 +174,7 @@ impl Harness {
     }
 
     /// A whole snapshot of now.
-    pub(super) fn snapshot(&mut self) -> Vec<u8> {
+    pub(in crate::coordinator) fn snapshot(&mut self) -> Vec<u8> {
         self.coordinator.snapshot_begin();
         let mut bytes = Vec::new();
         while let Some(slice) = self.coordinator.snapshot_step(200) {
@@ -184,7 +184,7 @@ impl Harness {
     }
 
     /// The server stops and comes back from a snapshot.
-    pub(super) fn restart(&mut self, seed: Seed) {
+    pub(in crate::coordinator) fn restart(&mut self, seed: Seed) {
         let restored = restore(&self.snapshot(), seed);
         assert_eq!(restored.index(), self.index);
         let before = self.coordinator.digest();
@@ -197,7 +197,7 @@ impl Harness {
 }
 
 /// A state from the bytes of a snapshot, fed in pieces that fit no chunk.
-pub(super) fn restore(bytes: &[u8], seed: Seed) -> Restored {
+pub(in crate::coordinator) fn restore(bytes: &[u8], seed: Seed) -> Restored {
     let mut restore = Restore::new(seed);
     for piece in bytes.chunks(37) {
         restore.feed(piece).expect("a good snapshot");

@@ -5,6 +5,7 @@
 //! ```text
 //!   options [skip_acl] [super=ID] [limit=N] [limit_bytes=N] [server=N]   only as the first command
 //!   connect C [from=ADDRESS] [timeout=MS] [session=C2] [password=wrong] [seen=ZXID] [no_read_only]
+//!   connected C                       without a handshake
 //!   handshake C ...                   the same on a connection that exists
 //!   create C PATH [DATA] [mode=ephemeral|sequential|ephemeral_sequential|N] [acl=BITS:SCHEME:ID,...]
 //!   delete C PATH [version=N]         set C PATH [DATA] [version=N]       check: in multi only
@@ -14,6 +15,7 @@
 //!   disconnect C                      the socket breaks
 //!   hold, commit [N], answer, release proposals and questions wait until they are told not to
 //!   again N                           the N-th proposal that waits, once more at the end
+//!   overtake N                        the N-th proposal that waits goes first
 //!   lose                              nothing that waits is ever committed
 //!   wait MS                           time passes;  sleep MS: and nobody wakes the server
 //!   led, deposed, restart             (from a snapshot)
@@ -122,14 +124,32 @@ struct Words<'a> {
     named: BTreeMap<&'a str, &'a str>,
 }
 
+const NAMES: [&str; 17] = [
+    "acl",
+    "child",
+    "data",
+    "exist",
+    "from",
+    "limit",
+    "limit_all",
+    "limit_bytes",
+    "mode",
+    "password",
+    "seen",
+    "server",
+    "session",
+    "super",
+    "timeout",
+    "version",
+    "zxid",
+];
+
 impl<'a> Words<'a> {
     fn new(command: &'a str) -> Words<'a> {
         let words = command.split_whitespace();
         let (named, plain): (Vec<&str>, Vec<&str>) = words.partition(|word| {
-            let name = word.split_once('=').map(|(name, _)| name);
-            name.is_some_and(|name| {
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-            })
+            word.split_once('=')
+                .is_some_and(|(name, _)| NAMES.contains(&name))
         });
         Words {
             plain: plain.into_iter(),
@@ -254,6 +274,16 @@ impl Runner {
                 return Vec::new();
             }
             "connect" | "handshake" => self.connect(verb == "connect", &mut words),
+            "connected" => {
+                let connection = self.harness.connected("127.0.0.1");
+                let client = Client {
+                    connection,
+                    session: 0,
+                    xid: 0,
+                };
+                self.connections.insert(words.next().to_owned(), client);
+                Vec::new()
+            }
             "disconnect" => {
                 let connection = self.client(words.next()).connection;
                 self.harness.handle(Event::Disconnected { connection })
@@ -282,13 +312,21 @@ impl Runner {
                 self.harness.proposed.push_back(again);
                 Vec::new()
             }
+            "overtake" => {
+                let which: usize = words.next().parse().expect("a number");
+                let overtaking = self.harness.proposed.remove(which);
+                self.harness
+                    .proposed
+                    .push_front(overtaking.expect("it waits"));
+                Vec::new()
+            }
             "lose" => {
                 self.harness.proposed.clear();
                 self.harness.questions.clear();
                 Vec::new()
             }
             "raw" => {
-                let hex = words.next().as_bytes();
+                let hex = words.next().trim_matches('"').as_bytes();
                 let byte =
                     |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("hex"), 16);
                 let bytes = hex.chunks(2).map(|pair| byte(pair).expect("hex")).collect();
@@ -384,11 +422,8 @@ impl Runner {
         let mut xid = client.xid + 1;
         let request = match verb {
             "create" | "delete" | "set" => {
-                let line = format!(
-                    "{verb} {}",
-                    line.split_once(name).map_or("", |(_, rest)| rest)
-                );
-                match Words::new(&line).operation() {
+                let operation = format!("{verb} {}", third(line));
+                match Words::new(&operation).operation() {
                     Operation::Create(create) => Request::Create(create),
                     Operation::Delete(delete) => Request::Delete(delete),
                     Operation::SetData(set) => Request::SetData(set),
@@ -396,10 +431,7 @@ impl Runner {
                 }
             }
             "multi" => {
-                let operations = line
-                    .split_once(name)
-                    .map_or("", |(_, rest)| rest)
-                    .split(';');
+                let operations = third(line).split(';');
                 let operations = operations.filter(|operation| !operation.trim().is_empty());
                 Request::Multi(
                     operations
@@ -621,6 +653,11 @@ impl Runner {
             })
             .collect()
     }
+}
+
+/// What follows the verb and the client.
+fn third(line: &str) -> &str {
+    line.splitn(3, ' ').nth(2).unwrap_or_default()
 }
 
 fn options(words: &mut Words<'_>) -> Options {
