@@ -4,3 +4,5 @@
 pub mod metaq;
 /// Who reads which partition of a consumer group (pure).
 pub mod rebalance;
+/// A small ZooKeeper client.
+pub mod zookeeper;

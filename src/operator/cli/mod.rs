@@ -15,6 +15,8 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, ServerFolder};
 use crate::report::{self, Code, ExitCode};
 
+mod bench;
+mod bench_coordinator;
 mod explain;
 mod init;
 mod partition;
@@ -28,6 +30,7 @@ mod status;
 mod stop;
 mod topic;
 mod version;
+mod zk;
 
 /// A ZooKeeper-compatible coordinator and a MetaQ-compatible message broker in one process.
 #[derive(Debug, Parser)]
@@ -60,6 +63,8 @@ enum Command {
     Partition(partition::Partition),
     Explain(explain::Explain),
     Version(version::Version),
+    Zk(zk::Zk),
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -75,6 +80,8 @@ impl Command {
             Command::Partition(command) => command.run(out),
             Command::Explain(command) => command.run(out),
             Command::Version(command) => command.run(out),
+            Command::Zk(command) => command.run(out),
+            Command::Bench(command) => command.run(out),
         }
     }
 }

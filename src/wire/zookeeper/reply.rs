@@ -27,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 use crate::coordinator::{
     Names, OperationReply, Refusal, Reply, Request, WatchEvent, WatchEventKind,
 };
-use crate::cursor::Writer;
+use crate::cursor::{Reader, Writer};
 use crate::units::Zxid;
 
 use super::error_code;
@@ -230,8 +230,8 @@ impl Kind {
 /// # Errors
 /// The frame is shorter.
 #[inline]
-pub fn decode_header(frame: &Bytes) -> Result<Header, DecodeError> {
-    header(&mut RecordReader::new(frame))
+pub fn decode_header(frame: &[u8]) -> Result<Header, DecodeError> {
+    header(&mut Reader::new(frame))
 }
 
 /// Decodes a reply whose header says that nothing went wrong.
@@ -240,7 +240,7 @@ pub fn decode_header(frame: &Bytes) -> Result<Header, DecodeError> {
 /// The record is cut, or of another kind.
 pub fn decode(frame: &Bytes, kind: Kind) -> Result<Reply, DecodeError> {
     let mut reader = RecordReader::new(frame);
-    header(&mut reader)?;
+    header(&mut reader.cursor)?;
     Ok(match kind {
         Kind::Done => Reply::Done,
         Kind::Created => Reply::Created {
@@ -276,7 +276,7 @@ pub fn decode(frame: &Bytes, kind: Kind) -> Result<Reply, DecodeError> {
 /// The record is cut, or of a kind that no server sends.
 pub fn decode_event(frame: &Bytes) -> Result<WatchEvent, DecodeError> {
     let mut reader = RecordReader::new(frame);
-    header(&mut reader)?;
+    header(&mut reader.cursor)?;
     let kind = match reader.cursor.i32()? {
         1 => WatchEventKind::Created,
         2 => WatchEventKind::Deleted,
@@ -292,11 +292,11 @@ pub fn decode_event(frame: &Bytes) -> Result<WatchEvent, DecodeError> {
 }
 
 #[inline]
-fn header(reader: &mut RecordReader<'_>) -> Result<Header, DecodeError> {
+fn header(cursor: &mut Reader<'_>) -> Result<Header, DecodeError> {
     Ok(Header {
-        xid: reader.cursor.i32()?,
-        zxid: Zxid(reader.cursor.i64()?),
-        error: reader.cursor.i32()?,
+        xid: cursor.i32()?,
+        zxid: Zxid(cursor.i64()?),
+        error: cursor.i32()?,
     })
 }
 

@@ -1,0 +1,536 @@
+//! `chrysalis zk`: looks at and changes the znodes of a coordinator, ours or any ZooKeeper.
+
+use std::io::{self, IsTerminal, Read, Write};
+
+use bytes::Bytes;
+use clap::Subcommand;
+
+use crate::client::zookeeper::{Client, Error};
+use crate::coordinator::{
+    Acl, Create, CreateMode, Delete, Refusal, Reply, Request, SetData, Stat, WatchEventKind,
+};
+use crate::wire::zookeeper::error_code;
+
+mod answer;
+mod server;
+
+pub(super) use server::{CoordinatorArgument, runtime};
+
+use answer::{data_line, json_line, stat_lines};
+use server::explain;
+
+/// Look at and change the znodes of a coordinator
+///
+/// Works with any ZooKeeper from 3.4 on. A path begins with `/`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis zk ls /meta/brokers/ids\n  \
+    chrysalis zk get /meta/brokers/ids/1/master\n  \
+    chrysalis zk create --parents /config/limit 100\n  \
+    chrysalis zk watch /config/limit\n  \
+    chrysalis zk --server zk1.example:2181 stat /")]
+pub(super) struct Zk {
+    #[command(flatten)]
+    server: CoordinatorArgument,
+    /// Show who you are first, as in digest:USER:PASSWORD; may be given again
+    #[arg(long = "auth", value_name = "SCHEME:DATA", value_parser = parse_auth, global = true)]
+    auth: Vec<Identity>,
+    /// Answer in JSON, one object a line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A scheme and what it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    scheme: String,
+    data: String,
+}
+
+fn parse_auth(text: &str) -> Result<Identity, String> {
+    match text.split_once(':') {
+        Some((scheme, data)) if !scheme.is_empty() => Ok(Identity {
+            scheme: scheme.to_owned(),
+            data: data.to_owned(),
+        }),
+        _ => Err("expected SCHEME:DATA, as in digest:USER:PASSWORD".to_owned()),
+    }
+}
+
+fn parse_path(text: &str) -> Result<Bytes, String> {
+    match text {
+        "/" => Ok(text.to_owned().into()),
+        _ if !text.starts_with('/') => Err(format!("a path begins with /: /{text}?")),
+        _ if text.contains("//") => Err("a path has no empty names: //".to_owned()),
+        _ => Ok(text.to_owned().into()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the names of a znode's children, sorted
+    Ls {
+        /// The znode
+        #[arg(value_parser = parse_path, default_value = "/")]
+        path: Bytes,
+        /// Everything below it as well, as paths
+        #[arg(long, short = 'R')]
+        recursive: bool,
+    },
+    /// Print a znode's data
+    Get {
+        /// The znode
+        #[arg(value_parser = parse_path)]
+        path: Bytes,
+        /// Exactly the bytes, without a line feed after them
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+    },
+    /// Replace a znode's data
+    Set {
+        /// The znode
+        #[arg(value_parser = parse_path)]
+        path: Bytes,
+        /// The data; `-` takes it from standard input
+        #[arg(allow_hyphen_values = true)]
+        data: String,
+        /// Only if the data has this version (`dataVersion` of `zk stat`)
+        #[arg(long, value_name = "N", default_value_t = -1, hide_default_value = true)]
+        version: i32,
+    },
+    /// Make a znode, and print its path
+    Create {
+        /// The znode
+        #[arg(value_parser = parse_path)]
+        path: Bytes,
+        /// Its data; `-` takes it from standard input
+        #[arg(
+            default_value = "",
+            hide_default_value = true,
+            allow_hyphen_values = true
+        )]
+        data: String,
+        /// Append a number to the name, one more than the last one here
+        #[arg(long)]
+        sequential: bool,
+        /// Make the znodes above it that are missing
+        #[arg(long, short = 'p')]
+        parents: bool,
+    },
+    /// Delete a znode
+    Delete {
+        /// The znode
+        #[arg(value_parser = parse_path)]
+        path: Bytes,
+        /// Only if the data has this version (`dataVersion` of `zk stat`)
+        #[arg(long, value_name = "N", default_value_t = -1, hide_default_value = true)]
+        version: i32,
+        /// Everything below it first
+        #[arg(long, short = 'R', conflicts_with = "version")]
+        recursive: bool,
+    },
+    /// Show what is known of a znode beside its data
+    Stat {
+        /// The znode
+        #[arg(value_parser = parse_path)]
+        path: Bytes,
+    },
+    /// Tell each change of a znode and of its children's names, until Ctrl-C
+    Watch {
+        /// The znode; it need not exist yet
+        #[arg(value_parser = parse_path)]
+        path: Bytes,
+        /// End after so many changes
+        #[arg(long, value_name = "N")]
+        count: Option<u64>,
+    },
+}
+
+impl Zk {
+    /// Does what was asked.
+    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        runtime()?.block_on(self.run_async(out))
+    }
+
+    async fn run_async(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let (mut client, server) = self.server.connect().await?;
+        for identity in &self.auth {
+            let request = Request::Auth {
+                scheme: identity.scheme.clone().into(),
+                data: identity.data.clone().into(),
+            };
+            let what = format!("authenticate by {}", identity.scheme);
+            let answer = client.call(&request).await;
+            answer.map_err(|error| explain(error, &server, &what))?;
+        }
+        let (what, done) = self.command.run(&mut client, self.json, out).await;
+        done.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => explain(error, &server, &what).into(),
+            Err(error) => error,
+        })?;
+        // The session is empty; if its end is lost it ends by itself.
+        let _ended = client.close().await;
+        Ok(())
+    }
+}
+
+impl Command {
+    /// What was tried, for the message if it went wrong, and how it went.
+    async fn run(
+        self,
+        client: &mut Client,
+        json: bool,
+        out: &mut dyn Write,
+    ) -> (String, anyhow::Result<()>) {
+        let what = |verb: &str, path: &Bytes| format!("{verb} {}", String::from_utf8_lossy(path));
+        match self {
+            Command::Ls { path, recursive } => (
+                what("list", &path),
+                ls(client, path, recursive, json, out).await,
+            ),
+            Command::Get { path, raw } => {
+                (what("get", &path), get(client, path, raw, json, out).await)
+            }
+            Command::Set {
+                path,
+                data,
+                version,
+            } => (
+                what("set", &path),
+                set(client, path, data, version, json, out).await,
+            ),
+            Command::Create {
+                path,
+                data,
+                sequential,
+                parents,
+            } => {
+                let tried = what("create", &path);
+                let mode = match sequential {
+                    true => CreateMode::PersistentSequential,
+                    false => CreateMode::Persistent,
+                };
+                (
+                    tried,
+                    create(client, path, data, mode, parents, json, out).await,
+                )
+            }
+            Command::Delete {
+                path,
+                version,
+                recursive,
+            } => (
+                what("delete", &path),
+                delete(client, path, version, recursive).await,
+            ),
+            Command::Stat { path } => (what("look at", &path), stat(client, path, json, out).await),
+            Command::Watch { path, count } => (
+                what("watch", &path),
+                watch(client, path, count, json, out).await,
+            ),
+        }
+    }
+}
+
+async fn ls(
+    client: &mut Client,
+    path: Bytes,
+    recursive: bool,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if recursive {
+        for path in below(client, &path).await? {
+            match json {
+                true => json_line(out, &serde_json::json!({ "path": text(&path) }))?,
+                false => data_line(out, &path)?,
+            }
+        }
+        return Ok(());
+    }
+    let request = Request::GetChildren {
+        path: path.clone(),
+        watch: false,
+    };
+    let Reply::Children(names) = client.call(&request).await? else {
+        unreachable!("the reply is decoded as what answers the request");
+    };
+    // Other servers give them in any order.
+    let mut names: Vec<&[u8]> = names.iter().collect();
+    names.sort_unstable();
+    if json {
+        let names: Vec<_> = names.into_iter().map(text).collect();
+        let object = serde_json::json!({ "path": text(&path), "children": names });
+        return Ok(json_line(out, &object)?);
+    }
+    for name in names {
+        data_line(out, name)?;
+    }
+    Ok(())
+}
+
+/// All znodes below `path`, each before those below it.
+async fn below(client: &mut Client, path: &Bytes) -> anyhow::Result<Vec<Bytes>> {
+    let mut found: Vec<Bytes> = Vec::new();
+    let mut level = vec![path.clone()];
+    while !level.is_empty() {
+        let requests: Vec<Request> = level
+            .iter()
+            .map(|path| Request::GetChildren {
+                path: path.clone(),
+                watch: false,
+            })
+            .collect();
+        let mut next = Vec::new();
+        let answers = client.call_all(&requests).await?;
+        for (parent, answer) in level.iter().zip(answers) {
+            match answer {
+                Ok(Reply::Children(names)) => {
+                    next.extend(names.iter().map(|name| child(parent, name)));
+                }
+                // Deleted by somebody else since it was listed.
+                Err(refused) if is(refused.number, Refusal::NoNode) && parent != path => {}
+                Err(refused) => return Err(Error::Refused(refused).into()),
+                Ok(_) => unreachable!("the reply is decoded as what answers the request"),
+            }
+        }
+        next.sort_unstable();
+        found.extend_from_slice(&next);
+        level = next;
+    }
+    Ok(found)
+}
+
+fn child(parent: &[u8], name: &[u8]) -> Bytes {
+    let parent = parent.strip_suffix(b"/").unwrap_or(parent);
+    [parent, b"/", name].concat().into()
+}
+
+async fn get(
+    client: &mut Client,
+    path: Bytes,
+    raw: bool,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let request = Request::GetData {
+        path: path.clone(),
+        watch: false,
+    };
+    let Reply::Data { data, stat } = client.call(&request).await? else {
+        unreachable!("the reply is decoded as what answers the request");
+    };
+    if json {
+        return Ok(json_line(
+            out,
+            &answer::data(&path, data.as_deref(), &stat),
+        )?);
+    }
+    let data = data.as_deref().unwrap_or_default();
+    match raw {
+        true => out.write_all(data)?,
+        false => data_line(out, data)?,
+    }
+    Ok(())
+}
+
+async fn set(
+    client: &mut Client,
+    path: Bytes,
+    data: String,
+    version: i32,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let request = Request::SetData(SetData {
+        path: path.clone(),
+        data: Some(given(data)?),
+        version,
+    });
+    let Reply::Stat(stat) = client.call(&request).await? else {
+        unreachable!("the reply is decoded as what answers the request");
+    };
+    if json {
+        json_line(out, &answer::stat(&path, &stat))?;
+    }
+    Ok(())
+}
+
+async fn create(
+    client: &mut Client,
+    path: Bytes,
+    data: String,
+    mode: CreateMode,
+    parents: bool,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let data = given(data)?;
+    let create = |path: Bytes, data: Bytes, mode: CreateMode| {
+        Request::Create(Create {
+            path,
+            data: Some(data),
+            acl: vec![Acl::open()],
+            mode,
+        })
+    };
+    if parents {
+        let ends = path.iter().enumerate().skip(1);
+        let missing: Vec<Request> = ends
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(end, _)| create(path.slice(..end), Bytes::new(), CreateMode::Persistent))
+            .collect();
+        for answer in client.call_all(&missing).await? {
+            match answer {
+                Err(refused) if !is(refused.number, Refusal::NodeExists) => {
+                    return Err(Error::Refused(refused).into());
+                }
+                _ => {}
+            }
+        }
+    }
+    let Reply::Created { path } = client.call(&create(path, data, mode)).await? else {
+        unreachable!("the reply is decoded as what answers the request");
+    };
+    match json {
+        true => json_line(out, &serde_json::json!({ "path": text(&path) }))?,
+        false => data_line(out, &path)?,
+    }
+    Ok(())
+}
+
+async fn delete(
+    client: &mut Client,
+    path: Bytes,
+    version: i32,
+    recursive: bool,
+) -> anyhow::Result<()> {
+    let delete = |path: Bytes| Request::Delete(Delete { path, version });
+    if recursive {
+        let mut paths = below(client, &path).await?;
+        paths.reverse();
+        let requests: Vec<Request> = paths.into_iter().map(delete).collect();
+        for answer in client.call_all(&requests).await? {
+            match answer {
+                Err(refused) if !is(refused.number, Refusal::NoNode) => {
+                    return Err(Error::Refused(refused).into());
+                }
+                _ => {}
+            }
+        }
+    }
+    client.call(&delete(path)).await?;
+    Ok(())
+}
+
+async fn stat(
+    client: &mut Client,
+    path: Bytes,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let request = Request::Exists {
+        path: path.clone(),
+        watch: false,
+    };
+    let Reply::Stat(stat) = client.call(&request).await? else {
+        unreachable!("the reply is decoded as what answers the request");
+    };
+    match json {
+        true => json_line(out, &answer::stat(&path, &stat))?,
+        false => stat_lines(out, &stat)?,
+    }
+    Ok(())
+}
+
+async fn watch(
+    client: &mut Client,
+    path: Bytes,
+    count: Option<u64>,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut stat = set_watches(client, &path).await?;
+    if io::stderr().is_terminal() {
+        let exists = if stat.is_some() {
+            ""
+        } else {
+            ", which does not exist yet"
+        };
+        let path = text(&path);
+        writeln!(io::stderr(), "watching {path}{exists}; Ctrl-C ends it")?;
+    }
+    let mut told = 0;
+    while count.is_none_or(|count| told < count) {
+        let event = tokio::select! {
+            event = client.next_event() => event?,
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        };
+        // Set again before it is told: whoever acts on the line misses nothing after it.
+        stat = set_watches(client, &path).await?;
+        let kind = match event.kind {
+            WatchEventKind::Created => "created",
+            WatchEventKind::Deleted => "deleted",
+            WatchEventKind::DataChanged => "data-changed",
+            WatchEventKind::ChildrenChanged => "children-changed",
+        };
+        if json {
+            let mut object = serde_json::json!({ "event": kind, "path": text(&event.path) });
+            if let Some(stat) = &stat {
+                object["stat"] = answer::stat_object(stat);
+            }
+            json_line(out, &object)?;
+        } else {
+            data_line(out, &[kind.as_bytes(), b" ", &event.path].concat())?;
+        }
+        out.flush()?;
+        told += 1;
+    }
+    Ok(())
+}
+
+/// Watches a znode, whether it exists or not, and its children if it does.
+async fn set_watches(client: &mut Client, path: &Bytes) -> Result<Option<Stat>, Error> {
+    let requests = [
+        Request::Exists {
+            path: path.clone(),
+            watch: true,
+        },
+        Request::GetChildren {
+            path: path.clone(),
+            watch: true,
+        },
+    ];
+    let mut stat = None;
+    for answer in client.call_all(&requests).await? {
+        match answer {
+            Ok(Reply::Stat(found)) => stat = Some(found),
+            Err(refused) if !is(refused.number, Refusal::NoNode) => return Err(refused.into()),
+            _ => {}
+        }
+    }
+    Ok(stat)
+}
+
+/// Data of the command line, or of standard input.
+fn given(data: String) -> io::Result<Bytes> {
+    if data != "-" {
+        return Ok(data.into());
+    }
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+fn is(number: i32, refusal: Refusal) -> bool {
+    number == error_code::number(refusal)
+}
+
+fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests;

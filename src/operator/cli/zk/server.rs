@@ -1,0 +1,210 @@
+//! Which coordinator a command talks to, and what to tell when that does not work.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::client::zookeeper::{Client, Error, Options};
+use crate::config::{self, ServerFolder};
+use crate::coordinator::Refusal;
+use crate::net::resolve;
+use crate::operator::cli::config_error;
+use crate::report::{self, Code};
+use crate::wire::zookeeper::error_code;
+
+/// The port of coordinators, where none is said.
+const PORT: u16 = 2181;
+
+/// Which coordinator to talk to.
+#[derive(Debug, clap::Args)]
+pub(in crate::operator::cli) struct CoordinatorArgument {
+    /// The coordinator to talk to, or several, of which the first that answers is taken [default: that of
+    /// the server folder one stands in, otherwise 127.0.0.1:2181]
+    #[arg(long, value_name = "HOST:PORT", global = true)]
+    server: Option<String>,
+    /// The coordinator of the server in this folder
+    #[arg(long, value_name = "DIR", global = true, conflicts_with = "server")]
+    folder: Option<PathBuf>,
+}
+
+/// A coordinator by the name it was asked for and the address that name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::operator::cli) struct Server {
+    name: String,
+    /// Where it is.
+    pub(in crate::operator::cli) address: SocketAddr,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl CoordinatorArgument {
+    /// Opens a session with the first that answers.
+    pub(in crate::operator::cli) async fn connect(
+        &self,
+    ) -> Result<(Client, Server), report::Error> {
+        let mut failure = None;
+        for server in self.servers().await? {
+            match Client::connect(server.address, Options::default()).await {
+                Ok(client) => return Ok((client, server)),
+                Err(error) => failure = Some(explain_connect(error, &server)),
+            }
+        }
+        Err(failure.expect("a list of servers has at least one"))
+    }
+
+    /// All that were named, in order; at least one.
+    async fn servers(&self) -> Result<Vec<Server>, report::Error> {
+        if let Some(list) = &self.server {
+            return resolved(list).await;
+        }
+        let address = match &self.folder {
+            Some(folder) => of_folder(folder)?,
+            None if Path::new("conf/server.toml").exists() => of_folder(Path::new("."))?,
+            None => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
+        };
+        Ok(vec![Server {
+            name: address.to_string(),
+            address,
+        }])
+    }
+}
+
+async fn resolved(list: &str) -> Result<Vec<Server>, report::Error> {
+    let mut servers = Vec::new();
+    for name in list.split(',').map(str::trim) {
+        let with_port = match name.ends_with(']') || !name.contains(':') {
+            true => format!("{name}:{PORT}"),
+            false => name.to_owned(),
+        };
+        let addresses = resolve::addresses(&with_port).await.map_err(|error| {
+            report::Error::new(Code::E0401, format!("find {name}"))
+                .because(error)
+                .means("Nothing was asked.")
+                .cure("Name a server as --server HOST:PORT.")
+        })?;
+        servers.extend(addresses.into_iter().map(|address| Server {
+            name: with_port.clone(),
+            address,
+        }));
+    }
+    if servers.is_empty() {
+        return Err(
+            report::Error::new(Code::E0401, format!("find an address of {list}"))
+                .means("Nothing was asked.")
+                .cure("Name a server as --server HOST:PORT."),
+        );
+    }
+    Ok(servers)
+}
+
+/// The address at which a server's own machine reaches its coordinator.
+fn of_folder(folder: &Path) -> Result<SocketAddr, report::Error> {
+    let config = config::load(&ServerFolder::new(folder)).map_err(config_error)?;
+    let Some(coordinator) = config.coordinator else {
+        return Err(report::Error::new(
+            Code::E0401,
+            format!("the server in {} has no coordinator", folder.display()),
+        )
+        .means("Nothing was asked.")
+        .cure("Name another one: --server HOST:PORT."));
+    };
+    let ip = match coordinator.listen {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Ok(SocketAddr::new(ip, coordinator.port))
+}
+
+/// The runtime of a command: one thread, which it shares with nobody.
+pub(in crate::operator::cli) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
+}
+
+/// What an operator is told when no session could be opened.
+pub(in crate::operator::cli) fn explain_connect(error: Error, server: &Server) -> report::Error {
+    match error {
+        Error::Connect(source) => {
+            report::Error::new(Code::E0401, format!("connect to {server}"))
+                .because(source)
+                .means("Nothing was asked.")
+                .cure(
+                    "Start the server (chrysalis start DIR), or name another one: --server HOST:PORT.",
+                )
+        }
+        Error::Closed | Error::Broken(_) | Error::NoSession => report::Error::new(
+            Code::E0401,
+            format!("{server} opened no session: {error}"),
+        )
+        .means("Nothing was asked. It has too many connections from here or no quorum, or is no coordinator.")
+        .cure("Look at its log, or ask it: echo stat | nc HOST PORT."),
+        other => explain(other, server, "open a session"),
+    }
+}
+
+/// What an operator is told when a request went wrong.
+pub(in crate::operator::cli) fn explain(
+    error: Error,
+    server: &Server,
+    what: &str,
+) -> report::Error {
+    match error {
+        Error::Refused(refused) => {
+            let reason = match error_code::refusal(refused.number) {
+                Some(refusal) => format!("{refusal}, {refused}"),
+                None => refused.to_string(),
+            };
+            report::Error::new(Code::E0402, format!("{what} on {server}: {reason}"))
+                .means("It was not done.")
+                .cure(cure(refused.number))
+        }
+        Error::Late | Error::Closed | Error::Broken(_) => {
+            report::Error::new(Code::E0403, format!("{what} on {server}"))
+                .because(error)
+                .means("Whether it was done is not known.")
+                .cure(
+                    "Look at what is there before trying again. \
+                     A request longer than jute.maxbuffer (1 MiB unless set) is answered by closing.",
+                )
+        }
+        Error::Connect(_)
+        | Error::NoSession
+        | Error::Protocol(_)
+        | Error::Length(_)
+        | Error::Unasked(_) => report::Error::new(Code::E0404, format!("{what} on {server}"))
+            .because(error)
+            .means("The connection was given up.")
+            .cure("Check that this is a coordinator's port."),
+    }
+}
+
+/// What helps against a refusal.
+fn cure(number: i32) -> &'static str {
+    match error_code::refusal(number) {
+        Some(Refusal::NoNode) => {
+            "Look what there is: chrysalis zk ls. Missing parents are made by create --parents."
+        }
+        Some(Refusal::NodeExists) => "Use zk set to change it.",
+        Some(Refusal::BadVersion) => {
+            "Somebody else changed it: look at it (zk get, zk stat) and decide again."
+        }
+        Some(Refusal::NotEmpty) => "Use delete --recursive to delete everything below it as well.",
+        Some(Refusal::NoChildrenForEphemerals) => "Put it below a znode that stays.",
+        Some(Refusal::NoAuth | Refusal::AuthFailed) => {
+            "Show who you are: --auth digest:USER:PASSWORD."
+        }
+        Some(Refusal::BadArguments) => {
+            "A path begins with /, ends with a name, and has no control characters; / and /zookeeper cannot be deleted."
+        }
+        _ => "Look at the server's log.",
+    }
+}
