@@ -312,7 +312,7 @@ lay_out_server() {
   done
   local script
   for script in env.sh metaServer.sh zkServer.sh zkCli.sh; do
-    lay_out_file "$here/${scripts#"$here/"}/$script" "$server/bin/$script"
+    lay_out_file "$scripts/$script" "$server/bin/$script"
   done
 }
 
@@ -320,20 +320,17 @@ lay_out_server() {
 scripts=$here/server-bin
 [[ -d $scripts ]] || scripts=$here/packaging/server-bin
 
-# Puts a file to its place, with @PREFIX@ made true; nothing when it is there already.
+# Puts a file to its place, with @PREFIX@ and the account made true; nothing when it is there already.
 lay_out_file() {
-  local text
-  text=$(sed "s|@PREFIX@|$prefix|g; s|^\(User\|Group\)=chrysalis\$|\1=$account|" "$1"; printf x)
-  text=${text%x}
-  if [[ ! -f $2 ]] || [[ $text != "$(cat "$2"; printf x)" && $text != "$(cat "$2")" ]]; then
-    change "write $2" || return 0
-    mkdir -p "${2%/*}"
-    printf '%s' "$text" >"$2.new"
-    chmod --reference="$1" "$2.new"
-    mv -f -- "$2.new" "$2"
-    [[ $2 != "$units"/* ]] || reload_units=yes
-  fi
+  ! cmp -s <(make_true "$1") "$2" || return 0
+  change "write $2" || return 0
+  mkdir -p "${2%/*}"
+  make_true "$1" >"$2.new"
+  chmod --reference="$1" "$2.new"
+  mv -f -- "$2.new" "$2"
+  [[ $2 != "$units"/* ]] || reload_units=yes
 }
+make_true() { sed "s|@PREFIX@|$prefix|g; s|^\(User\|Group\)=chrysalis\$|\1=$account|" "$1"; }
 
 # --- systemd ------------------------------------------------------------------------------------------
 

@@ -5,12 +5,12 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-where=()
+where=(--folder "$SERVER")
 if [[ ${1:-} == -server ]]; then
   where=(--server "${2:?-server needs HOST:PORT}")
   shift 2
 fi
-zk() { "$CHRYSALIS" zk "$1" "${where[@]}" "${@:2}"; }
+zk() { "$CHRYSALIS" zk "${where[@]}" "$@"; }
 
 if (($#)); then
   zk "$@"

@@ -4,6 +4,7 @@
 
 mod conversation;
 mod deployment;
+mod install;
 mod java_client;
 mod kazoo;
 mod lab;
