@@ -1,0 +1,4 @@
+//! The simulated world: everything from a seed.
+
+/// A disk that forgets at a power cut what was not made durable.
+pub(crate) mod disk;
