@@ -312,3 +312,6 @@ pub trait Disk {
     /// What the operation's completion would have said.
     fn run(&mut self, operation: Operation) -> Result<Outcome, Error>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -303,8 +303,8 @@ fn preallocate(open: &OpenFile, length: u64) -> io::Result<()> {
         return Ok(());
     }
     match fallocate(open.file.as_fd(), FallocateFlags::empty(), from, more) {
-        // Filling will find out whether there is room.
-        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        // Only zeros that were written reserve room there.
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => fill(open, present, length - present),
         result => Ok(result?),
     }
 }
