@@ -18,11 +18,30 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk::{self, Completion, Disk};
+use crate::disk::{self, Completion, Disk, File, Outcome};
 use crate::units::{GroupId, Moment};
 
+use circle::Circle;
+use write::Writer;
+
+/// Which file is needed, which may be used next.
+mod circle;
+/// The bytes, drawn.
+mod format;
+/// Which journal a folder holds.
+mod identity;
+/// From a folder to a journal.
+mod open;
 /// What a group wants remembered.
 mod record;
+/// Records to what each group remembers.
+mod replay;
+/// Every header in the folder.
+mod survey;
+/// The chain, followed to its end.
+mod walk;
+/// Batches: gathered, closed, in flight, durable.
+mod write;
 
 pub use record::{Entry, EntryKind, HardState, Marker, Record, STATE_BYTES_MAX};
 
@@ -182,6 +201,8 @@ pub struct Pressure {
     pub compact: bool,
     /// Only the work that frees files may go on: new client writes are to be refused.
     pub refuse: bool,
+    /// The last try to make a further file failed, most likely for lack of space; it is tried again.
+    pub short: bool,
 }
 
 /// What an operator may see.
@@ -208,8 +229,32 @@ pub struct Status {
 }
 
 /// The journal of one server.
+#[derive(Debug)]
 pub struct Journal {
     options: Options,
+    circle: Circle,
+    writer: Writer,
+    /// The file being written.
+    current: Current,
+    /// When an idle journal is to be sealed.
+    seal_at: Option<Moment>,
+    failed: bool,
+}
+
+/// The file being written.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    number: u64,
+    file: File,
+    position: u64,
+    length: u64,
+    direct: bool,
+}
+
+impl Current {
+    fn remaining(&self) -> u64 {
+        self.length.saturating_sub(self.position)
+    }
 }
 
 impl Journal {
@@ -218,20 +263,27 @@ impl Journal {
     /// When it returns, a batch of the new incarnation is durable: nothing that was cut can come back.
     ///
     /// # Errors
-    /// See [`OpenError`]; nothing was changed on disk.
+    /// See [`OpenError`]; nothing that counts was changed on disk.
     pub fn open(
         disk: &mut dyn Disk,
         options: Options,
         id: [u8; 16],
     ) -> Result<(Journal, Recovered), OpenError> {
-        let _ = (disk, id);
-        Ok((Journal { options }, Recovered::default()))
+        open::open(disk, options, id)
     }
 
     /// Takes a record; nothing is written before `flush`.
+    ///
+    /// # Panics
+    /// The record contradicts those before it (see [`Record`]), or has more than
+    /// [`Options::entry_bytes_max`].
     pub fn append(&mut self, group: GroupId, record: Record) -> Ticket {
-        let _ = (group, record);
-        Ticket(0)
+        assert!(
+            format::record_bytes(&record) <= self.options.entry_bytes_max(),
+            "a record fits into half a journal file"
+        );
+        self.seal_at = None;
+        self.writer.append(group, record)
     }
 
     /// Tells that `group` no longer needs its entries up to `marker.index`: `append` of a [`Record::Marker`].
@@ -241,48 +293,157 @@ impl Journal {
 
     /// Closes batches by the rule and submits them; prepares files; writes the seal when its time has come.
     pub fn flush(&mut self, now: Moment, disk: &mut dyn Disk) {
-        let _ = (now, disk);
+        if self.failed {
+            return;
+        }
+        while self.writer.wants_batch(&self.options) && self.close_records(disk) {}
+        if self.writer.wants_seal() && self.seal_at.is_some_and(|at| at <= now) {
+            self.seal_at = None;
+            self.close_seal(disk);
+        }
+        // Last, because a file that is needed now is taken between two steps of filling it.
+        self.circle.prepare(now, disk);
+    }
+
+    /// Closes one batch of records; false when there is no file to write it to.
+    fn close_records(&mut self, disk: &mut dyn Disk) -> bool {
+        if self.writer.first_bytes() > self.current.remaining() && !self.begin_file(disk) {
+            return false;
+        }
+        let limit = self.options.batch_bytes_max as u64;
+        let limit = limit.min(self.current.remaining());
+        let oldest = self.circle.oldest(self.writer.durable_sequence());
+        self.writer
+            .close_records(&mut self.current, limit, oldest, disk);
+        true
+    }
+
+    /// Closes a batch without records. The start of a file is as good.
+    fn close_seal(&mut self, disk: &mut dyn Disk) {
+        if self.current.remaining() < format::BLOCK {
+            self.begin_file(disk);
+            return;
+        }
+        let oldest = self.circle.oldest(self.writer.durable_sequence());
+        self.writer.close_seal(&mut self.current, oldest, disk);
+    }
+
+    /// Goes on in the next file; false when none is ready.
+    fn begin_file(&mut self, disk: &mut dyn Disk) -> bool {
+        let Some((slot, taken)) = self.circle.ready() else {
+            return false;
+        };
+        let number = self.current.number + 1;
+        let oldest = self.circle.oldest(self.writer.durable_sequence());
+        self.current = Current {
+            number,
+            file: taken.file,
+            position: 0,
+            length: taken.length,
+            direct: self.current.direct,
+        };
+        let sequence = self
+            .writer
+            .close_file_start(&mut self.current, oldest, disk);
+        self.circle.begin(number, slot, sequence);
+        true
     }
 
     /// Writes the seal at the next `flush` that finds nothing in flight, without waiting for its time: for an
     /// orderly stop.
-    pub fn seal(&mut self) {}
+    pub fn seal(&mut self) {
+        self.seal_at = Some(Moment::START);
+    }
 
     /// Takes a completion whose token belongs to [`TOKEN_OWNER`].
     ///
     /// # Errors
     /// A write failed. The process must end: nothing more will become durable.
     pub fn complete(&mut self, now: Moment, completion: Completion) -> Result<(), Failure> {
-        let _ = (now, completion);
+        let Completion { token, result } = completion;
+        let taken = if Circle::owns(token) {
+            self.circle.complete(now, token, result)
+        } else {
+            self.written(token.number(), result)
+        };
+        if self.writer.wants_seal() {
+            self.seal_at.get_or_insert(now + self.options.seal_after);
+        }
+        taken.map_err(|error| {
+            self.failed = true;
+            Failure(error)
+        })
+    }
+
+    /// A batch's write has ended.
+    fn written(
+        &mut self,
+        sequence: u64,
+        result: Result<Outcome, disk::Error>,
+    ) -> Result<(), disk::Error> {
+        let Outcome::Written(buffer) = result? else {
+            unreachable!("a write gives its buffer back")
+        };
+        if self.failed {
+            return Ok(());
+        }
+        self.writer.written(sequence, buffer);
+        while let Some(batch) = self.writer.take_durable() {
+            for (group, change) in batch.changes {
+                self.circle.apply(batch.file, group, change);
+            }
+            self.circle.release(batch.oldest);
+        }
         Ok(())
     }
 
     /// The last ticket of `group` that is durable together with all before it; `Ticket(0)` for none.
     pub fn durable(&self, group: GroupId) -> Ticket {
-        let _ = group;
-        Ticket(0)
+        self.writer.durable(group)
     }
 
     /// When `flush` wants to be called, at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        None
+        let seal_at = self.seal_at.filter(|_| self.writer.wants_seal());
+        [seal_at, self.circle.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|_| !self.failed)
     }
 
-    /// Nothing waits, nothing is in flight, and the last batch is sealed.
+    /// Nothing waits, nothing is in flight, and the last records are covered by a seal.
     pub fn is_idle(&self) -> bool {
-        true
+        self.writer.is_idle()
     }
 
     /// How full the circle is. Cheap; to be asked every turn.
     pub fn pressure(&self) -> Pressure {
+        let files_used = self.circle.files_used();
+        let room = self.circle.room(self.current.remaining());
+        let margin = self.options.file_bytes / 8;
         Pressure {
+            files_used,
             files_max: self.options.files_max,
-            ..Pressure::default()
+            pinned_by: self.circle.pinned_by(),
+            compact: files_used * 2 >= self.options.files_max,
+            refuse: room < self.writer.waiting_bytes() as u64 + margin,
+            short: self.circle.short(),
         }
     }
 
     /// What an operator may see.
     pub fn status(&self) -> Status {
-        Status::default()
+        Status {
+            incarnation: self.writer.incarnation(),
+            sequence: self.writer.sequence(),
+            durable: self.writer.durable_sequence(),
+            in_flight: self.writer.in_flight(),
+            waiting_bytes: self.writer.waiting_bytes(),
+            written_bytes: self.writer.written_bytes(),
+            records: self.writer.records(),
+            direct: self.current.direct,
+            pressure: self.pressure(),
+        }
     }
 }

@@ -62,11 +62,14 @@ pub enum Record {
     Entry(Entry),
     /// Replaces the group's hard state.
     HardState(HardState),
-    /// Forgets the entries up to `index`; and those behind it too, unless the entry at `index` is there and
-    /// has this very `term` (as after a snapshot from the leader). A marker behind the present one is refused.
-    ///
-    /// To be appended only when what it points to is on stable storage.
+    /// Compaction: forgets the entries up to `index`, which is neither behind the present marker nor beyond the
+    /// last entry. To be appended only when what it points to is on stable storage.
     Marker(Marker),
-    /// What was lost to accepted damage has been made good from the other voters.
+    /// A snapshot from the leader took the log's place: forgets all entries; the next one has `index + 1`. To
+    /// be appended only when the snapshot is on stable storage.
+    Reset(Marker),
+    /// Something this group had acknowledged may be gone: see [`super::RecoveredGroup::incomplete`]. The journal appends it itself when it accepts a loss.
+    Incomplete,
+    /// What was lost has been made good from the other voters.
     Healed,
 }
