@@ -147,6 +147,3 @@ pub fn tell_starter(progress: &Progress) {
         let _left = nix::unistd::dup2_stdout(null);
     }
 }
-
-#[cfg(test)]
-mod tests;

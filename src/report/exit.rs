@@ -110,6 +110,3 @@ impl From<ExitCode> for std::process::ExitCode {
         std::process::ExitCode::from(code.number())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,6 +3,7 @@
 //! `CHRYSALIS_TESTS` chooses how much: `offline` (nothing is fetched), `fast` (the default), `full`.
 
 mod conversation;
+mod crash;
 mod deployment;
 mod install;
 mod java_client;
@@ -11,6 +12,7 @@ mod lab;
 mod originals;
 mod process;
 mod server;
+mod simulation;
 mod tidy;
 mod tokio_zookeeper;
 mod zkcli;

@@ -1,6 +1,4 @@
 //! What can go wrong between a client and a broker or ZooKeeper.
-//!
-//! A message does not repeat its source's: print the chain ([`Error::chain`], or an `anyhow` error with `{:#}`).
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Resolve(#[from] crate::net::resolve::Error),
     /// Nobody accepts connections there, or nobody in time.
-    #[error("connect to {address}")]
+    #[error("connect to {address}: {source}")]
     Connect {
         /// The broker.
         address: Address,
@@ -49,7 +47,7 @@ pub enum Error {
         text: String,
     },
     /// The broker sent what is not the protocol.
-    #[error("{address} sent what is not the protocol")]
+    #[error("{address} sent what is not the protocol: {source}")]
     Protocol {
         /// The broker.
         address: Address,
@@ -73,7 +71,7 @@ pub enum Error {
         topic: String,
     },
     /// ZooKeeper could not be reached, or refused.
-    #[error("{doing}")]
+    #[error("{doing}: {source}")]
     ZooKeeper {
         /// What was tried.
         doing: String,
@@ -106,18 +104,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The message and those of its sources, in one line.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            source = error.source();
-        }
-        text
-    }
-
     /// Whether the same could succeed later, at the same broker or another one.
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -38,15 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("registry", &["units", "net", "report"]),
     (
         "client",
-        &[
-            "units",
-            "cursor",
-            "wire",
-            "broker",
-            "coordinator",
-            "segments",
-            "net",
-        ],
+        &["units", "wire", "broker", "coordinator", "segments", "net"],
     ),
     // The composition, and what surrounds it.
     ("node", &["*"]),

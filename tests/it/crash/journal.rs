@@ -1,0 +1,580 @@
+//! The journal under power cuts, damage and failing calls.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrysalis::consensus::journal::{
+    HardState, Journal, Marker, OpenError, Options, Record, Recovered,
+};
+use chrysalis::disk::{Class, Completion};
+use chrysalis::units::{GroupId, Moment, Random, Seed};
+
+use super::model::Model;
+use super::{Replay, seeds};
+use crate::simulation::disk::{Fault, SimulatedDisk};
+
+const ID: [u8; 16] = *b"a random journal";
+
+/// Small files, so that the circle turns within one life.
+fn options() -> Options {
+    Options {
+        first_file_bytes: 16 << 10,
+        file_bytes: 64 << 10,
+        files_max: 4,
+        batch_bytes_close: 6 << 10,
+        batch_bytes_max: 16 << 10,
+        in_flight_max: 4,
+        fill_step_bytes: 16 << 10,
+        seal_after: Duration::from_millis(30),
+        ..Options::new("/server/journal")
+    }
+}
+
+/// A server's worth of journal: disk, journal and what it must remember.
+struct World {
+    random: Random,
+    disk: SimulatedDisk,
+    options: Options,
+    journal: Option<Journal>,
+    model: Model,
+    now: Moment,
+    term: u64,
+    /// The highest file number seen, and how often damage would have been reported.
+    sequence: u64,
+    failed: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let mut random = Random::new(Seed(seed));
+        let disk = SimulatedDisk::new(Seed(random.next()));
+        World {
+            random,
+            disk,
+            options: options(),
+            journal: None,
+            model: Model::default(),
+            now: Moment::START,
+            term: 1,
+            sequence: 0,
+            failed: false,
+        }
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.random.below(100) < percent
+    }
+
+    /// Opens the journal and returns what it remembers.
+    fn open(&mut self) -> Result<Recovered, OpenError> {
+        self.failed = false;
+        let (journal, recovered) = Journal::open(&mut self.disk, self.options.clone(), ID)?;
+        self.journal = Some(journal);
+        Ok(recovered)
+    }
+
+    /// Opens it after a crash, and compares. The power may go again while it opens.
+    fn reopen(&mut self) {
+        let acknowledged = match self.journal.take() {
+            Some(journal) => self.model.acknowledged(&journal),
+            None => Default::default(),
+        };
+        for _ in 0..3 {
+            if self.chance(30) {
+                let nth = self.random.below(20);
+                self.disk.fault(nth, Fault::Power);
+            }
+            match self.open() {
+                Ok(recovered) => {
+                    self.disk.forget_faults();
+                    self.model
+                        .recover(&acknowledged, &recovered)
+                        .unwrap_or_else(|what| panic!("{what}"));
+                    return;
+                }
+                Err(OpenError::Disk(_)) if self.disk.is_dead() => self.disk.power_cut(),
+                Err(error) => panic!("the journal does not open: {error}"),
+            }
+        }
+        self.disk.power_cut();
+        let recovered = self
+            .open()
+            .unwrap_or_else(|error| panic!("the journal does not open: {error}"));
+        self.model
+            .recover(&acknowledged, &recovered)
+            .unwrap_or_else(|what| panic!("{what}"));
+    }
+
+    /// Appends something that may follow.
+    fn append(&mut self) {
+        let group = GroupId(u32::try_from(self.random.below(4)).expect("small"));
+        let now = self.model.now(group);
+        let last = now
+            .entries
+            .last()
+            .map_or(now.marker.index, |entry| entry.index);
+        let journal = self.journal.as_mut().expect("open");
+        let refuse = journal.pressure().refuse;
+        let record = match self.random.below(100) {
+            // What frees files may always go on.
+            0..=9 => {
+                let index = now.marker.index + self.random.below(last - now.marker.index + 1);
+                let term = if index == now.marker.index {
+                    now.marker.term
+                } else {
+                    now.entries
+                        .iter()
+                        .find(|e| e.index == index)
+                        .expect("no gap")
+                        .term
+                };
+                let state = format!("state {index}").into_bytes().into();
+                Record::Marker(Marker { index, term, state })
+            }
+            10..=11 => {
+                let index = last + self.random.below(5);
+                Record::Reset(Marker {
+                    index,
+                    term: self.term,
+                    state: "reset".into(),
+                })
+            }
+            12..=19 => {
+                self.term += self.random.below(2);
+                let vote = self.random.below(4);
+                let commit = now
+                    .hard_state
+                    .commit
+                    .max(self.random.below(last + 1))
+                    .min(last);
+                Record::HardState(HardState {
+                    term: self.term,
+                    vote,
+                    commit,
+                })
+            }
+            20..=21 => Record::Incomplete,
+            22..=23 => Record::Healed,
+            _ if refuse => return,
+            number => {
+                let back = if number < 28 { self.random.below(4) } else { 0 };
+                let bytes = match self.random.below(10) {
+                    0 => 0,
+                    1 => self.random.below(6000),
+                    _ => self.random.below(1500),
+                };
+                let fill = u8::try_from(self.random.below(256)).expect("a byte");
+                let data = vec![fill; usize::try_from(bytes).expect("small")];
+                self.model.entry(group, back, self.term, data)
+            }
+        };
+        self.model
+            .append(self.journal.as_mut().expect("open"), group, record);
+    }
+
+    /// Moves every marker to the end: what checkpoints do when the circle fills.
+    fn compact_all(&mut self) {
+        let journal = self.journal.as_mut().expect("open");
+        let groups: Vec<GroupId> = self.model.groups.keys().copied().collect();
+        for group in groups {
+            let now = self.model.now(group);
+            if let Some(last) = now.entries.last() {
+                let marker = Marker {
+                    index: last.index,
+                    term: last.term,
+                    state: "all".into(),
+                };
+                self.model.append(journal, group, Record::Marker(marker));
+            }
+        }
+    }
+
+    /// Takes completions in; a failure ends this life.
+    fn complete(&mut self, completions: Vec<Completion>) {
+        let journal = self.journal.as_mut().expect("open");
+        for completion in completions {
+            let before = journal.status().durable;
+            if journal.complete(self.now, completion).is_err() {
+                self.failed = true;
+            }
+            assert!(
+                journal.status().durable >= before,
+                "durable never goes back"
+            );
+        }
+    }
+
+    /// One turn of a server's loop.
+    fn turn(&mut self) {
+        for _ in 0..self.random.below(4) {
+            self.append();
+        }
+        let journal = self.journal.as_mut().expect("open");
+        let pressure = journal.pressure();
+        if pressure.refuse || pressure.compact && self.random.below(4) == 0 {
+            self.compact_all();
+        }
+        self.journal
+            .as_mut()
+            .expect("open")
+            .flush(self.now, &mut self.disk);
+        let mut completions = Vec::new();
+        chrysalis::disk::Disk::complete(&mut self.disk, &mut completions);
+        self.complete(completions);
+        self.now = self.now + Duration::from_millis(self.random.below(20));
+        self.journal
+            .as_mut()
+            .expect("open")
+            .flush(self.now, &mut self.disk);
+        self.sequence = self.journal.as_ref().expect("open").status().sequence;
+    }
+
+    /// Goes on without new records until nothing more happens.
+    fn idle(&mut self) {
+        for _ in 0..10_000 {
+            let journal = self.journal.as_mut().expect("open");
+            journal.flush(self.now, &mut self.disk);
+            let mut completions = Vec::new();
+            chrysalis::disk::Disk::wait(&mut self.disk, &mut completions);
+            let quiet = completions.is_empty();
+            self.complete(completions);
+            let journal = self.journal.as_ref().expect("open");
+            if quiet {
+                match journal.deadline() {
+                    Some(at) => self.now = self.now.max(at),
+                    None => return,
+                }
+            }
+        }
+        panic!("the journal does not come to rest");
+    }
+}
+
+/// One seed: several lives, each ended by a power cut, a kill, or a failing call.
+fn lives(seed: u64) -> (u64, u64) {
+    let _replay = Replay {
+        test: "crash::journal::nothing_acknowledged_is_lost",
+        seed,
+    };
+    let mut world = World::new(seed);
+    let mut cuts = 0;
+    world.reopen();
+    for _ in 0..3 {
+        let turns = 1 + world.random.below(40);
+        if world.chance(30) {
+            let nth = world.random.below(60);
+            let fault = if world.chance(50) {
+                Fault::Power
+            } else {
+                Fault::Fails(Class::Damaged)
+            };
+            world.disk.fault(nth, fault);
+        }
+        for _ in 0..turns {
+            world.turn();
+            if world.failed || world.disk.is_dead() {
+                break;
+            }
+        }
+        if world.chance(20) && !world.failed && !world.disk.is_dead() {
+            world.idle();
+        }
+        if world.chance(85) || world.disk.is_dead() {
+            world.disk.power_cut();
+            cuts += 1;
+        } else {
+            world.disk.kill();
+        }
+        world.reopen();
+    }
+    (cuts, world.sequence)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost() {
+    let mut cuts = 0;
+    for seed in seeds(1000, 100_000) {
+        cuts += lives(seed).0;
+    }
+    println!("{cuts} power cuts");
+}
+
+/// A long life, so that the circle turns many times, with crashes between.
+#[test]
+fn files_are_used_again_and_again() {
+    for seed in seeds(15, 1500) {
+        let _replay = Replay {
+            test: "crash::journal::files_are_used_again_and_again",
+            seed,
+        };
+        let mut world = World::new(seed);
+        world.reopen();
+        let mut written = 0;
+        for _ in 0..4 {
+            for _ in 0..400 {
+                world.turn();
+            }
+            let journal = world.journal.as_ref().expect("open");
+            written += journal.status().written_bytes;
+            assert!(journal.pressure().files_used <= world.options.files_max);
+            world.disk.power_cut();
+            world.reopen();
+        }
+        assert!(written > 8 * world.options.file_bytes * world.options.files_max as u64 / 4);
+        assert!(world.disk.paths().len() <= world.options.files_max + 1);
+    }
+}
+
+/// A life that came to rest, sealed: everything in it is acknowledged.
+fn at_rest(seed: u64) -> World {
+    let mut world = World::new(seed);
+    world.reopen();
+    for _ in 0..10 + world.random.below(150) {
+        world.turn();
+    }
+    world.idle();
+    let journal = world.journal.as_ref().expect("open");
+    for (group, count) in world.model.acknowledged(journal) {
+        assert_eq!(
+            count,
+            world.model.groups[&group].len(),
+            "at rest all is acknowledged"
+        );
+    }
+    world
+}
+
+#[test]
+fn a_flipped_bit_is_damage_and_never_a_tail() {
+    let mut reported = 0;
+    for seed in seeds(400, 40_000) {
+        let _replay = Replay {
+            test: "crash::journal::a_flipped_bit_is_damage_and_never_a_tail",
+            seed,
+        };
+        let mut world = at_rest(seed);
+        let acknowledged = world
+            .model
+            .acknowledged(world.journal.as_ref().expect("open"));
+        world.disk.power_cut();
+        let (path, position) = somewhere(&mut world);
+        if world.chance(20) && path.extension().is_some_and(|end| end == "journal") {
+            world.disk.lose_block(&path, position as u64);
+        } else {
+            let bit = u8::try_from(world.random.below(8)).expect("small");
+            world.disk.flip(&path, position, bit);
+        }
+        match world.open() {
+            // What was hit did not count.
+            Ok(recovered) => {
+                world
+                    .model
+                    .recover(&acknowledged, &recovered)
+                    .unwrap_or_else(|what| panic!("{what}"));
+            }
+            Err(OpenError::Damaged(damage)) => {
+                reported += 1;
+                assert_eq!(damage.path, path, "{damage:?}");
+                assert!(damage.position <= position as u64, "{damage:?}");
+                go_on_without(&mut world);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(reported > 0 || std::env::var("SEED").is_ok());
+    println!("{reported} reported");
+}
+
+/// Some byte of the journal's files; most often one that was written in this life.
+fn somewhere(world: &mut World) -> (PathBuf, usize) {
+    let paths = world.disk.paths();
+    loop {
+        let path = &paths[usize::try_from(world.random.below(paths.len() as u64)).expect("small")];
+        let bytes = world.disk.bytes(path);
+        if bytes.is_empty() {
+            continue;
+        }
+        let position = usize::try_from(world.random.below(bytes.len() as u64)).expect("small");
+        if bytes[position] != 0 || world.random.below(10) == 0 {
+            return (path.clone(), position);
+        }
+    }
+}
+
+/// The operator accepts the loss: the journal opens with a beginning of what was there, says so for every
+/// group, and goes on saying so until it is healed.
+fn go_on_without(world: &mut World) {
+    world.options.accept_loss = true;
+    let recovered = world.open().unwrap_or_else(|error| panic!("{error}"));
+    world.options.accept_loss = false;
+    assert!(recovered.loss.is_some());
+    world
+        .model
+        .check_loss(&recovered)
+        .unwrap_or_else(|what| panic!("{what}"));
+    let again = world
+        .open()
+        .unwrap_or_else(|error| panic!("after an accepted loss: {error}"));
+    assert_eq!(again.groups, recovered.groups);
+    assert!(again.loss.is_none());
+    let journal = world.journal.as_mut().expect("open");
+    for group in again.groups.keys() {
+        journal.append(*group, Record::Healed);
+    }
+    world.idle();
+    let healed = world.open().unwrap_or_else(|error| panic!("{error}"));
+    assert!(healed.groups.values().all(|group| !group.incomplete));
+}
+
+#[test]
+fn a_failed_write_is_the_end_and_a_new_start_finds_the_truth() {
+    for seed in seeds(200, 20_000) {
+        let _replay = Replay {
+            test: "crash::journal::a_failed_write_is_the_end_and_a_new_start_finds_the_truth",
+            seed,
+        };
+        let mut world = World::new(seed);
+        world.reopen();
+        for _ in 0..world.random.below(30) {
+            world.turn();
+        }
+        world.disk.refuse("write", Class::Damaged);
+        let durable = world.journal.as_ref().expect("open").status().durable;
+        let mut turns = 0;
+        while !world.failed {
+            world.turn();
+            turns += 1;
+            assert!(turns < 1000, "a failing write must be told");
+        }
+        for _ in 0..20 {
+            world.turn();
+        }
+        let status = world.journal.as_ref().expect("open").status();
+        assert!(status.durable <= durable + world.options.in_flight_max as u64);
+        world.disk.power_cut();
+        world.reopen();
+    }
+}
+
+#[test]
+fn any_failing_call_at_the_start_is_told_or_harmless() {
+    for seed in seeds(20, 500) {
+        let _replay = Replay {
+            test: "crash::journal::any_failing_call_at_the_start_is_told_or_harmless",
+            seed,
+        };
+        for nth in 0..60 {
+            let mut world = if seed % 2 == 0 {
+                at_rest(seed)
+            } else {
+                World::new(seed)
+            };
+            let acknowledged = match &world.journal {
+                Some(journal) => world.model.acknowledged(journal),
+                None => Default::default(),
+            };
+            world.disk.power_cut();
+            let class = [
+                Class::NoSpace,
+                Class::Damaged,
+                Class::Permission,
+                Class::Exhausted,
+            ];
+            let class = class[usize::try_from(world.random.below(4)).expect("small")];
+            world.disk.fault(nth, Fault::Fails(class));
+            let before = world.disk.operations();
+            match world.open() {
+                Ok(recovered) => {
+                    world
+                        .model
+                        .recover(&acknowledged, &recovered)
+                        .unwrap_or_else(|what| panic!("{what}"));
+                    if world.disk.operations() - before <= nth {
+                        break;
+                    }
+                }
+                Err(OpenError::Disk(_) | OpenError::Damaged(_)) => {
+                    world.disk.power_cut();
+                    let recovered = world
+                        .open()
+                        .unwrap_or_else(|error| panic!("call {nth}: {error}"));
+                    world
+                        .model
+                        .recover(&acknowledged, &recovered)
+                        .unwrap_or_else(|what| panic!("{what}"));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_new_work_and_recovers_when_space_returns() {
+    for seed in seeds(50, 2000) {
+        let _replay = Replay {
+            test: "crash::journal::a_full_disk_refuses_new_work_and_recovers_when_space_returns",
+            seed,
+        };
+        let mut world = World::new(seed);
+        // Room for the first file and one more.
+        world.disk.set_capacity((16 << 10) + (64 << 10) + 4096);
+        world.reopen();
+        for _ in 0..300 {
+            world.turn();
+            assert!(!world.failed, "a full disk is not the end");
+        }
+        let pressure = world.journal.as_ref().expect("open").pressure();
+        assert!(pressure.short && pressure.refuse, "{pressure:?}");
+        world.disk.set_capacity(u64::MAX);
+        world.compact_all();
+        world.idle();
+        let pressure = world.journal.as_ref().expect("open").pressure();
+        assert!(!pressure.short && !pressure.refuse, "{pressure:?}");
+        world.disk.power_cut();
+        world.reopen();
+    }
+}
+
+#[test]
+fn an_idle_journal_seals_itself_once_and_then_writes_nothing() {
+    let mut world = at_rest(1);
+    let operations = world.disk.operations();
+    assert_eq!(world.journal.as_ref().expect("open").deadline(), None);
+    for _ in 0..100 {
+        world.now = world.now + Duration::from_secs(1);
+        world
+            .journal
+            .as_mut()
+            .expect("open")
+            .flush(world.now, &mut world.disk);
+    }
+    assert_eq!(world.disk.operations(), operations);
+}
+
+#[test]
+fn a_journal_without_its_name_or_of_a_newer_format_is_refused() {
+    let name = Path::new("/server/journal/journal.id");
+    let mut world = at_rest(3);
+    world.disk.power_cut();
+    let text = world.disk.bytes(name).to_vec();
+
+    world.disk.put(name, None);
+    let gone = world.open().expect_err("refused").to_string();
+    assert!(
+        gone.contains("journal.id") && gone.contains("missing"),
+        "{gone}"
+    );
+
+    let newer = String::from_utf8(text.clone())
+        .expect("text")
+        .replace("format 1", "format 2");
+    let checked = newer.rfind("check").expect("a check");
+    let check = crc32fast::hash(&newer.as_bytes()[..checked]);
+    let newer = format!("{}check {check:08x}\n", &newer[..checked]);
+    world.disk.put(name, Some(newer.into_bytes()));
+    assert!(matches!(world.open(), Err(OpenError::Newer { .. })));
+
+    world.disk.put(name, Some(text));
+    assert!(world.open().is_ok());
+}

@@ -1,0 +1,43 @@
+//! Nothing acknowledged is lost: the journal on a disk that forgets, tears, rots and fails.
+//!
+//! `CHRYSALIS_TESTS=full` runs many more seeds. A failure prints the command that replays it.
+
+/// The journal under power cuts, damage and failing calls.
+mod journal;
+/// What must be remembered.
+mod model;
+
+/// Names the seed if the test dies. Made before anything else in the test.
+pub(crate) struct Replay {
+    /// The test's path in the binary.
+    pub(crate) test: &'static str,
+    /// What it runs with.
+    pub(crate) seed: u64,
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "replay: SEED={} cargo test --test it {}",
+                self.seed, self.test
+            );
+        }
+    }
+}
+
+/// The seeds of one test: the one in `SEED`, or so many from 0 (`full` many in the full suite).
+pub(crate) fn seeds(fast: u64, full: u64) -> std::ops::Range<u64> {
+    if let Some(seed) = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
+        return seed..seed + 1;
+    }
+    let chosen = std::env::var("CHRYSALIS_TESTS");
+    0..if chosen.as_deref() == Ok("full") {
+        full
+    } else {
+        fast
+    }
+}
