@@ -16,4 +16,5 @@ mod simulation;
 mod tidy;
 mod tokio_zookeeper;
 mod zkcli;
+mod zookeeper_client;
 mod zookeeper_wire;

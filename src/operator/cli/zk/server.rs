@@ -18,7 +18,7 @@ use crate::wire::zookeeper::error_code;
 const PORT: u16 = 2181;
 
 /// Which coordinator to talk to.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(in crate::operator::cli) struct CoordinatorArgument {
     /// The coordinator to talk to, or several, of which the first that answers is taken [default: that of
     /// the server folder one stands in, otherwise 127.0.0.1:2181]
