@@ -147,3 +147,6 @@ pub fn tell_starter(progress: &Progress) {
         let _left = nix::unistd::dup2_stdout(null);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,15 +6,19 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::stat::{Mode, umask};
+use nix::sys::stat::{Mode, fchmod};
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::status::{ServerStatus, TopicDetail, TopicSummary};
+
+/// Commands that may wait to be heard.
+const WAITING_MAX: i32 = 16;
 
 /// The longest line either side takes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -164,13 +168,13 @@ pub fn listen(socket: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let (short, _parent) = short_path(socket)?;
-    // There is no way to give the mode to bind, and setting it afterwards leaves a gap.
-    let before = umask(Mode::from_bits_truncate(0o177));
-    let listener = UnixListener::bind(short);
-    umask(before);
-    let listener = listener?;
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // The file gets the mode that the socket has when it is bound; changing it afterwards leaves a gap.
+    fchmod(&listener, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    listener.bind(&SockAddr::unix(short)?)?;
+    listener.listen(WAITING_MAX)?;
     listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(UnixListener::from(OwnedFd::from(listener)))
 }
 
 /// A name for `socket` that fits a socket address (108 bytes), however deep the folder lies; valid as
@@ -187,3 +191,6 @@ fn short_path(socket: &Path) -> io::Result<(PathBuf, Option<File>)> {
     let through_the_descriptor = format!("/proc/self/fd/{}", parent.as_raw_fd());
     Ok((Path::new(&through_the_descriptor).join(name), Some(parent)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,6 @@ fn has_open(pid: u32, path: &Path) -> bool {
     opened
         .any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|target| target == path))
 }
+
+#[cfg(test)]
+mod tests;

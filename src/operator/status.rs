@@ -18,7 +18,7 @@ pub fn server(status: &ServerStatus) -> String {
     };
     let uptime = duration(Duration::from_secs(status.uptime_s));
     lines.title(format_args!(
-        "{} {state}, since {uptime} (process {}, version {})",
+        "{} {state}, up {uptime} (process {}, version {})",
         status.name, status.pid, status.version
     ));
     lines.row("ports", &status.ports.to_string());
@@ -279,3 +279,6 @@ pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

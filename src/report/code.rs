@@ -112,3 +112,6 @@ impl FromStr for Code {
         known.copied().ok_or_else(|| NotACode(text.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

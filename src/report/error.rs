@@ -84,3 +84,6 @@ impl fmt::Display for Error {
 
 /// The source is part of the message, and so not told again by whoever prints a chain.
 impl error::Error for Error {}
+
+#[cfg(test)]
+mod tests;

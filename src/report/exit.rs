@@ -110,3 +110,6 @@ impl From<ExitCode> for std::process::ExitCode {
         std::process::ExitCode::from(code.number())
     }
 }
+
+#[cfg(test)]
+mod tests;

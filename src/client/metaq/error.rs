@@ -1,4 +1,6 @@
 //! What can go wrong between a client and a broker or ZooKeeper.
+//!
+//! A message does not repeat its source's: print the chain ([`Error::chain`], or an `anyhow` error with `{:#}`).
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +15,7 @@ pub enum Error {
     #[error(transparent)]
     Resolve(#[from] crate::net::resolve::Error),
     /// Nobody accepts connections there, or nobody in time.
-    #[error("connect to {address}: {source}")]
+    #[error("connect to {address}")]
     Connect {
         /// The broker.
         address: Address,
@@ -47,7 +49,7 @@ pub enum Error {
         text: String,
     },
     /// The broker sent what is not the protocol.
-    #[error("{address} sent what is not the protocol: {source}")]
+    #[error("{address} sent what is not the protocol")]
     Protocol {
         /// The broker.
         address: Address,
@@ -71,7 +73,7 @@ pub enum Error {
         topic: String,
     },
     /// ZooKeeper could not be reached, or refused.
-    #[error("{doing}: {source}")]
+    #[error("{doing}")]
     ZooKeeper {
         /// What was tried.
         doing: String,
@@ -104,6 +106,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// The message and those of its sources, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
+
     /// Whether the same could succeed later, at the same broker or another one.
     pub fn is_temporary(&self) -> bool {
         match self {

@@ -170,7 +170,7 @@ impl Fetcher {
 
     fn complain(&mut self, error: &Error) {
         let (topic, partition) = (&self.claim.topic, self.claim.partition);
-        warn!(%topic, %partition, %error, "partition not read, trying again");
+        warn!(%topic, %partition, error = error.chain(), "partition not read, trying again");
         self.trouble = (self.trouble * 2).clamp(Duration::from_millis(100), TROUBLE_PAUSE_MAX);
         // The broker may have moved.
         self.address = None;

@@ -157,7 +157,7 @@ impl Member {
             Some(text) => match text.parse() {
                 Ok(progress) => progress,
                 Err(error) => {
-                    warn!(%topic, %partition, %error, "progress not understood, beginning anew");
+                    warn!(%topic, %partition, error = %error, "progress not understood, beginning anew");
                     Progress::at(self.options.start.offset())
                 }
             },
@@ -200,7 +200,7 @@ impl Member {
         for reading in self.reading.values() {
             if let Err(error) = self.write_progress(cluster, &reading.claim).await {
                 let (topic, partition) = (&reading.claim.topic, reading.claim.partition);
-                warn!(%topic, %partition, %error, "progress not written, trying again");
+                warn!(%topic, %partition, error = error.chain(), "progress not written, trying again");
             }
         }
     }
@@ -221,11 +221,15 @@ impl Member {
     async fn leave(&mut self, cluster: &Cluster) {
         for key in self.reading.keys().cloned().collect::<Vec<_>>() {
             if let Err(error) = self.give_up(cluster, &key).await {
-                warn!(topic = %key.0, partition = %key.1, %error, "partition not given up properly");
+                warn!(topic = %key.0, partition = %key.1, error = error.chain(), "partition not given up properly");
             }
         }
         if let Err(error) = cluster.leave(&self.group, &self.id).await {
-            warn!(group = self.group, %error, "group not left properly");
+            warn!(
+                group = self.group,
+                error = error.chain(),
+                "group not left properly"
+            );
         }
     }
 }
@@ -237,7 +241,11 @@ pub(super) async fn run(mut member: Member, mut closed: oneshot::Receiver<onesho
         let cluster = match joined {
             Ok(cluster) => cluster,
             Err(error) => {
-                warn!(group = member.group, %error, "group not joined, trying again");
+                warn!(
+                    group = member.group,
+                    error = error.chain(),
+                    "group not joined, trying again"
+                );
                 let again = Some(Instant::now() + TRY_AGAIN);
                 match member.wait(None, again, &mut closed).await {
                     Woken::Close(_) => return,
@@ -288,7 +296,11 @@ async fn serve(
                 Ok(true) => None,
                 Ok(false) => Some(Instant::now() + TRY_AGAIN),
                 Err(error) => {
-                    warn!(group = member.group, %error, "shares not worked out, trying again");
+                    warn!(
+                        group = member.group,
+                        error = error.chain(),
+                        "shares not worked out, trying again"
+                    );
                     Some(Instant::now() + TRY_AGAIN)
                 }
             };

@@ -340,13 +340,21 @@ async fn follow(shared: Weak<Shared>, topic: String, routes: watch::Sender<Route
                         Some(changes)
                     }
                     Err(error) => {
-                        warn!(topic, %error, "brokers of a topic not read, trying again");
+                        warn!(
+                            topic,
+                            error = error.chain(),
+                            "brokers of a topic not read, trying again"
+                        );
                         None
                     }
                 }
             }
             Err(error) => {
-                warn!(topic, %error, "ZooKeeper not reached, trying again");
+                warn!(
+                    topic,
+                    error = error.chain(),
+                    "ZooKeeper not reached, trying again"
+                );
                 None
             }
         };

@@ -21,7 +21,8 @@ use crate::report::{Code, Error};
 #[command(after_long_help = "Examples:\n  \
     chrysalis init /srv/server1 --topic orders:4 --topic 'log-*'\n      \
     a server for programs on this machine, with a topic of 4 partitions and a wildcard\n  \
-    chrysalis init /srv/server2 --id 2 --listen 0.0.0.0 --coordinator-port 2191 --broker-port 8133 --web-port 8130\n      \
+    chrysalis init /srv/server2 --id 2 --listen 0.0.0.0 --coordinator-port 2191 \\\n      \
+    --broker-port 8133 --web-port 8130\n      \
     a second one on the same machine, open to others")]
 pub(super) struct Init {
     #[command(flatten)]

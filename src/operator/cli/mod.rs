@@ -122,13 +122,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = parsed.command.run(&mut out).and_then(|()| Ok(out.flush()?));
     match ended {
         Ok(()) => ExitCode::Done,
-        Err(error)
-            if error
-                .chain()
-                .any(<dyn std::error::Error>::is::<OutputClosed>) =>
-        {
-            ExitCode::Done
-        }
+        Err(error) if error.chain().any(is_output_closed) => ExitCode::Done,
         Err(error) => {
             let _told = writeln!(io::stderr(), "{}", message(&error));
             exit_code(&error)
@@ -206,6 +200,14 @@ struct Output<W> {
 #[error("standard output was closed")]
 struct OutputClosed(#[source] io::Error);
 
+/// Whether an error is the closed output. An I/O error hides what it was made from.
+fn is_output_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<OutputClosed>())
+}
+
 fn closed(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => io::Error::other(OutputClosed(error)),
@@ -222,3 +224,6 @@ impl<W: Write> Write for Output<W> {
         self.out.flush().map_err(closed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,7 +215,7 @@ fn encode_one(
                 .zip(latency.counts)
                 .map(|(bound, count)| (seconds(*bound), count))
                 .collect();
-            buckets.push((f64::MAX, latency.counts[LATENCY_BOUNDS_US.len()]));
+            buckets.push((f64::INFINITY, latency.counts[LATENCY_BOUNDS_US.len()]));
             encoder.encode_histogram::<NoLabelSet>(
                 seconds(latency.sum_us),
                 latency.count(),
@@ -225,3 +225,6 @@ fn encode_one(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

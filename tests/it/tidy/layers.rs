@@ -38,7 +38,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("registry", &["units", "net", "report"]),
     (
         "client",
-        &["units", "wire", "broker", "coordinator", "segments", "net"],
+        &[
+            "units",
+            "cursor",
+            "wire",
+            "broker",
+            "coordinator",
+            "segments",
+            "net",
+        ],
     ),
     // The composition, and what surrounds it.
     ("node", &["*"]),

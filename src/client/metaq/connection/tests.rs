@@ -163,7 +163,7 @@ async fn a_connection_without_a_sign_of_life_is_given_up() {
         .await
         .expect_err("nobody answers");
     assert!(
-        error.to_string().contains("no answer to a heartbeat"),
+        error.chain().contains("no answer to a heartbeat"),
         "{error}"
     );
 }
@@ -179,7 +179,7 @@ async fn what_is_not_the_protocol_ends_the_connection() {
         .await
         .expect("a writable socket");
     let error = pending.answer(LONG).await.expect_err("no answer");
-    assert!(error.to_string().contains("not the protocol"), "{error}");
+    assert!(error.chain().contains("not the protocol"), "{error}");
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn nobody_listening_is_an_error_with_the_address() {
         .expect_err("nobody listens");
     assert!(
         error
-            .to_string()
+            .chain()
             .starts_with(&format!("connect to meta://127.0.0.1:{port}: ")),
         "{error}"
     );

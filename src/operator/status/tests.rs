@@ -1,0 +1,153 @@
+//! How a status reads.
+
+use std::time::Duration;
+
+use super::*;
+use crate::appliance::Ports;
+use crate::appliance::status::{DiskStatus, JournalStatus};
+use crate::config::tests::assert_golden;
+
+fn status_of_everything() -> ServerStatus {
+    ServerStatus {
+        name: "server1".to_owned(),
+        id: 1,
+        version: "0.1.0".to_owned(),
+        pid: 4711,
+        state: ServerState::Serving,
+        uptime_s: 93_784,
+        ports: Ports {
+            coordinator: Some(([127, 0, 0, 1], 2181).into()),
+            broker: Some(([127, 0, 0, 1], 8123).into()),
+            web: None,
+        },
+        advertised: Some("host1:8123".to_owned()),
+        coordinator: Some(CoordinatorStatus {
+            role: "standalone".to_owned(),
+            zxid: 0x2a,
+            znodes: 17,
+            ephemerals: 4,
+            watches: 9,
+            sessions: 3,
+            connections: 3,
+            data_bytes: 1234,
+            requests: 5000,
+        }),
+        broker: Some(BrokerStatus {
+            registration: Registration::Failing {
+                reason: "connection refused".to_owned(),
+            },
+            topics: 2,
+            partitions: 5,
+            connections: 7,
+            held_gets: 4,
+            messages: 1000,
+            puts: 1001,
+            puts_failed: 1,
+            gets: 77,
+            damaged: vec!["orders-3".to_owned()],
+            refusing_puts: true,
+        }),
+        journal: JournalStatus {
+            files: 3,
+            files_needed: 1,
+            file_bytes: 64 << 20,
+            backend: "io_uring".to_owned(),
+            batches: 42,
+            written_bytes: 1_500_000,
+        },
+        disk: DiskStatus {
+            total_bytes: 250 << 30,
+            free_bytes: 79 << 30,
+        },
+        resident_bytes: 17_300_000,
+        warnings: vec!["the disk is nearly full".to_owned()],
+    }
+}
+
+#[test]
+fn a_status_is_read_at_a_glance() {
+    let topics_text = topics(&[
+        TopicSummary {
+            name: "orders".to_owned(),
+            partitions: 16,
+            bytes: 5 << 30,
+            messages: 123_456,
+            accept_publish: true,
+            accept_subscribe: true,
+            configured: true,
+        },
+        TopicSummary {
+            name: "t".to_owned(),
+            ..TopicSummary::default()
+        },
+    ]);
+    let detail = TopicDetail {
+        topic: TopicSummary {
+            name: "orders".to_owned(),
+            bytes: 4096,
+            messages: 10,
+            ..TopicSummary::default()
+        },
+        delete_policy: "delete,168".to_owned(),
+        delete_when: "0 0 6,18 * * ?".to_owned(),
+        partitions: vec![
+            PartitionStatus {
+                max_offset: 4096,
+                segments: 1,
+                held_gets: 2,
+                ..PartitionStatus::default()
+            },
+            PartitionStatus {
+                partition: 1,
+                closed: true,
+                ..PartitionStatus::default()
+            },
+            PartitionStatus {
+                partition: 12,
+                damaged_at: Some(264),
+                ..PartitionStatus::default()
+            },
+        ],
+    };
+    let text = format!(
+        "{}\n{}\n{topics_text}\n{}",
+        server(&status_of_everything()),
+        server(&ServerStatus::default()),
+        topic(&detail)
+    );
+    assert_golden("src/operator/status/status.txt", &text);
+}
+
+#[test]
+fn the_json_of_a_status_is_what_scripts_may_rely_on() {
+    let json = serde_json::to_string_pretty(&status_of_everything()).expect("plain data");
+    assert_golden("src/operator/status/status.json", &format!("{json}\n"));
+}
+
+#[test]
+fn bytes_have_the_unit_that_keeps_them_short() {
+    for (count, text) in [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "1.5 KiB"),
+        (1_048_575, "1023 KiB"),
+        (1 << 20, "1 MiB"),
+        (u64::MAX, "15.9 EiB"),
+    ] {
+        assert_eq!(bytes(count), text);
+    }
+}
+
+#[test]
+fn a_duration_has_its_two_largest_units() {
+    for (seconds, text) in [
+        (0, "0 s"),
+        (59, "59 s"),
+        (61, "1 min 1 s"),
+        (3_660, "1 h 1 min"),
+        (93_784, "1 d 2 h"),
+    ] {
+        assert_eq!(duration(Duration::from_secs(seconds)), text);
+    }
+}

@@ -1,0 +1,57 @@
+//! What Prometheus reads.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{
+    ALL, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Kind, LatencyHistogram, Scrape,
+    UPTIME_SECONDS,
+};
+use crate::config::tests::assert_golden;
+
+#[test]
+fn a_scrape_is_rendered_in_open_metrics() {
+    let mut latency = LatencyHistogram::default();
+    for microseconds in [0, 50, 51, 700, 10_000_000, 10_000_001] {
+        latency.record(Duration::from_micros(microseconds));
+    }
+    let mut scrape = Scrape::default();
+    scrape.set_fraction(&UPTIME_SECONDS, 12.5);
+    scrape.set_for(&CONNECTIONS, &[("port", "broker")], 3);
+    scrape.set_for(&CONNECTIONS, &[("port", "coordinator")], 4);
+    scrape.set_for(&BROKER_REQUESTS, &[("command", "p\"u\\t\n")], 5);
+    scrape.set_latency(&BROKER_PUT_LATENCY, &[], &latency);
+    assert_golden("src/report/metrics/scrape.txt", &scrape.render());
+}
+
+#[test]
+fn an_empty_scrape_is_a_scrape() {
+    assert_eq!(Scrape::default().render(), "# EOF\n");
+}
+
+#[test]
+fn every_metric_has_a_name_of_its_own_and_a_meaning() {
+    let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), ALL.len());
+    for metric in ALL {
+        let name = metric.name;
+        assert!(
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+            "{name}"
+        );
+        assert!(!name.ends_with("_total"), "{name}: _total is appended");
+        assert!(
+            metric.unit.is_empty() || !name.ends_with(metric.unit),
+            "{name}: its unit is appended"
+        );
+        assert!(
+            !metric.help.is_empty() && !metric.help.ends_with('.'),
+            "{name}: a meaning is a phrase"
+        );
+        assert!(
+            metric.kind != Kind::Latency || metric.unit == "seconds",
+            "{name}: a latency is in seconds"
+        );
+    }
+}
