@@ -17,6 +17,7 @@ use crate::report::{self, Code, ExitCode};
 
 mod bench;
 mod bench_coordinator;
+mod dump;
 mod explain;
 mod init;
 mod partition;
@@ -61,6 +62,7 @@ enum Command {
     Reload(reload::Reload),
     Topic(topic::Topic),
     Partition(partition::Partition),
+    Dump(dump::Dump),
     Explain(explain::Explain),
     Version(version::Version),
     Zk(zk::Zk),
@@ -78,6 +80,7 @@ impl Command {
             Command::Reload(command) => command.run(out),
             Command::Topic(command) => command.run(out),
             Command::Partition(command) => command.run(out),
+            Command::Dump(command) => command.run(out),
             Command::Explain(command) => command.run(out),
             Command::Version(command) => command.run(out),
             Command::Zk(command) => command.run(out),

@@ -23,28 +23,24 @@ fn run(arguments: &[&str]) -> Result<String, (String, ExitCode)> {
 #[test]
 fn the_help_teaches() {
     let mut text = String::new();
-    push_help(
-        &mut Arguments::command().term_width(100).bin_name("chrysalis"),
-        "chrysalis",
-        &mut text,
-    );
+    let mut chrysalis = Arguments::command().term_width(100);
+    // An option that is declared once for several commands reaches each of them here.
+    chrysalis.build();
+    push_help(&chrysalis, "chrysalis", &mut text);
     assert_golden("src/operator/cli/help.txt", &text);
 }
 
-fn push_help(command: &mut clap::Command, name: &str, text: &mut String) {
-    let help = command
-        .clone()
-        .term_width(100)
-        .bin_name(name)
-        .render_long_help()
-        .to_string();
-    text.push_str(&format!(
-        "$ {name} --help\n{}\n\n",
-        help.trim_end().replace(" \n", "\n")
-    ));
-    for subcommand in command.get_subcommands_mut() {
-        let name = format!("{name} {}", subcommand.get_name());
-        push_help(subcommand, &name, text);
+fn push_help(command: &clap::Command, name: &str, text: &mut String) {
+    let help = command.clone().render_long_help().to_string();
+    let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+    text.push_str(&format!("$ {name} --help\n{}\n\n", lines.join("\n")));
+    let shown = |subcommand: &&clap::Command| subcommand.get_name() != "help";
+    for subcommand in command.get_subcommands().filter(shown) {
+        push_help(
+            subcommand,
+            &format!("{name} {}", subcommand.get_name()),
+            text,
+        );
     }
 }
 

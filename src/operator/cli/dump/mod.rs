@@ -1,0 +1,25 @@
+//! `chrysalis dump`: what is in the files, for people. Nothing is changed, and no server is needed.
+
+use std::io::Write;
+
+mod segment;
+
+/// Print what is in a file of data
+#[derive(Debug, clap::Args)]
+pub(super) struct Dump {
+    #[command(subcommand)]
+    command: DumpCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum DumpCommand {
+    Segment(segment::Segment),
+}
+
+impl Dump {
+    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self.command {
+            DumpCommand::Segment(command) => command.run(out),
+        }
+    }
+}
