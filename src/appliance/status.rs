@@ -124,12 +124,10 @@ pub enum Registration {
 /// The journal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JournalStatus {
-    /// Files there are.
-    pub files: u32,
+    /// Files there may be at most.
+    pub files_max: u32,
     /// Files that some group still needs.
     pub files_needed: u32,
-    /// The size of one.
-    pub file_bytes: u64,
     /// How it is written: `io_uring` or `threads`.
     pub backend: String,
     /// Batches written since the start.

@@ -119,6 +119,14 @@ pub enum Event {
         /// The topic.
         topic: Name,
     },
+    /// Let consumers go on behind the damage that was found in a partition: a get that meets it is sent on to
+    /// the next good record, until the server restarts.
+    SkipDamage {
+        /// The topic.
+        topic: Name,
+        /// The partition.
+        partition: i32,
+    },
     /// This server leads the broker's group, and an entry of its own term has been reported as committed:
     /// clients may come in.
     Led {

@@ -221,6 +221,7 @@ impl Broker {
                 self.decide_held(now, &topic, effects);
             }
             Event::OpenPartitions { topic } => self.catalog.open(&topic),
+            Event::SkipDamage { .. } => {}
             Event::Led { wall } => self.lead(wall, effects),
             Event::Deposed => self.depose(effects),
         }

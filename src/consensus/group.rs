@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use protobuf::Message as _;
 use raft::eraftpb::{self, ConfState, EntryType, MessageType};
 use raft::{GetEntriesContext, RaftState, RawNode, StateRole, StorageError};
 
@@ -124,8 +125,9 @@ pub struct Group {
     persisting: VecDeque<(u64, u64)>,
     /// The last ticket given for this group.
     ticket_last: u64,
-    /// The first index of the own term; `Led` is told when it is given out.
     led: Leadership,
+    /// From which index on which term, oldest first; a marker may be set at any applied entry.
+    terms: VecDeque<(u64, u64)>,
 }
 
 /// Where this server stands with leading.
@@ -188,6 +190,7 @@ impl Group {
             persisting: VecDeque::new(),
             ticket_last: 0,
             led: Leadership::Follows,
+            terms: VecDeque::from([(recovered.marker_index, recovered.marker_term)]),
             options,
         };
         group.seed_election_timeout();
@@ -227,9 +230,25 @@ impl Group {
         self.node.raft.raft_log.applied
     }
 
-    /// The term of an entry still known here: the last applied one, or one after it.
+    /// The term of a committed entry at or behind the last marker.
     pub fn term_at(&self, index: u64) -> Option<u64> {
-        self.node.raft.raft_log.term(index).ok()
+        self.terms
+            .iter()
+            .rev()
+            .find(|(first, _)| *first <= index)
+            .map(|(_, term)| *term)
+    }
+
+    /// Entries up to here are no longer in the journal: their terms are forgotten.
+    pub fn marked(&mut self, index: u64) {
+        while self.terms.get(1).is_some_and(|(first, _)| *first <= index) {
+            self.terms.pop_front();
+        }
+    }
+
+    /// Bytes proposed and not yet given out as committed.
+    pub fn uncommitted_bytes(&self) -> usize {
+        self.node.raft.uncommitted_size()
     }
 
     /// Puts one entry at the end of the log; it goes out with the next [`Group::turn`].
@@ -320,6 +339,9 @@ impl Group {
             self.change_voters(&entry);
         }
         let (index, term) = (entry.index, entry.term);
+        if self.terms.back().is_none_or(|(_, last)| *last != term) {
+            self.terms.push_back((index, term));
+        }
         outputs.push(Output::Committed(from_raft(entry)));
         if self.led == (Leadership::Elected { term }) {
             self.led = Leadership::Leads { term };
@@ -330,7 +352,7 @@ impl Group {
 
     fn change_voters(&mut self, entry: &eraftpb::Entry) {
         // Only this form is ever proposed here.
-        let change = protobuf::parse_from_bytes::<eraftpb::ConfChangeV2>(&entry.data)
+        let change = eraftpb::ConfChangeV2::parse_from_bytes(&entry.data)
             .expect("a committed change of voters was encoded by a leader of this group");
         let state = self.node.apply_conf_change(&change);
         self.node.mut_store().conf_state =

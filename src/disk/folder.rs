@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::fs::{self, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{Entry, Error};
+use crate::units::WallTime;
 
 /// The name of the lock's file.
 const LOCK_NAME: &str = "lock";
@@ -99,9 +101,20 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
                 name,
                 folder: about.is_dir(),
                 length,
+                modified: modified(&about),
             });
         }
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// When a file was last written to; the epoch where the file system does not say.
+fn modified(about: &fs::Metadata) -> WallTime {
+    let since = about
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
+        .unwrap_or_default();
+    WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

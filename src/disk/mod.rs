@@ -33,6 +33,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use crate::units::WallTime;
+
 pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use error::{Class, Error};
 pub use files::{Backend, Chosen, Files, Options};
@@ -270,6 +272,8 @@ pub struct Entry {
     pub folder: bool,
     /// Bytes in it; 0 for a folder.
     pub length: u64,
+    /// When it was last written to.
+    pub modified: WallTime,
 }
 
 /// A file system's space, in bytes.

@@ -10,26 +10,41 @@ use tokio::net::TcpListener;
 /// Connections the kernel keeps while we are busy; the Java broker's own figure.
 const BACKLOG: i32 = 1000;
 
-/// Opens a listening socket.
-///
-/// # Errors
-/// The port is in use, not permitted, or the address is not one of this host's.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // A restart must not wait for the old connections' last minutes.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // Where IPv6 is asked for, IPv4 clients come in as well, as they do with the originals.
-        socket.set_only_v6(false)?;
+/// A port that is ours and does not listen yet: taken before anything else is done, so that a server that
+/// cannot have its ports touches nothing.
+#[derive(Debug)]
+pub struct Bound(Socket);
+
+impl Bound {
+    /// Takes a port.
+    ///
+    /// # Errors
+    /// The port is in use, not permitted, or the address is not one of this host's.
+    pub fn take(address: SocketAddr) -> io::Result<Bound> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        // A restart must not wait for the old connections' last minutes.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // Where IPv6 is asked for, IPv4 clients come in as well, as they do with the originals.
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        Ok(Bound(socket))
     }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket.into())
+
+    /// Lets clients come.
+    ///
+    /// # Errors
+    /// Another process began to listen on the port meanwhile.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(BACKLOG)?;
+        self.0.set_nonblocking(true)?;
+        TcpListener::from_std(self.0.into())
+    }
 }
 
 /// Counts connections, in all and by address.

@@ -147,6 +147,11 @@ impl MetaqConnection {
             || self.output.queued_bytes() > OUTPUT_FILE_BYTES_MAX
     }
 
+    /// Whether a request has begun to arrive and is not whole.
+    pub fn is_amid_frame(&self) -> bool {
+        !self.input.is_empty() || self.discard > 0
+    }
+
     /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
     pub fn held_bytes(&self) -> u64 {
         self.input.capacity() as u64 + self.output.held_bytes()

@@ -346,6 +346,11 @@ impl ZookeeperConnection {
         self.output.held_bytes() > OUTPUT_BYTES_MAX
     }
 
+    /// Whether a request or the handshake has begun to arrive and is not whole.
+    pub fn is_amid_frame(&self) -> bool {
+        matches!(self.stage, Stage::Fresh | Stage::Serving { .. }) && !self.input.bytes().is_empty()
+    }
+
     /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
     pub fn held_bytes(&self) -> u64 {
         self.input.held_bytes() + self.output.held_bytes()

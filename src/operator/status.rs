@@ -36,10 +36,9 @@ pub fn server(status: &ServerStatus) -> String {
     lines.row(
         "journal",
         &format!(
-            "{} of {} files of {} needed, {} written in {} batches through {}",
+            "{} of at most {} files needed, {} written in {} batches through {}",
             journal.files_needed,
-            journal.files,
-            bytes(journal.file_bytes),
+            journal.files_max,
             bytes(journal.written_bytes),
             journal.batches,
             journal.backend

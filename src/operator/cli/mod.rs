@@ -24,7 +24,7 @@ mod partition;
 pub mod progress;
 mod reload;
 mod restart;
-pub mod run;
+mod run;
 mod server;
 mod start;
 mod status;
@@ -55,6 +55,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Run(run::Run),
     Start(start::Start),
     Stop(stop::Stop),
     Restart(restart::Restart),
@@ -73,6 +74,7 @@ impl Command {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
             Command::Init(command) => command.run(out),
+            Command::Run(command) => command.run(),
             Command::Start(command) => command.run(out),
             Command::Stop(command) => command.run(out),
             Command::Restart(command) => command.run(out),

@@ -4,13 +4,12 @@
 //! touched, read the configuration before the log is set up, and only then hand over to the node, on
 //! this thread and before any other.
 
-use std::io::Write;
-
 use super::FolderArgument;
 use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
 use crate::appliance::{PidFile, Readiness, RunOptions};
 use crate::config::{self, Config, LogFormat, ServerFolder};
+use crate::node;
 use crate::report::{self, Code, Error};
 
 /// Serve in the foreground until SIGTERM or Ctrl-C
@@ -35,14 +34,11 @@ pub struct Run {
     detach: bool,
 }
 
-/// Serves until told to stop: what `node::run` is.
-pub type Serve = fn(Config, ServerFolder, RunOptions) -> Result<(), Error>;
-
 impl Run {
-    /// Serves the folder with `serve`, on this thread.
-    pub fn run(self, _out: &mut dyn Write, serve: Serve) -> anyhow::Result<()> {
+    /// Serves the folder, on this thread.
+    pub fn run(self) -> anyhow::Result<()> {
         if !self.detach {
-            return Ok(self.serve(serve)?);
+            return Ok(self.serve()?);
         }
         let detached = background::detach(&self.folder.server_folder()).map_err(|error| {
             Error::new(Code::E0108, "detach from the terminal")
@@ -53,7 +49,7 @@ impl Run {
         if detached == Side::Left {
             return Ok(());
         }
-        let served = self.serve(serve);
+        let served = self.serve();
         if let Err(error) = &served {
             let exit_code = error.exit_code().number();
             background::tell_starter(&Progress::Failed {
@@ -64,7 +60,7 @@ impl Run {
         Ok(served?)
     }
 
-    fn serve(&self, serve: Serve) -> Result<(), Error> {
+    fn serve(&self) -> Result<(), Error> {
         let folder = self.folder.server_folder();
         let config = config::load(&folder).map_err(super::config_error)?;
         let _lock = lock(&folder)?;
@@ -77,7 +73,7 @@ impl Run {
             accept_loss: self.accept_loss,
             readiness: Readiness::new(self.detach),
         };
-        serve(config, folder, options)
+        node::run(config, folder, options)
     }
 }
 

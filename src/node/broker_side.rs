@@ -1,0 +1,549 @@
+//! The broker within the node: its core, its log and its files, and what each of the core's effects
+//! becomes.
+//!
+//! A put's way through here: request → core → `Propose` → log → journal → `Command` → core → `Files` →
+//! disk → `Written` → core → `Reply`. A get's: request → core → `Place` → the connection's output, which
+//! names the file and never reads it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::{debug, error, info, warn};
+
+use super::Failure;
+use super::connections::{Connections, Protocol};
+use super::coordinator_side::CoordinatorSide;
+use super::log::{Log, News};
+use super::segment_files::{Finished, SegmentFiles};
+use super::verification::Verification;
+use crate::appliance::status::{BrokerStatus, PartitionStatus, TopicDetail, TopicSummary};
+use crate::broker::status::TopicStatus;
+use crate::broker::{Broker, Effect, Event, Name, Pressure, Ticket, TopicRegistration, Warning};
+use crate::consensus::journal::Journal;
+use crate::disk::{Completion, Disk};
+use crate::net::output::FileRange;
+use crate::registry;
+use crate::report::metrics::{self, Scrape};
+use crate::units::{ConnectionId, Moment, ServerId, WallTime};
+use crate::wire::metaq::request::Asked;
+
+/// How long a checkpoint waits that found no space.
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
+
+/// Who owns a partition, as far as this process can tell at once.
+pub(super) trait Owners {
+    /// The consumer id in the owner node of (group, topic, partition of this broker), if there is one.
+    fn owner(&self, group: &str, topic: &str, partition: i32, broker: ServerId) -> Option<String>;
+}
+
+/// The built-in coordinator's tree, below the registry's root.
+pub(super) struct BuiltIn<'a> {
+    pub(super) coordinator: Option<&'a CoordinatorSide>,
+    pub(super) root: &'a str,
+}
+
+impl Owners for BuiltIn<'_> {
+    fn owner(&self, group: &str, topic: &str, partition: i32, broker: ServerId) -> Option<String> {
+        let root = self.root;
+        let path = format!("{root}/consumers/{group}/owners/{topic}/{broker}-{partition}");
+        let consumer = self.coordinator?.core.peek(path.as_bytes())?;
+        Some(String::from_utf8_lossy(consumer).into_owned())
+    }
+}
+
+/// What the broker's effects are carried out with.
+pub(super) struct World<'a> {
+    pub(super) now: Moment,
+    pub(super) connections: &'a mut Connections,
+    pub(super) journal: &'a mut Journal,
+    pub(super) disk: &'a mut dyn Disk,
+    pub(super) owners: &'a dyn Owners,
+}
+
+/// The broker and all that belongs to it.
+pub(super) struct BrokerSide {
+    id: ServerId,
+    pub(super) core: Broker,
+    pub(super) log: Log,
+    pub(super) files: SegmentFiles,
+    verification: Verification,
+    /// How the registry is to show the topics.
+    pub(super) topics: BTreeMap<String, registry::Topic>,
+    pub(super) topics_changed: bool,
+    /// The core has enough under way: nothing is read from its clients.
+    pub(super) reading_paused: bool,
+    /// Clients may come in.
+    pub(super) leads: bool,
+    pressure: Pressure,
+    /// The core was asked for a checkpoint and has not finished it.
+    checkpoint_asked: bool,
+    /// A checkpoint that found no space, and when it is tried again.
+    checkpoint_again: Option<(Moment, Ticket, Bytes)>,
+    /// The core has asked for its own end.
+    halted: Option<String>,
+}
+
+impl BrokerSide {
+    pub(super) fn new(id: ServerId, core: Broker, log: Log, files: SegmentFiles) -> BrokerSide {
+        BrokerSide {
+            id,
+            core,
+            log,
+            files,
+            verification: Verification::default(),
+            topics: BTreeMap::new(),
+            topics_changed: false,
+            reading_paused: false,
+            leads: false,
+            pressure: Pressure::default(),
+            checkpoint_asked: false,
+            checkpoint_again: None,
+            halted: None,
+        }
+    }
+
+    /// Hands an event to the core and carries out what it wants.
+    pub(super) fn handle(&mut self, event: Event, world: &mut World<'_>) {
+        let mut effects = Vec::new();
+        self.core.handle(world.now, event, &mut effects);
+        self.carry_out(effects, world);
+    }
+
+    /// Takes what a client's connection has in, while its replies find room.
+    pub(super) fn take_requests(
+        &mut self,
+        id: ConnectionId,
+        wall: WallTime,
+        world: &mut World<'_>,
+    ) {
+        loop {
+            let Some(machine) = metaq(world.connections, id) else {
+                return;
+            };
+            if machine.is_congested() {
+                world.connections.stall(id);
+                return;
+            }
+            match machine.next_request() {
+                Ok(None) => {
+                    // A message that was too large is answered by the machine itself.
+                    if !machine.output().is_empty() {
+                        world.connections.mark_dirty(id);
+                    }
+                    return;
+                }
+                Ok(Some(Asked { opaque, request })) => {
+                    self.handle(
+                        Event::Request {
+                            connection: id,
+                            opaque,
+                            request,
+                            wall,
+                        },
+                        world,
+                    );
+                }
+                Err(error) => {
+                    debug!(connection = id.0, %error, "connection closed");
+                    world.connections.close(id);
+                    self.handle(Event::Disconnected { connection: id }, world);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tells the core of short resources when that changes, and asks for a checkpoint where the journal needs
+    /// its space.
+    pub(super) fn press(&mut self, pressure: Pressure, checkpoint: bool, world: &mut World<'_>) {
+        if pressure != self.pressure {
+            self.pressure = pressure;
+            self.handle(Event::Pressure(pressure), world);
+        }
+        if checkpoint && !self.checkpoint_asked {
+            self.checkpoint_asked = true;
+            self.handle(Event::Checkpoint, world);
+        }
+    }
+
+    /// Closes the turn: what the core gathered goes to the log, and what is committed comes back.
+    /// Returns whether anything came.
+    ///
+    /// # Errors
+    /// The log holds what this version does not understand, or the core gave up.
+    pub(super) fn turn(&mut self, wall: WallTime, world: &mut World<'_>) -> Result<bool, Failure> {
+        self.handle(Event::EndOfTurn, world);
+        let mut news = Vec::new();
+        self.log.turn(world.journal, &mut news)?;
+        let any = !news.is_empty();
+        for piece in news {
+            match piece {
+                News::Command { index, data } => {
+                    self.handle(Event::Committed { index, data }, world);
+                }
+                News::EntryEnd { index } => self.log.applied(index),
+                News::Led { term } => {
+                    info!(term, "the broker serves");
+                    self.leads = true;
+                    self.handle(Event::Led { wall }, world);
+                }
+                News::Deposed => {
+                    self.leads = false;
+                    self.handle(Event::Deposed, world);
+                }
+            }
+        }
+        match self.halted.take() {
+            Some(reason) => Err(Failure::Halted(reason)),
+            None => Ok(any),
+        }
+    }
+
+    /// Takes a completion of the segment files.
+    ///
+    /// # Errors
+    /// The files failed in a way after which they are not to be believed.
+    pub(super) fn file_completed(
+        &mut self,
+        completion: Completion,
+        world: &mut World<'_>,
+    ) -> Result<(), Failure> {
+        if let Some(finished) = self.files.complete(completion)? {
+            self.finished(finished, world);
+        }
+        Ok(())
+    }
+
+    /// Takes a completion of a verification's read.
+    pub(super) fn read_completed(&mut self, completion: Completion, world: &mut World<'_>) {
+        if let Some((ticket, outcome)) = self.verification.complete(completion, world.disk) {
+            self.handle(Event::Verified { ticket, outcome }, world);
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&mut self, wall: WallTime, utc_offset_s: i32, world: &mut World<'_>) {
+        if let Some((_, ticket, content)) =
+            self.checkpoint_again.take_if(|(at, _, _)| *at <= world.now)
+        {
+            self.files.save_checkpoint(ticket, content, world.disk);
+        }
+        if self.core.deadline().is_some_and(|at| at <= world.now) {
+            self.handle(Event::Tick { wall, utc_offset_s }, world);
+        }
+    }
+
+    /// Whether all that was applied is in files that need no journal.
+    pub(super) fn is_checkpointed(&self) -> bool {
+        self.log.marker_index() >= self.log.applied_index()
+    }
+
+    /// When [`BrokerSide::tick`] wants to be called.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let again = self.checkpoint_again.as_ref().map(|(at, _, _)| *at);
+        [self.core.deadline(), again].into_iter().flatten().min()
+    }
+
+    fn finished(&mut self, finished: Finished, world: &mut World<'_>) {
+        let event = match finished {
+            Finished::Written(ticket) => Event::FilesWritten { ticket },
+            Finished::Refused(ticket) => Event::FilesRefused { ticket },
+            Finished::Synced(ticket) => Event::Synced { ticket },
+            Finished::CheckpointSaved(ticket) => Event::CheckpointSaved { ticket },
+            Finished::CheckpointRefused(ticket, content) => {
+                warn!(
+                    "no space for the broker's checkpoint; the journal keeps its entries meanwhile"
+                );
+                self.checkpoint_again = Some((world.now + CHECKPOINT_RETRY, ticket, content));
+                return;
+            }
+        };
+        self.handle(event, world);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, world: &mut World<'_>) {
+        for effect in effects {
+            match effect {
+                Effect::Propose(command) => self.log.propose(command),
+                Effect::Reply {
+                    connection,
+                    opaque,
+                    reply,
+                } => {
+                    if let Some(machine) = metaq(world.connections, connection) {
+                        machine.reply(opaque, &reply);
+                        world.connections.mark_dirty(connection);
+                    }
+                }
+                Effect::Place {
+                    connection,
+                    opaque,
+                    place,
+                } => {
+                    self.learn(place.file.partition);
+                    let path = self.files.path(place.file);
+                    if let Some(machine) = metaq(world.connections, connection) {
+                        let range = FileRange {
+                            path,
+                            position: place.position,
+                            length: place.length,
+                        };
+                        machine.value(opaque, range);
+                        world.connections.mark_dirty(connection);
+                    }
+                }
+                Effect::Files { ticket, operations } => {
+                    for operation in &operations {
+                        self.learn(operation.file().partition);
+                    }
+                    let finished = self.files.carry_out(ticket, operations, world.disk);
+                    self.finish_at_once(finished, world);
+                }
+                Effect::Sync {
+                    ticket,
+                    files,
+                    folders,
+                } => {
+                    for partition in files
+                        .iter()
+                        .map(|dirty| dirty.file.partition)
+                        .chain(folders.iter().copied())
+                    {
+                        self.learn(partition);
+                    }
+                    let finished = self.files.sync(ticket, &files, &folders, world.disk);
+                    self.finish_at_once(finished, world);
+                }
+                Effect::SaveCheckpoint { ticket, content } => {
+                    self.files.save_checkpoint(ticket, content, world.disk);
+                }
+                Effect::Release { index } => {
+                    self.checkpoint_asked = false;
+                    self.log.release(index, world.journal);
+                }
+                Effect::Verify { ticket, range } => {
+                    self.learn(range.file.partition);
+                    let path = self.files.path(range.file);
+                    self.verification.begin(ticket, range, &path, world.disk);
+                }
+                Effect::RegisterTopic(topic) => self.register(&topic),
+                Effect::UnregisterTopic { topic } => {
+                    self.topics_changed |= self.topics.remove(topic.as_str()).is_some();
+                }
+                Effect::AskOwner {
+                    group,
+                    topic,
+                    partition,
+                } => {
+                    let consumer = world
+                        .owners
+                        .owner(group.as_str(), topic.as_str(), partition, self.id)
+                        .map(Name::from);
+                    self.handle(
+                        Event::Owner {
+                            group,
+                            topic,
+                            partition,
+                            consumer,
+                        },
+                        world,
+                    );
+                }
+                Effect::Close { connection } => world.connections.close(connection),
+                Effect::PauseReading => self.reading_paused = true,
+                Effect::ResumeReading => {
+                    self.reading_paused = false;
+                    world.connections.wake_all();
+                }
+                Effect::Warn(warning) => warn_operator(&warning),
+                Effect::Halt { reason } => self.halted = Some(reason),
+            }
+        }
+    }
+
+    /// The topics, by name.
+    pub(super) fn topic_summaries(&self) -> Vec<TopicSummary> {
+        self.core
+            .status()
+            .topics
+            .iter()
+            .map(|topic| self.summary(topic))
+            .collect()
+    }
+
+    /// One topic, if there is one of that name.
+    pub(super) fn topic_detail(&self, name: &str) -> Option<TopicDetail> {
+        let status = self.core.status();
+        let topic = status
+            .topics
+            .iter()
+            .find(|topic| topic.topic.as_str() == name)?;
+        let partitions = topic.partitions.iter().map(|partition| PartitionStatus {
+            partition: u32::try_from(partition.number).unwrap_or(0),
+            min_offset: partition.first,
+            max_offset: partition.end,
+            segments: u32::try_from(partition.files).unwrap_or(u32::MAX),
+            held_gets: 0,
+            closed: partition.closed,
+            damaged_at: partition.damaged.first().copied(),
+        });
+        Some(TopicDetail {
+            topic: self.summary(topic),
+            partitions: partitions.collect(),
+            ..TopicDetail::default()
+        })
+    }
+
+    fn summary(&self, topic: &TopicStatus) -> TopicSummary {
+        let shown = self.topics.get(topic.topic.as_str());
+        TopicSummary {
+            name: topic.topic.as_str().to_owned(),
+            partitions: topic
+                .configured
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(0),
+            bytes: topic
+                .partitions
+                .iter()
+                .map(|partition| partition.end - partition.first)
+                .sum(),
+            messages: topic
+                .partitions
+                .iter()
+                .map(|partition| partition.messages)
+                .sum(),
+            accept_publish: shown.is_some_and(|shown| shown.accept_publish),
+            accept_subscribe: shown.is_some_and(|shown| shown.accept_subscribe),
+            configured: topic.configured.is_some(),
+        }
+    }
+
+    /// What an operator may see, as far as the broker knows it.
+    pub(super) fn status(&self) -> BrokerStatus {
+        let status = self.core.status();
+        let damaged = status.topics.iter().flat_map(|topic| {
+            topic
+                .partitions
+                .iter()
+                .filter(|partition| !partition.damaged.is_empty())
+                .map(|partition| format!("{}-{}", topic.topic, partition.number))
+        });
+        BrokerStatus {
+            topics: status.topics.len() as u64,
+            partitions: status
+                .topics
+                .iter()
+                .map(|topic| topic.partitions.len() as u64)
+                .sum(),
+            held_gets: status.gets_held as u64,
+            messages: status.puts - status.puts_failed,
+            puts: status.puts,
+            puts_failed: status.puts_failed,
+            gets: status.gets,
+            damaged: damaged.collect(),
+            ..BrokerStatus::default()
+        }
+    }
+
+    /// Puts the broker's numbers into a scrape.
+    pub(super) fn measure(&self, scrape: &mut Scrape) {
+        let status = self.core.status();
+        for (command, count) in [
+            ("put", status.puts),
+            ("get", status.gets),
+            ("offset", status.offsets),
+        ] {
+            scrape.set_for(&metrics::BROKER_REQUESTS, &[("command", command)], count);
+        }
+        scrape.set(&metrics::BROKER_HELD_GETS, status.gets_held as u64);
+        scrape.set(&metrics::BROKER_TOPICS, status.topics.len() as u64);
+        let (mut partitions, mut damaged) = (0, 0);
+        for topic in &status.topics {
+            for partition in &topic.partitions {
+                partitions += 1;
+                damaged += u64::from(!partition.damaged.is_empty());
+                let number = partition.number.to_string();
+                let labels = [
+                    ("topic", topic.topic.as_str()),
+                    ("partition", number.as_str()),
+                ];
+                scrape.set_for(
+                    &metrics::BROKER_PARTITION_MIN_OFFSET,
+                    &labels,
+                    partition.first,
+                );
+                scrape.set_for(
+                    &metrics::BROKER_PARTITION_MAX_OFFSET,
+                    &labels,
+                    partition.end,
+                );
+            }
+        }
+        scrape.set(&metrics::BROKER_PARTITIONS, partitions);
+        scrape.set(&metrics::BROKER_DAMAGED_PARTITIONS, damaged);
+    }
+
+    fn finish_at_once(&mut self, finished: Option<Finished>, world: &mut World<'_>) {
+        if let Some(finished) = finished {
+            self.finished(finished, world);
+        }
+    }
+
+    /// Tells the files where a partition lies, the first time it is met.
+    fn learn(&mut self, partition: crate::segments::PartitionId) {
+        if !self.files.knows(partition) {
+            let (data_folder, name) = self.core.folder(partition);
+            self.files.learn(partition, data_folder, &name);
+        }
+    }
+
+    fn register(&mut self, topic: &TopicRegistration) {
+        let shown = registry::Topic {
+            partitions: u32::try_from(topic.partitions).unwrap_or(0),
+            accept_publish: topic.accept_publish,
+            accept_subscribe: topic.accept_subscribe,
+        };
+        let before = self.topics.insert(topic.topic.as_str().to_owned(), shown);
+        self.topics_changed |= before != Some(shown);
+    }
+}
+
+fn metaq(
+    connections: &mut Connections,
+    id: ConnectionId,
+) -> Option<&mut crate::net::metaq_connection::MetaqConnection> {
+    match &mut connections.get(id)?.protocol {
+        Protocol::Metaq(machine) => Some(machine),
+        Protocol::Zookeeper(_) => None,
+    }
+}
+
+fn warn_operator(warning: &Warning) {
+    match warning {
+        Warning::Damage { file, position } => error!(
+            segment = file.start,
+            position, "damaged records in a segment; gets there are answered 500"
+        ),
+        Warning::DiskFull => {
+            error!(
+                "the disk is full: puts are refused, reads go on; make room and puts go on by themselves"
+            );
+        }
+        Warning::DiskHasSpace => info!("the disk has space again: puts go on"),
+        Warning::OffsetBeyondEnd {
+            topic,
+            group,
+            partition,
+            offset,
+            end,
+        } => warn!(
+            topic = topic.as_str(),
+            group = group.as_str(),
+            partition,
+            offset,
+            end,
+            "a consumer asks for an offset beyond the end and gets nothing until the end arrives there"
+        ),
+    }
+}

@@ -1,0 +1,173 @@
+//! Local commands: the socket in the folder, and what each request does.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_local};
+use tracing::{debug, warn};
+
+use super::run::Server;
+use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
+use crate::broker::{Event, Name};
+use crate::config::reload::reload;
+use crate::config::{self, ServerFolder};
+use crate::report::{Code, Error};
+
+/// How long a command may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Commands that may wait for the server.
+const WAITING_MAX: usize = 16;
+
+/// A request and where its answer goes.
+pub(super) struct Asked {
+    request: Request,
+    answer: oneshot::Sender<Response>,
+}
+
+/// Listens on the folder's socket.
+///
+/// # Errors
+/// The socket cannot be made.
+pub(super) fn listen(
+    folder: &ServerFolder,
+) -> Result<(JoinHandle<()>, mpsc::Receiver<Asked>), Error> {
+    let path = folder.control_socket();
+    let listener = control::listen(&path).and_then(UnixListener::from_std);
+    let listener = listener.map_err(|error| {
+        Error::new(Code::E0103, format!("listen on {}", path.display()))
+            .because(error)
+            .means("The server does not start: local commands could not reach it.")
+            .cure("The user that runs the server must own its folder.")
+    })?;
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    Ok((spawn_local(accept(listener, sender)), receiver))
+}
+
+async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let commands = commands.clone();
+                spawn_local(async move {
+                    match tokio::time::timeout(PATIENCE * 2, exchange(stream, commands)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => debug!(%error, "a local command broke off"),
+                        Err(_) => debug!("a local command took too long"),
+                    }
+                });
+            }
+            Err(error) => {
+                warn!(%error, "accept a local command");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn exchange(stream: UnixStream, commands: mpsc::Sender<Asked>) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
+    (&mut stream).take(limit).read_line(&mut line).await?;
+    let response = match serde_json::from_str(&line) {
+        Ok(request) => {
+            let (answer, answered) = oneshot::channel();
+            if commands.send(Asked { request, answer }).await.is_err() {
+                return Ok(());
+            }
+            answered
+                .await
+                .unwrap_or_else(|_| refused(Code::E0302, "the server stops"))
+        }
+        Err(error) => refused(Code::E0306, format!("not a request: {error}")),
+    };
+    let mut text = serde_json::to_string(&response).map_err(std::io::Error::other)?;
+    text.push('\n');
+    stream.get_mut().write_all(text.as_bytes()).await
+}
+
+fn refused(code: Code, text: impl Into<String>) -> Response {
+    Response::Refused {
+        code: code.to_string(),
+        text: text.into(),
+    }
+}
+
+fn done(text: impl Into<String>) -> Response {
+    Response::Done { text: text.into() }
+}
+
+impl Server {
+    /// Answers a local command; true when it asks the server to stop.
+    pub(super) fn answer(&mut self, asked: Asked) -> bool {
+        let stops = asked.request == Request::Shutdown;
+        let response = self.respond(asked.request);
+        // A command that gave up waiting gets nothing, and nothing is lost by that.
+        let _ = asked.answer.send(response);
+        stops
+    }
+
+    fn respond(&mut self, request: Request) -> Response {
+        match request {
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Reload => match self.reload() {
+                Ok(reloaded) => Response::Reloaded(reloaded),
+                Err(error) => refused(Code::E0001, error.to_string()),
+            },
+            Request::TopicList => Response::Topics {
+                topics: self.shell.node.borrow().topic_summaries(),
+            },
+            Request::TopicDescribe { topic } => {
+                match self.shell.node.borrow().topic_detail(&topic) {
+                    Some(detail) => Response::Topic(Box::new(detail)),
+                    None => refused(Code::E0303, format!("there is no topic {topic}")),
+                }
+            }
+            Request::PartitionClose { topic, start, end } => {
+                let text = format!("partitions {start} to {end} of {topic} are closed");
+                let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
+                let (first, last) = (number(start), number(end));
+                let topic = Name::from(topic);
+                self.shell
+                    .tell_broker(Event::ClosePartitions { topic, first, last });
+                done(text)
+            }
+            Request::PartitionOpen { topic } => {
+                let text = format!("all partitions of {topic} are open");
+                self.shell.tell_broker(Event::OpenPartitions {
+                    topic: Name::from(topic),
+                });
+                done(text)
+            }
+            Request::PartitionSkipDamage { topic, partition } => {
+                let text = format!("consumers of {topic}-{partition} go on behind the damage");
+                let number = i32::try_from(partition).unwrap_or(i32::MAX);
+                let topic = Name::from(topic);
+                self.shell.tell_broker(Event::SkipDamage {
+                    topic,
+                    partition: number,
+                });
+                done(text)
+            }
+            Request::Shutdown => done("stopping"),
+        }
+    }
+
+    /// Reads the topics again.
+    pub(super) fn reload(&mut self) -> Result<Reloaded, config::Error> {
+        let (next, changes) = reload(&self.config, &self.folder)?;
+        let notes = next.source.notes.clone();
+        self.config = next;
+        self.shell.reload(&self.config);
+        self.tell_registry();
+        Ok(Reloaded {
+            added: changes.added,
+            changed: changes.changed,
+            removed: changes.removed,
+            restart_needed: changes.restart_needed,
+            notes,
+        })
+    }
+}

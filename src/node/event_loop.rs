@@ -1,0 +1,389 @@
+//! The shell around [`Node`]: sockets, the disk's descriptor and the clock become events, and what the
+//! node wants written is written.
+//!
+//! Everything runs on one thread. A connection is a task that reads and hands the bytes over; what a
+//! read brought is handled at once. One more task takes the turns: it runs after the connections that
+//! were ready with it, so a turn gathers what all of them brought, closes it into one journal batch, and
+//! writes every connection's replies with one call. The node is never borrowed across an await.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+use super::{Event, Failure, Node, Port};
+use crate::config::Config;
+use crate::net::listener::Census;
+use crate::net::socket::{self, OpenFiles, Progress};
+use crate::report::{Code, Error};
+use crate::units::{ConnectionId, Moment, WallTime};
+
+/// Segment files that stay open for sending.
+const OPEN_FILES_MAX: usize = 512;
+/// How long a closed connection's last reply may take to arrive before the socket is dropped.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of what such a connection still sends is read and thrown away.
+const LINGER_BYTES: usize = 4 << 20;
+/// How long accepting pauses when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The two clocks, read together once a turn.
+#[derive(Debug)]
+pub(super) struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    pub(super) fn start() -> Clock {
+        Clock {
+            start: Instant::now(),
+        }
+    }
+
+    /// The monotonic clock.
+    pub(super) fn now(&self) -> Moment {
+        Moment::from_nanos(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// How long ago the clock was started.
+    pub(super) fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// When `moment` comes, for a timer.
+    fn instant(&self, moment: Moment) -> Instant {
+        self.start
+            .checked_add(moment.since(Moment::START))
+            .unwrap_or(self.start)
+    }
+
+    /// The time of day.
+    pub(super) fn wall(&self) -> WallTime {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A connection's socket and what its task has to know.
+struct Peer {
+    stream: TcpStream,
+    /// Something about it changed: look again.
+    wake: Notify,
+    /// The peer takes no more output now.
+    blocked: Cell<bool>,
+    /// Nothing more is to be done with it.
+    ended: Cell<bool>,
+}
+
+/// The sockets around a node.
+pub(super) struct Shell {
+    pub(super) node: RefCell<Node>,
+    pub(super) clock: Clock,
+    /// A turn is wanted.
+    pub(super) turn: Notify,
+    /// Clients may come in.
+    pub(super) serving: Notify,
+    /// Everything is on disk, after a stop was asked for.
+    pub(super) stopped: Notify,
+    /// The registry is to show other topics.
+    pub(super) topics_changed: Notify,
+    /// The node cannot go on.
+    pub(super) failed: Notify,
+    failure: RefCell<Option<Failure>>,
+    peers: RefCell<HashMap<ConnectionId, Rc<Peer>>>,
+    files: RefCell<OpenFiles>,
+    next_connection: Cell<u64>,
+}
+
+impl Shell {
+    pub(super) fn new(node: Node, clock: Clock) -> Rc<Shell> {
+        Rc::new(Shell {
+            node: RefCell::new(node),
+            clock,
+            turn: Notify::new(),
+            serving: Notify::new(),
+            stopped: Notify::new(),
+            topics_changed: Notify::new(),
+            failed: Notify::new(),
+            failure: RefCell::new(None),
+            peers: RefCell::new(HashMap::new()),
+            files: RefCell::new(OpenFiles::new(OPEN_FILES_MAX)),
+            next_connection: Cell::new(1),
+        })
+    }
+
+    /// Why the node cannot go on, for the operator. To be asked once, after `failed`.
+    pub(super) fn failure(&self) -> Error {
+        match self.failure.borrow_mut().take() {
+            Some(failure) => failure.into_error(),
+            None => Error::new(Code::E0900, "the event loop ended without a reason"),
+        }
+    }
+
+    /// Gives the broker the topics of a configuration that was read again.
+    pub(super) fn reload(&self, config: &Config) {
+        self.node.borrow_mut().reload(self.clock.now(), config);
+        self.turn.notify_one();
+    }
+
+    /// Hands an operator's wish to the broker.
+    pub(super) fn tell_broker(&self, event: crate::broker::Event) {
+        self.node.borrow_mut().tell_broker(self.clock.now(), event);
+        self.turn.notify_one();
+    }
+
+    /// Hands an event to the node and asks for a turn.
+    pub(super) fn handle(&self, event: Event) {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        self.node.borrow_mut().handle(now, wall, event);
+        self.turn.notify_one();
+    }
+
+    /// Takes turns until the node fails.
+    pub(super) async fn take_turns(
+        self: Rc<Self>,
+        disk: AsyncFd<impl AsFd + std::os::fd::AsRawFd>,
+    ) {
+        loop {
+            let deadline = self
+                .node
+                .borrow()
+                .deadline()
+                .map(|at| self.clock.instant(at));
+            tokio::select! {
+                biased;
+                () = self.turn.notified() => {}
+                ready = disk.readable() => {
+                    if let Ok(mut ready) = ready {
+                        ready.clear_ready();
+                    }
+                }
+                () = sleep_until(deadline) => {}
+            }
+            let (now, wall) = (self.clock.now(), self.clock.wall());
+            let turned = self.node.borrow_mut().turn(now, wall);
+            if let Err(failure) = turned {
+                *self.failure.borrow_mut() = Some(failure);
+                self.failed.notify_one();
+                return;
+            }
+            self.write_outputs();
+            self.tell();
+            // Whoever became ready meanwhile has its turn before the next one is taken.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Passes on what the rest of the process waits for.
+    fn tell(&self) {
+        let mut node = self.node.borrow_mut();
+        if node.serves() {
+            self.serving.notify_one();
+        }
+        if node.is_stopped() {
+            self.stopped.notify_one();
+        }
+        if node.take_topics_changed() {
+            self.topics_changed.notify_one();
+        }
+    }
+
+    /// Writes what the turn left in the connections' queues.
+    pub(super) fn write_outputs(&self) {
+        let dirty = self.node.borrow_mut().take_dirty();
+        for id in dirty {
+            let peer = self.peers.borrow().get(&id).cloned();
+            if let Some(peer) = peer {
+                if !peer.blocked.get() {
+                    self.write(id, &peer);
+                }
+                // Whether it may be read from may have changed as well.
+                peer.wake.notify_one();
+            }
+        }
+    }
+
+    fn write(&self, id: ConnectionId, peer: &Peer) {
+        let mut node = self.node.borrow_mut();
+        let Some(connection) = node.connection(id) else {
+            peer.ended.set(true);
+            return;
+        };
+        let written = socket::write(
+            &peer.stream,
+            connection.output(),
+            &mut self.files.borrow_mut(),
+        );
+        match written {
+            Ok(progress) => {
+                peer.blocked.set(progress == Progress::Blocked);
+                if progress == Progress::Done && connection.is_closing() {
+                    peer.ended.set(true);
+                    peer.wake.notify_one();
+                }
+                if progress == Progress::Share {
+                    node.mark_dirty(id);
+                    self.turn.notify_one();
+                }
+            }
+            Err(error) => {
+                debug!(connection = id.0, %error, "connection broken while writing");
+                peer.ended.set(true);
+                peer.wake.notify_one();
+            }
+        }
+    }
+
+    /// Accepts connections on one port until it is dropped.
+    pub(super) async fn accept(
+        self: Rc<Self>,
+        port: Port,
+        listener: TcpListener,
+        census: Rc<RefCell<Census>>,
+    ) {
+        let mut last_refusal = None;
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    if census.borrow_mut().admit(address.ip()) {
+                        let shell = Rc::clone(&self);
+                        let census = Rc::clone(&census);
+                        tokio::task::spawn_local(async move {
+                            shell.serve(port, stream, address).await;
+                            census.borrow_mut().leave(address.ip());
+                        });
+                    } else if last_refusal.is_none_or(|at: Instant| at.elapsed().as_secs() >= 10) {
+                        last_refusal = Some(Instant::now());
+                        warn!(?port, %address, "connection refused: the limit of connections is reached");
+                    }
+                }
+                Err(error) => {
+                    // Out of descriptors, mostly: those that are open go on, and some will end.
+                    warn!(?port, %error, "accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: Rc<Self>, port: Port, stream: TcpStream, address: SocketAddr) {
+        let id = ConnectionId(self.next_connection.replace(self.next_connection.get() + 1));
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(connection = id.0, %error, "set TCP_NODELAY");
+        }
+        let peer = Rc::new(Peer {
+            stream,
+            wake: Notify::new(),
+            blocked: Cell::new(false),
+            ended: Cell::new(false),
+        });
+        self.peers.borrow_mut().insert(id, Rc::clone(&peer));
+        self.handle(Event::Connected {
+            connection: id,
+            port,
+            address,
+        });
+        while !peer.ended.get() {
+            let (known, reads) = {
+                let mut node = self.node.borrow_mut();
+                (node.connection(id).is_some(), node.reads(id))
+            };
+            if !known {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = peer.wake.notified() => {}
+                writable = peer.stream.writable(), if peer.blocked.get() => {
+                    if writable.is_ok() {
+                        peer.blocked.set(false);
+                        self.write(id, &peer);
+                        // What was held back for a full queue may go on now.
+                        self.turn.notify_one();
+                    }
+                }
+                readable = peer.stream.readable(), if reads => {
+                    if readable.is_err() || !self.read(id, &peer) {
+                        break;
+                    }
+                    // Others that are ready have their turn before this one reads again.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+        let graceful = self
+            .node
+            .borrow_mut()
+            .connection(id)
+            .is_some_and(|c| c.is_closing());
+        self.handle(Event::Disconnected { connection: id });
+        self.peers.borrow_mut().remove(&id);
+        if graceful {
+            linger(&peer.stream).await;
+        }
+    }
+
+    /// Reads once; false when the connection is over.
+    fn read(&self, id: ConnectionId, peer: &Peer) -> bool {
+        let read = match self.node.borrow_mut().connection(id) {
+            Some(connection) => peer.stream.try_read_buf(connection.room()),
+            None => return false,
+        };
+        match read {
+            Ok(0) => false,
+            Ok(count) => {
+                self.handle(Event::Received {
+                    connection: id,
+                    count,
+                });
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(error) => {
+                debug!(connection = id.0, %error, "connection broken while reading");
+                false
+            }
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Lets the last reply arrive: a socket that is dropped with unread input resets the connection, and the
+/// peer loses what was on its way to it.
+async fn linger(stream: &TcpStream) {
+    let half_close = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+    if half_close.is_err() {
+        return;
+    }
+    let drain = async {
+        let mut left = LINGER_BYTES;
+        let mut buffer = [0; 4096];
+        while left > 0 && stream.readable().await.is_ok() {
+            match stream.try_read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => left = left.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    };
+    // A peer that neither reads nor closes has had its time.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}

@@ -1,0 +1,191 @@
+//! How the server is doing, for commands, `/health` and `/metrics`: the cores' own numbers, put together.
+
+use super::connections::Port;
+use super::event_loop::Shell;
+use super::run::Server;
+use super::{Node, broker_side, system};
+use crate::appliance::status::{
+    BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Registration, ServerStatus,
+    TopicDetail, TopicSummary,
+};
+use crate::registry::{Registry, Standing};
+use crate::report::metrics::{self, Scrape};
+
+impl Node {
+    fn coordinator_status(&self) -> Option<CoordinatorStatus> {
+        let side = self.coordinator.as_ref()?;
+        let status = side.core.status();
+        Some(CoordinatorStatus {
+            role: "standalone".to_owned(),
+            zxid: status.zxid.0,
+            znodes: status.nodes as u64,
+            ephemerals: status.ephemerals,
+            watches: status.watches as u64,
+            sessions: status.sessions as u64,
+            connections: status.connections as u64,
+            data_bytes: status.data_bytes,
+            requests: side.traffic.received,
+        })
+    }
+
+    fn journal_status(&self, backend: &str) -> JournalStatus {
+        let status = self.journal.status();
+        JournalStatus {
+            files_max: u32::try_from(status.pressure.files_max).unwrap_or(u32::MAX),
+            files_needed: u32::try_from(status.pressure.files_used).unwrap_or(u32::MAX),
+            backend: backend.to_owned(),
+            batches: status.sequence,
+            written_bytes: status.written_bytes,
+        }
+    }
+
+    /// What an operator should know.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.space.is_low() {
+            warnings.push("the disk is nearly full: puts are refused; make room".to_owned());
+        }
+        if self.journal.pressure().refuse {
+            warnings
+                .push("the journal is full: puts are refused until it is checkpointed".to_owned());
+        }
+        if self.connections.is_full() {
+            warnings.push(
+                "connections hold all the memory they may: some are not read from".to_owned(),
+            );
+        }
+        warnings
+    }
+
+    /// The topics, by name.
+    pub fn topic_summaries(&self) -> Vec<TopicSummary> {
+        self.broker
+            .as_ref()
+            .map_or_else(Vec::new, broker_side::BrokerSide::topic_summaries)
+    }
+
+    /// One topic, if there is one of that name.
+    pub fn topic_detail(&self, topic: &str) -> Option<TopicDetail> {
+        self.broker.as_ref()?.topic_detail(topic)
+    }
+
+    /// Puts the node's numbers into a scrape.
+    fn measure(&self, scrape: &mut Scrape) {
+        for (port, name) in [(Port::Coordinator, "coordinator"), (Port::Broker, "broker")] {
+            let count = self.connections.count(port) as u64;
+            scrape.set_for(&metrics::CONNECTIONS, &[("port", name)], count);
+        }
+        scrape.set(
+            &metrics::CONNECTION_MEMORY_BYTES,
+            self.connections.held_bytes(),
+        );
+        if let Some(status) = self.coordinator_status() {
+            scrape.set(&metrics::COORDINATOR_REQUESTS, status.requests);
+            scrape.set(&metrics::COORDINATOR_SESSIONS, status.sessions);
+            scrape.set(&metrics::COORDINATOR_ZNODES, status.znodes);
+            scrape.set(&metrics::COORDINATOR_EPHEMERALS, status.ephemerals);
+            scrape.set(&metrics::COORDINATOR_WATCHES, status.watches);
+            scrape.set(&metrics::COORDINATOR_DATA_BYTES, status.data_bytes);
+            scrape.set(
+                &metrics::COORDINATOR_ZXID,
+                u64::try_from(status.zxid).unwrap_or(0),
+            );
+        }
+        if let Some(side) = &self.broker {
+            side.measure(scrape);
+        }
+        let journal = self.journal.status();
+        scrape.set(&metrics::JOURNAL_BATCHES, journal.sequence);
+        scrape.set(&metrics::JOURNAL_ENTRIES, journal.records);
+        scrape.set(&metrics::JOURNAL_WRITTEN_BYTES, journal.written_bytes);
+        scrape.set(&metrics::JOURNAL_FILES, journal.pressure.files_max as u64);
+        scrape.set(
+            &metrics::JOURNAL_FILES_NEEDED,
+            journal.pressure.files_used as u64,
+        );
+        if let Some(free) = self.space.free() {
+            scrape.set(&metrics::DISK_FREE_BYTES, free);
+        }
+        scrape.set(&metrics::DISK_REFUSING_PUTS, u64::from(self.space.is_low()));
+        scrape.set(&metrics::LOOP_TURNS, self.turns);
+    }
+}
+
+impl Shell {
+    /// Whether clients are served; the reason if not.
+    pub(super) fn health(&self) -> Result<(), String> {
+        let node = self.node.borrow();
+        if !node.serves() {
+            return Err("what is on disk is still being applied".to_owned());
+        }
+        match node.stopping {
+            true => Err("the server stops".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// The text of `/metrics`.
+    pub(super) fn metrics(&self) -> String {
+        let mut scrape = Scrape::default();
+        scrape.set_fraction(&metrics::UPTIME_SECONDS, self.clock.uptime().as_secs_f64());
+        scrape.set(&metrics::MEMORY_BYTES, system::resident_bytes());
+        if let Some((open, _)) = system::descriptors() {
+            scrape.set(&metrics::OPEN_FILES, open);
+        }
+        self.node.borrow().measure(&mut scrape);
+        scrape.render()
+    }
+}
+
+impl Server {
+    /// Everything an operator may see.
+    pub(super) fn status(&self) -> ServerStatus {
+        let node = self.shell.node.borrow();
+        ServerStatus {
+            name: self.folder.name(),
+            id: self.config.id.0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            state: self.state,
+            uptime_s: self.shell.clock.uptime().as_secs(),
+            ports: self.ports,
+            advertised: self.advertised(),
+            coordinator: node.coordinator_status(),
+            broker: node.broker.as_ref().map(|side| BrokerStatus {
+                registration: registration(self.registry.as_ref()),
+                refusing_puts: node.space.is_low() || node.journal.pressure().refuse,
+                connections: node.connections.count(Port::Broker) as u64,
+                ..side.status()
+            }),
+            journal: node.journal_status(&self.backend),
+            disk: DiskStatus {
+                total_bytes: node.space.total().unwrap_or(0),
+                free_bytes: node.space.free().unwrap_or(0),
+            },
+            resident_bytes: system::resident_bytes(),
+            warnings: node.warnings(),
+        }
+    }
+
+    fn advertised(&self) -> Option<String> {
+        let broker = self.config.broker.as_ref()?;
+        let port = self
+            .ports
+            .broker
+            .map_or(broker.port, |address| address.port());
+        let url = super::broker_url(&broker.advertised_host, port);
+        url.strip_prefix("meta://").map(str::to_owned)
+    }
+}
+
+fn registration(registry: Option<&Registry>) -> Registration {
+    match registry.map(Registry::standing) {
+        None => Registration::Off,
+        Some(Standing::Registered) => Registration::Registered,
+        Some(Standing::Connecting | Standing::Withdrawn) => Registration::Trying,
+        Some(Standing::Conflict(holder)) => Registration::Failing {
+            reason: format!("another broker with this id is registered: {holder}"),
+        },
+        Some(Standing::Failing(reason)) => Registration::Failing { reason },
+    }
+}

@@ -1,0 +1,401 @@
+//! One server from start to stop: ports, disk, node, registry, local commands, signals.
+//!
+//! The order is the promise: ports are taken before anything in the folder is touched, what is on disk is
+//! applied before a client is let in, the broker can be reached before it registers, and it unregisters
+//! before it stops being reached.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::Interval;
+use tracing::{error, info, warn};
+
+use super::event_loop::{Clock, Shell};
+use super::startup::{self, Start};
+use super::{Port, control, system, web};
+use crate::appliance::status::ServerState;
+use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals};
+use crate::config::{Config, ServerFolder, ZookeeperAt};
+use crate::disk::{self, Files};
+use crate::net::listener::{Bound, Census};
+use crate::registry::{self, Registry};
+use crate::report::{Code, Error};
+
+/// How long an orderly stop may take before the process ends anyway; nothing is lost by that.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long unregistering may take when ZooKeeper does not answer.
+const WITHDRAW_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Serves `folder` until it is told to stop. Called on the main thread before any other exists.
+///
+/// # Errors
+/// The server cannot start, or cannot go on; the error says what to do.
+pub fn run(config: Config, folder: ServerFolder, options: RunOptions) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Code::E0900, "start the event loop").because(error))?;
+    let served = LocalSet::new().block_on(&runtime, serve(config, folder, options));
+    // Whatever still runs serves nobody any more.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Result<(), Error> {
+    let clock = Clock::start();
+    let taken = Taken::take(&config)?;
+    let mut signals = Signals::listen()
+        .map_err(|error| Error::new(Code::E0900, "listen for signals").because(error))?;
+    options.readiness.doing("reading what is on disk");
+    let (disk, backend) = open_disk(&config)?;
+    let disk_ready = watch(&disk)?;
+    let started = startup::open(Start {
+        config: &config,
+        folder: &folder,
+        accept_loss: options.accept_loss,
+        disk: Box::new(disk),
+        random: system::random()
+            .map_err(|error| Error::new(Code::E0900, "read random bytes").because(error))?,
+        system: system::facts(),
+    })?;
+    info!(
+        backend,
+        start_ms = clock.now().as_millis(),
+        "what is on disk is read"
+    );
+
+    let shell = Shell::new(started, clock);
+    let turns = spawn_local(Rc::clone(&shell).take_turns(disk_ready));
+    shell.turn.notify_one();
+    tokio::select! {
+        () = shell.serving.notified() => {}
+        () = shell.failed.notified() => return Err(shell.failure()),
+    }
+    let (ports, listeners) = taken.listen(&shell, &config)?;
+    let (control, commands) = control::listen(&folder)?;
+    let mut server = Server {
+        shell,
+        ports,
+        config,
+        folder,
+        backend,
+        registry: None,
+        readiness: options.readiness,
+        listeners,
+        commands,
+        state: ServerState::Serving,
+    };
+    server.start_registry();
+    server.readiness.serving(&server.ports);
+    let ports = server.ports;
+    info!(%ports, start_ms = server.shell.clock.now().as_millis(), "serving");
+    let ended = server.serve(&mut signals).await;
+    control.abort();
+    turns.abort();
+    ended
+}
+
+/// A server whose ports serve.
+pub(super) struct Server {
+    pub(super) shell: Rc<Shell>,
+    pub(super) ports: Ports,
+    pub(super) config: Config,
+    pub(super) folder: ServerFolder,
+    pub(super) backend: String,
+    pub(super) registry: Option<Registry>,
+    readiness: Readiness,
+    listeners: Vec<JoinHandle<()>>,
+    commands: mpsc::Receiver<control::Asked>,
+    pub(super) state: ServerState,
+}
+
+impl Server {
+    /// Serves until a signal, a command or a failure ends it.
+    async fn serve(&mut self, signals: &mut Signals) -> Result<(), Error> {
+        let mut alive = self.readiness.alive_every().map(tokio::time::interval);
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Stop => return self.stop().await,
+                    Signal::Reload => self.reload_by_signal(),
+                },
+                Some(asked) = self.commands.recv() => {
+                    if self.answer(asked) {
+                        return self.stop().await;
+                    }
+                }
+                () = self.shell.failed.notified() => return Err(self.shell.failure()),
+                () = self.shell.topics_changed.notified() => self.tell_registry(),
+                () = next(&mut alive) => self.readiness.alive(),
+            }
+        }
+    }
+
+    fn start_registry(&mut self) {
+        let Some(broker) = &self.config.broker else {
+            return;
+        };
+        if !broker.zookeeper.register {
+            return;
+        }
+        let servers = match &broker.zookeeper.at {
+            ZookeeperAt::External(servers) => servers.clone(),
+            ZookeeperAt::BuiltIn => match self.ports.coordinator {
+                // A port that listens everywhere is reached over loopback.
+                Some(address) => reachable(address).to_string(),
+                None => return,
+            },
+        };
+        let options = registry::Options {
+            servers,
+            root: broker.zookeeper.root.clone(),
+            session_timeout: broker.zookeeper.session_timeout,
+        };
+        if let Some(wanted) = self.wanted() {
+            self.registry = Some(Registry::start(options, wanted));
+        }
+    }
+
+    /// How clients are to see the broker now.
+    fn wanted(&self) -> Option<registry::Wanted> {
+        let broker = self.config.broker.as_ref()?;
+        let port = self
+            .ports
+            .broker
+            .map_or(broker.port, |address| address.port());
+        Some(registry::Wanted {
+            broker: self.config.id,
+            url: super::broker_url(&broker.advertised_host, port),
+            config_checksum: self.config.source.checksum,
+            topics: self.shell.node.borrow().registered_topics(),
+        })
+    }
+
+    pub(super) fn tell_registry(&mut self) {
+        if let (Some(registry), Some(wanted)) = (&self.registry, self.wanted()) {
+            registry.want(wanted);
+        }
+    }
+
+    fn reload_by_signal(&mut self) {
+        match self.reload() {
+            Ok(reloaded) => info!(
+                added = reloaded.added.join(","),
+                changed = reloaded.changed.join(","),
+                removed = reloaded.removed.join(","),
+                "topics are read again"
+            ),
+            Err(mistakes) => error!(%mistakes, "the topics stay as they were"),
+        }
+    }
+
+    /// Stops in order: out of ZooKeeper, no new clients, everything on disk.
+    async fn stop(&mut self) -> Result<(), Error> {
+        info!("stopping");
+        self.readiness.stopping();
+        self.state = ServerState::Stopping;
+        if let Some(registry) = self.registry.take() {
+            registry.withdraw(WITHDRAW_PATIENCE).await;
+            let drain = self.drain();
+            if !drain.is_zero() {
+                info!(drain_s = drain.as_secs(), "clients have time to leave");
+                tokio::time::sleep(drain).await;
+            }
+        }
+        for listener in self.listeners.drain(..) {
+            listener.abort();
+        }
+        self.shell.node.borrow_mut().stop();
+        self.shell.turn.notify_one();
+        tokio::select! {
+            () = self.shell.stopped.notified() => info!("stopped: everything is on disk"),
+            () = self.shell.failed.notified() => return Err(self.shell.failure()),
+            () = tokio::time::sleep(STOP_PATIENCE) => {
+                warn!("stopped before everything was checkpointed; the next start reads it from the journal");
+            }
+        }
+        Ok(())
+    }
+
+    /// How long clients may go on after the broker has left ZooKeeper. With the coordinator in this same
+    /// process and nobody else to go to, waiting serves nobody.
+    fn drain(&self) -> Duration {
+        match &self.config.broker {
+            Some(broker) if matches!(broker.zookeeper.at, ZookeeperAt::External(_)) => {
+                broker.zookeeper.drain
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// The next tick of an interval, if there is one.
+async fn next(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// An address that a client on this host can connect to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, address.port()).into()
+        }
+        _ => address,
+    }
+}
+
+/// The server's ports, taken and silent.
+struct Taken {
+    coordinator: Option<Bound>,
+    broker: Option<Bound>,
+    web: Option<Bound>,
+}
+
+impl Taken {
+    fn take(config: &Config) -> Result<Taken, Error> {
+        let coordinator = config.coordinator.as_ref();
+        let broker = config.broker.as_ref();
+        let web = config.web.as_ref();
+        Ok(Taken {
+            coordinator: take("coordinator.port", coordinator.map(|c| (c.listen, c.port)))?,
+            broker: take("broker.port", broker.map(|b| (b.listen, b.port)))?,
+            web: take("web.port", web.map(|w| (w.listen, w.port)))?,
+        })
+    }
+
+    /// Lets clients come to all ports.
+    fn listen(
+        self,
+        shell: &Rc<Shell>,
+        config: &Config,
+    ) -> Result<(Ports, Vec<JoinHandle<()>>), Error> {
+        let mut ports = Ports::default();
+        let mut tasks = Vec::new();
+        let connections_max = usize::try_from(config.network.connections_max).unwrap_or(usize::MAX);
+        if let Some(bound) = self.coordinator {
+            let from_one = config
+                .coordinator
+                .as_ref()
+                .and_then(|c| c.connections_per_address_max);
+            let from_one = from_one.map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX));
+            let census = Rc::new(RefCell::new(Census::new(connections_max, from_one)));
+            let (listener, address) = start_listening(bound)?;
+            ports.coordinator = Some(address);
+            tasks.push(spawn_local(Rc::clone(shell).accept(
+                Port::Coordinator,
+                listener,
+                census,
+            )));
+        }
+        if let Some(bound) = self.broker {
+            let census = Rc::new(RefCell::new(Census::new(connections_max, 0)));
+            let (listener, address) = start_listening(bound)?;
+            ports.broker = Some(address);
+            tasks.push(spawn_local(Rc::clone(shell).accept(
+                Port::Broker,
+                listener,
+                census,
+            )));
+        }
+        if let Some(bound) = self.web {
+            let (listener, address) = start_listening(bound)?;
+            ports.web = Some(address);
+            tasks.push(spawn_local(web::serve(Rc::clone(shell), listener)));
+        }
+        Ok((ports, tasks))
+    }
+}
+
+fn take(key: &'static str, address: Option<(IpAddr, u16)>) -> Result<Option<Bound>, Error> {
+    let Some((ip, port)) = address else {
+        return Ok(None);
+    };
+    let address = SocketAddr::new(ip, port);
+    Bound::take(address)
+        .map(Some)
+        .map_err(|error| refused(key, address, error))
+}
+
+fn refused(key: &str, address: SocketAddr, error: std::io::Error) -> Error {
+    use std::io::ErrorKind;
+    let (code, cure) = match error.kind() {
+        ErrorKind::AddrInUse => (
+            Code::E0101,
+            format!(
+                "See who has it: ss -ltnp 'sport = :{}'; or set another {key}.",
+                address.port()
+            ),
+        ),
+        ErrorKind::AddrNotAvailable => (
+            Code::E0107,
+            format!(
+                "Set {} to an address of this host.",
+                key.replace("port", "listen")
+            ),
+        ),
+        _ => (
+            Code::E0103,
+            format!("Set another {key}; ports below 1024 need a privilege."),
+        ),
+    };
+    Error::new(code, format!("listen on {address} ({key})"))
+        .because(error)
+        .means("The server does not start; nothing was changed.")
+        .cure(cure)
+}
+
+fn start_listening(bound: Bound) -> Result<(TcpListener, SocketAddr), Error> {
+    let listening = bound.listen().and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    listening.map_err(|error| {
+        Error::new(Code::E0101, "listen on a port that was free a moment ago")
+            .because(error)
+            .means("The server stops again.")
+            .cure("Start it again.")
+    })
+}
+
+/// The disk's descriptor, as something a task can wait for.
+#[allow(
+    deprecated,
+    reason = "an owned descriptor stays open as long as it is watched, and what replaces this is unsafe"
+)]
+fn watch(disk: &Files) -> Result<AsyncFd<OwnedFd>, Error> {
+    disk.as_fd()
+        .try_clone_to_owned()
+        .and_then(AsyncFd::new)
+        .map_err(|error| Error::new(Code::E0900, "watch the disk").because(error))
+}
+
+fn open_disk(config: &Config) -> Result<(Files, String), Error> {
+    let backend = match config.disk.backend {
+        crate::config::Backend::Auto => disk::Backend::Auto,
+        crate::config::Backend::Ring => disk::Backend::Ring,
+        crate::config::Backend::Threads => disk::Backend::Threads,
+    };
+    let files = Files::new(&disk::Options {
+        backend,
+        ..disk::Options::default()
+    });
+    let files = files.map_err(|error| {
+        Error::new(Code::E0110, "set up io_uring")
+            .because(error)
+            .means("The server does not start.")
+            .cure("Set disk.backend to \"auto\" or \"threads\".")
+    })?;
+    let chosen = files.chosen().to_string();
+    Ok((files, chosen))
+}

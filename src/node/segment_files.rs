@@ -1,0 +1,442 @@
+//! The broker's file work, carried out on the disk: which handle serves which segment, and when a piece
+//! of work is done.
+//!
+//! Writes, creations and removals go through the segments lane, which keeps their order; syncs go through
+//! the background lane, after the writes they cover were reported as done. A full disk is an answer
+//! (the broker waits and tries again); any other failure ends the process, because after it nobody knows
+//! what the files hold.
+//!
+//! Invariant: at most [`OPEN_MAX`] segments are open for writing; one is closed only behind its writes,
+//! in their lane.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::broker::Ticket;
+use crate::disk::{Class, Completion, Disk, Error, File, Lane, Mode, Operation, Token};
+use crate::segments::checkpoint::Dirty;
+use crate::segments::format;
+use crate::segments::{FileId, FileOperation, PartitionId};
+
+/// Whose completions are the segment files'.
+pub(super) const TOKEN_OWNER: u8 = 2;
+
+/// Segments that may be open for writing at a time.
+const OPEN_MAX: usize = 1024;
+/// From this many dirty files on, the whole file system is synced at once instead.
+const SYNC_ALL_FROM: usize = 32;
+
+/// What became of a piece of work.
+#[derive(Debug)]
+pub(super) enum Finished {
+    /// The file operations are done.
+    Written(Ticket),
+    /// There was no space for them.
+    Refused(Ticket),
+    /// What was to be synced is on stable storage.
+    Synced(Ticket),
+    /// The checkpoint file is replaced.
+    CheckpointSaved(Ticket),
+    /// There was no space for the checkpoint file; the old one stands. To be tried again.
+    CheckpointRefused(Ticket, Bytes),
+}
+
+/// What kind of work a ticket stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Files,
+    Sync,
+    Checkpoint,
+}
+
+/// A ticket's work under way.
+#[derive(Debug)]
+struct Work {
+    kind: Kind,
+    ticket: Ticket,
+    /// Operations that have not completed.
+    left: usize,
+    /// One of them found no space; what depended on it may have failed in its wake.
+    refused: bool,
+    failed: Option<Error>,
+    /// The checkpoint's content, in case it has to be tried again.
+    content: Bytes,
+}
+
+/// A segment that is open for writing.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    handle: File,
+    used: u64,
+}
+
+/// The broker's files on one disk.
+pub(super) struct SegmentFiles {
+    /// The folders of topics, by the broker's number for them.
+    data_folders: Vec<PathBuf>,
+    checkpoint_path: PathBuf,
+    folders: HashMap<PartitionId, Rc<PathBuf>>,
+    paths: HashMap<FileId, Rc<PathBuf>>,
+    open: HashMap<FileId, Open>,
+    clock: u64,
+    works: BTreeMap<u64, Work>,
+    next_work: u64,
+    /// The kernel reports the errors of a `syncfs` (5.8 and later).
+    sync_all: bool,
+}
+
+impl SegmentFiles {
+    /// Files below these folders; the checkpoint is kept at `checkpoint_path`.
+    pub(super) fn new(
+        data_folders: Vec<PathBuf>,
+        checkpoint_path: PathBuf,
+        sync_all: bool,
+    ) -> SegmentFiles {
+        SegmentFiles {
+            data_folders,
+            checkpoint_path,
+            folders: HashMap::new(),
+            paths: HashMap::new(),
+            open: HashMap::new(),
+            clock: 0,
+            works: BTreeMap::new(),
+            next_work: 0,
+            sync_all,
+        }
+    }
+
+    /// The folders of topics.
+    pub(super) fn data_folders(&self) -> &[PathBuf] {
+        &self.data_folders
+    }
+
+    /// Tells where a partition's files are.
+    pub(super) fn learn(&mut self, partition: PartitionId, data_folder: u32, name: &str) {
+        let base = usize::try_from(data_folder)
+            .ok()
+            .and_then(|index| self.data_folders.get(index))
+            .expect("the broker numbers the folders it was given");
+        self.folders.insert(partition, Rc::new(base.join(name)));
+    }
+
+    /// Whether the partition's folder is known.
+    pub(super) fn knows(&self, partition: PartitionId) -> bool {
+        self.folders.contains_key(&partition)
+    }
+
+    /// The path of a segment.
+    pub(super) fn path(&mut self, file: FileId) -> Rc<PathBuf> {
+        let folder = &self.folders[&file.partition];
+        Rc::clone(
+            self.paths
+                .entry(file)
+                .or_insert_with(|| Rc::new(folder.join(format::file_name(file.start)))),
+        )
+    }
+
+    /// Carries out file operations in order, behind all earlier ones.
+    pub(super) fn carry_out(
+        &mut self,
+        ticket: Ticket,
+        operations: Vec<FileOperation>,
+        disk: &mut dyn Disk,
+    ) -> Option<Finished> {
+        let work = self.begin(Kind::Files, ticket);
+        for operation in operations {
+            self.submit_file_operation(work, operation, disk);
+        }
+        self.close_idle(work, disk);
+        self.end_if_empty(work)
+    }
+
+    /// Brings what was written to stable storage.
+    pub(super) fn sync(
+        &mut self,
+        ticket: Ticket,
+        files: &[Dirty],
+        folders: &[PartitionId],
+        disk: &mut dyn Disk,
+    ) -> Option<Finished> {
+        let work = self.begin(Kind::Sync, ticket);
+        let mut handles = Vec::new();
+        for dirty in files {
+            let path = self.path(dirty.file);
+            let handle = disk.reserve();
+            let open = Operation::Open {
+                file: handle,
+                path: path.as_ref().clone(),
+                mode: Mode::ReadOnly,
+            };
+            self.submit(work, Lane::Background, open, disk);
+            let start = Operation::StartWriteBack {
+                file: handle,
+                position: dirty.from,
+                length: dirty.to.saturating_sub(dirty.from),
+            };
+            self.submit(work, Lane::Background, start, disk);
+            handles.push(handle);
+        }
+        if self.sync_all && handles.len() >= SYNC_ALL_FROM {
+            let sync = Operation::SyncFileSystem { file: handles[0] };
+            self.submit(work, Lane::Background, sync, disk);
+        } else {
+            for handle in &handles {
+                self.submit(
+                    work,
+                    Lane::Background,
+                    Operation::Sync { file: *handle },
+                    disk,
+                );
+            }
+        }
+        for handle in handles {
+            self.submit(
+                work,
+                Lane::Background,
+                Operation::Close { file: handle },
+                disk,
+            );
+        }
+        let mut above: Vec<PathBuf> = Vec::new();
+        for partition in folders {
+            let folder = self.folders[partition].as_ref().clone();
+            if let Some(parent) = folder
+                .parent()
+                .filter(|parent| !above.iter().any(|a| a == parent))
+            {
+                above.push(parent.to_path_buf());
+            }
+            self.submit(
+                work,
+                Lane::Background,
+                Operation::SyncFolder { path: folder },
+                disk,
+            );
+        }
+        for path in above {
+            self.submit(work, Lane::Background, Operation::SyncFolder { path }, disk);
+        }
+        self.end_if_empty(work)
+    }
+
+    /// Replaces the checkpoint file.
+    pub(super) fn save_checkpoint(&mut self, ticket: Ticket, content: Bytes, disk: &mut dyn Disk) {
+        let work = self.begin(Kind::Checkpoint, ticket);
+        self.works
+            .get_mut(&work)
+            .expect("it was just begun")
+            .content = content.clone();
+        let path = self.checkpoint_path.clone();
+        let replace = Operation::Replace {
+            path,
+            pieces: vec![content],
+        };
+        self.submit(work, Lane::Background, replace, disk);
+    }
+
+    /// Takes a completion of ours.
+    ///
+    /// # Errors
+    /// A failure after which the files are not to be believed: the process has to end.
+    pub(super) fn complete(&mut self, completion: Completion) -> Result<Option<Finished>, Error> {
+        let number = completion.token.number() / 2;
+        let may_be_missing = completion.token.number() % 2 == 1;
+        let work = self
+            .works
+            .get_mut(&number)
+            .expect("every operation belongs to a work");
+        work.left -= 1;
+        if let Err(error) = completion.result {
+            match (work.kind, error.class) {
+                (Kind::Files | Kind::Checkpoint, Class::NoSpace) => work.refused = true,
+                // What retention took in the meantime needs no sync, and what is gone no removal.
+                (_, Class::Missing) if may_be_missing => {}
+                _ => work.failed = work.failed.take().or(Some(error)),
+            }
+        }
+        self.end_if_done(number)
+    }
+
+    fn begin(&mut self, kind: Kind, ticket: Ticket) -> u64 {
+        self.next_work += 1;
+        let content = Bytes::new();
+        let work = Work {
+            kind,
+            ticket,
+            left: 0,
+            refused: false,
+            failed: None,
+            content,
+        };
+        self.works.insert(self.next_work, work);
+        self.next_work
+    }
+
+    fn submit(&mut self, work: u64, lane: Lane, operation: Operation, disk: &mut dyn Disk) {
+        let begun = self
+            .works
+            .get_mut(&work)
+            .expect("a work that was begun is there");
+        begun.left += 1;
+        let may_be_missing = begun.kind == Kind::Sync
+            || matches!(
+                operation,
+                Operation::Remove { .. } | Operation::Rename { .. }
+            );
+        let number = work * 2 + u64::from(may_be_missing);
+        disk.submit(lane, Token::new(TOKEN_OWNER, number), operation);
+    }
+
+    fn submit_file_operation(&mut self, work: u64, operation: FileOperation, disk: &mut dyn Disk) {
+        match operation {
+            FileOperation::Create { file } => {
+                let path = self.path(file);
+                let folder = self.folders[&file.partition].as_ref().clone();
+                self.submit(
+                    work,
+                    Lane::Segments,
+                    Operation::MakeFolder { path: folder },
+                    disk,
+                );
+                self.open_for_writing(work, file, path.as_ref().clone(), disk);
+            }
+            FileOperation::Write {
+                file,
+                position,
+                slices,
+            } => {
+                let handle = self.handle(work, file, disk);
+                let write = Operation::WriteGather {
+                    file: handle,
+                    position,
+                    pieces: slices,
+                };
+                self.submit(work, Lane::Segments, write, disk);
+            }
+            FileOperation::Truncate { file, length } => {
+                let handle = self.handle(work, file, disk);
+                let truncate = Operation::Truncate {
+                    file: handle,
+                    length,
+                };
+                self.submit(work, Lane::Segments, truncate, disk);
+            }
+            FileOperation::Remove { file } => {
+                self.close(work, file, disk);
+                let path = self.path(file).as_ref().clone();
+                self.submit(work, Lane::Segments, Operation::Remove { path }, disk);
+                self.paths.remove(&file);
+            }
+            FileOperation::Archive { file, .. } => {
+                self.close(work, file, disk);
+                let from = self.path(file).as_ref().clone();
+                let to = from.with_extension("meta.arc");
+                self.submit(work, Lane::Segments, Operation::Rename { from, to }, disk);
+                self.paths.remove(&file);
+            }
+        }
+    }
+
+    /// The handle to write a segment with, opened if it is not.
+    fn handle(&mut self, work: u64, file: FileId, disk: &mut dyn Disk) -> File {
+        self.clock += 1;
+        if let Some(open) = self.open.get_mut(&file) {
+            open.used = self.clock;
+            return open.handle;
+        }
+        let path = self.path(file).as_ref().clone();
+        self.open_for_writing(work, file, path, disk)
+    }
+
+    fn open_for_writing(
+        &mut self,
+        work: u64,
+        file: FileId,
+        path: PathBuf,
+        disk: &mut dyn Disk,
+    ) -> File {
+        if let Some(open) = self.open.get(&file) {
+            return open.handle;
+        }
+        let handle = disk.reserve();
+        self.clock += 1;
+        self.open.insert(
+            file,
+            Open {
+                handle,
+                used: self.clock,
+            },
+        );
+        let open = Operation::Open {
+            file: handle,
+            path,
+            mode: Mode::Buffered,
+        };
+        self.submit(work, Lane::Segments, open, disk);
+        handle
+    }
+
+    fn close(&mut self, work: u64, file: FileId, disk: &mut dyn Disk) {
+        if let Some(open) = self.open.remove(&file) {
+            self.submit(
+                work,
+                Lane::Segments,
+                Operation::Close { file: open.handle },
+                disk,
+            );
+        }
+    }
+
+    /// Closes the segments that were not written for the longest time, if too many are open.
+    fn close_idle(&mut self, work: u64, disk: &mut dyn Disk) {
+        if self.open.len() <= OPEN_MAX {
+            return;
+        }
+        let mut by_use: Vec<(u64, FileId)> = self
+            .open
+            .iter()
+            .map(|(file, open)| (open.used, *file))
+            .collect();
+        by_use.sort_unstable();
+        // A quarter at once, so that the sorting is paid for rarely.
+        for (_, file) in by_use.into_iter().take(OPEN_MAX / 4) {
+            self.close(work, file, disk);
+        }
+    }
+
+    fn end_if_empty(&mut self, work: u64) -> Option<Finished> {
+        if self.works.get(&work).is_some_and(|work| work.left == 0) {
+            return self
+                .end_if_done(work)
+                .expect("a work without operations cannot have failed");
+        }
+        None
+    }
+
+    fn end_if_done(&mut self, number: u64) -> Result<Option<Finished>, Error> {
+        if self.works.get(&number).is_none_or(|work| work.left > 0) {
+            return Ok(None);
+        }
+        let Some(work) = self.works.remove(&number) else {
+            return Ok(None);
+        };
+        if work.refused {
+            // A handle whose opening was refused is bound to nothing: all are opened anew.
+            self.open.clear();
+        } else if let Some(error) = work.failed {
+            return Err(error);
+        }
+        Ok(Some(match work.kind {
+            Kind::Files if work.refused => Finished::Refused(work.ticket),
+            Kind::Files => Finished::Written(work.ticket),
+            Kind::Sync => Finished::Synced(work.ticket),
+            Kind::Checkpoint if work.refused => {
+                Finished::CheckpointRefused(work.ticket, work.content)
+            }
+            Kind::Checkpoint => Finished::CheckpointSaved(work.ticket),
+        }))
+    }
+}

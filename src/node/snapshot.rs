@@ -1,0 +1,348 @@
+//! The coordinator's snapshots on the disk: taken in slices while the server works, put in place whole, and
+//! read back at the start.
+//!
+//! A snapshot is written as `<index>.snapshot.new`, synced, renamed, and its folder synced; only then is the
+//! journal told that it may forget the entries up to `<index>`. One that cannot be written (no space, mostly)
+//! is given up and tried again later: the journal keeps its entries meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::coordinator::{Coordinator, Options, Restore, Restored, SnapshotError};
+use crate::disk::{self, Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
+use crate::units::{Moment, Seed};
+
+/// Whose completions are the snapshots'.
+pub(super) const TOKEN_OWNER: u8 = 4;
+
+/// What one turn adds to a snapshot; well below a millisecond of work.
+const SLICE_BYTES: usize = 128 * 1024;
+/// Bytes that may wait for the disk.
+const UNWRITTEN_MAX: u64 = 1 << 20;
+/// How long a failed attempt is left alone.
+const RETRY: Duration = Duration::from_secs(10);
+/// How much is read at a time when a snapshot is taken in.
+const READ_BYTES: usize = 1 << 20;
+
+const SUFFIX: &str = ".snapshot";
+
+/// The snapshots of one coordinator.
+pub(super) struct Snapshots {
+    folder: PathBuf,
+    /// So many entries after the last one the next is taken.
+    every_entries: u64,
+    /// The newest that is in place.
+    newest: u64,
+    under_way: Option<UnderWay>,
+    not_before: Moment,
+    attempts: u64,
+}
+
+/// A snapshot that is being written.
+struct UnderWay {
+    index: u64,
+    path: PathBuf,
+    file: File,
+    /// Bytes handed to the disk, and those that it has written.
+    position: u64,
+    written: u64,
+    /// Operations that have not completed.
+    left: usize,
+    sliced: bool,
+    failed: Option<disk::Error>,
+    /// The tokens' number, so that a former attempt's completions are told apart.
+    attempt: u64,
+}
+
+impl Snapshots {
+    pub(super) fn new(folder: PathBuf, every_entries: u64, newest: u64) -> Snapshots {
+        Snapshots {
+            folder,
+            every_entries: every_entries.max(1),
+            newest,
+            under_way: None,
+            not_before: Moment::START,
+            attempts: 0,
+        }
+    }
+
+    /// Begins a snapshot if enough has been applied since the last, or the journal needs its space.
+    pub(super) fn consider(
+        &mut self,
+        now: Moment,
+        applied: u64,
+        needed: bool,
+        core: &mut Coordinator,
+        disk: &mut dyn Disk,
+    ) {
+        let enough = applied >= self.newest + self.every_entries || needed && applied > self.newest;
+        if self.under_way.is_some() || !enough || now < self.not_before {
+            return;
+        }
+        let index = core.snapshot_begin();
+        let path = self.folder.join(format!("{index:020}{SUFFIX}"));
+        let file = disk.reserve();
+        self.attempts += 1;
+        self.under_way = Some(UnderWay {
+            index,
+            path: path.clone(),
+            file,
+            position: 0,
+            written: 0,
+            left: 0,
+            sliced: false,
+            failed: None,
+            attempt: self.attempts,
+        });
+        let open = Operation::Open {
+            file,
+            path: unfinished(&path),
+            mode: Mode::Emptied,
+        };
+        self.submit(open, disk);
+    }
+
+    /// Adds a slice, if there is a snapshot under way and the disk keeps up.
+    pub(super) fn step(&mut self, core: &mut Coordinator, disk: &mut dyn Disk) {
+        let Some(work) = &mut self.under_way else {
+            return;
+        };
+        if work.sliced || work.failed.is_some() || work.position - work.written > UNWRITTEN_MAX {
+            return;
+        }
+        let Some(slice) = core.snapshot_step(SLICE_BYTES) else {
+            return;
+        };
+        let (file, position) = (work.file, work.position);
+        work.position += slice.bytes.len() as u64;
+        work.sliced = slice.is_last;
+        let path = work.path.clone();
+        if !slice.bytes.is_empty() {
+            self.submit(
+                Operation::WriteGather {
+                    file,
+                    position,
+                    pieces: vec![slice.bytes],
+                },
+                disk,
+            );
+        }
+        if slice.is_last {
+            self.submit(Operation::Sync { file }, disk);
+            self.submit(Operation::Close { file }, disk);
+            self.submit(
+                Operation::Rename {
+                    from: unfinished(&path),
+                    to: path,
+                },
+                disk,
+            );
+            let folder = self.folder.clone();
+            self.submit(Operation::SyncFolder { path: folder }, disk);
+        }
+    }
+
+    /// Takes a completion of ours. The index up to which the journal may forget, when a snapshot is in place.
+    pub(super) fn complete(
+        &mut self,
+        now: Moment,
+        completion: Completion,
+        core: &mut Coordinator,
+        disk: &mut dyn Disk,
+    ) -> Option<u64> {
+        let work = self.under_way.as_mut()?;
+        if completion.token.number() != work.attempt {
+            // The removal of what an earlier attempt left.
+            return None;
+        }
+        work.left -= 1;
+        if let Err(error) = completion.result {
+            work.failed.get_or_insert(error);
+        }
+        if work.left == 0 {
+            // The lane is in order: with nothing left, all that was handed over is written.
+            work.written = work.position;
+        }
+        if work.left > 0 || !(work.sliced || work.failed.is_some()) {
+            return None;
+        }
+        let work = self.under_way.take()?;
+        if let Some(error) = work.failed {
+            core.snapshot_abandon();
+            warn!(%error, "no snapshot of the coordinator could be written; the journal keeps its entries");
+            self.not_before = now + RETRY;
+            self.remove(unfinished(&work.path), disk);
+            return None;
+        }
+        info!(
+            index = work.index,
+            bytes = work.position,
+            "snapshot of the coordinator"
+        );
+        let former = self.folder.join(format!("{:020}{SUFFIX}", self.newest));
+        if self.newest > 0 {
+            self.remove(former, disk);
+        }
+        self.newest = work.index;
+        Some(work.index)
+    }
+
+    /// While a snapshot is under way every turn adds to it, and one follows the other.
+    pub(super) fn is_hungry(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|work| {
+            !work.sliced && work.failed.is_none() && work.position - work.written <= UNWRITTEN_MAX
+        })
+    }
+
+    fn submit(&mut self, operation: Operation, disk: &mut dyn Disk) {
+        if let Some(work) = &mut self.under_way {
+            work.left += 1;
+            disk.submit(
+                Lane::Background,
+                Token::new(TOKEN_OWNER, work.attempt),
+                operation,
+            );
+        }
+    }
+
+    /// Removes what is not needed any more; a failure leaves a file that the next start removes.
+    fn remove(&mut self, path: PathBuf, disk: &mut dyn Disk) {
+        disk.submit(
+            Lane::Background,
+            Token::new(TOKEN_OWNER, 0),
+            Operation::Remove { path },
+        );
+    }
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("snapshot.new")
+}
+
+/// Why the coordinator's state could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RestoreError {
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// A snapshot is damaged, or of a later release.
+    #[error("{}: {source}", path.display())]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SnapshotError,
+    },
+    /// The journal begins behind the newest snapshot.
+    #[error(
+        "the journal begins behind entry {journal}, but the newest snapshot in {} holds only {snapshot}",
+        folder.display()
+    )]
+    Missing {
+        /// Where snapshots are.
+        folder: PathBuf,
+        /// Up to which entry the journal has forgotten.
+        journal: u64,
+        /// Up to which entry the newest snapshot holds; 0 for none.
+        snapshot: u64,
+    },
+}
+
+/// Reads the newest snapshot back and removes the others. What comes after it is in the journal, which has
+/// forgotten everything up to `marker`.
+///
+/// # Errors
+/// See [`RestoreError`]. With `accept_loss` a damaged snapshot is passed over for an older one, or none.
+pub(super) fn restore(
+    folder: &Path,
+    marker: u64,
+    options: &Options,
+    seed: Seed,
+    accept_loss: bool,
+    disk: &mut dyn Disk,
+) -> Result<(Coordinator, u64), RestoreError> {
+    disk.run(Operation::MakeFolder {
+        path: folder.to_path_buf(),
+    })?;
+    let Outcome::Listed(entries) = disk.run(Operation::List {
+        path: folder.to_path_buf(),
+    })?
+    else {
+        unreachable!("a listing is answered with a listing");
+    };
+    let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    let mut state: Option<Restored> = None;
+    for name in names.into_iter().rev() {
+        let path = folder.join(&name);
+        if name.ends_with(SUFFIX) && state.is_none() {
+            match read(&path, seed, disk)? {
+                Ok(restored) => {
+                    state = Some(restored);
+                    continue;
+                }
+                Err(source) if !accept_loss => {
+                    return Err(RestoreError::Snapshot { path, source });
+                }
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "a damaged snapshot is passed over, as accepted");
+                    continue;
+                }
+            }
+        }
+        if name.ends_with(SUFFIX) || name.ends_with(".new") {
+            disk.run(Operation::Remove { path })?;
+        }
+    }
+    let index = state.as_ref().map_or(0, Restored::index);
+    if index < marker && !accept_loss {
+        let folder = folder.to_path_buf();
+        return Err(RestoreError::Missing {
+            folder,
+            journal: marker,
+            snapshot: index,
+        });
+    }
+    let core = match state {
+        Some(restored) => Coordinator::restored(options.clone(), seed, restored),
+        None => Coordinator::new(options.clone(), seed),
+    };
+    Ok((core, index))
+}
+
+fn read(
+    path: &Path,
+    seed: Seed,
+    disk: &mut dyn Disk,
+) -> Result<Result<Restored, SnapshotError>, disk::Error> {
+    let file = disk.reserve();
+    disk.run(Operation::Open {
+        file,
+        path: path.to_path_buf(),
+        mode: Mode::ReadOnly,
+    })?;
+    let mut restore = Restore::new(seed);
+    let mut position = 0;
+    loop {
+        let Outcome::Read(bytes) = disk.run(Operation::Read {
+            file,
+            position,
+            length: READ_BYTES,
+        })?
+        else {
+            unreachable!("a read is answered with bytes");
+        };
+        if bytes.is_empty() {
+            break;
+        }
+        position += bytes.len() as u64;
+        if let Err(error) = restore.feed(&bytes) {
+            disk.run(Operation::Close { file })?;
+            return Ok(Err(error));
+        }
+    }
+    disk.run(Operation::Close { file })?;
+    Ok(restore.finish())
+}

@@ -1,0 +1,346 @@
+//! From a folder to a node: the journal is opened, each core gets back what its own files hold, and the
+//! logs give out the rest in the first turns.
+//!
+//! Nothing here waits for anything but the disk, through the same [`Disk`] that serves later, so a
+//! simulation starts servers as the real shell does.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::broker_side::BrokerSide;
+use super::connections::{Connections, Limits};
+use super::coordinator_side::CoordinatorSide;
+use super::log::{Joining, Log};
+use super::segment_files::SegmentFiles;
+use super::snapshot::{self, RestoreError, Snapshots};
+use super::space::Space;
+use super::system::{Random, System};
+use super::words::Facts;
+use super::{MachineOptions, Node, settings, topics};
+use crate::broker::Broker;
+use crate::config::{self, Config, ServerFolder};
+use crate::consensus::journal::{self, Journal, OpenError, Recovered, RecoveredGroup};
+use crate::disk::{Class, Disk};
+use crate::report::{Code, Error};
+use crate::units::{GroupId, Seed};
+use crate::wire::zookeeper::four_letter::Configuration;
+
+/// How long a request may take from its first byte to its last.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// The original closes MetaQ connections that were silent for so long.
+const METAQ_SILENCE_MAX: Duration = Duration::from_secs(300);
+/// ZooKeeper's time for a handshake.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// What a node is made of.
+pub struct Start<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The server's folder.
+    pub folder: &'a ServerFolder,
+    /// Whether to go on without acknowledged data that is damaged.
+    pub accept_loss: bool,
+    /// The disk.
+    pub disk: Box<dyn Disk>,
+    /// Random bytes.
+    pub random: Random,
+    /// Facts of the machine.
+    pub system: System,
+}
+
+/// Opens the server in a folder. It serves ([`Node::serves`]) after a few turns, when what the journal holds
+/// beyond the cores' own files is applied.
+///
+/// # Errors
+/// What is on disk is damaged, of a newer version, another server's, or cannot be read; the error says what to
+/// do. Nothing acknowledged is lost by trying.
+pub fn open(start: Start<'_>) -> Result<Node, Error> {
+    let Start {
+        config,
+        folder,
+        accept_loss,
+        mut disk,
+        random,
+        system,
+    } = start;
+    let (journal, mut recovered) =
+        open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
+    let coordinator = match &config.coordinator {
+        Some(options) => {
+            let group = recovered.groups.remove(&GroupId::COORDINATOR);
+            let parts = CoordinatorStart {
+                config,
+                options,
+                folder,
+                group,
+                seed: random.seed,
+            };
+            Some(parts.open(accept_loss, &system, disk.as_mut())?)
+        }
+        None => None,
+    };
+    let broker = match &config.broker {
+        Some(options) => {
+            let group = recovered.groups.remove(&GroupId::broker(config.id));
+            let parts = BrokerStart {
+                config,
+                options,
+                folder,
+                group,
+                seed: random.seed,
+            };
+            Some(parts.open(accept_loss, &system, disk.as_mut())?)
+        }
+        None => None,
+    };
+    if let Some(group) = recovered
+        .groups
+        .keys()
+        .find(|group| **group != GroupId::COORDINATOR)
+    {
+        return Err(another_server(config, *group));
+    }
+    let network = config.network;
+    let limits = Limits {
+        all_bytes_max: network.all_connections_bytes_max,
+        frame_time_max: FRAME_TIME_MAX,
+        metaq_silence_max: METAQ_SILENCE_MAX,
+        handshake_time_max: HANDSHAKE_TIME_MAX,
+    };
+    Ok(Node {
+        disk,
+        journal,
+        coordinator,
+        broker,
+        connections: Connections::new(limits),
+        space: Space::new(folder.data(), config.disk.refuse_below_bytes),
+        machines: MachineOptions {
+            zookeeper: settings::zookeeper_machine(config),
+            metaq: settings::metaq_machine(config),
+        },
+        completions: Vec::new(),
+        utc_offset_s: system.utc_offset_s,
+        stopping: false,
+        turns: 0,
+        registry_root: config
+            .broker
+            .as_ref()
+            .map_or_else(String::new, |broker| broker.zookeeper.root.clone()),
+    })
+}
+
+fn open_journal(
+    config: &Config,
+    folder: &ServerFolder,
+    accept_loss: bool,
+    id: [u8; 16],
+    disk: &mut dyn Disk,
+) -> Result<(Journal, Recovered), Error> {
+    let options = journal::Options {
+        file_bytes: config.journal.file_bytes,
+        files_max: usize::try_from(config.journal.files_max).unwrap_or(usize::MAX),
+        accept_loss,
+        ..journal::Options::new(folder.journal())
+    };
+    let (journal, recovered) = Journal::open(disk, options, id).map_err(journal_refused)?;
+    if let Some(cut) = &recovered.cut {
+        info!(
+            file = %cut.path.display(),
+            byte = cut.position,
+            batch = cut.sequence,
+            "a torn tail of the journal is cut off; nothing acknowledged was in it"
+        );
+    }
+    if let Some(loss) = &recovered.loss {
+        warn!(
+            file = %loss.path.display(),
+            byte = loss.position,
+            batch = loss.sequence,
+            acknowledged = loss.acknowledged,
+            "damage in the journal is accepted: acknowledged entries are lost"
+        );
+    }
+    Ok((journal, recovered))
+}
+
+fn journal_refused(error: OpenError) -> Error {
+    match error {
+        OpenError::Damaged(damage) => Error::new(Code::E0201, "open the journal")
+            .because(OpenError::Damaged(damage))
+            .means("Acknowledged entries cannot be read; the server does not start.")
+            .cure(
+                "Keep a copy of data/, see what is missing with `chrysalis dump journal DIR`, and restore the \
+                 file; or go on without it: `chrysalis run --accept-loss DIR`.",
+            ),
+        OpenError::Newer { .. } => Error::new(Code::E0106, "open the journal")
+            .because(error)
+            .means("The server does not start; nothing was changed.")
+            .cure("Start the version that wrote it."),
+        OpenError::Options(_) => Error::new(Code::E0001, "open the journal")
+            .because(error)
+            .means("The server does not start.")
+            .cure("Correct the [journal] section."),
+        OpenError::Disk(error) => disk_refused("open the journal", error),
+    }
+}
+
+/// What an operator is told of a disk that refuses at the start.
+pub(super) fn disk_refused(what: &str, error: crate::disk::Error) -> Error {
+    let (code, cure) = match error.class {
+        Class::NoSpace => (
+            Code::E0204,
+            "Make room on the file system of data/ and start again.",
+        ),
+        Class::Permission => (
+            Code::E0103,
+            "The user that runs the server must own its folder; see `ls -l`.",
+        ),
+        Class::Damaged => (Code::E0205, "Look at dmesg and the disk's health."),
+        _ => (Code::E0104, "See the reason above."),
+    };
+    Error::new(code, what)
+        .because(error)
+        .means("The server does not start.")
+        .cure(cure)
+}
+
+fn another_server(config: &Config, group: GroupId) -> Error {
+    let wrote = group.0.saturating_sub(1);
+    Error::new(
+        Code::E0109,
+        format!(
+            "data/ was written by broker {wrote}, and server.id is {}",
+            config.id
+        ),
+    )
+    .means("The server does not start: offsets and message ids belong to the id.")
+    .cure(format!(
+        "Set server.id to {wrote}, or give this server a folder of its own."
+    ))
+}
+
+/// What the coordinator is opened from.
+struct CoordinatorStart<'a> {
+    config: &'a Config,
+    options: &'a config::Coordinator,
+    folder: &'a ServerFolder,
+    group: Option<RecoveredGroup>,
+    seed: Seed,
+}
+
+impl CoordinatorStart<'_> {
+    fn open(
+        self,
+        accept_loss: bool,
+        system: &System,
+        disk: &mut dyn Disk,
+    ) -> Result<CoordinatorSide, Error> {
+        let options = settings::coordinator(self.config, self.options);
+        let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
+        let folder = self.folder.coordinator();
+        let restored = snapshot::restore(&folder, marker, &options, self.seed, accept_loss, disk);
+        let (core, index) = restored.map_err(snapshot_refused)?;
+        let configuration = self.configuration();
+        let id = GroupId::COORDINATOR;
+        let mut log = Log::new(id, self.config.id, Joining::Framed, self.group, self.seed)
+            .map_err(contradiction)?;
+        log.skip_to(index);
+        let every = u64::from(self.options.snapshot_every_entries);
+        let facts = Facts {
+            configuration,
+            environment: system.environment.clone(),
+            descriptors: system.descriptors,
+        };
+        Ok(CoordinatorSide::new(
+            core,
+            log,
+            Snapshots::new(folder, every, index),
+            facts,
+        ))
+    }
+
+    fn configuration(&self) -> Configuration {
+        let ms = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        Configuration {
+            client_port: self.options.port,
+            data_folder: self.folder.coordinator().display().to_string(),
+            journal_folder: self.folder.journal().display().to_string(),
+            tick_ms: u32::try_from(self.options.tick_time.as_millis()).unwrap_or(u32::MAX),
+            connections_per_address_max: self.options.connections_per_address_max.unwrap_or(0),
+            session_timeout_min_ms: ms(self.options.session_timeout_min),
+            session_timeout_max_ms: ms(self.options.session_timeout_max),
+            server_id: 0,
+            ensemble: None,
+        }
+    }
+}
+
+fn snapshot_refused(error: RestoreError) -> Error {
+    match error {
+        RestoreError::Disk(error) => disk_refused("read the coordinator's snapshot", error),
+        error => Error::new(Code::E0202, "read the coordinator's snapshot")
+            .because(error)
+            .means("The tree cannot be read back; the server does not start.")
+            .cure(
+                "Restore the file from a copy of data/; or go on with what the journal still holds: \
+                 `chrysalis run --accept-loss DIR`.",
+            ),
+    }
+}
+
+fn contradiction(reason: String) -> Error {
+    Error::new(Code::E0201, "read the journal")
+        .because(reason)
+        .means("The server does not start.")
+        .cure("Keep a copy of data/ and look at it with `chrysalis dump journal DIR`.")
+}
+
+/// What the broker is opened from.
+struct BrokerStart<'a> {
+    config: &'a Config,
+    options: &'a config::Broker,
+    folder: &'a ServerFolder,
+    group: Option<RecoveredGroup>,
+    seed: Seed,
+}
+
+impl BrokerStart<'_> {
+    fn open(
+        self,
+        accept_loss: bool,
+        system: &System,
+        disk: &mut dyn Disk,
+    ) -> Result<BrokerSide, Error> {
+        let data_folders = settings::data_folders(self.options);
+        let checkpoint_path = self.checkpoint_path();
+        let found = topics::read(&data_folders, &checkpoint_path, accept_loss, disk)?;
+        let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
+        if found.applied < marker && !accept_loss {
+            return Err(Error::new(
+                Code::E0203,
+                format!(
+                    "the journal begins behind entry {marker}, but {} holds only {}",
+                    checkpoint_path.display(),
+                    found.applied
+                ),
+            )
+            .means("Acknowledged messages may be missing; the server does not start.")
+            .cure("Restore the file; or take the message files as they are: `chrysalis run --accept-loss DIR`."));
+        }
+        let id = GroupId::broker(self.config.id);
+        let mut log = Log::new(id, self.config.id, Joining::Alone, self.group, self.seed)
+            .map_err(contradiction)?;
+        log.skip_to(found.applied);
+        let options = settings::broker(self.config, self.options, &data_folders, system);
+        let core = Broker::open(options, self.seed, found);
+        let sync_all = system.syncfs_reports_errors;
+        let files = SegmentFiles::new(data_folders, checkpoint_path, sync_all);
+        Ok(BrokerSide::new(self.config.id, core, log, files))
+    }
+
+    fn checkpoint_path(&self) -> PathBuf {
+        self.folder.broker().join("checkpoint")
+    }
+}

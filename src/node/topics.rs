@@ -1,0 +1,192 @@
+//! What is in the folders of topics at the start: partitions, their files, and the checkpoint that says how
+//! far they are good.
+
+use std::path::{Path, PathBuf};
+
+use super::startup::disk_refused;
+use crate::disk::{self, Class, Disk, Mode, Operation, Outcome};
+use crate::report::{Code, Error};
+use crate::segments::checkpoint::{Checkpoint, Unreadable};
+use crate::segments::format;
+use crate::segments::recovery::{Damage, Found, FoundFile, Opening, Scan, Scanner};
+
+/// How much is read at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// Reads what is there, scans what has to be scanned, and makes the folders that are missing.
+///
+/// # Errors
+/// Files are missing, too short or too many, or cannot be read.
+pub(super) fn read(
+    folders: &[PathBuf],
+    checkpoint: &Path,
+    accept_loss: bool,
+    disk: &mut dyn Disk,
+) -> Result<Opening, Error> {
+    let refused = |error| disk_refused("read the message files", error);
+    if let Some(folder) = checkpoint.parent() {
+        disk.run(Operation::MakeFolder {
+            path: folder.to_path_buf(),
+        })
+        .map_err(refused)?;
+    }
+    let mut found = Vec::new();
+    for (number, folder) in (0..).zip(folders) {
+        disk.run(Operation::MakeFolder {
+            path: folder.clone(),
+        })
+        .map_err(refused)?;
+        find_partitions(folder, number, &mut found, disk).map_err(refused)?;
+    }
+    let known = read_checkpoint(checkpoint, accept_loss, disk)?;
+    let mut opening = Opening::new(found, known, accept_loss).map_err(damaged)?;
+    for scan in opening.scans() {
+        let partition = scan.partition;
+        let tail = scan_tail(folders, &scan, disk).map_err(refused)?;
+        opening.scanned(partition, tail);
+    }
+    Ok(opening)
+}
+
+fn find_partitions(
+    folder: &Path,
+    data_folder: u32,
+    found: &mut Vec<Found>,
+    disk: &mut dyn Disk,
+) -> Result<(), disk::Error> {
+    for entry in list(folder, disk)? {
+        let Some((topic, number)) = format::folder_partition(&entry.name) else {
+            continue;
+        };
+        if !entry.folder {
+            continue;
+        }
+        let mut files = Vec::new();
+        for file in list(&folder.join(&entry.name), disk)? {
+            if let (Some(start), false) = (format::file_start(&file.name), file.folder) {
+                files.push(FoundFile {
+                    start,
+                    length: file.length,
+                    modified: file.modified,
+                });
+            }
+        }
+        found.push(Found {
+            topic: topic.to_owned(),
+            number,
+            data_folder,
+            files,
+        });
+    }
+    Ok(())
+}
+
+fn list(folder: &Path, disk: &mut dyn Disk) -> Result<Vec<disk::Entry>, disk::Error> {
+    match disk.run(Operation::List {
+        path: folder.to_path_buf(),
+    })? {
+        Outcome::Listed(entries) => Ok(entries),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn read_checkpoint(
+    path: &Path,
+    accept_loss: bool,
+    disk: &mut dyn Disk,
+) -> Result<Option<Checkpoint>, Error> {
+    let bytes = match read_whole(path, disk) {
+        Ok(bytes) => bytes,
+        Err(error) if error.class == Class::Missing => return Ok(None),
+        Err(error) => return Err(disk_refused("read the broker's checkpoint", error)),
+    };
+    match Checkpoint::decode(&bytes) {
+        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Err(Unreadable::Damaged(_)) if accept_loss => {
+            tracing::warn!(path = %path.display(), "a damaged checkpoint is passed over, as accepted");
+            Ok(None)
+        }
+        Err(error) => {
+            let code = match error {
+                Unreadable::Damaged(_) => Code::E0203,
+                _ => Code::E0106,
+            };
+            Err(Error::new(code, format!("read {}", path.display()))
+                .because(error)
+                .means("The server does not start.")
+                .cure("Restore the file from a copy of data/."))
+        }
+    }
+}
+
+fn read_whole(path: &Path, disk: &mut dyn Disk) -> Result<Vec<u8>, disk::Error> {
+    let file = disk.reserve();
+    disk.run(Operation::Open {
+        file,
+        path: path.to_path_buf(),
+        mode: Mode::ReadOnly,
+    })?;
+    let mut whole = Vec::new();
+    loop {
+        let position = whole.len() as u64;
+        let read = disk.run(Operation::Read {
+            file,
+            position,
+            length: READ_BYTES,
+        })?;
+        match read {
+            Outcome::Read(bytes) if !bytes.is_empty() => whole.extend_from_slice(&bytes),
+            _ => break,
+        }
+    }
+    disk.run(Operation::Close { file })?;
+    Ok(whole)
+}
+
+fn scan_tail(
+    folders: &[PathBuf],
+    scan: &Scan,
+    disk: &mut dyn Disk,
+) -> Result<crate::segments::recovery::Tail, disk::Error> {
+    let base = usize::try_from(scan.data_folder)
+        .ok()
+        .and_then(|number| folders.get(number));
+    let base = base.expect("a scan names one of the folders it was found in");
+    let path = base.join(&scan.folder).join(&scan.file);
+    let file = disk.reserve();
+    disk.run(Operation::Open {
+        file,
+        path,
+        mode: Mode::ReadOnly,
+    })?;
+    let mut scanner = Scanner::new(scan.from, scan.to);
+    let mut position = scan.from;
+    while position < scan.to {
+        let length = usize::try_from(scan.to - position)
+            .unwrap_or(READ_BYTES)
+            .min(READ_BYTES);
+        match disk.run(Operation::Read {
+            file,
+            position,
+            length,
+        })? {
+            Outcome::Read(bytes) if !bytes.is_empty() => {
+                scanner.feed(&bytes);
+                position += bytes.len() as u64;
+            }
+            _ => break,
+        }
+    }
+    disk.run(Operation::Close { file })?;
+    Ok(scanner.finish())
+}
+
+fn damaged(damage: Damage) -> Error {
+    Error::new(Code::E0203, "open the message files")
+        .because(damage)
+        .means("The server does not start: what consumers were promised is not there.")
+        .cure(
+            "Restore the files from a copy; or go on without what is missing: \
+             `chrysalis run --accept-loss DIR`.",
+        )
+}

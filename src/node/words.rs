@@ -1,0 +1,202 @@
+//! Four-letter words: the facts behind each, gathered from the coordinator and its connections.
+
+use bytes::{Bytes, BytesMut};
+
+use super::connections::Protocol;
+use super::coordinator_side::{CoordinatorSide, World, zookeeper};
+use crate::coordinator::{SessionStatus, Shared};
+use crate::net::zookeeper_connection::Traffic;
+use crate::units::{ConnectionId, Moment, WallTime};
+use crate::wire::zookeeper::four_letter::{
+    self, Configuration, Connection, Environment, ExpiryBucket, Mode, Server, Word,
+};
+
+/// What the words tell that does not change while the server runs.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// For `conf`.
+    pub(super) configuration: Configuration,
+    /// For `envi`.
+    pub(super) environment: Environment,
+    /// How many file descriptors the process has open, and how many it may have. Asked anew each time, outside
+    /// of the node; a simulation has none.
+    pub(super) descriptors: fn() -> Option<(u64, u64)>,
+}
+
+/// Answers a word on its connection, which closes behind the answer.
+pub(super) fn answer(
+    side: &mut CoordinatorSide,
+    id: ConnectionId,
+    word: Word,
+    mask: Option<i64>,
+    world: &mut World<'_>,
+) {
+    let mut out = BytesMut::new();
+    if side.leads || word.needs_no_service() || word == Word::Isro {
+        write(side, id, word, mask, world, &mut out);
+    } else {
+        four_letter::not_serving(&mut out);
+    }
+    let now = world.now;
+    if let Some(machine) = zookeeper(world.connections, id) {
+        machine.answer(now, &mut side.traffic, |tail| tail.extend_from_slice(&out));
+    }
+    world.connections.close(id);
+}
+
+fn write(
+    side: &mut CoordinatorSide,
+    id: ConnectionId,
+    word: Word,
+    mask: Option<i64>,
+    world: &mut World<'_>,
+    out: &mut BytesMut,
+) {
+    match word {
+        Word::Ruok => four_letter::ruok(out),
+        Word::Conf => four_letter::conf(&side.facts.configuration, out),
+        Word::Envi => four_letter::envi(&side.facts.environment, out),
+        Word::Srvr => four_letter::srvr(&server(side), out),
+        Word::Mntr => four_letter::mntr(&server(side), out),
+        Word::Stat => {
+            four_letter::stat(&server(side), &connections(id, world), out);
+        }
+        Word::Cons => four_letter::cons(&connections(id, world), out),
+        Word::Crst => {
+            for machine in world.connections.zookeeper_machines() {
+                machine.reset_statistics();
+            }
+            four_letter::crst(out);
+        }
+        Word::Srst => {
+            side.traffic = Traffic::default();
+            four_letter::srst(out);
+        }
+        Word::Dump => dump(side, world, out),
+        Word::Wchs => {
+            let watches = side.core.watch_summary();
+            four_letter::wchs(watches.connections, watches.paths, watches.watches, out);
+        }
+        Word::Wchc => {
+            let sessions: Vec<(i64, Vec<Bytes>)> = side
+                .core
+                .watches_by_session()
+                .into_iter()
+                .map(|(session, paths)| (session, owned(&paths)))
+                .collect();
+            four_letter::wchc(
+                sessions.iter().map(|(session, paths)| (*session, paths)),
+                out,
+            );
+        }
+        Word::Wchp => {
+            let paths: Vec<(Bytes, Vec<i64>)> = side
+                .core
+                .watches_by_path()
+                .into_iter()
+                .map(|(path, sessions)| (Bytes::copy_from_slice(&path), sessions))
+                .collect();
+            let paths = paths
+                .iter()
+                .map(|(path, sessions)| (path, sessions.iter().copied()));
+            four_letter::wchp(paths, out);
+        }
+        Word::Isro => four_letter::isro(side.leads.then_some(false), out),
+        Word::Gtmk => four_letter::trace_mask(side.trace_mask, out),
+        Word::Stmk => {
+            // Nothing is traced by it; the number is kept for whoever asks.
+            side.trace_mask = mask.unwrap_or(side.trace_mask);
+            four_letter::trace_mask(side.trace_mask, out);
+        }
+    }
+}
+
+/// The numbers behind `srvr`, `stat` and `mntr`.
+pub(super) fn server(side: &CoordinatorSide) -> Server {
+    let status = side.core.status();
+    Server {
+        latency: side.traffic.latency(),
+        received: side.traffic.received,
+        sent: side.traffic.sent,
+        connections: status.connections as u64,
+        outstanding: status.outstanding.requests as u64,
+        zxid: status.zxid,
+        mode: Mode::Standalone,
+        znodes: status.nodes as u64,
+        watches: status.watches as u64,
+        ephemerals: status.ephemerals,
+        data_bytes: status.data_bytes,
+        file_descriptors: (side.facts.descriptors)(),
+        slow_syncs: 0,
+        leading: None,
+    }
+}
+
+fn connections(asking: ConnectionId, world: &World<'_>) -> Vec<Connection> {
+    let mut lines: Vec<(ConnectionId, Connection)> = world
+        .connections
+        .iter()
+        .filter_map(|(id, connection)| match &connection.protocol {
+            Protocol::Zookeeper(machine) => Some((*id, machine.facts())),
+            Protocol::Metaq(_) => None,
+        })
+        .collect();
+    lines.sort_by_key(|(id, _)| *id);
+    lines
+        .into_iter()
+        .map(|(id, line)| Connection {
+            interest: if id == asking { 0 } else { line.interest },
+            ..line
+        })
+        .collect()
+}
+
+fn dump(side: &CoordinatorSide, world: &World<'_>, out: &mut BytesMut) {
+    let mut buckets: Vec<(Option<Moment>, ExpiryBucket)> = Vec::new();
+    let mut sessions: Vec<SessionStatus> = side.core.sessions();
+    sessions.sort_by_key(|session| (session.expires, session.session));
+    for session in sessions {
+        match buckets.last_mut() {
+            Some((expires, bucket)) if *expires == session.expires => {
+                bucket.sessions.push(session.session);
+            }
+            _ => {
+                let expires = wall_of(session.expires, world);
+                let bucket = ExpiryBucket {
+                    expires,
+                    sessions: vec![session.session],
+                };
+                buckets.push((session.expires, bucket));
+            }
+        }
+    }
+    let buckets: Vec<ExpiryBucket> = buckets.into_iter().map(|(_, bucket)| bucket).collect();
+    let ephemerals: Vec<(i64, Vec<Bytes>)> = side
+        .core
+        .ephemerals()
+        .into_iter()
+        .map(|(session, paths)| (session, owned(&paths)))
+        .collect();
+    let ephemerals = ephemerals
+        .iter()
+        .map(|(session, paths)| (*session, paths.as_slice()));
+    four_letter::dump(&buckets, ephemerals, out);
+}
+
+/// The time of day at which a moment of the monotonic clock comes.
+fn wall_of(moment: Option<Moment>, world: &World<'_>) -> WallTime {
+    let ahead = moment.map_or(0, |at| at.as_millis().saturating_sub(world.now.as_millis()));
+    WallTime(
+        world
+            .wall
+            .0
+            .saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)),
+    )
+}
+
+fn owned(paths: &[Shared]) -> Vec<Bytes> {
+    paths
+        .iter()
+        .map(|path| Bytes::copy_from_slice(path))
+        .collect()
+}
