@@ -48,9 +48,8 @@ fn status_of_everything() -> ServerStatus {
             refusing_puts: true,
         }),
         journal: JournalStatus {
-            files: 3,
+            files_max: 8,
             files_needed: 1,
-            file_bytes: 64 << 20,
             backend: "io_uring".to_owned(),
             batches: 42,
             written_bytes: 1_500_000,

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use chrysalis::disk::{
     Class, Completion, Disk, Entry, Error, File, Lane, Mode, Operation, Outcome, Space, Token,
 };
+use chrysalis::units::WallTime;
 use chrysalis::units::{Random, Seed};
 
 /// What a power cut keeps or loses by itself.
@@ -697,12 +698,14 @@ impl SimulatedDisk {
                 name: name(path),
                 folder: false,
                 length: self.files[file].live.len() as u64,
+                modified: WallTime(0),
             });
         let folders = self.names.folders.iter().filter(inside);
         let folders = folders.map(|path| Entry {
             name: name(path),
             folder: true,
             length: 0,
+            modified: WallTime(0),
         });
         let mut entries: Vec<Entry> = files.chain(folders).collect();
         entries.sort_by(|a, b| a.name.cmp(&b.name));
