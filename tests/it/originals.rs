@@ -91,6 +91,9 @@ impl ZooKeeper {
 /// `super:test`, as the digest scheme writes it: the user that may do everything.
 pub(crate) const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 
+/// Small, so that tests see more than one segment.
+pub(crate) const SEGMENT_BYTES: u32 = 64 << 10;
+
 /// The Java broker, in group-commit mode, registered in a ZooKeeper.
 pub(crate) struct JavaBroker {
     folder: TempDir,
@@ -105,35 +108,39 @@ pub(crate) struct JavaBroker {
 impl JavaBroker {
     /// Starts one with broker id `id` and empty data.
     pub(crate) fn start(zookeeper: SocketAddr, id: u16, topics: &[Topic]) -> JavaBroker {
-        let mut broker = JavaBroker::prepare(zookeeper, id, topics, "");
+        let mut broker = JavaBroker::prepare(zookeeper, id, topics, None);
         broker.resume();
         broker
     }
 
-    /// Writes its configuration, with `extra` lines in `[system]`, and starts nothing.
+    /// Writes its configuration and starts nothing. Its partitions will be in `data`, or in a folder of its own.
     pub(crate) fn prepare(
         zookeeper: SocketAddr,
         id: u16,
         topics: &[Topic],
-        extra: &str,
+        data: Option<&Path>,
     ) -> JavaBroker {
         let folder = TempDir::new().expect("make a folder");
         // The broker makes only the last level itself, and wants two folders above its configuration.
-        let data = folder.path().join("server/data");
+        let data = data.map_or_else(|| folder.path().join("server/data"), Path::to_owned);
+        let transactions = folder.path().join("server/log");
         let conf = folder.path().join("server/conf");
         fs::create_dir_all(&data).expect("make the data folder");
+        fs::create_dir_all(&transactions).expect("make the transactions' folder");
         fs::create_dir_all(&conf).expect("make the configuration's folder");
         let address = free_address();
         let web = free_address();
         let mut ini = format!(
             "[system]\nbrokerId={id}\nhostName=127.0.0.1\nserverPort={}\ndashboardHttpPort={}\nnumPartitions=1\n\
-             dataPath={}\nunflushThreshold=0\nunflushInterval=10000\nmaxSegmentSize=1024*1024*1024\n\
-             maxTransferSize=1024*1024\nstat=true\nupdateConsumerOffsets=true\n{extra}\n\
+             dataPath={}\ndataLogPath={}\nunflushThreshold=0\nunflushInterval=10000\nmaxSegmentSize={SEGMENT_BYTES}\n\
+             maxTransferSize=1024*1024\nstat=true\nupdateConsumerOffsets=true\n\
              [zookeeper]\nzk.zkConnect={zookeeper}\nzk.zkSessionTimeoutMs=30000\nzk.zkConnectionTimeoutMs=30000\n\
              zk.zkSyncTimeMs=5000\n",
             address.port(),
             web.port(),
-            data.display()
+            data.display(),
+            // Beside the partitions it would make the broker forget the last of them at its start (bug 8).
+            transactions.display()
         );
         for (topic, partitions) in topics {
             write!(ini, "\n[topic={topic}]\nnumPartitions={partitions}\n").expect("strings grow");

@@ -17,6 +17,8 @@ pub(crate) struct Server {
     _home: Option<TempDir>,
     folder: PathBuf,
     ports: Ports,
+    /// False if it serves only ZooKeeper clients.
+    has_broker: bool,
     process: Option<Process>,
 }
 
@@ -99,12 +101,13 @@ impl Server {
         let before = text.clone();
         edit(&mut text);
         if text != before {
-            fs::write(&file, text).expect("write conf/server.toml");
+            fs::write(&file, &text).expect("write conf/server.toml");
         }
         Server {
             _home: None,
             folder: folder.to_owned(),
             ports,
+            has_broker: has_broker(&text),
             process: None,
         }
     }
@@ -142,9 +145,12 @@ impl Server {
     /// Starts it by this command and waits until both ports serve.
     pub(crate) fn resume_with(&mut self, command: &mut Command) {
         let mut process = self.spawn(command);
-        let (coordinator, broker) = (self.coordinator(), self.broker());
-        process.wait_until("serving both ports", START_LIMIT, || {
-            is_listening(coordinator) && is_listening(broker)
+        let mut addresses = vec![self.coordinator()];
+        if self.has_broker {
+            addresses.push(self.broker());
+        }
+        process.wait_until("serving", START_LIMIT, || {
+            addresses.iter().all(|address| is_listening(*address))
         });
         self.process = Some(process);
     }
@@ -212,4 +218,12 @@ pub(crate) fn set_key(text: &mut String, section: &str, key: &str, value: &str) 
         .expect("a section")
         .extend(setting);
     *text = config.to_string();
+}
+
+fn has_broker(config: &str) -> bool {
+    let config: toml::Table = config.parse().expect("init writes TOML");
+    let enabled = config
+        .get("broker")
+        .and_then(|broker| broker.get("enabled"));
+    enabled.and_then(toml::Value::as_bool).unwrap_or(true)
 }
