@@ -5,8 +5,8 @@
 mod conversation;
 mod crash;
 mod deployment;
-mod install;
 mod differential;
+mod install;
 mod java_client;
 mod kazoo;
 mod lab;
