@@ -18,7 +18,10 @@ pub(super) fn number(random: &mut Random) -> i32 {
         2 => i32::MIN,
         3 => i32::MAX,
         4 => -2,
-        _ => (random.next() as u32).cast_signed(),
+        _ => {
+            let [a, b, c, d, ..] = random.next().to_be_bytes();
+            i32::from_be_bytes([a, b, c, d])
+        }
     }
 }
 
