@@ -120,12 +120,13 @@ pub enum Side {
     Detached,
 }
 
-/// Leaves the terminal, the session and the working folder of whoever started this process, by forking.
-/// There must be no other thread yet.
+/// Leaves the terminal, the session, the working folder and the open files of whoever started this
+/// process, by forking. There must be no other thread yet, and no file of our own.
 ///
 /// # Errors
 /// The process cannot be forked or its session not be left.
 pub fn detach(folder: &ServerFolder) -> Result<Side, daemonize::Error> {
+    close_inherited();
     let outcome = daemonize::Daemonize::new()
         .working_directory(folder.root())
         .umask(0o027)
@@ -135,6 +136,24 @@ pub fn detach(folder: &ServerFolder) -> Result<Side, daemonize::Error> {
     match outcome {
         daemonize::Outcome::Parent(left) => left.map(|_| Side::Left),
         daemonize::Outcome::Child(detached) => detached.map(|_| Side::Detached),
+    }
+}
+
+/// Closes what was open in the program that started us, but for the standard streams: whoever waits for
+/// the end of a pipe of theirs would otherwise wait as long as the server runs.
+fn close_inherited() {
+    const FIRST: i32 = 3;
+    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let names: Vec<_> = descriptors
+        .flatten()
+        .map(|descriptor| descriptor.file_name())
+        .collect();
+    let numbers = names.iter().filter_map(|name| name.to_str()?.parse().ok());
+    for number in numbers.filter(|number: &i32| *number >= FIRST) {
+        // The one of the listing itself is closed by now.
+        let _closed = nix::unistd::close(number);
     }
 }
 

@@ -59,10 +59,10 @@ impl Readiness {
     }
 
     fn notify(&self, states: &[NotifyState<'_>]) {
-        if self.systemd {
-            if let Err(error) = sd_notify::notify(states) {
-                tracing::debug!(%error, "systemd was not told");
-            }
+        if self.systemd
+            && let Err(error) = sd_notify::notify(states)
+        {
+            tracing::debug!(%error, "systemd was not told");
         }
     }
 }

@@ -73,7 +73,13 @@ impl Run {
             accept_loss: self.accept_loss,
             readiness: Readiness::new(self.detach),
         };
-        node::run(config, folder, options)
+        let log_has_a_file = config.log.file.is_some();
+        node::run(config, folder, options).inspect_err(|error| {
+            // Otherwise it is among the lines anyway: the message goes to standard error.
+            if log_has_a_file {
+                tracing::error!(%error, "the server ends");
+            }
+        })
     }
 }
 

@@ -83,7 +83,7 @@ type Labels = Vec<(&'static str, String)>;
 /// The numbers of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Scrape {
-    families: BTreeMap<&'static str, (&'static Metric, Vec<(Labels, Measured)>)>,
+    families: BTreeMap<&'static str, Family>,
 }
 
 impl Scrape {
@@ -118,11 +118,12 @@ impl Scrape {
     }
 
     fn put(&mut self, metric: &'static Metric, labels: Labels, measured: Measured) {
-        let (_, values) = self
-            .families
-            .entry(metric.name)
-            .or_insert_with(|| (metric, Vec::new()));
-        values.push((labels, measured));
+        let new = || Family {
+            metric,
+            values: Vec::new(),
+        };
+        let family = self.families.entry(metric.name).or_insert_with(new);
+        family.values.push((labels, measured));
     }
 
     /// The text that Prometheus reads (OpenMetrics 1.0).
@@ -145,12 +146,12 @@ fn owned(labels: &[(&'static str, &str)]) -> Labels {
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for (metric, values) in self.families.values() {
+        for family in self.families.values() {
+            let metric = family.metric;
             let unit = match metric.unit {
                 "" => None,
                 unit => Some(Unit::Other(unit.to_owned())),
             };
-            let family = Family { metric, values };
             let encoder = encoder.encode_descriptor(
                 metric.name,
                 metric.help,
@@ -163,14 +164,16 @@ impl Collector for Scrape {
     }
 }
 
-struct Family<'a> {
+/// A metric, and what was measured under which labels.
+#[derive(Clone, Debug)]
+struct Family {
     metric: &'static Metric,
-    values: &'a [(Labels, Measured)],
+    values: Vec<(Labels, Measured)>,
 }
 
-impl EncodeMetric for Family<'_> {
+impl EncodeMetric for Family {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
-        for (labels, measured) in self.values {
+        for (labels, measured) in &self.values {
             if labels.is_empty() {
                 encode_one(self.metric, measured, &mut encoder)?;
             } else {
