@@ -210,9 +210,28 @@ impl Cluster {
     pub(super) async fn subscribable(&self, topic: &str) -> Result<BTreeSet<Partition>, Error> {
         let folder = self.path(&format!("brokers/topics-sub/{topic}"));
         self.ensure(&folder).await?;
+        let brokers = self.watched_children(&folder).await?;
+        self.partitions(&folder, brokers).await
+    }
+
+    /// The same, without a watch, and without a trace where there is no such topic.
+    pub(super) async fn readable_partitions(
+        &self,
+        topic: &str,
+    ) -> Result<BTreeSet<Partition>, Error> {
+        let folder = self.path(&format!("brokers/topics-sub/{topic}"));
+        let brokers = self.children(&folder).await?;
+        self.partitions(&folder, brokers).await
+    }
+
+    /// The partitions of a topic's brokers. Masters and slaves have the same ones.
+    async fn partitions(
+        &self,
+        folder: &str,
+        brokers: Vec<String>,
+    ) -> Result<BTreeSet<Partition>, Error> {
         let mut partitions = BTreeSet::new();
-        for child in self.watched_children(&folder).await? {
-            // Masters and slaves have the same partitions.
+        for child in brokers {
             let Some(broker) = child.split_once('-').and_then(|(id, _)| id.parse().ok()) else {
                 continue;
             };

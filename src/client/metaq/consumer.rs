@@ -190,6 +190,16 @@ impl Consumer {
     ///
     /// `None` only after the consumer's task has ended, which it does not do by itself.
     pub async fn next(&mut self) -> Option<Received> {
+        loop {
+            if let Some(message) = self.next_ready() {
+                return Some(message);
+            }
+            self.current = Some(self.batches.recv().await?);
+        }
+    }
+
+    /// The next message, if one is here already. The one before is consumed by this call.
+    pub fn next_ready(&mut self) -> Option<Received> {
         self.acknowledge();
         loop {
             if let Some(batch) = self.current.as_mut().filter(|batch| !batch.claim.is_lost())
@@ -203,7 +213,7 @@ impl Consumer {
                 return Some(message);
             }
             self.current = None;
-            self.current = Some(self.batches.recv().await?);
+            self.current = Some(self.batches.try_recv().ok()?);
         }
     }
 

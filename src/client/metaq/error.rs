@@ -66,11 +66,19 @@ pub enum Error {
         /// The answer's text.
         answer: String,
     },
-    /// No broker publishes the topic, or none has the wanted partition.
-    #[error("no broker in ZooKeeper publishes {topic}; is it configured, and is its broker up?")]
+    /// No broker has the topic.
+    #[error("no broker in ZooKeeper has topic {topic}")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// No broker has the partition, or its broker is not up.
+    #[error("no broker in ZooKeeper has partition {partition} of topic {topic}")]
     NoPartition {
         /// The topic.
         topic: String,
+        /// The partition.
+        partition: String,
     },
     /// ZooKeeper could not be reached, or refused.
     #[error("{doing}")]
@@ -126,6 +134,7 @@ impl Error {
             | Error::Disconnected { .. }
             | Error::Timeout { .. }
             | Error::ZooKeeper { .. }
+            | Error::NoTopic { .. }
             | Error::NoPartition { .. } => true,
             Error::Refused { code, .. } => *code != StatusCode::BAD_REQUEST,
             Error::Protocol { .. }

@@ -107,8 +107,7 @@ fn messages(source: &Source, offset: i64, mut records: Bytes) -> Fetched {
                 let Some((attribute, payload)) = split(record.header.flag, &record.data) else {
                     break;
                 };
-                let length = i64::from(record.header.length) + HEADER_BYTES as i64;
-                let next_offset = offset.saturating_add(length);
+                let next_offset = offset.saturating_add_unsigned(record.header.record_bytes());
                 received.push(Received {
                     topic: Arc::clone(&source.topic),
                     broker: source.broker,

@@ -110,7 +110,8 @@ impl Fetcher {
         let cluster = self.shared.cluster("a consumer group").await?;
         let address = cluster.readable(self.claim.partition.broker).await?;
         let address = address.ok_or_else(|| Error::NoPartition {
-            topic: format!("{} {}", self.claim.topic, self.claim.partition),
+            topic: self.claim.topic.to_string(),
+            partition: self.claim.partition.to_string(),
         })?;
         self.address = Some(address.clone());
         Ok(address)

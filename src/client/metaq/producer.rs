@@ -16,7 +16,6 @@ use super::fetch::{answer, refused};
 use super::message::Message;
 use super::{Brokers, Shared};
 use crate::broker::{Name, Put, Request};
-use crate::client::rebalance::Partition;
 use crate::segments::format;
 use crate::wire::metaq::StatusCode;
 use crate::wire::metaq::reply::Content;
@@ -175,32 +174,41 @@ impl Producer {
                 outcome => return outcome,
             }
         }
-        Err(failure.unwrap_or_else(|| Error::NoPartition {
+        Err(failure.unwrap_or_else(|| Error::NoTopic {
             topic: topic.to_string(),
         }))
     }
 
-    /// Sends a message to a partition of the caller's choice, without waiting for the answer.
+    /// Sends a message to a partition of the caller's choice, without waiting for the answer. Without a
+    /// broker's id it goes to the first broker that has a partition of this number.
     ///
     /// # Errors
     /// No broker has the partition, or it cannot be reached.
     pub async fn start_to(
         &self,
         topic: &str,
-        partition: Partition,
+        broker: Option<u16>,
+        partition: i32,
         message: Message,
     ) -> Result<Sending, Error> {
         let (name, routes) = self.routes(topic).await?;
-        let route = routes.iter().find(|route| match route.broker {
-            Some(broker) => broker == partition.broker && route.partition == partition.number,
-            None => true,
+        let route = routes.iter().find(|route| {
+            let any = route.partition == ANY_PARTITION;
+            any || route.partition == partition && (broker.is_none() || broker == route.broker)
         });
-        let route = route.ok_or_else(|| Error::NoPartition {
-            topic: format!("{topic} {partition}"),
-        })?;
+        let missing = || {
+            let broker = broker
+                .map(|broker| format!("{broker}-"))
+                .unwrap_or_default();
+            let partition = format!("{broker}{partition}");
+            Error::NoPartition {
+                topic: topic.to_string(),
+                partition,
+            }
+        };
         let route = Route {
-            partition: partition.number,
-            ..route.clone()
+            partition,
+            ..route.ok_or_else(missing)?.clone()
         };
         self.start_on(name, &route, &message).await
     }
@@ -238,19 +246,17 @@ impl Producer {
         if !known.is_empty() {
             return Ok((topic.name, known));
         }
+        // Where ZooKeeper cannot be reached there is no use in waiting, and that is the reason to give.
+        self.shared.cluster("publishing a topic").await?;
         let found = topic.routes.wait_for(|routes| !routes.is_empty());
         match tokio::time::timeout(self.options.publish_timeout, found).await {
             Ok(Ok(routes)) => {
                 let routes = Arc::clone(&routes);
                 Ok((topic.name, routes))
             }
-            Ok(Err(_)) | Err(_) => {
-                // The connection to ZooKeeper may be what is missing: then that is the reason.
-                self.shared.cluster("publish a topic").await?;
-                Err(Error::NoPartition {
-                    topic: topic.name.to_string(),
-                })
-            }
+            Ok(Err(_)) | Err(_) => Err(Error::NoTopic {
+                topic: topic.name.to_string(),
+            }),
         }
     }
 
@@ -368,7 +374,7 @@ async fn follow(shared: Weak<Shared>, topic: String, routes: watch::Sender<Route
 /// The session with ZooKeeper; `None` once the client is gone.
 async fn cluster(shared: &Weak<Shared>) -> Option<Result<Arc<Cluster>, Error>> {
     let shared = shared.upgrade()?;
-    Some(shared.cluster("publish a topic").await)
+    Some(shared.cluster("publishing a topic").await)
 }
 
 /// Until something changes; without a listener, for a while.

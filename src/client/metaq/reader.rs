@@ -75,7 +75,7 @@ impl Reader {
     async fn partitions_in_zookeeper(&self, topic: &str) -> Result<Vec<PartitionRange>, Error> {
         let cluster = self.shared.cluster("finding a topic's brokers").await?;
         let mut found = Vec::new();
-        for partition in cluster.subscribable(topic).await? {
+        for partition in cluster.readable_partitions(topic).await? {
             let Some(address) = cluster.readable(partition.broker).await? else {
                 continue;
             };

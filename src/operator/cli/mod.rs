@@ -17,10 +17,13 @@ use crate::report::{self, Code, ExitCode};
 
 mod bench;
 mod bench_coordinator;
+mod brokers;
+mod consume;
 mod dump;
 mod explain;
 mod init;
 mod partition;
+mod produce;
 pub mod progress;
 mod reload;
 mod restart;
@@ -61,6 +64,8 @@ enum Command {
     Restart(restart::Restart),
     Status(status::Status),
     Reload(reload::Reload),
+    Produce(produce::Produce),
+    Consume(consume::Consume),
     Topic(topic::Topic),
     Partition(partition::Partition),
     Dump(dump::Dump),
@@ -80,6 +85,8 @@ impl Command {
             Command::Restart(command) => command.run(out),
             Command::Status(command) => command.run(out),
             Command::Reload(command) => command.run(out),
+            Command::Produce(command) => command.run(out),
+            Command::Consume(command) => command.run(out),
             Command::Topic(command) => command.run(out),
             Command::Partition(command) => command.run(out),
             Command::Dump(command) => command.run(out),
