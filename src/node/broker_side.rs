@@ -80,6 +80,7 @@ pub(super) struct BrokerSide {
     checkpoint_asked: bool,
     /// A checkpoint that found no space, and when it is tried again.
     checkpoint_again: Option<(Moment, Ticket, Bytes)>,
+    wants_space: bool,
     /// The core has asked for its own end.
     halted: Option<String>,
 }
@@ -99,6 +100,7 @@ impl BrokerSide {
             pressure: Pressure::default(),
             checkpoint_asked: false,
             checkpoint_again: None,
+            wants_space: false,
             halted: None,
         }
     }
@@ -234,6 +236,11 @@ impl BrokerSide {
         }
     }
 
+    /// Whether a checkpoint found no space since this was last asked.
+    pub(super) fn take_wants_space(&mut self) -> bool {
+        std::mem::take(&mut self.wants_space)
+    }
+
     /// Whether all that was applied is in files that need no journal.
     pub(super) fn is_checkpointed(&self) -> bool {
         self.log.marker_index() >= self.log.applied_index()
@@ -255,6 +262,7 @@ impl BrokerSide {
                 warn!(
                     "no space for the broker's checkpoint; the journal keeps its entries meanwhile"
                 );
+                self.wants_space = true;
                 self.checkpoint_again = Some((world.now + CHECKPOINT_RETRY, ticket, content));
                 return;
             }

@@ -26,6 +26,8 @@ pub enum Port {
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Memory of one connection in bytes; beyond it the connection is closed.
+    pub connection_bytes_max: u64,
     /// Memory of all together in bytes; beyond it the largest are not read from.
     pub all_bytes_max: u64,
     /// How long a frame may take from its first byte to its last.
@@ -117,6 +119,8 @@ pub(super) struct Connections {
     /// Connections with input that waits to be taken apart.
     stalled: Vec<ConnectionId>,
     held_bytes: u64,
+    /// Connections that held more than one may when last looked at.
+    oversized: Vec<ConnectionId>,
     /// Incomplete frames, by the time they began; entries may be out of date.
     partial: BTreeMap<(Moment, ConnectionId), ()>,
     /// When silence was last looked for.
@@ -135,6 +139,7 @@ impl Connections {
             dirty: Vec::new(),
             stalled: Vec::new(),
             held_bytes: 0,
+            oversized: Vec::new(),
             partial: BTreeMap::new(),
             swept_at: Moment::START,
         }
@@ -214,6 +219,9 @@ impl Connections {
                 let held = connection.measure();
                 self.held_bytes = self.held_bytes - connection.held_bytes + held;
                 connection.held_bytes = held;
+                if held > self.limits.connection_bytes_max {
+                    self.oversized.push(*id);
+                }
             }
         }
         dirty
@@ -350,9 +358,12 @@ impl Connections {
         [frame, sweep].into_iter().flatten().min()
     }
 
-    /// While memory is short, the connection that holds most of it, if that is more than a fair share. Those
+    /// A connection that holds more than one may; or, while memory is short, the one that holds most of it. Those
     /// that only send wait; one whose replies pile up does so because its client does not read.
-    pub(super) fn hoarder(&self) -> Option<ConnectionId> {
+    pub(super) fn hoarder(&mut self) -> Option<ConnectionId> {
+        if let Some(id) = self.oversized.pop() {
+            return Some(id);
+        }
         if !self.is_full() {
             return None;
         }

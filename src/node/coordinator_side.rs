@@ -118,12 +118,12 @@ impl CoordinatorSide {
         }
     }
 
-    /// Begins a snapshot where it is time for one or the journal needs its space, and adds to the one under
+    /// Begins a snapshot where it is time for one or the journal needs one that holds `needed_to`, and adds to the one under
     /// way.
-    pub(super) fn snapshot(&mut self, needed: bool, world: &mut World<'_>) {
+    pub(super) fn snapshot(&mut self, needed_to: u64, world: &mut World<'_>) {
         let applied = self.log.applied_index();
         self.snapshots
-            .consider(world.now, applied, needed, &mut self.core, world.disk);
+            .consider(world.now, applied, needed_to, &mut self.core, world.disk);
         self.snapshots.step(&mut self.core, world.disk);
     }
 

@@ -431,7 +431,7 @@ impl Node {
         if let Some(id) = self.connections.hoarder() {
             tracing::warn!(
                 connection = id.0,
-                "connection closed: memory is short and its client does not read"
+                "connection closed: it holds too much memory, because its client does not read"
             );
             self.disconnected(now, wall, id);
             self.connections.mark_gone(id);
@@ -462,7 +462,7 @@ impl Node {
                         );
                     }
                 }
-                space::TOKEN_OWNER => self.space.complete(completion),
+                space::TOKEN_OWNER => self.space.complete(completion, self.disk.as_mut()),
                 owner => unreachable!("nobody submits operations as owner {owner}"),
             }
         }
@@ -488,26 +488,28 @@ impl Node {
     /// Makes the cores free the journal's files, and refuses puts while there is too little room.
     fn relieve_pressure(&mut self, now: Moment, wall: WallTime) {
         let journal = self.journal.pressure();
+        let full = journal.pinned_by.filter(|_| journal.compact);
+        let mut gives_up_reserve = false;
         if let Some(side) = &mut self.coordinator {
-            let pinned = journal
-                .pinned_by
-                .is_some_and(|(group, _)| group == GroupId::COORDINATOR);
-            side.snapshot(
-                journal.compact && pinned,
-                &mut coordinator_world!(self, now, wall),
-            );
+            let needed = full.filter(|(group, _)| *group == GroupId::COORDINATOR);
+            let up_to = needed.map_or(0, |(_, index)| index);
+            side.snapshot(up_to, &mut coordinator_world!(self, now, wall));
+            gives_up_reserve |= side.snapshots.take_wants_space();
         }
         if let Some(side) = &mut self.broker {
-            let pinned = journal
-                .pinned_by
-                .is_some_and(|(group, _)| group != GroupId::COORDINATOR);
-            let disk = self.space.is_low();
+            let needed = full.is_some_and(|(group, index)| {
+                group != GroupId::COORDINATOR && index > side.log.marker_index()
+            });
+            let checkpoint = needed || self.stopping && !side.is_checkpointed();
             let pressure = broker::Pressure {
                 journal: journal.refuse,
-                disk,
+                disk: self.space.is_low(),
             };
-            let checkpoint = journal.compact && pinned || self.stopping && !side.is_checkpointed();
             side.press(pressure, checkpoint, &mut broker_world!(self, now));
+            gives_up_reserve |= side.take_wants_space();
+        }
+        if gives_up_reserve {
+            self.space.give_up_reserve(self.disk.as_mut());
         }
     }
 }

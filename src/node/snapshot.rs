@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::coordinator::{Coordinator, Options, Restore, Restored, SnapshotError};
-use crate::disk::{self, Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
+use crate::disk::{self, Class, Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
 use crate::units::{Moment, Seed};
 
 /// Whose completions are the snapshots'.
@@ -38,6 +38,7 @@ pub(super) struct Snapshots {
     under_way: Option<UnderWay>,
     not_before: Moment,
     attempts: u64,
+    wants_space: bool,
 }
 
 /// A snapshot that is being written.
@@ -65,19 +66,21 @@ impl Snapshots {
             under_way: None,
             not_before: Moment::START,
             attempts: 0,
+            wants_space: false,
         }
     }
 
-    /// Begins a snapshot if enough has been applied since the last, or the journal needs its space.
+    /// Begins a snapshot if enough has been applied since the last, or the journal needs one that holds
+    /// everything up to `needed_to`.
     pub(super) fn consider(
         &mut self,
         now: Moment,
         applied: u64,
-        needed: bool,
+        needed_to: u64,
         core: &mut Coordinator,
         disk: &mut dyn Disk,
     ) {
-        let enough = applied >= self.newest + self.every_entries || needed && applied > self.newest;
+        let enough = applied >= self.newest + self.every_entries || needed_to > self.newest;
         if self.under_way.is_some() || !enough || now < self.not_before {
             return;
         }
@@ -171,6 +174,7 @@ impl Snapshots {
         let work = self.under_way.take()?;
         if let Some(error) = work.failed {
             core.snapshot_abandon();
+            self.wants_space |= error.class == Class::NoSpace;
             warn!(%error, "no snapshot of the coordinator could be written; the journal keeps its entries");
             self.not_before = now + RETRY;
             self.remove(unfinished(&work.path), disk);
@@ -187,6 +191,11 @@ impl Snapshots {
         }
         self.newest = work.index;
         Some(work.index)
+    }
+
+    /// Whether a snapshot found no space since this was last asked.
+    pub(super) fn take_wants_space(&mut self) -> bool {
+        std::mem::take(&mut self.wants_space)
     }
 
     /// While a snapshot is under way every turn adds to it, and one follows the other.

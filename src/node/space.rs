@@ -1,4 +1,4 @@
-//! How much room the disk has left.
+//! How much room the disk has left, and the reserve that is given up when there is none.
 //!
 //! Looked at every few seconds while the server works, not at all while it is idle: what is free changes
 //! without us, but it matters only to those who write.
@@ -6,11 +6,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk::{Completion, Disk, Lane, Operation, Outcome, Token};
+use crate::disk::{Completion, Disk, Lane, Mode, Operation, Outcome, Token};
 use crate::units::Moment;
 
 /// Whose completions are these.
 pub(super) const TOKEN_OWNER: u8 = 5;
+
+/// The token of operations on the reserve.
+const RESERVE: u64 = 1;
 
 /// How often the disk is asked while something happens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,11 +27,26 @@ pub(super) struct Space {
     looked_at: Option<Moment>,
     low: bool,
     asked: bool,
+    reserve: Reserve,
+}
+
+/// A file that takes space so that there is some to give up.
+#[derive(Debug)]
+struct Reserve {
+    path: PathBuf,
+    length: u64,
+    /// It is there, or being made.
+    held: bool,
 }
 
 impl Space {
     /// Watches the file system of `folder`; less than `low_below` bytes free are low.
-    pub(super) fn new(folder: PathBuf, low_below: u64) -> Space {
+    pub(super) fn new(folder: PathBuf, low_below: u64, reserve_bytes: u64) -> Space {
+        let reserve = Reserve {
+            path: folder.join("reserve"),
+            length: reserve_bytes,
+            held: false,
+        };
         Space {
             folder,
             low_below,
@@ -37,7 +55,80 @@ impl Space {
             looked_at: None,
             low: false,
             asked: false,
+            reserve,
         }
+    }
+
+    /// Makes the reserve at the start. Without room for it the server starts all the same.
+    pub(super) fn make_reserve(&mut self, disk: &mut dyn Disk) {
+        if self.reserve.length == 0 {
+            return;
+        }
+        let file = disk.reserve();
+        let path = self.reserve.path.clone();
+        let length = self.reserve.length;
+        let made = disk
+            .run(Operation::Open {
+                file,
+                path,
+                mode: Mode::Buffered,
+            })
+            .and_then(|_| disk.run(Operation::Preallocate { file, length }));
+        self.reserve.held = made.is_ok();
+        if let Err(error) = made {
+            tracing::warn!(%error, "no room for the reserve file");
+            self.remove_reserve(disk);
+        }
+        // It holds nothing, so nothing has to be synced; a handle that is not open is closed already.
+        let _ = disk.run(Operation::Close { file });
+    }
+
+    /// Gives up the reserve: something that has to be written found no space.
+    pub(super) fn give_up_reserve(&mut self, disk: &mut dyn Disk) {
+        if std::mem::take(&mut self.reserve.held) {
+            tracing::error!(
+                path = %self.reserve.path.display(),
+                "the disk is full: the reserve file is given up; make room, it is made again then"
+            );
+            self.remove_reserve(disk);
+        }
+    }
+
+    fn remove_reserve(&self, disk: &mut dyn Disk) {
+        let remove = Operation::Remove {
+            path: self.reserve.path.clone(),
+        };
+        disk.submit(Lane::Background, Token::new(TOKEN_OWNER, RESERVE), remove);
+    }
+
+    /// Makes the reserve again once there is plenty of room.
+    fn restore_reserve(&mut self, free: u64, disk: &mut dyn Disk) {
+        let plenty = self
+            .low_below
+            .saturating_add(self.reserve.length.saturating_mul(2));
+        if self.reserve.held || self.reserve.length == 0 || free < plenty {
+            return;
+        }
+        self.reserve.held = true;
+        let file = disk.reserve();
+        let token = Token::new(TOKEN_OWNER, RESERVE);
+        let path = self.reserve.path.clone();
+        let length = self.reserve.length;
+        disk.submit(
+            Lane::Background,
+            token,
+            Operation::Open {
+                file,
+                path,
+                mode: Mode::Buffered,
+            },
+        );
+        disk.submit(
+            Lane::Background,
+            token,
+            Operation::Preallocate { file, length },
+        );
+        disk.submit(Lane::Background, token, Operation::Close { file });
     }
 
     /// Asks the disk, if it was not asked for a while. Called in every turn, so an idle server asks nothing.
@@ -54,7 +145,13 @@ impl Space {
     }
 
     /// Takes the disk's answer.
-    pub(super) fn complete(&mut self, completion: Completion) {
+    pub(super) fn complete(&mut self, completion: Completion, disk: &mut dyn Disk) {
+        if completion.token.number() == RESERVE {
+            if let Err(error) = completion.result {
+                tracing::debug!(%error, "the reserve file");
+            }
+            return;
+        }
         self.asked = false;
         match completion.result {
             Ok(Outcome::Space(space)) => {
@@ -74,6 +171,7 @@ impl Space {
                     }
                 }
                 self.low = low;
+                self.restore_reserve(space.free, disk);
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the free space is unknown"),

@@ -102,8 +102,15 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
     {
         return Err(another_server(config, *group));
     }
+    let mut space = Space::new(
+        folder.data(),
+        config.disk.refuse_below_bytes,
+        config.disk.reserve_bytes,
+    );
+    space.make_reserve(disk.as_mut());
     let network = config.network;
     let limits = Limits {
+        connection_bytes_max: u64::from(network.connection_bytes_max),
         all_bytes_max: network.all_connections_bytes_max,
         frame_time_max: FRAME_TIME_MAX,
         metaq_silence_max: METAQ_SILENCE_MAX,
@@ -115,7 +122,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         coordinator,
         broker,
         connections: Connections::new(limits),
-        space: Space::new(folder.data(), config.disk.refuse_below_bytes),
+        space,
         machines: MachineOptions {
             zookeeper: settings::zookeeper_machine(config),
             metaq: settings::metaq_machine(config),

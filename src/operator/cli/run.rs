@@ -20,7 +20,7 @@ use crate::report::{self, Code, Error};
 ///
 /// Under systemd it says when it serves (Type=notify) and that it lives (WatchdogSec).
 #[derive(Debug, clap::Args)]
-pub struct Run {
+pub(super) struct Run {
     #[command(flatten)]
     folder: FolderArgument,
     /// Go on without acknowledged data that is damaged; it is lost, and this cannot be undone
@@ -36,7 +36,7 @@ pub struct Run {
 
 impl Run {
     /// Serves the folder, on this thread.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         if !self.detach {
             return Ok(self.serve()?);
         }
