@@ -1,9 +1,10 @@
 //! Reading the configuration again while a server runs: topics take effect, everything else waits for
 //! the next start and is named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::checked::Config;
+use super::topic::{Topic, TopicSettings};
 use super::{Error, ServerFolder, legacy, load};
 
 /// What reading again has changed.
@@ -15,7 +16,8 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// Topics that are no longer in the configuration.
     pub removed: Vec<String>,
-    /// Keys with another value than the running one: `broker.port`.
+    /// Keys with another value than the running one, `broker.port`, and topics in a folder that only a
+    /// start opens, `topics.NAME`.
     pub restart_needed: Vec<String>,
 }
 
@@ -37,23 +39,41 @@ pub fn compare(running: &Config, read: Config) -> (Config, Changes) {
     let mut next = running.clone();
     if let (Some(broker), Some(read_broker)) = (&mut next.broker, &read.broker) {
         let before = std::mem::take(&mut broker.topics);
+        let folders = folders(&broker.topic_defaults, &before);
         for mut topic in read_broker.topics.iter().cloned() {
+            let known = before.iter().find(|known| known.name == topic.name);
             // A topic without a value of its own has the broker's, and that is the running one.
             topic.settings = topic.own.over(&broker.topic_defaults);
-            match before.iter().find(|known| known.name == topic.name) {
+            match known {
+                Some(known) if known.settings.folder != topic.settings.folder => {
+                    topic.settings.folder = known.settings.folder.clone();
+                    changes
+                        .restart_needed
+                        .push(format!("topics.{}.folder", topic.name));
+                }
+                None if !folders.contains(&topic.settings.folder) => {
+                    // Elsewhere its messages would be out of sight after the restart.
+                    changes
+                        .restart_needed
+                        .push(format!("topics.{}", topic.name));
+                    continue;
+                }
+                _ => {}
+            }
+            match known {
                 None => changes.added.push(topic.name.clone()),
                 Some(known) if known.settings != topic.settings => {
-                    changes.changed.push(topic.name.clone())
+                    changes.changed.push(topic.name.clone());
                 }
                 Some(_) => {}
             }
             broker.topics.push(topic);
         }
-        let is_gone = |name: &String| !broker.topics.iter().any(|topic| topic.name == *name);
+        let is_listed = |name: &String| read_broker.topics.iter().any(|topic| topic.name == *name);
         changes.removed = before
             .into_iter()
             .map(|topic| topic.name)
-            .filter(is_gone)
+            .filter(|name| !is_listed(name))
             .collect();
     }
     next.source.files = read.source.files;
@@ -69,6 +89,12 @@ pub fn compare(running: &Config, read: Config) -> (Config, Changes) {
     };
     next.source.checksum = crc32fast::hash(&next.source.stats_config);
     (next, changes)
+}
+
+/// The folders that a running broker knows.
+fn folders(defaults: &TopicSettings, topics: &[Topic]) -> Vec<PathBuf> {
+    let of_topics = topics.iter().map(|topic| &topic.settings.folder);
+    of_topics.chain([&defaults.folder]).cloned().collect()
 }
 
 fn differing_keys(running: &Config, read: &Config) -> Vec<String> {

@@ -372,3 +372,31 @@ fn reading_again_takes_topics_and_names_what_waits_for_a_restart() {
     let (same, nothing) = compare(&next, next.clone());
     assert_eq!((same, nothing), (next, Changes::default()));
 }
+
+#[test]
+fn a_folder_that_is_new_waits_for_a_restart() {
+    let running = read_toml("[topics.a]\n[topics.b]\nfolder = \"/b\"").expect("it is permitted");
+    let read = read_toml(
+        "[topics.a]\nfolder = \"/a\"\nnum_partitions = 2\n[topics.b]\nfolder = \"/b\"\n[topics.c]\nfolder = \"/c\"\n\
+         [topics.d]\nfolder = \"/b\"",
+    )
+    .expect("it is permitted");
+    let (next, changes) = compare(&running, read);
+    assert_eq!(changes.added, ["d"], "its folder is open already");
+    assert_eq!(changes.changed, ["a"], "its other settings need no folder");
+    assert_eq!(changes.removed, [""; 0]);
+    assert_eq!(changes.restart_needed, ["topics.a.folder", "topics.c"]);
+    let topics = next.broker.expect("it is a broker").topics;
+    let folder = |name: &str| {
+        topics
+            .iter()
+            .find(|topic| topic.name == name)
+            .map(|topic| topic.settings.folder.as_path())
+    };
+    assert_eq!(
+        folder("a"),
+        Some(Path::new("/srv/server1/data/topics")),
+        "where its messages are"
+    );
+    assert_eq!(folder("c"), None);
+}

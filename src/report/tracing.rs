@@ -45,7 +45,7 @@ pub fn start(options: &Options) -> Result<(), Error> {
             BoxMakeWriter::new(Mutex::new(file))
         }
     };
-    let filter = EnvFilter::builder().parse_lossy(&options.filter);
+    let filter = EnvFilter::builder().parse_lossy(filter(&options.filter));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -55,4 +55,12 @@ pub fn start(options: &Options) -> Result<(), Error> {
         true => lines.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| Error::new(Code::E0900, "set up the log a second time").because(error))
+}
+
+/// At the usual level the libraries' own lines say nothing to an operator, unless they are warnings.
+fn filter(configured: &str) -> &str {
+    match configured {
+        "info" => "warn,chrysalis=info",
+        _ => configured,
+    }
 }

@@ -1,0 +1,311 @@
+//! Starting, stopping and asking a server with the commands, as an operator does.
+
+use crate::process::free_port;
+use crate::server::CHRYSALIS;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server's folder. What runs there in the end is stopped.
+struct Folder {
+    _home: TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// A place for a server, not made yet.
+    fn new() -> Folder {
+        let home = TempDir::new().expect("make a folder");
+        let path = home.path().join("server1");
+        Folder { _home: home, path }
+    }
+
+    /// A server that takes any free ports.
+    fn with_a_server() -> Folder {
+        let folder = Folder::new();
+        let made = folder.command(
+            "init",
+            &[
+                "--coordinator-port",
+                "0",
+                "--broker-port",
+                "0",
+                "--web-port",
+                "0",
+            ],
+        );
+        assert_ended(&made, 0);
+        folder
+    }
+
+    /// Runs `chrysalis COMMAND FOLDER ARGUMENTS`.
+    fn command(&self, command: &str, arguments: &[&str]) -> Output {
+        let mut chrysalis = Command::new(CHRYSALIS);
+        chrysalis.args(command.split(' ')).arg(&self.path);
+        let chrysalis = chrysalis.args(arguments).stdin(Stdio::null());
+        chrysalis.output().expect("the binary under test starts")
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.path.join(file);
+        fs::create_dir_all(path.parent().expect("it is in a folder")).expect("make its folder");
+        fs::write(path, text).expect("write it");
+    }
+
+    fn pid(&self) -> String {
+        let text = fs::read_to_string(self.path.join("data/chrysalis.pid"));
+        text.expect("the server has written it").trim().to_owned()
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.pid()]).status();
+        assert!(kill.expect("kill is there").success());
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Where nothing runs any more this does nothing.
+        let _stopped = self.command("stop", &[]);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn assert_ended(output: &Output, code: i32) {
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{out}{errors}");
+}
+
+#[track_caller]
+fn assert_said(output: &Output, code: i32, part: &str) {
+    assert_ended(output, code);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(said.contains(part), "{part:?} is not in: {said}");
+}
+
+#[test]
+fn a_server_is_started_asked_restarted_and_stopped() {
+    let folder = Folder::with_a_server();
+    assert_said(
+        &folder.command("status", &[]),
+        3,
+        "E0301 server1 does not run",
+    );
+
+    let started = folder.command("start", &[]);
+    assert_said(&started, 0, "server1 serves: coordinator 127.0.0.1:");
+    assert_said(&started, 0, "logs/chrysalis.log");
+    let first = folder.pid();
+    assert_said(&folder.command("status", &[]), 0, "server1 serves");
+    let json = folder.command("status", &["--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&json.stdout).expect("it is JSON");
+    assert_eq!(status["pid"].to_string(), first);
+    assert_eq!(status["state"], "serving");
+
+    let refused = format!("E0102 process {first} already serves");
+    assert_said(&folder.command("start", &[]), 14, &refused);
+    assert_said(&folder.command("run", &[]), 14, &refused);
+    assert_eq!(folder.pid(), first, "the server is the same");
+
+    assert_said(&folder.command("topic list", &[]), 0, "test");
+    assert_said(
+        &folder.command("topic create", &["orders:4"]),
+        0,
+        "topics added: orders",
+    );
+    let detail = folder.command("topic describe", &["orders", "--json"]);
+    let detail: serde_json::Value = serde_json::from_slice(&detail.stdout).expect("it is JSON");
+    assert_eq!(detail["topic"]["partitions"], 4);
+    assert_said(&folder.command("topic describe", &["nothing"]), 1, "E0303");
+
+    assert_said(&folder.command("restart", &[]), 0, "server1 serves");
+    assert_ne!(folder.pid(), first);
+    assert_said(&folder.command("topic list", &[]), 0, "orders");
+    assert_said(&folder.command("stop", &[]), 0, "server1 has stopped");
+    assert_said(&folder.command("stop", &[]), 0, "server1 does not run");
+    assert_said(&folder.command("status", &[]), 3, "E0301");
+}
+
+#[test]
+fn topics_are_read_again_by_command_and_by_signal() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let file = folder.path.join("conf/server.toml");
+    let mut configuration = fs::read_to_string(&file).expect("init has made it");
+
+    configuration.push_str("\n[topics.by-command]\n");
+    configuration = configuration.replace("#segment_bytes = ", "segment_bytes = 8192 # ");
+    fs::write(&file, &configuration).expect("write it");
+    let reloaded = folder.command("reload", &[]);
+    assert_said(&reloaded, 0, "topics added: by-command");
+    assert_said(
+        &reloaded,
+        0,
+        "at the next start, not yet: broker.segment_bytes",
+    );
+
+    fs::write(&file, configuration.clone() + "oops = 1\n").expect("write it");
+    assert_said(
+        &folder.command("reload", &[]),
+        10,
+        "[topics.by-command] oops: unknown key",
+    );
+    assert_said(&folder.command("topic list", &[]), 0, "by-command");
+
+    fs::write(&file, configuration + "[topics.by-signal]\n").expect("write it");
+    folder.signal("-HUP");
+    let until = Instant::now() + LIMIT;
+    while !text(&folder.command("topic list", &[]).stdout).contains("by-signal") {
+        assert!(Instant::now() < until, "the signal was not heeded");
+    }
+}
+
+#[test]
+fn a_start_that_fails_says_why_and_ends_as_the_server_did() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let any = "[coordinator]\nport = 0\n[web]\nport = 0\n";
+    folder.write(
+        "conf/server.toml",
+        &format!("{any}[broker]\nport = {port}\n"),
+    );
+    let failed = folder.command("start", &[]);
+    assert_said(&failed, 13, "E0101");
+    assert_said(&failed, 13, &format!("127.0.0.1:{port}"));
+    assert_said(&failed, 13, "logs/chrysalis.log");
+    assert_said(&folder.command("status", &[]), 3, "does not run");
+
+    folder.write("conf/server.toml", "[broker]\nprot = 1\n");
+    assert_said(&folder.command("start", &[]), 10, "did you mean port?");
+    assert_said(&folder.command("run", &[]), 10, "did you mean port?");
+
+    drop(taken);
+    folder.write(
+        "conf/server.toml",
+        &format!("{any}[broker]\nport = {port}\n"),
+    );
+    assert_said(
+        &folder.command("start", &[]),
+        0,
+        &format!("broker 127.0.0.1:{port}"),
+    );
+}
+
+#[test]
+fn what_a_killed_server_left_behind_hinders_nobody() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    folder.signal("-KILL");
+    let until = Instant::now() + LIMIT;
+    while folder.command("status", &[]).status.code() != Some(3) {
+        assert!(
+            Instant::now() < until,
+            "a killed process still holds its lock"
+        );
+    }
+    assert!(folder.path.join("data/control.sock").exists());
+    assert_said(&folder.command("start", &[]), 0, "server1 serves");
+}
+
+#[test]
+fn a_server_in_the_background_holds_nothing_of_who_started_it() {
+    let folder = Folder::with_a_server();
+    let script = format!(
+        "exec 9>&1; exec {CHRYSALIS} start {}",
+        folder.path.display()
+    );
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || {
+        // Returns when nobody has the other end of these pipes open any more.
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::null())
+            .output();
+        let _heard = sender.send(output);
+    });
+    let output = ended
+        .recv_timeout(LIMIT)
+        .expect("the server holds a pipe open");
+    assert_said(&output.expect("a shell is there"), 0, "server1 serves");
+
+    let working_folder = fs::read_link(format!("/proc/{}/cwd", folder.pid())).expect("it runs");
+    assert_eq!(
+        working_folder,
+        fs::canonicalize(&folder.path).expect("it is there")
+    );
+}
+
+#[test]
+fn a_folder_may_lie_deep() {
+    let mut folder = Folder::new();
+    folder.path = folder.path.join("d".repeat(200)).join("server1");
+    folder.write(
+        "conf/server.toml",
+        "[coordinator]\nport = 0\n[broker]\nport = 0\n[web]\nport = 0\n",
+    );
+    assert_said(&folder.command("start", &[]), 0, "server1 serves");
+    assert_said(&folder.command("status", &[]), 0, "server1 serves");
+}
+
+#[test]
+fn the_originals_files_make_a_server_as_they_are() {
+    let folder = Folder::new();
+    let (coordinator, broker, web) = (free_port(), free_port(), free_port());
+    let data = folder.path.join("metadata");
+    folder.write(
+        "conf/zoo.cfg",
+        &format!(
+            "tickTime=2000\ndataDir=/tmp\nclientPort={coordinator}\nclientPortAddress=127.0.0.1\n"
+        ),
+    );
+    folder.write(
+        "conf/server.ini",
+        &server_ini(coordinator, broker, web, &data),
+    );
+    assert_said(
+        &folder.command("start", &[]),
+        0,
+        &format!("coordinator 127.0.0.1:{coordinator}"),
+    );
+    assert_said(&folder.command("topic list", &[]), 0, "meta-test");
+    assert_said(
+        &folder.command("topic create", &["orders:2"]),
+        0,
+        "topics added: orders",
+    );
+    let configuration = fs::read_to_string(folder.path.join("conf/server.ini"));
+    assert!(
+        configuration
+            .expect("it is there")
+            .ends_with("[topic=orders]\nnumPartitions=2\n")
+    );
+    let log =
+        fs::read_to_string(folder.path.join("logs/chrysalis.log")).expect("it has written one");
+    assert!(
+        log.contains("conf/server.ini:6: [system] unflushThreshold has no effect"),
+        "{log}"
+    );
+}
+
+fn server_ini(coordinator: u16, broker: u16, web: u16, data: &Path) -> String {
+    format!(
+        "[system]\nbrokerId=1\nhostName=127.0.0.1\nserverPort={broker}\nnumPartitions=1\nunflushThreshold=0\n\
+         unflushInterval=10000\nmaxSegmentSize=1024*1024\nmaxTransferSize=1024*1024\ndashboardHttpPort={web}\n\
+         dataPath={}\n[zookeeper]\nzk.zkConnect=localhost:{coordinator}\nzk.zkSyncTimeMs=0\n[topic=test]\n[topic=meta-test]\n\
+         [chrysalis]\nbroker.listen=127.0.0.1\n",
+        data.display()
+    )
+}
