@@ -73,6 +73,9 @@ pub enum Received {
         /// The trace mask to set.
         mask: Option<i64>,
     },
+    /// A four-letter word that is not on the whitelist, to be answered with
+    /// [`not_whitelisted`](four_letter::not_whitelisted).
+    WordNotAllowed(Word),
     /// The handshake. Nothing more comes out until [`ZookeeperConnection::connect_reply`].
     Connect(ConnectRequest),
     /// A request.
@@ -213,7 +216,7 @@ impl ZookeeperConnection {
     ) -> Result<Option<Received>, Violation> {
         let first = self.input.bytes().first_chunk::<4>();
         if let Some(word) = first.and_then(|first| Word::from_bytes(*first)) {
-            return Ok(self.next_word(word, now, totals));
+            return Ok(self.next_word(word, totals));
         }
         let Some(payload) = self.input.frame(self.options.payload_bytes_max)? else {
             return Ok(None);
@@ -233,21 +236,20 @@ impl ZookeeperConnection {
         Ok(Some(Received::Connect(request)))
     }
 
-    fn next_word(&mut self, word: Word, now: Moment, totals: &mut Traffic) -> Option<Received> {
-        let mut mask = None;
-        if !self.options.whitelist.allows(word) {
-            self.count_received(totals);
-            self.answer(now, totals, |out| four_letter::not_whitelisted(word, out));
-            return None;
-        }
-        if word == Word::Stmk {
+    fn next_word(&mut self, word: Word, totals: &mut Traffic) -> Option<Received> {
+        let received = if !self.options.whitelist.allows(word) {
+            Received::WordNotAllowed(word)
+        } else if word == Word::Stmk {
             let bytes = self.input.bytes().get(4..)?.first_chunk::<8>()?;
-            mask = Some(i64::from_be_bytes(*bytes));
-        }
+            let mask = Some(i64::from_be_bytes(*bytes));
+            Received::Word { word, mask }
+        } else {
+            Received::Word { word, mask: None }
+        };
         self.count_received(totals);
         self.stage = Stage::Asked;
         self.input.clear();
-        Some(Received::Word { word, mask })
+        Some(received)
     }
 
     /// Answers a four-letter word and closes after it.

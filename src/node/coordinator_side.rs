@@ -110,6 +110,9 @@ impl CoordinatorSide {
                 Ok(Some(Received::Word { word, mask })) => {
                     words::answer(self, id, word, mask, world);
                 }
+                Ok(Some(Received::WordNotAllowed(word))) => {
+                    words::refuse(self, id, word, world);
+                }
                 Err(violation) => {
                     self.forget(id, &violation, world);
                     return;

@@ -37,9 +37,25 @@ pub(super) fn answer(
     } else {
         four_letter::not_serving(&mut out);
     }
+    send(side, id, &out, world);
+}
+
+/// Says that a word is not to be answered here, and closes behind it.
+pub(super) fn refuse(
+    side: &mut CoordinatorSide,
+    id: ConnectionId,
+    word: Word,
+    world: &mut World<'_>,
+) {
+    let mut out = BytesMut::new();
+    four_letter::not_whitelisted(word, &mut out);
+    send(side, id, &out, world);
+}
+
+fn send(side: &mut CoordinatorSide, id: ConnectionId, text: &[u8], world: &mut World<'_>) {
     let now = world.now;
     if let Some(machine) = zookeeper(world.connections, id) {
-        machine.answer(now, &mut side.traffic, |tail| tail.extend_from_slice(&out));
+        machine.answer(now, &mut side.traffic, |out| out.extend_from_slice(text));
     }
     world.connections.close(id);
 }

@@ -6,6 +6,7 @@ use crate::lab;
 use crate::originals::ZooKeeper;
 use crate::process::{Outcome, Process, run_to_end};
 use crate::server::{CHRYSALIS, Server};
+use crate::zookeeper_wire::four_letter_word;
 use chrysalis::client::zookeeper::{Client, Error, Options, Refused};
 use chrysalis::coordinator::{
     Acl, Create, CreateMode, Delete, Operation, Refusal, Reply, Request, SetData, WatchEventKind,
@@ -60,14 +61,19 @@ async fn call(client: &mut Client, request: Request) -> Reply {
         .unwrap_or_else(|error| panic!("{request:?}: {error}"))
 }
 
-/// What the client does for commands and measurements, from both ends of a watch.
+/// What the client does for commands and measurements.
 async fn converse(address: SocketAddr) {
     let mut client = connect(address).await;
-    let mut other = connect(address).await;
-    assert_ne!(client.session().session, other.session().session);
     call(&mut client, create("/client", CreateMode::Persistent)).await;
+    ask_ahead(&mut client).await;
+    be_refused(&mut client).await;
+    be_told(&mut client, connect(address).await).await;
+    clean_up(&mut client).await;
+    client.close().await.expect("the session ends");
+}
 
-    // Sent ahead of the replies, more than are ever under way at once.
+/// More requests ahead of their replies than are ever under way at once.
+async fn ask_ahead(client: &mut Client) {
     let names: Vec<Request> = (0..1_000)
         .map(|_| create("/client/n-", CreateMode::PersistentSequential))
         .collect();
@@ -79,8 +85,10 @@ async fn converse(address: SocketAddr) {
             "{reply:?}"
         );
     }
+}
 
-    // A refusal is a result, and the connection lives on.
+/// A refusal is a result, and the connection lives on. A multi is done as a whole or not at all.
+async fn be_refused(client: &mut Client) {
     let refused = client
         .call(&create("/client", CreateMode::Persistent))
         .await;
@@ -88,8 +96,6 @@ async fn converse(address: SocketAddr) {
         refused,
         Err(Error::Refused(Refused { number: -110 }))
     ));
-
-    // All or nothing.
     let multi = Request::Multi(vec![
         Operation::SetData(set_of("/client", "second", 0)),
         Operation::Check {
@@ -98,16 +104,19 @@ async fn converse(address: SocketAddr) {
         },
     ]);
     assert_eq!(
-        call(&mut client, multi).await,
+        call(client, multi).await,
         Reply::MultiRefused {
             operations: 2,
             refused: 1,
             refusal: Refusal::BadVersion
         }
     );
+}
 
-    // A watch tells the one who set it, before the reply that could show the change.
-    let Reply::Data { data, stat } = call(&mut client, get("/client", true)).await else {
+/// A watch tells the one who set it; an ended session takes its ephemerals along.
+async fn be_told(client: &mut Client, mut other: Client) {
+    assert_ne!(client.session().session, other.session().session);
+    let Reply::Data { data, stat } = call(client, get("/client", true)).await else {
         panic!("not data");
     };
     assert_eq!(
@@ -119,7 +128,6 @@ async fn converse(address: SocketAddr) {
     assert_eq!(event.kind, WatchEventKind::DataChanged);
     assert_eq!(*event.path, *b"/client");
 
-    // An ended session takes its ephemerals along.
     call(&mut other, create("/client/mine", CreateMode::Ephemeral)).await;
     other.close().await.expect("the session ends");
     let gone = client.call(&get("/client/mine", false)).await;
@@ -127,7 +135,9 @@ async fn converse(address: SocketAddr) {
         gone,
         Err(Error::Refused(Refused { number: -101 }))
     ));
+}
 
+async fn clean_up(client: &mut Client) {
     let delete = |path: String| {
         Request::Delete(Delete {
             path: path.into(),
@@ -143,7 +153,6 @@ async fn converse(address: SocketAddr) {
         .await
         .expect("the connection lasts");
     assert!(replies.into_iter().all(|reply| reply == Ok(Reply::Done)));
-    client.close().await.expect("the session ends");
 }
 
 fn chrysalis(address: SocketAddr, arguments: &[&str]) -> Command {
@@ -310,6 +319,10 @@ fn check(address: SocketAddr) {
 fn our_client_and_its_commands_work_with_our_server() {
     let server = Server::start(&[]);
     check(server.coordinator());
+    assert_eq!(
+        four_letter_word(server.coordinator(), "wchp").as_deref(),
+        Some("wchp is not executed because it is not in the whitelist.\n")
+    );
 }
 
 #[test]

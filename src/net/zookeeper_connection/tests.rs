@@ -132,10 +132,14 @@ fn a_word_is_taken_however_its_bytes_arrive_and_whatever_follows() {
 }
 
 #[test]
-fn a_word_off_the_whitelist_is_refused_without_asking() {
+fn a_word_off_the_whitelist_is_told_apart() {
     let mut pair = Pair::with(Options::default());
     pair.send(b"wchp");
-    assert_eq!(pair.next(), Ok(None));
+    assert_eq!(pair.all(), [Received::WordNotAllowed(Word::Wchp)]);
+    let (now, totals) = (pair.now, &mut pair.totals);
+    pair.connection.answer(now, totals, |out| {
+        four_letter::not_whitelisted(Word::Wchp, out);
+    });
     assert_eq!(
         pair.sent(),
         b"wchp is not executed because it is not in the whitelist.\n"
