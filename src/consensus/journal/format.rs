@@ -432,3 +432,6 @@ fn decode_state(rest: &mut Bytes) -> Option<State> {
         incomplete,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,6 @@ fn read(bytes: &[u8]) -> Option<Identity> {
         .filter(|_| digits.len() == 32)?;
     Some(Identity::Known(id.to_be_bytes()))
 }
+
+#[cfg(test)]
+mod tests;
