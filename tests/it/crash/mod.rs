@@ -2,6 +2,12 @@
 //!
 //! `CHRYSALIS_TESTS=full` runs many more seeds. A failure prints the command that replays it.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what replays a failure is printed"
+)]
+
 /// The journal under power cuts, damage and failing calls.
 mod journal;
 /// What must be remembered.

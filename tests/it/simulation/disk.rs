@@ -233,14 +233,9 @@ impl SimulatedDisk {
         self.faults.clear();
     }
 
-    /// Every operation of this name fails, until [`SimulatedDisk::allow`].
+    /// Every operation of this name fails, until the power is cut or the process killed.
     pub(crate) fn refuse(&mut self, name: &'static str, class: Class) {
         self.refused.insert(name, class);
-    }
-
-    /// Takes [`SimulatedDisk::refuse`] back.
-    pub(crate) fn allow(&mut self, name: &'static str) {
-        self.refused.remove(name);
     }
 
     /// From now on there is space for so many bytes in all.
