@@ -249,6 +249,28 @@ fn a_server_in_the_background_holds_nothing_of_who_started_it() {
 }
 
 #[test]
+fn lines_may_be_json_in_a_file_of_their_own() {
+    let folder = Folder::with_a_server();
+    let file = folder.path.join("conf/server.toml");
+    let configuration = fs::read_to_string(&file).expect("init has made it");
+    let configuration = configuration
+        .replace("#format = \"text\"", "format = \"json\"")
+        .replace("#file = \"\"", "file = \"logs/own.log\"");
+    fs::write(&file, configuration).expect("write it");
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("stop", &[]), 0);
+    let log = fs::read_to_string(folder.path.join("logs/own.log")).expect("it has written one");
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    assert_eq!(lines[0]["message"], "starting");
+    assert_eq!(lines[0]["level"], "INFO");
+    let standard_error = fs::read_to_string(folder.path.join("logs/chrysalis.log"));
+    assert_eq!(standard_error.expect("it is made"), "");
+}
+
+#[test]
 fn a_folder_may_lie_deep() {
     let mut folder = Folder::new();
     folder.path = folder.path.join("d".repeat(200)).join("server1");

@@ -142,6 +142,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Says that the program has found a bug in itself, to the log and to whoever reads standard error.
+pub fn tell_bug(what: &str) {
+    let error = report::Error::new(Code::E0900, what)
+        .means("The process ends; nothing that was acknowledged is lost.")
+        .cure("Please report this with the lines before it in the log: chrysalis explain E0900");
+    tracing::error!(%error, "a bug");
+    let _told = writeln!(io::stderr(), "{error}");
+    let backtrace = std::backtrace::Backtrace::capture();
+    if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+        let _told = writeln!(io::stderr(), "{backtrace}");
+    }
+}
+
 /// An error that another process has told already: its whole message and what it ended with.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
