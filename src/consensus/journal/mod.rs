@@ -26,6 +26,8 @@ use write::Writer;
 
 /// Which file is needed, which may be used next.
 mod circle;
+/// What is in the files, for people.
+mod dump;
 /// The bytes, drawn.
 mod format;
 /// Which journal a folder holds.
@@ -43,6 +45,7 @@ mod walk;
 /// Batches: gathered, closed, in flight, durable.
 mod write;
 
+pub use dump::{DumpEnd, DumpedBatch, DumpedRecord, dump};
 pub use record::{Entry, EntryKind, HardState, Marker, Record, STATE_BYTES_MAX};
 
 /// Whose completions are the journal's: [`disk::Token::owner`].

@@ -1,10 +1,11 @@
 //! From a folder to a journal: survey, walk, judge, cut, and the first batch of a new incarnation.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use super::circle::{Circle, FoundSlot};
 use bytes::Bytes;
 
+use super::circle::{Circle, FoundSlot};
 use super::format::{BLOCK, Body, Header, Kind, Malformed, decode_record};
 use super::identity::{self, Identity};
 use super::replay::Replay;
@@ -37,7 +38,7 @@ pub(super) fn open(
     disk.run(Operation::SyncFolder {
         path: options.folder.clone(),
     })?;
-    let identity = read_identity(disk, &options)?;
+    let identity = read_identity(disk, &options.folder)?;
     let known = match identity {
         Some(Identity::Known(id)) => Some(id),
         Some(Identity::Newer(format)) => {
@@ -86,9 +87,12 @@ fn check(options: &Options) -> Result<(), OpenError> {
 }
 
 /// What `journal.id` says; `None` when there is none.
-fn read_identity(disk: &mut dyn Disk, options: &Options) -> Result<Option<Identity>, disk::Error> {
+pub(super) fn read_identity(
+    disk: &mut dyn Disk,
+    folder: &Path,
+) -> Result<Option<Identity>, disk::Error> {
     let file = disk.reserve();
-    let path = options.folder.join(identity::NAME);
+    let path = folder.join(identity::NAME);
     match disk.run(Operation::Open {
         file,
         path,
@@ -384,7 +388,7 @@ pub(super) fn read_batch(
 }
 
 /// The chain is whole, but begins behind entries that a group still needs.
-fn lost_entries(survey: &Survey, walked: &Walked, replay: &Replay) -> Option<Damage> {
+pub(super) fn lost_entries(survey: &Survey, walked: &Walked, replay: &Replay) -> Option<Damage> {
     let (group, index) = replay.missing().next()?;
     let first = walked.files.first()?;
     Some(Damage {

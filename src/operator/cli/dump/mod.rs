@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+mod journal;
 mod segment;
 
 /// Print what is in a file of data
@@ -13,12 +14,14 @@ pub(super) struct Dump {
 
 #[derive(Debug, clap::Subcommand)]
 enum DumpCommand {
+    Journal(journal::Journal),
     Segment(segment::Segment),
 }
 
 impl Dump {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.command {
+            DumpCommand::Journal(command) => command.run(out),
             DumpCommand::Segment(command) => command.run(out),
         }
     }
