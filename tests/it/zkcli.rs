@@ -6,7 +6,7 @@ use crate::lab;
 use crate::lab::debian;
 use crate::originals::ZooKeeper;
 use crate::process::{Outcome, run_to_end};
-use crate::server::Server;
+use crate::server::{Server, set_key};
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -120,7 +120,8 @@ fn the_shell_of_zookeeper_works() {
         return;
     }
     let _alone = lab::heavy();
-    let server = Server::start(&[]);
+    // A broker would have znodes of its own beside the script's.
+    let server = Server::start_with(&[], |config| set_key(config, "broker", "enabled", "false"));
     run(server.coordinator());
 }
 

@@ -85,11 +85,12 @@ final class Lab {
     }
 
     MessageProducer producer(String topic) throws Exception {
-        MessageProducer producer = factory().createProducer();
-        producer.publish(topic);
-        // A broker that was started a moment ago may still be registering its topics.
+        // A broker that was started a moment ago may still be registering its topics, and what is published before it has is
+        // found out only later, in the background.
         MessageSessionFactory factory = factory();
-        await("somebody publishes " + topic, 20, () -> !factory.getPartitionsForTopic(topic).isEmpty());
+        await("somebody serves " + topic, 20, () -> !factory.getPartitionsForTopic(topic).isEmpty());
+        MessageProducer producer = factory.createProducer();
+        producer.publish(topic);
         return producer;
     }
 
