@@ -68,8 +68,17 @@ impl Broker {
         let topic = self.catalog.find(&get.topic);
         self.record(now, topic, Item::Get, 1);
         if let Some(reply) = self.decide_get(now, connection, opaque, get, effects) {
-            if matches!(&reply, Reply::Refused(refusal) if refusal.kind == RefusalKind::NotFound) {
-                self.miss(now, get);
+            match &reply {
+                Reply::Refused(refusal) if refusal.kind == RefusalKind::NotFound => {
+                    self.miss(now, get);
+                }
+                // The original counts an offset that it had to correct as both.
+                Reply::Moved(_) => {
+                    self.miss(now, get);
+                    self.stats.offsets += 1;
+                    self.record(now, topic, Item::Offset, 1);
+                }
+                _ => {}
             }
             effects.push(Effect::Reply {
                 connection,

@@ -9,6 +9,7 @@ use crate::broker::{self, Section, Settings, Topics, WaitingOptions};
 use crate::config::{self, Config, DeletePolicy, TopicSettings};
 use crate::coordinator;
 use crate::net::zookeeper_connection;
+use crate::segments::format;
 use crate::segments::retention::{Action, Policy, When};
 use crate::wire::metaq;
 use crate::wire::zookeeper::four_letter::Whitelist;
@@ -76,7 +77,10 @@ pub(super) fn broker(
     let mut options = broker::Options::new(config.id, url, own.port, topics);
     options.pid = system.pid;
     options.segment_bytes_max = u64::from(own.segment_bytes);
-    options.transfer_bytes_max = own.transfer_bytes_max;
+    // A record larger than a get may return would stop its consumers for ever: the largest one always fits.
+    let header_bytes = u32::try_from(format::HEADER_BYTES).unwrap_or(u32::MAX);
+    let record_bytes_max = own.message_bytes_max.saturating_add(header_bytes);
+    options.transfer_bytes_max = own.transfer_bytes_max.max(record_bytes_max);
     options.message_bytes_max = usize::try_from(own.message_bytes_max).unwrap_or(usize::MAX);
     options.update_consumer_offsets = own.update_consumer_offsets;
     let waiting = WaitingOptions::default();

@@ -88,10 +88,18 @@ final class Lab {
         // A broker that was started a moment ago may still be registering its topics, and what is published before it has is
         // found out only later, in the background.
         MessageSessionFactory factory = factory();
-        await("somebody serves " + topic, 20, () -> !factory.getPartitionsForTopic(topic).isEmpty());
+        await("somebody serves " + topic, 20, () -> isServed(factory, topic));
         MessageProducer producer = factory.createProducer();
         producer.publish(topic);
         return producer;
+    }
+
+    private static boolean isServed(MessageSessionFactory factory, String topic) {
+        try {
+            return !factory.getPartitionsForTopic(topic).isEmpty();
+        } catch (org.I0Itec.zkclient.exception.ZkNoNodeException nobodyEverDid) {
+            return false;
+        }
     }
 
     /** A consumer from offset 0 whose delays are the defaults but for the offset commits, which come each second. */

@@ -30,9 +30,9 @@ final class Sending {
         long[] next = {-1, -1, -1, -1};
         for (int i = 0; i < 100; i++) {
             byte[] data = new byte[i];
-            SendResult result = Lab.send(producer, new Message("send", data.length == 0 ? new byte[1] : data));
+            SendResult result = Lab.send(producer, new Message("send", data));
             int partition = result.getPartition().getPartition();
-            int length = 20 + Math.max(1, i);
+            int length = 20 + i;
             Lab.check(next[partition] == -1 || next[partition] == result.getOffset(),
                     "offset " + result.getOffset() + " in partition " + partition + ", expected " + next[partition]);
             next[partition] = result.getOffset() + length;
