@@ -73,13 +73,19 @@ pub(super) async fn run(
         first_error: None,
     }));
     let mut streams = Vec::with_capacity(templates.len());
-    for _ in &templates {
-        let options = Options {
-            session_timeout: SESSION_TIMEOUT,
-            ..Options::default()
-        };
-        let client = Client::connect(address, options).await;
-        streams.push(client.context("open a connection")?.into_stream());
+    let options = Options {
+        session_timeout: SESSION_TIMEOUT,
+        ..Options::default()
+    };
+    for number in 1..=templates.len() {
+        let client = Client::connect(address, options).await.with_context(|| {
+            format!(
+                "open connection {number} of {} (a server admits 60 from one address unless \
+                 coordinator.connections_per_address_max, or maxClientCnxns, says otherwise)",
+                templates.len()
+            )
+        })?;
+        streams.push(client.into_stream());
     }
     let start = Instant::now() + warm_up;
     let schedule = Schedule {
