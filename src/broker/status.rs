@@ -80,6 +80,11 @@ pub struct PartitionStatus {
 }
 
 impl Broker {
+    /// The last entry whose records are in their files, where gets see them.
+    pub fn written(&self) -> u64 {
+        self.writer.written()
+    }
+
     /// What an operator may see.
     pub fn status(&self) -> Status {
         let stats = &self.stats;

@@ -73,8 +73,8 @@ pub(super) struct BrokerSide {
     pub(super) topics_changed: bool,
     /// The core has enough under way: nothing is read from its clients.
     pub(super) reading_paused: bool,
-    /// Clients may come in.
-    pub(super) leads: bool,
+    /// This server leads the group since this entry; all before it come from earlier runs.
+    led_at: Option<u64>,
     pressure: Pressure,
     /// The core was asked for a checkpoint and has not finished it.
     checkpoint_asked: bool,
@@ -96,7 +96,7 @@ impl BrokerSide {
             topics: BTreeMap::new(),
             topics_changed: false,
             reading_paused: false,
-            leads: false,
+            led_at: None,
             pressure: Pressure::default(),
             checkpoint_asked: false,
             checkpoint_again: None,
@@ -187,11 +187,11 @@ impl BrokerSide {
                 News::EntryEnd { index } => self.log.applied(index),
                 News::Led { term } => {
                     info!(term, "the broker serves");
-                    self.leads = true;
+                    self.led_at = Some(self.log.applied_index());
                     self.handle(Event::Led { wall }, world);
                 }
                 News::Deposed => {
-                    self.leads = false;
+                    self.led_at = None;
                     self.handle(Event::Deposed, world);
                 }
             }
@@ -239,6 +239,12 @@ impl BrokerSide {
     /// Whether a checkpoint found no space since this was last asked.
     pub(super) fn take_wants_space(&mut self) -> bool {
         std::mem::take(&mut self.wants_space)
+    }
+
+    /// Whether clients may come in: this server leads, and all that was acknowledged before is where gets see it.
+    pub(super) fn serves(&self) -> bool {
+        self.led_at
+            .is_some_and(|index| self.core.written() >= index)
     }
 
     /// Whether all that was applied is in files that need no journal.

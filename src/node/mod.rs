@@ -286,7 +286,7 @@ impl Node {
     /// Whether clients may come in: what was committed before is applied.
     pub fn serves(&self) -> bool {
         self.coordinator.as_ref().is_none_or(|side| side.leads)
-            && self.broker.as_ref().is_none_or(|side| side.leads)
+            && self.broker.as_ref().is_none_or(BrokerSide::serves)
     }
 
     /// Takes note that the topics to register have changed; told once.

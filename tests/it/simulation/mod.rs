@@ -2,3 +2,6 @@
 
 /// A disk that forgets at a power cut what was not made durable.
 pub(crate) mod disk;
+
+/// A whole server from a seed.
+mod server;
