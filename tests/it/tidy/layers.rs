@@ -17,7 +17,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Edges.
     (
         "wire",
-        &["units", "coordinator", "broker", "segments", "consensus"],
+        &[
+            "units",
+            "cursor",
+            "coordinator",
+            "broker",
+            "segments",
+            "consensus",
+        ],
     ),
     ("config", &["units"]),
     ("report", &["units"]),

@@ -72,21 +72,7 @@ pub(super) async fn run(
         errors: 0,
         first_error: None,
     }));
-    let mut streams = Vec::with_capacity(templates.len());
-    let options = Options {
-        session_timeout: SESSION_TIMEOUT,
-        ..Options::default()
-    };
-    for number in 1..=templates.len() {
-        let client = Client::connect(address, options).await.with_context(|| {
-            format!(
-                "open connection {number} of {} (a server admits 60 from one address unless \
-                 coordinator.connections_per_address_max, or maxClientCnxns, says otherwise)",
-                templates.len()
-            )
-        })?;
-        streams.push(client.into_stream());
-    }
+    let streams = open(address, templates.len()).await?;
     let start = Instant::now() + warm_up;
     let schedule = Schedule {
         start,
@@ -131,6 +117,26 @@ pub(super) async fn run(
         measured,
         sent,
     })
+}
+
+/// Opens `count` connections, each with a session.
+async fn open(address: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStream>> {
+    let mut streams = Vec::with_capacity(count);
+    let options = Options {
+        session_timeout: SESSION_TIMEOUT,
+        ..Options::default()
+    };
+    for number in 1..=count {
+        let client = Client::connect(address, options).await.with_context(|| {
+            format!(
+                "open connection {number} of {} (a server admits 60 from one address unless \
+                 coordinator.connections_per_address_max, or maxClientCnxns, says otherwise)",
+                count
+            )
+        })?;
+        streams.push(client.into_stream());
+    }
+    Ok(streams)
 }
 
 struct Connection {
