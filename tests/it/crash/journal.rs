@@ -381,8 +381,7 @@ fn a_flipped_bit_is_damage_and_never_a_tail() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(reported > 0 || std::env::var("SEED").is_ok());
-    println!("{reported} reported");
+    assert!(reported > 50, "{reported} reported");
 }
 
 /// Some byte of the journal's files; most often one that was written in this life.
@@ -550,6 +549,52 @@ fn an_idle_journal_seals_itself_once_and_then_writes_nothing() {
             .flush(world.now, &mut world.disk);
     }
     assert_eq!(world.disk.operations(), operations);
+}
+
+/// A header whose checksum is right and whose length is not: what a forged or mended file may have.
+#[test]
+fn no_length_in_a_file_is_trusted() {
+    for length in [u32::MAX, 1 << 30, 70_000, 0, 17] {
+        let mut world = World::new(5);
+        world.reopen();
+        world.append();
+        world.idle();
+        world.disk.power_cut();
+        let path = Path::new("/server/journal/00.journal");
+        let mut bytes = world.disk.bytes(path).to_vec();
+        bytes[4096 + 72..4096 + 76].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[4096..4096 + 92]);
+        bytes[4096 + 92..4096 + 96].copy_from_slice(&crc.to_le_bytes());
+        world.disk.put(path, Some(bytes));
+        match world.open() {
+            Err(OpenError::Damaged(damage)) => assert_eq!(damage.position, 4096, "{damage:?}"),
+            other => panic!(
+                "a batch of {length} bytes: {:?}",
+                other.map(|recovered| recovered.cut)
+            ),
+        }
+    }
+}
+
+/// A torn end may take entries that the hard state before them already calls committed.
+#[test]
+fn a_commit_index_never_goes_beyond_the_last_entry() {
+    let mut world = World::new(0);
+    world.reopen();
+    let journal = world.journal.as_mut().expect("open");
+    let state = HardState {
+        term: 1,
+        vote: 1,
+        commit: 3,
+    };
+    journal.append(GroupId(1), Record::HardState(state));
+    world.idle();
+    world.disk.power_cut();
+    let recovered = world.open().expect("opens");
+    assert_eq!(
+        recovered.groups[&GroupId(1)].hard_state,
+        HardState { commit: 0, ..state }
+    );
 }
 
 #[test]

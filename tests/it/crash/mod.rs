@@ -32,18 +32,13 @@ impl Drop for Replay {
     }
 }
 
-/// The seeds of one test: the one in `SEED`, or so many from 0 (`full` many in the full suite).
+/// The seeds of one test: so many from `SEED` on (from 0 without it), many more in the full suite. The one that
+/// failed, given as `SEED`, comes first.
 pub(crate) fn seeds(fast: u64, full: u64) -> std::ops::Range<u64> {
-    if let Some(seed) = std::env::var("SEED")
+    let first = std::env::var("SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
-    {
-        return seed..seed + 1;
-    }
-    let chosen = std::env::var("CHRYSALIS_TESTS");
-    0..if chosen.as_deref() == Ok("full") {
-        full
-    } else {
-        fast
-    }
+        .unwrap_or(0);
+    let many = std::env::var("CHRYSALIS_TESTS").is_ok_and(|chosen| chosen == "full");
+    first..first + if many { full } else { fast }
 }
