@@ -13,6 +13,7 @@ mod java_client;
 mod kazoo;
 mod lab;
 mod metaq_wire;
+mod mistakes;
 mod originals;
 mod process;
 mod server;

@@ -334,13 +334,16 @@ impl Circle {
     }
 
     /// Goes on preparing the next slot, one step at a time.
-    pub(super) fn prepare(&mut self, now: Moment, disk: &mut dyn Disk) {
+    ///
+    /// A journal that is `stalled` with every file in use cannot even write the markers that would free one.
+    /// Refusing new work in time prevents that; where it did not, one file more than the maximum is made.
+    pub(super) fn prepare(&mut self, now: Moment, stalled: bool, disk: &mut dyn Disk) {
         self.give_up_failed(disk);
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
         if self.preparing.is_none() && self.retry_at.is_none() {
-            self.choose(disk);
+            self.choose(stalled, disk);
         }
         let Some(preparing) = &mut self.preparing else {
             return;
@@ -407,7 +410,7 @@ impl Circle {
     }
 
     /// Picks what to prepare when no slot is ready: one that is too short, or a new one.
-    fn choose(&mut self, disk: &mut dyn Disk) {
+    fn choose(&mut self, stalled: bool, disk: &mut dyn Disk) {
         if self.slots.iter().any(|slot| slot.state == SlotState::Ready) {
             return;
         }
@@ -417,7 +420,9 @@ impl Circle {
             .position(|slot| slot.state == SlotState::Raw);
         let (slot, step, made) = match raw {
             Some(raw) => (raw, Step::Preallocate, false),
-            None if self.slots.len() < self.files_max => (self.add_slot(disk), Step::Open, true),
+            None if stalled || self.slots.len() < self.files_max => {
+                (self.add_slot(disk), Step::Open, true)
+            }
             None => return,
         };
         self.slots[slot].state = SlotState::Preparing;

@@ -299,13 +299,16 @@ impl Journal {
         if self.failed {
             return;
         }
-        while self.writer.wants_batch(&self.options) && self.close_records(disk) {}
+        let mut stalled = false;
+        while self.writer.wants_batch(&self.options) && !stalled {
+            stalled = !self.close_records(disk);
+        }
         if self.writer.wants_seal() && self.seal_at.is_some_and(|at| at <= now) {
             self.seal_at = None;
             self.close_seal(disk);
         }
         // Last, because a file that is needed now is taken between two steps of filling it.
-        self.circle.prepare(now, disk);
+        self.circle.prepare(now, stalled, disk);
     }
 
     /// Closes one batch of records; false when there is no file to write it to.

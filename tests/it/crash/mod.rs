@@ -12,6 +12,8 @@
 mod journal;
 /// What must be remembered.
 mod model;
+/// A journal on the simulated disk, driven by a seed.
+mod world;
 
 /// Names the seed if the test dies. Made before anything else in the test.
 pub(crate) struct Replay {
