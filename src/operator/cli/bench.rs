@@ -4,7 +4,9 @@ use std::io::Write;
 
 use clap::Subcommand;
 
+use super::bench_broker::BenchBroker;
 use super::bench_coordinator::BenchCoordinator;
+use super::bench_disk::BenchDisk;
 
 /// Measure a server or a disk
 ///
@@ -18,6 +20,8 @@ pub(super) struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
+    Disk(BenchDisk),
+    Broker(BenchBroker),
     Coordinator(BenchCoordinator),
 }
 
@@ -25,6 +29,8 @@ impl Bench {
     /// Measures.
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.subject {
+            Subject::Disk(bench) => bench.run(out),
+            Subject::Broker(bench) => bench.run(out),
             Subject::Coordinator(bench) => bench.run(out),
         }
     }

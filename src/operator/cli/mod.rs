@@ -16,7 +16,9 @@ use crate::config::{self, ServerFolder};
 use crate::report::{self, Code, ExitCode};
 
 mod bench;
+mod bench_broker;
 mod bench_coordinator;
+mod bench_disk;
 mod brokers;
 mod consume;
 mod dump;
@@ -25,6 +27,7 @@ mod init;
 mod partition;
 mod produce;
 pub mod progress;
+mod quantiles;
 mod reload;
 mod restart;
 mod run;

@@ -12,6 +12,8 @@
 //! This is the only place that knows it, for both directions and for whole and half frames alike. A
 //! length is compared with the limits before anybody makes room for it.
 
+use std::ops::{Deref, Range};
+
 use bytes::{Bytes, BytesMut};
 
 use super::decimal;
@@ -205,16 +207,15 @@ pub(crate) struct Header {
     body_bytes: usize,
 }
 
-/// A frame's fields and body, taken out of the buffer without copying them.
+/// A header line and what it says.
 #[derive(Debug)]
-pub(crate) struct Frame {
+pub(crate) struct Line<L> {
     header: Header,
-    line: Bytes,
-    /// Empty if it is beyond the limit.
-    pub(crate) body: Bytes,
+    /// The bytes: of a buffer that is only looked at, or taken out of it.
+    line: L,
 }
 
-impl Frame {
+impl<L: AsRef<[u8]>> Line<L> {
     /// The command.
     pub(crate) fn command(&self) -> Command {
         self.header.command
@@ -225,14 +226,19 @@ impl Frame {
         self.header.tokens.count()
     }
 
+    /// Bytes up to the body: the line and its end.
+    pub(crate) fn header_bytes(&self) -> usize {
+        self.header.bytes
+    }
+
+    /// Bytes of the body, as announced.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.header.body_bytes
+    }
+
     /// The token with this number; the command is number 0.
     pub(crate) fn token(&self, number: usize) -> Result<&[u8], DecodeError> {
-        let place = self
-            .header
-            .tokens
-            .place(number)
-            .ok_or_else(|| self.wrong_count())?;
-        Ok(&self.line[place])
+        Ok(&self.line.as_ref()[self.place(number)?])
     }
 
     /// The token with this number, as a 32-bit number.
@@ -251,16 +257,6 @@ impl Frame {
         })
     }
 
-    /// The token with this number, sharing the buffer it came in.
-    pub(crate) fn token_shared(&self, number: usize) -> Result<Bytes, DecodeError> {
-        let place = self
-            .header
-            .tokens
-            .place(number)
-            .ok_or_else(|| self.wrong_count())?;
-        Ok(self.line.slice(place))
-    }
-
     /// The error for a line with too few or too many tokens.
     pub(crate) fn wrong_count(&self) -> DecodeError {
         DecodeError::TokenCount {
@@ -268,6 +264,50 @@ impl Frame {
             count: self.token_count(),
         }
     }
+
+    fn place(&self, number: usize) -> Result<Range<usize>, DecodeError> {
+        self.header
+            .tokens
+            .place(number)
+            .ok_or_else(|| self.wrong_count())
+    }
+}
+
+impl Line<Bytes> {
+    /// The token with this number, sharing the buffer it came in.
+    pub(crate) fn token_shared(&self, number: usize) -> Result<Bytes, DecodeError> {
+        Ok(self.line.slice(self.place(number)?))
+    }
+}
+
+/// A frame's fields and body, taken out of the buffer without copying them.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    line: Line<Bytes>,
+    /// Empty if it is beyond the limit.
+    pub(crate) body: Bytes,
+}
+
+impl Deref for Frame {
+    type Target = Line<Bytes>;
+
+    fn deref(&self) -> &Line<Bytes> {
+        &self.line
+    }
+}
+
+/// Looks at the header line at the head of a buffer, if its end has arrived.
+///
+/// # Errors
+/// The stream cannot be understood any further; see [`DecodeError`].
+pub(crate) fn peek<'a>(
+    buffer: &'a [u8],
+    limits: &Limits,
+) -> Result<Option<Line<&'a [u8]>>, DecodeError> {
+    Ok(header(buffer, limits)?.map(|header| Line {
+        line: &buffer[..header.bytes],
+        header,
+    }))
 }
 
 /// Takes the frame at the head of a buffer out of it, if it is whole.
@@ -287,10 +327,10 @@ pub(crate) fn take(buffer: &mut BytesMut, limits: &Limits) -> Result<Decoded<Fra
         return Ok(Decoded::NotYet { need });
     }
     let line = buffer.split_to(header.bytes).freeze();
+    let line = Line { header, line };
     Ok(if too_large {
         Decoded::TooLarge {
             frame: Frame {
-                header,
                 line,
                 body: Bytes::new(),
             },
@@ -298,7 +338,6 @@ pub(crate) fn take(buffer: &mut BytesMut, limits: &Limits) -> Result<Decoded<Fra
         }
     } else {
         Decoded::Frame(Frame {
-            header,
             line,
             body: buffer.split_to(body).freeze(),
         })

@@ -116,6 +116,48 @@ pub enum Content {
     Value(Bytes),
 }
 
+/// The head of an answer, for a client that counts answers more than it reads them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// The number the request carried.
+    pub opaque: i32,
+    /// The code of a `result`; a `value` has none.
+    pub code: Option<StatusCode>,
+    /// How long the header line is, its end included.
+    pub header_bytes: usize,
+    /// How long the body behind it is; it may not have come yet, and was compared with no limit.
+    pub body_bytes: usize,
+}
+
+/// Looks at the answer at the head of a buffer, if its header line is whole. Takes nothing out.
+///
+/// # Errors
+/// The stream cannot be understood any further: close the connection.
+pub fn peek(buffer: &[u8], limits: &Limits) -> Result<Option<Peeked>, DecodeError> {
+    let Some(peeked) = frame::peek(buffer, limits)? else {
+        return Ok(None);
+    };
+    let (code, opaque) = match peeked.command() {
+        Command::Result => (
+            Some(StatusCode(peeked.i32(1, "code")?)),
+            peeked.i32(3, "opaque")?,
+        ),
+        Command::Value => (None, peeked.i32(2, "opaque")?),
+        request => {
+            return Err(DecodeError::WrongSide {
+                command: request.word(),
+            });
+        }
+    };
+    let (header_bytes, body_bytes) = (peeked.header_bytes(), peeked.body_bytes());
+    Ok(Some(Peeked {
+        opaque,
+        code,
+        header_bytes,
+        body_bytes,
+    }))
+}
+
 /// Takes the answer at the head of a buffer out of it, if it is whole.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ const LIMITS: Limits = Limits {
 
 fn taken(bytes: &[u8]) -> Result<Decoded<(Bytes, Bytes)>, DecodeError> {
     let mut buffer = BytesMut::from(bytes);
-    take(&mut buffer, &LIMITS)?.and_then(|frame| Ok((frame.line, frame.body)))
+    take(&mut buffer, &LIMITS)?.and_then(|frame| Ok((frame.line.line, frame.body)))
 }
 
 #[test]

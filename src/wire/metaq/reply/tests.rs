@@ -80,6 +80,9 @@ proptest! {
             encode_result(&mut bytes, StatusCode(code), opaque, &text);
             Content::Result { code: StatusCode(code), text }
         };
+        let peeked = peek(&bytes, &Limits::DEFAULT).expect("the protocol").expect("a whole line");
+        prop_assert_eq!(peeked.header_bytes + peeked.body_bytes, bytes.len());
+        prop_assert_eq!((peeked.opaque, peeked.code.is_none()), (opaque, value));
         let decoded = decode(&mut bytes, &Limits::DEFAULT);
         prop_assert_eq!(decoded, Ok(Decoded::Frame(Answer { opaque, content })));
     }

@@ -1,0 +1,139 @@
+//! `chrysalis bench broker`: messages a second, and how long each takes, of any MetaQ broker.
+//!
+//! Public protocol only, so that the original is measured by the same command in the same minute. The client
+//! often shares the machine with the broker, and so is meant to cost little: one thread, frames made once,
+//! the replies of one read taken together, one write for what they free. `--ceiling` tells how
+//! little: the same client against a broker in this process that answers without doing anything.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Subcommand, value_parser};
+
+use super::zk::runtime;
+use crate::client::metaq::Address;
+use crate::net::resolve;
+use crate::report::{self, Code};
+
+mod end_to_end;
+mod frames;
+mod get;
+mod instant_broker;
+mod measured;
+mod put;
+mod socket;
+
+/// Measure a broker, ours or Metamorphosis
+///
+/// The topic has to be accepted by the broker. What is put stays there until retention takes it.
+#[derive(Debug, clap::Args)]
+pub(super) struct BenchBroker {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Put(put::Put),
+    Get(get::Get),
+    Latency(end_to_end::Latency),
+}
+
+impl BenchBroker {
+    /// Measures, and tells what came out.
+    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let runtime = runtime()?;
+        let (measured, json) = match self.what {
+            What::Put(put) => (
+                runtime.block_on(interruptible(put.measure()))?,
+                put.show.json,
+            ),
+            What::Get(get) => (
+                runtime.block_on(interruptible(get.measure()))?,
+                get.show.json,
+            ),
+            What::Latency(latency) => (
+                runtime.block_on(interruptible(latency.measure()))?,
+                latency.show.json,
+            ),
+        };
+        match json {
+            true => writeln!(out, "{}", measured.json())?,
+            false => write!(out, "{measured}")?,
+        }
+        Ok(())
+    }
+}
+
+async fn interruptible<T>(measuring: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        measured = measuring => measured,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    }
+}
+
+/// Which broker is measured, and for how long.
+#[derive(Clone, Debug, clap::Args)]
+struct Subject {
+    /// The broker
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8123")]
+    broker: Address,
+    /// The topic
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    topic: String,
+    /// How many of the topic's partitions are used, from 0 on
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..))]
+    partitions: u16,
+    /// How long to measure
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=86_400))]
+    seconds: u32,
+    /// How long to ask before measuring
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(0..=3_600))]
+    warm_up: u32,
+    /// Measure this client, against a broker in this process that answers without doing anything
+    #[arg(long, conflicts_with = "broker")]
+    ceiling: bool,
+}
+
+/// How what came out is shown.
+#[derive(Clone, Debug, clap::Args)]
+struct Show {
+    /// Measure the disk of this folder first, and show it beside
+    #[arg(long, value_name = "DIR")]
+    disk: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Subject {
+    /// Where the broker is, by number and by name. For the ceiling it is started here.
+    async fn address(&self) -> anyhow::Result<(SocketAddr, String)> {
+        if self.ceiling {
+            let address = instant_broker::start().context("start the instant broker")?;
+            return Ok((address, "a broker that answers at once".to_owned()));
+        }
+        let name = self.broker.to_string();
+        let unknown = |error| {
+            report::Error::new(Code::E0401, format!("find {name}"))
+                .because(error)
+                .cure("Name a broker as --broker HOST:PORT.")
+        };
+        let found = resolve::addresses(&self.broker.host_port())
+            .await
+            .map_err(unknown)?;
+        let first = found.first().context("the name has no address")?;
+        Ok((*first, name))
+    }
+
+    fn warm_up(&self) -> Duration {
+        Duration::from_secs(self.warm_up.into())
+    }
+
+    fn seconds(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
