@@ -1,23 +1,30 @@
 //! A broker that answers everything at once, without doing anything: what the client can do at most.
 //!
-//! A put is always stored at offset 0; each partition holds one endless file of 1-KiB messages.
+//! A put is always stored at offset 0. Each partition is an endless file of 1-KiB messages, of which every get
+//! finds the same piece; it lies in memory and is sent as segment files are, by `sendfile`.
 
-use std::io;
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::Bytes;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
 use super::frames::payload;
 use crate::broker::{Reply, Request};
 use crate::net::metaq_connection::MetaqConnection;
-use crate::net::output::Chunk;
+use crate::net::output::FileRange;
+use crate::net::socket::{self, OpenFiles, Progress};
 use crate::segments::format::{self, Header};
-use crate::wire::metaq::{Limits, reply};
+use crate::wire::metaq::Limits;
 
 /// Bytes of each message that a get finds.
 const MESSAGE_BYTES: usize = 1024;
@@ -37,18 +44,53 @@ pub(super) fn start() -> io::Result<SocketAddr> {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
                 // Whoever started us waits for this, or is gone and needs nothing.
                 let _told = tell.send(listener.local_addr()?);
-                let records = records();
+                let partition = Rc::new(Partition::new()?);
                 loop {
                     let (stream, _) = listener.accept().await?;
                     stream.set_nodelay(true)?;
                     // A client that is gone ends its own conversation only.
-                    let _task = tokio::task::spawn_local(serve(stream, records.clone()));
+                    let _task = tokio::task::spawn_local(serve(stream, Rc::clone(&partition)));
                 }
             })
         })
         .map(|_: thread::JoinHandle<io::Result<()>>| ())?;
     told.recv()
         .map_err(|_| io::Error::other("the instant broker did not start"))
+}
+
+/// What every get finds.
+struct Partition {
+    /// Keeps the path alive.
+    _file: File,
+    path: Rc<PathBuf>,
+    length: u64,
+    open: RefCell<OpenFiles>,
+}
+
+impl Partition {
+    fn new() -> io::Result<Partition> {
+        let mut file = File::from(memfd_create(c"instant-broker", MFdFlags::MFD_CLOEXEC)?);
+        let records = records();
+        file.write_all(&records)?;
+        let path = Rc::new(PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())));
+        let (length, open) = (records.len() as u64, RefCell::new(OpenFiles::new(1)));
+        Ok(Partition {
+            _file: file,
+            path,
+            length,
+            open,
+        })
+    }
+
+    fn range(&self, length_max: i32) -> FileRange {
+        let length_max = u64::try_from(length_max).unwrap_or(0);
+        let (path, length) = (Rc::clone(&self.path), self.length.min(length_max));
+        FileRange {
+            path,
+            position: 0,
+            length,
+        }
+    }
 }
 
 /// As many whole messages as one get finds.
@@ -67,46 +109,51 @@ fn records() -> Bytes {
     record.repeat(TRANSFER_BYTES / record.len()).into()
 }
 
-async fn serve(mut stream: TcpStream, records: Bytes) -> io::Result<()> {
+async fn serve(stream: TcpStream, partition: Rc<Partition>) -> io::Result<()> {
     let mut connection = MetaqConnection::new(Limits {
         body_bytes: usize::MAX,
         ..Limits::DEFAULT
     });
-    let stored = Reply::Stored {
-        message_id: 1_661_382_015_569_653_763,
-        partition: 0,
-        offset: 0,
-    };
     loop {
-        let count = stream.read_buf(connection.room()).await?;
-        if count == 0 {
-            return Ok(());
+        match stream.try_read_buf(connection.room()) {
+            Ok(0) => return Ok(()),
+            Ok(count) => connection.received(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stream.readable().await?;
+                continue;
+            }
+            Err(error) => return Err(error),
         }
-        connection.received(count);
         while let Some(asked) = connection.next_request().map_err(io::Error::other)? {
             match asked.request {
-                Request::Put(_) => connection.reply(asked.opaque, &stored),
-                Request::Offset(query) if query.offset == 0 => {
-                    connection.reply(asked.opaque, &Reply::Offset(0));
-                }
-                Request::Offset(_) => connection.reply(asked.opaque, &Reply::Offset(u64::MAX / 2)),
-                Request::Get(get) => {
-                    // One is under way at a time, so the output is empty.
-                    let size = usize::try_from(get.max_size)
-                        .unwrap_or(0)
-                        .min(records.len());
-                    let mut header = BytesMut::new();
-                    reply::encode_value_header(&mut header, asked.opaque, size);
-                    stream
-                        .write_all_buf(&mut header.chain(&records[..size]))
-                        .await?;
-                }
-                _ => connection.reply(asked.opaque, &Reply::Text(Bytes::from_static(b"0"))),
+                Request::Get(get) => connection.value(asked.opaque, partition.range(get.max_size)),
+                other => connection.reply(asked.opaque, &instant_reply(&other)),
             }
         }
-        while let Some(Chunk::Bytes(bytes)) = connection.output().front().cloned() {
-            stream.write_all(&bytes).await?;
-            connection.output().written(bytes.len() as u64);
+        loop {
+            let progress = {
+                let mut open = partition.open.borrow_mut();
+                socket::write(&stream, connection.output(), &mut open)?
+            };
+            match progress {
+                Progress::Done => break,
+                Progress::Blocked => stream.writable().await?,
+                Progress::Share => tokio::task::yield_now().await,
+            }
         }
+    }
+}
+
+fn instant_reply(request: &Request) -> Reply {
+    match request {
+        Request::Put(put) => Reply::Stored {
+            message_id: 1_661_382_015_569_653_763,
+            partition: put.partition,
+            offset: 0,
+        },
+        Request::Offset(query) if query.offset == 0 => Reply::Offset(0),
+        // Far behind whatever is asked for: the file is endless.
+        Request::Offset(_) => Reply::Offset(i64::MAX.unsigned_abs()),
+        _ => Reply::Text(Bytes::from_static(b"instant")),
     }
 }
