@@ -300,6 +300,10 @@ impl Commands {
     ///
     /// # Errors
     /// It cannot be read, or a later release wrote it.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "what cannot be read ends it; an iterator of results would go on"
+    )]
     pub fn next(&mut self) -> Result<Option<Command>, Unknown> {
         let index = self.index;
         let short = |_| malformed(index, "a command is cut short");

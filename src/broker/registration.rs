@@ -57,7 +57,7 @@ impl Broker {
             });
         }
         let with_files = |&&(_, id): &&(i32, _)| self.partition(id).has_files();
-        let &(last, _) = topic.partitions().iter().filter(with_files).next_back()?;
+        let &(last, _) = topic.partitions().iter().rfind(with_files)?;
         Some(TopicRegistration {
             topic: name,
             partitions: last.saturating_add(1),

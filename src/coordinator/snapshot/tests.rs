@@ -149,7 +149,7 @@ fn no_bit_of_a_snapshot_can_change_unnoticed() {
 #[test]
 fn chunks_cannot_be_left_out_swapped_or_taken_from_another_snapshot() {
     let mut harness = some_state();
-    let mut slices = |harness: &mut Harness| -> Vec<Bytes> {
+    let slices = |harness: &mut Harness| -> Vec<Bytes> {
         harness.coordinator.snapshot_begin();
         std::iter::from_fn(|| harness.coordinator.snapshot_step(300))
             .map(|slice| slice.bytes)
