@@ -370,6 +370,13 @@ impl BrokerSide {
                     self.reading_paused = false;
                     world.connections.wake_all();
                 }
+                Effect::Warn(Warning::Damage { file, position }) => {
+                    self.learn(file.partition);
+                    error!(
+                        file = %self.files.path(file).display(),
+                        position, "damaged records in a segment; gets there are answered 500"
+                    );
+                }
                 Effect::Warn(warning) => warn_operator(&warning),
                 Effect::Halt { reason } => self.halted = Some(reason),
             }
@@ -535,10 +542,8 @@ fn metaq(
 
 fn warn_operator(warning: &Warning) {
     match warning {
-        Warning::Damage { file, position } => error!(
-            segment = file.start,
-            position, "damaged records in a segment; gets there are answered 500"
-        ),
+        // Told where the file's name is known.
+        Warning::Damage { .. } => {}
         Warning::DiskFull => {
             error!(
                 "the disk is full: puts are refused, reads go on; make room and puts go on by themselves"

@@ -2,6 +2,7 @@
 //!
 //! `CHRYSALIS_TESTS` chooses how much: `offline` (nothing is fetched), `fast` (the default), `full`.
 
+mod bad_input;
 mod benches;
 mod commands;
 mod conversation;

@@ -8,6 +8,7 @@
 pub(crate) mod crates;
 pub(crate) mod debian;
 pub(crate) mod maven;
+pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod python;
 
