@@ -24,7 +24,12 @@ fn prepare(mount: &Mount) -> Server {
             set_key(config, "journal", "file_bytes", &(4 * MIB).to_string());
             set_key(config, "journal", "files_max", "6");
             set_key(config, "disk", "reserve_bytes", &(2 * MIB).to_string());
-            set_key(config, "disk", "refuse_below_bytes", &(8 * MIB).to_string());
+            set_key(
+                config,
+                "disk",
+                "refuse_below_bytes",
+                &(40 * MIB).to_string(),
+            );
         },
     )
 }
@@ -62,8 +67,8 @@ fn the_server_survives_a_full_disk(mount: &Mount) {
     server.resume();
     let mut client = Client::connect(server.broker());
     client.put("fill", 0, b"first").expect("put");
-    take_room(mount.path(), 12 * MIB);
-    let text = fill(&mut client, 400);
+    take_room(mount.path(), 48 * MIB);
+    let text = fill(&mut client, 1000);
     assert!(text.contains("full") || text.contains("room"), "{text}");
     // Reads go on, and so do writes to the coordinator.
     let stored = client.read_all("fill", 0);
@@ -114,7 +119,7 @@ fn a_full_tmpfs_stops_puts_and_nothing_else() {
         );
         return;
     }
-    the_server_survives_a_full_disk(&Mount::tmpfs(96 * MIB));
+    the_server_survives_a_full_disk(&Mount::tmpfs(128 * MIB));
 }
 
 #[test]
@@ -122,5 +127,5 @@ fn a_full_ext4_stops_puts_and_nothing_else() {
     if !lab::full("a_full_ext4_stops_puts_and_nothing_else") || !lab::is_root() {
         return;
     }
-    the_server_survives_a_full_disk(&Mount::image("ext4", 128 * MIB));
+    the_server_survives_a_full_disk(&Mount::image("ext4", 192 * MIB));
 }
