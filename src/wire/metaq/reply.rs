@@ -166,7 +166,8 @@ pub fn decode(buffer: &mut BytesMut, limits: &Limits) -> Result<Decoded<Answer>,
     frame::take(buffer, limits)?.and_then(answer)
 }
 
-fn answer(frame: Frame) -> Result<Answer, DecodeError> {
+/// What a frame from a broker says.
+pub(super) fn answer(frame: Frame) -> Result<Answer, DecodeError> {
     match frame.command() {
         Command::Result => Ok(Answer {
             opaque: frame.i32(3, "opaque")?,

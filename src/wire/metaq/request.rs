@@ -19,6 +19,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::decimal;
 use super::frame::{self, Command, DecodeError, Decoded, Frame, Limits};
+use super::reply;
 use super::transaction_key;
 use crate::broker::{Get, Name, OffsetQuery, Put, Request, Sync, Transaction, TransactionStep};
 
@@ -60,7 +61,8 @@ fn asked(frame: Frame) -> Result<Option<Asked>, DecodeError> {
         Command::Stats => stats(&frame)?,
         Command::Transaction => transaction(&frame)?,
         Command::Sync => sync(&frame)?,
-        Command::Result | Command::Value => return Ok(None),
+        // Ignored, but not if they are malformed.
+        Command::Result | Command::Value => return reply::answer(frame).map(|_| None),
     };
     Ok(Some(Asked { opaque, request }))
 }
