@@ -28,7 +28,13 @@ case ${1:-help} in
   stats)
     shift
     [[ ${1:-} == -item ]] && shift
-    exec "$CHRYSALIS" stats "$SERVER" "$@"
+    # The original's tool asked the broker's port, too; the reply is a line `result CODE LENGTH OPAQUE`, then text.
+    address=$("$CHRYSALIS" status --json "$SERVER" | sed -n 's/^ *"broker": "\(.*\):\([0-9]*\)".*/\1 \2/p')
+    read -r host port <<<"${address:?there is no broker in $SERVER}"
+    exec 3<>"/dev/tcp/${host//[\[\]]/}/$port"
+    printf 'stats%s\r\nquit\r\n' "${1:+ $1}" >&3
+    read -r _ <&3
+    cat <&3
     ;;
   help | -h | --help) usage ;;
   *)

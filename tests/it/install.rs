@@ -395,11 +395,9 @@ fn a_user_installs_twice_and_takes_it_away() {
     assert!(!release.prefix().join("bin").exists() && !release.server().join("bin").exists());
 
     // The kept data serves again.
+    let folder = release.server().display().to_string();
     release.install(&[]).ok();
-    let broker = format!("127.0.0.1:{}", ports.broker);
-    let got = release.chrysalis(&[
-        "consume", "--broker", &broker, "--from", "first", "--count", "1", "test",
-    ]);
+    let got = release.chrysalis(&["consume", "--folder", &folder, "test"]);
     assert!(got.contains("hello from install.sh"), "{got}");
 
     release.install(&["--uninstall"]).ok();

@@ -128,7 +128,7 @@ fn systemd_runs_what_root_installs() {
     eventually("it serves after a reboot", SOON, || {
         host.says("systemctl is-active chrysalis@server1")
     });
-    let got = host.run("/opt/chrysalis/bin/chrysalis consume --from first --count 1 test");
+    let got = host.run("/opt/chrysalis/bin/chrysalis consume --folder /opt/chrysalis/server1 test");
     assert!(got.contains("hello from install.sh"), "{got}");
 
     host.run("/var/tmp/release/install.sh --uninstall");
