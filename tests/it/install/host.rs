@@ -1,11 +1,11 @@
-//! install.sh on a real host with systemd: units, watchdog, a reboot. Part of the full suite: it boots a host
+//! A packed release on a real host with systemd: units, restarts, a reboot. Part of the full suite: it boots a host
 //! with `tests/lab/lab`, which needs root and a Debian to make it from.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Release, repository};
+use super::repository;
 use crate::lab;
 use crate::process::eventually;
 
@@ -72,16 +72,14 @@ fn systemd_runs_what_root_installs() {
         return;
     }
     let _alone = lab::heavy();
-    let release = Release::real();
+    let folder = tempfile::TempDir::new().expect("make a folder");
+    let mut pack = Command::new(repository().join("packaging/release"));
+    pack.arg(folder.path()).current_dir(repository());
+    let archive = lab::run(&mut pack, "make a release");
+    let archive = archive.lines().last().expect("it tells the archive's name");
     let host = Host::up("usa");
-    let unpacked = release.home.path().join("release");
-    host.lab(&[
-        "push",
-        host.name,
-        &unpacked.display().to_string(),
-        "/var/tmp/release",
-    ]);
-    host.run("chown -R root:root /var/tmp/release");
+    host.lab(&["push", host.name, archive, "/var/tmp/release.tar.gz"]);
+    host.run("mkdir /var/tmp/release && tar -xf /var/tmp/release.tar.gz -C /var/tmp/release --strip-components=1");
 
     let said = host.run("/var/tmp/release/install.sh --topic orders:4");
     assert!(said.contains("received: hello from install.sh"), "{said}");
