@@ -288,23 +288,25 @@ readonly check_topic=test
 
 made_server=no
 lay_out_server() {
-  local arguments=(--id "$id") topic has_check_topic=no
-  if [[ -e $server/conf/server.toml || -e $server/conf/server.ini ]]; then
-    [[ -z $listen$coordinator_port$broker_port$web_port${topics[*]:-} ]] ||
-      say "  ($name is there already: the options for a new server are not applied; edit $server/conf/server.toml)"
+  local arguments=() topic has_check_topic=no told
+  [[ -z $listen ]] || arguments+=(--listen "$listen")
+  [[ -z $coordinator_port ]] || arguments+=(--coordinator-port "$coordinator_port")
+  [[ -z $broker_port ]] || arguments+=(--broker-port "$broker_port")
+  [[ -z $web_port ]] || arguments+=(--web-port "$web_port")
+  for topic in "${topics[@]}"; do
+    arguments+=(--topic "$topic")
+    [[ ${topic%%:*} != "$check_topic" ]] || has_check_topic=yes
+  done
+  if [[ -e $server/conf/server.toml || -e $server/conf/server.ini || -e $server/conf/zoo.cfg ]]; then
+    # Asked again, `init` only compares.
+    if ((${#arguments[@]})) && [[ -x $chrysalis ]] && ! told=$("$chrysalis" init "$server" "${arguments[@]}" 2>&1); then
+      say "  not applied, because $name is there already: $told"
+    fi
   elif change "make $server"; then
     made_server=yes
-    [[ -z $listen ]] || arguments+=(--listen "$listen")
-    [[ -z $coordinator_port ]] || arguments+=(--coordinator-port "$coordinator_port")
-    [[ -z $broker_port ]] || arguments+=(--broker-port "$broker_port")
-    [[ -z $web_port ]] || arguments+=(--web-port "$web_port")
-    for topic in "${topics[@]}"; do
-      arguments+=(--topic "$topic")
-      [[ ${topic%%:*} != "$check_topic" ]] || has_check_topic=yes
-    done
     [[ $has_check_topic == yes ]] || arguments+=(--topic "$check_topic")
-    "$chrysalis" init "$server" "${arguments[@]}" >/dev/null || die "chrysalis init $server failed; it said why" \
-      "Correct the option it names and run this again"
+    "$chrysalis" init "$server" --id "$id" "${arguments[@]}" >/dev/null ||
+      die "$server was not made; chrysalis init said why" 'Correct the option it names and run this again'
   fi
   local folder
   for folder in bin data logs; do

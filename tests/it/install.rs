@@ -397,8 +397,13 @@ fn a_user_installs_twice_and_takes_it_away() {
     // The kept data serves again.
     let folder = release.server().display().to_string();
     release.install(&[]).ok();
+    // A send waits until the broker has registered, a plain read does not.
+    release.chrysalis(&["produce", "--folder", &folder, "test", "again"]);
     let got = release.chrysalis(&["consume", "--folder", &folder, "test"]);
-    assert!(got.contains("hello from install.sh"), "{got}");
+    assert!(
+        got.contains("hello from install.sh") && got.contains("again"),
+        "{got}"
+    );
 
     release.install(&["--uninstall"]).ok();
     assert!(!release.prefix().exists(), "something was left");

@@ -126,6 +126,7 @@ fn systemd_runs_what_root_installs() {
     eventually("it serves after a reboot", SOON, || {
         host.says("systemctl is-active chrysalis@server1")
     });
+    host.run("/opt/chrysalis/bin/chrysalis produce --folder /opt/chrysalis/server1 test again");
     let got = host.run("/opt/chrysalis/bin/chrysalis consume --folder /opt/chrysalis/server1 test");
     assert!(got.contains("hello from install.sh"), "{got}");
 
