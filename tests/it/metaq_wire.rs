@@ -1,7 +1,7 @@
 //! A MetaQ client of the tests' own: lines and bodies over a socket, sharing no code with the server.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// No reply takes longer, on any machine that is not broken.
@@ -267,10 +267,6 @@ impl Client {
             .set_read_timeout(Some(LIMIT))
             .expect("set a timeout");
         silent
-    }
-
-    pub(crate) fn shutdown(&self) {
-        let _ = self.reader.get_ref().shutdown(Shutdown::Both);
     }
 }
 

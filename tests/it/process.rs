@@ -137,16 +137,6 @@ impl Process {
             .expect("a number");
         kilobytes * 1024
     }
-
-    /// Processor time it has used so far, in clock ticks (100 a second on Linux).
-    pub(crate) fn cpu_ticks(&self) -> u64 {
-        let stat =
-            fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the process runs");
-        let rest = stat.rsplit(')').next().expect("the name is in parentheses");
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let number = |index: usize| fields[index].parse::<u64>().expect("a number");
-        number(11) + number(12)
-    }
 }
 
 impl Drop for Process {

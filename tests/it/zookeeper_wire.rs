@@ -389,19 +389,6 @@ impl Client {
             .error
     }
 
-    pub(crate) fn set(&mut self, path: &str, data: &[u8], version: i32) -> Result<Stat, i32> {
-        let reply = self.call(
-            op::SET_DATA,
-            &Body::new().string(path).bytes(data).int(version),
-        );
-        if reply.error == 0 {
-            Ok(reply.reader().stat())
-        } else {
-            Err(reply.error)
-        }
-    }
-
-    /// The data, nothing if it is null, and the stat.
     pub(crate) fn get(&mut self, path: &str, watch: bool) -> Result<(Option<Vec<u8>>, Stat), i32> {
         let reply = self.call(op::GET_DATA, &Body::new().string(path).bool(watch));
         if reply.error != 0 {

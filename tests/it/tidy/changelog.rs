@@ -31,8 +31,11 @@ pub(super) fn is_well_formed(files: &[File]) -> Findings {
     findings
 }
 
+/// Something and the line it was found in.
+type AtLine<T> = (usize, T);
+
 /// The releases with their lines, and what is wrong with single lines.
-fn read(text: &str) -> (Vec<(usize, Version)>, Vec<(usize, String)>) {
+fn read(text: &str) -> (Vec<AtLine<Version>>, Vec<AtLine<String>>) {
     let mut releases = Vec::new();
     let mut mistakes = Vec::new();
     let mut section = None;

@@ -294,7 +294,7 @@ mod tests {
             "async fn f() {}",
         ] {
             assert!(
-                cores_know_no_world(&file("src/broker/put.rs", text)).len() > 0,
+                !cores_know_no_world(&file("src/broker/put.rs", text)).is_empty(),
                 "{text}"
             );
         }
