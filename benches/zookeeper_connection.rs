@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use chrysalis::coordinator::{
     ConnectReply, ConnectRequest, Refusal, Reply, Request, SetData, Stat,
 };
-use chrysalis::net::zookeeper_connection::{Options, Received, Traffic, ZookeeperConnection};
+use chrysalis::net::zookeeper_connection::{Options, Received, Totals, ZookeeperConnection};
 use chrysalis::units::{Moment, WallTime, Zxid};
 use chrysalis::wire::zookeeper::{handshake, request};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -16,7 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 const REQUESTS: i32 = 32;
 
 /// A connection with a session.
-fn serving(totals: &mut Traffic) -> ZookeeperConnection {
+fn serving(totals: &mut Totals) -> ZookeeperConnection {
     let peer = "127.0.0.1:40000".parse().expect("an address");
     let mut connection =
         ZookeeperConnection::new(Options::default(), peer, Moment::START, WallTime(0));
@@ -42,7 +42,7 @@ fn serving(totals: &mut Traffic) -> ZookeeperConnection {
 
 fn turn(
     connection: &mut ZookeeperConnection,
-    totals: &mut Traffic,
+    totals: &mut Totals,
     bytes: &[u8],
     reply: &Result<Reply, Refusal>,
 ) {
@@ -76,7 +76,7 @@ fn measure(
     for xid in 0..REQUESTS {
         request::encode(xid, request, &mut bytes).expect("it fits");
     }
-    let mut totals = Traffic::default();
+    let mut totals = Totals::default();
     let mut connection = serving(&mut totals);
     let mut group = criterion.benchmark_group("zookeeper_connection");
     group.throughput(Throughput::Elements(32));

@@ -4,6 +4,10 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+mod latency;
+
+pub use latency::{LATENCY_BOUNDS_US, LatencyHistogram};
+
 /// A point on the server's monotonic clock, in nanoseconds since the process started.
 ///
 /// The shell reads the clock once a turn and passes it down; a test makes moments up.

@@ -347,6 +347,7 @@ impl Broker {
         self.writer.written = job.index;
         self.retiring = self.retiring.saturating_sub(job.retires);
         for pending in &job.pending {
+            self.stats.stored(now, pending);
             for put in &pending.replies {
                 let reply = Reply::Stored {
                     message_id: put.message_id,
@@ -509,6 +510,7 @@ impl Broker {
         self.checkpoints.state = State::Idle;
         self.checkpoints.saved = index;
         self.adopting = false;
+        self.stats.checkpoints += 1;
         effects.push(Effect::Release { index });
     }
 }

@@ -242,6 +242,7 @@ impl Broker {
             .lookup(id, offset, partition.visible, bytes_max.into());
         let reply = match found {
             Lookup::Place(place) => {
+                self.stats.get_bytes += place.length;
                 effects.push(Effect::Place {
                     connection,
                     opaque,

@@ -42,7 +42,7 @@ pub use reply::{Refusal, RefusalKind, Reply};
 pub use request::{Get, Name, OffsetQuery, Put, Request, Sync, Transaction, TransactionStep};
 pub use status::Status;
 pub use topic::{Section, Settings, Topics};
-pub use waiting::ConsumerStatus;
+pub use waiting::{ConsumerStatus, HoldsEnded};
 
 use bytes::Bytes;
 

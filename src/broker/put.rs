@@ -33,6 +33,7 @@ const NO_CHECKSUM: i32 = -1;
 struct Gathered {
     connection: ConnectionId,
     opaque: i32,
+    arrived: Moment,
     partition: PartitionId,
     message_id: i64,
     checksum: i32,
@@ -51,6 +52,7 @@ impl Gathered {
 pub(super) struct Promised {
     pub(super) connection: ConnectionId,
     pub(super) opaque: i32,
+    pub(super) arrived: Moment,
     pub(super) message_id: i64,
     pub(super) partition: i32,
     pub(super) offset: u64,
@@ -60,7 +62,7 @@ pub(super) struct Promised {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     sequence: u64,
-    bytes: usize,
+    pub(super) bytes: usize,
     pub(super) replies: Vec<Promised>,
     /// Connections that asked to quit after these puts.
     pub(super) closes: Vec<ConnectionId>,
@@ -159,6 +161,7 @@ impl Broker {
                 let gathered = Gathered {
                     connection,
                     opaque,
+                    arrived: now,
                     partition,
                     message_id,
                     checksum,
@@ -346,6 +349,7 @@ impl Broker {
             pending.replies.push(Promised {
                 connection: put.connection,
                 opaque: put.opaque,
+                arrived: put.arrived,
                 message_id: put.message_id,
                 partition: partition.number,
                 offset: partition.proposed_end,

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::put::Pending;
 use super::request::Name;
 use super::{Broker, Reply};
-use crate::units::Moment;
+use crate::units::{LatencyHistogram, Moment};
 
 /// Real-time figures begin anew after this time.
 const WINDOW: Duration = Duration::from_secs(30 * 60);
@@ -57,6 +58,12 @@ pub(super) struct Stats {
     /// Gets that asked beyond the end.
     pub(super) gets_beyond_end: u64,
     pub(super) damaged_records: u64,
+    /// Bytes of the records that were put and are visible.
+    pub(super) put_bytes: u64,
+    /// Bytes of records that gets were given.
+    pub(super) get_bytes: u64,
+    pub(super) put_latency: LatencyHistogram,
+    pub(super) checkpoints: u64,
     started: Moment,
     window: u64,
     window_from: Moment,
@@ -80,6 +87,18 @@ impl Stats {
     fn reset(&mut self, now: Moment) {
         self.window += 1;
         self.window_from = now;
+    }
+
+    /// Counts puts that are answered now. Those that one read brought arrived together.
+    pub(super) fn stored(&mut self, now: Moment, pending: &Pending) {
+        self.put_bytes += pending.bytes as u64;
+        for together in pending
+            .replies
+            .chunk_by(|one, next| one.arrived == next.arrived)
+        {
+            let took = now.since(together[0].arrived);
+            self.put_latency.record_many(took, together.len() as u64);
+        }
     }
 
     /// Records one occurrence for a topic that keeps real-time figures.

@@ -2,7 +2,8 @@
 
 use super::Broker;
 use super::request::Name;
-use super::waiting::ConsumerStatus;
+use super::waiting::{ConsumerStatus, HoldsEnded};
+use crate::units::LatencyHistogram;
 
 /// A broker, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,14 @@ pub struct Status {
     pub puts: u64,
     /// Puts that were answered 500.
     pub puts_failed: u64,
+    /// Bytes of records that were put and are visible.
+    pub put_bytes: u64,
+    /// Time from a put's arrival until it was answered 200.
+    pub put_latency: LatencyHistogram,
     /// Gets since the start.
     pub gets: u64,
+    /// Bytes of records that gets were given.
+    pub get_bytes: u64,
     /// Gets that found nothing, at once or after waiting.
     pub get_misses: u64,
     /// Gets that asked beyond the end: their consumers may be stuck.
@@ -31,6 +38,8 @@ pub struct Status {
     pub damaged_records: u64,
     /// Gets held now.
     pub gets_held: usize,
+    /// Gets that were held, by what ended it.
+    pub holds_ended: HoldsEnded,
     /// Bytes of puts on their way.
     pub in_flight_bytes: usize,
     /// The last entry that was applied.
@@ -39,6 +48,8 @@ pub struct Status {
     pub written: u64,
     /// The last entry that the checkpoint covers.
     pub checkpointed: u64,
+    /// Checkpoints made since the start.
+    pub checkpoints: u64,
     /// Nothing is on its way: no put, no write.
     pub idle: bool,
     /// The highest message id issued.
@@ -101,16 +112,21 @@ impl Broker {
             connections: self.connections.len(),
             puts: stats.puts,
             puts_failed: stats.puts_failed,
+            put_bytes: stats.put_bytes,
+            put_latency: stats.put_latency,
             gets: stats.gets,
+            get_bytes: stats.get_bytes,
             get_misses: stats.get_misses,
             gets_beyond_end: stats.gets_beyond_end,
             offsets: stats.offsets,
             damaged_records: stats.damaged_records,
             gets_held: self.waiting.held(),
+            holds_ended: self.waiting.ended,
             in_flight_bytes: self.proposals.bytes() + self.writer.bytes(),
             applied: self.writer.job.index,
             written: self.writer.written(),
             checkpointed: self.checkpoints.saved(),
+            checkpoints: stats.checkpoints,
             idle: self.proposals.is_idle() && self.writer.is_idle() && self.commands.is_empty(),
             last_message_id: self.ids.last(),
             topics,

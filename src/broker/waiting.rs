@@ -124,6 +124,19 @@ pub struct ConsumerStatus {
     pub room_made: u64,
 }
 
+/// How many gets were held and answered, by what ended it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HoldsEnded {
+    /// Data came.
+    pub data: u64,
+    /// Its time was over; the client was told to ask again at once.
+    pub again: u64,
+    /// 404: its time was over, it made room for another, or nobody owns the partition.
+    pub nothing: u64,
+    /// The partition was closed.
+    pub closed: u64,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct HeldId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -286,6 +299,7 @@ pub(super) struct Waiting {
     connections: HashMap<ConnectionId, Connection, ahash::RandomState>,
     partitions: Vec<PartitionState>,
     swept: Moment,
+    pub(super) ended: HoldsEnded,
     /// Taken by the caller after each call.
     pub(super) answers: Vec<Answer>,
     /// Taken by the caller after each call.
@@ -310,6 +324,7 @@ impl Waiting {
             connections: HashMap::with_hasher(hasher),
             partitions: Vec::new(),
             swept: Moment::START,
+            ended: HoldsEnded::default(),
             answers: Vec::new(),
             questions: Vec::new(),
         }
@@ -1075,6 +1090,13 @@ impl Waiting {
     /// Takes a get out and answers it.
     fn answer(&mut self, now: Moment, id: HeldId, end: End) {
         let Some(held) = self.remove(id) else { return };
+        let ended = match end {
+            End::Data => &mut self.ended.data,
+            End::Again => &mut self.ended.again,
+            End::Nothing => &mut self.ended.nothing,
+            End::Decide => &mut self.ended.closed,
+        };
+        *ended += 1;
         let told = match end {
             End::Data => Told::Data,
             End::Again => Told::Again,

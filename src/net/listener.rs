@@ -47,6 +47,15 @@ impl Bound {
     }
 }
 
+/// Why there is no room for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// There are as many as there may be.
+    All,
+    /// There are as many from its address as there may be.
+    Address,
+}
+
 /// Counts connections, in all and by address.
 #[derive(Debug)]
 pub struct Census {
@@ -68,18 +77,26 @@ impl Census {
     }
 
     /// Counts a new connection, unless there is no room for it.
-    pub fn admit(&mut self, address: IpAddr) -> bool {
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn admit(&mut self, address: IpAddr) -> Result<(), Full> {
         let from_there = self.by_address.entry(address.to_canonical()).or_default();
         let over = |count: usize, max: usize| max != 0 && count >= max;
-        if over(self.count, self.count_max) || over(*from_there, self.address_max) {
+        let full = if over(self.count, self.count_max) {
+            Some(Full::All)
+        } else {
+            over(*from_there, self.address_max).then_some(Full::Address)
+        };
+        if let Some(full) = full {
             if *from_there == 0 {
                 self.by_address.remove(&address.to_canonical());
             }
-            return false;
+            return Err(full);
         }
         *from_there += 1;
         self.count += 1;
-        true
+        Ok(())
     }
 
     /// A connection that was admitted has ended.

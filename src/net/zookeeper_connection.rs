@@ -32,7 +32,7 @@ use crate::wire::zookeeper::{DecodeError, handshake, reply, request};
 mod input;
 mod statistics;
 
-pub use statistics::Traffic;
+pub use statistics::{Totals, Traffic};
 
 use input::Input;
 use statistics::Statistics;
@@ -125,6 +125,7 @@ struct Waiting {
     xid: i32,
     /// As the statistics name it, if they count it.
     operation: Option<&'static str>,
+    writes: bool,
     since: Moment,
 }
 
@@ -183,7 +184,7 @@ impl ZookeeperConnection {
     pub fn next_received(
         &mut self,
         now: Moment,
-        totals: &mut Traffic,
+        totals: &mut Totals,
     ) -> Result<Option<Received>, Violation> {
         match self.stage {
             Stage::Serving { .. } if self.is_congested() => Ok(None),
@@ -196,6 +197,7 @@ impl ZookeeperConnection {
                 self.waiting.push_back(Waiting {
                     xid,
                     operation: request::operation_name(&request),
+                    writes: writes(&request),
                     since: now,
                 });
                 Ok(Some(Received::Request { xid, request }))
@@ -212,7 +214,7 @@ impl ZookeeperConnection {
     fn next_of_fresh(
         &mut self,
         now: Moment,
-        totals: &mut Traffic,
+        totals: &mut Totals,
     ) -> Result<Option<Received>, Violation> {
         let first = self.input.bytes().first_chunk::<4>();
         if let Some(word) = first.and_then(|first| Word::from_bytes(*first)) {
@@ -231,12 +233,13 @@ impl ZookeeperConnection {
         self.waiting.push_back(Waiting {
             xid: 0,
             operation: Some("SESS"),
+            writes: false,
             since: now,
         });
         Ok(Some(Received::Connect(request)))
     }
 
-    fn next_word(&mut self, word: Word, totals: &mut Traffic) -> Option<Received> {
+    fn next_word(&mut self, word: Word, totals: &mut Totals) -> Option<Received> {
         let received = if !self.options.whitelist.allows(word) {
             Received::WordNotAllowed(word)
         } else if word == Word::Stmk {
@@ -253,7 +256,7 @@ impl ZookeeperConnection {
     }
 
     /// Answers a four-letter word and closes after it.
-    pub fn answer(&mut self, now: Moment, totals: &mut Traffic, text: impl FnOnce(&mut BytesMut)) {
+    pub fn answer(&mut self, now: Moment, totals: &mut Totals, text: impl FnOnce(&mut BytesMut)) {
         self.write(text);
         self.count_sent(totals);
         self.close(now);
@@ -263,7 +266,7 @@ impl ZookeeperConnection {
     pub fn connect_reply(
         &mut self,
         now: Moment,
-        totals: &mut Traffic,
+        totals: &mut Totals,
         zxid: Zxid,
         reply: &ConnectReply,
     ) {
@@ -292,7 +295,7 @@ impl ZookeeperConnection {
     pub fn reply(
         &mut self,
         now: Moment,
-        totals: &mut Traffic,
+        totals: &mut Totals,
         xid: i32,
         zxid: Zxid,
         result: &Result<Reply, Refusal>,
@@ -312,7 +315,7 @@ impl ZookeeperConnection {
     ///
     /// # Errors
     /// The client does not read what it is told: close the connection at once.
-    pub fn notify(&mut self, totals: &mut Traffic, event: &WatchEvent) -> Result<(), Violation> {
+    pub fn notify(&mut self, totals: &mut Totals, event: &WatchEvent) -> Result<(), Violation> {
         self.write(|out| reply::encode_event(event, out));
         self.count_sent(totals);
         self.check_unread()
@@ -418,22 +421,25 @@ impl ZookeeperConnection {
     }
 
     #[inline]
-    fn count_received(&mut self, totals: &mut Traffic) {
+    fn count_received(&mut self, totals: &mut Totals) {
         self.statistics.traffic.received += 1;
-        totals.received += 1;
+        totals.traffic.received += 1;
     }
 
     #[inline]
-    fn count_sent(&mut self, totals: &mut Traffic) {
+    fn count_sent(&mut self, totals: &mut Totals) {
         self.statistics.traffic.sent += 1;
-        totals.sent += 1;
+        totals.traffic.sent += 1;
     }
 
     #[inline]
-    fn count_reply(&mut self, now: Moment, totals: &mut Traffic, waiting: Waiting, zxid: Zxid) {
+    fn count_reply(&mut self, now: Moment, totals: &mut Totals, waiting: Waiting, zxid: Zxid) {
         if let Some(operation) = waiting.operation {
             let latency = now.since(waiting.since);
-            totals.count_latency(latency);
+            totals.traffic.count_latency(latency);
+            if waiting.writes {
+                totals.writes.record(latency);
+            }
             self.statistics
                 .count_reply(now, latency, waiting.xid, zxid, operation);
         }
@@ -454,6 +460,17 @@ impl ZookeeperConnection {
         encode(tail);
         self.output.appended(before);
     }
+}
+
+fn writes(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Create(_)
+            | Request::Delete(_)
+            | Request::SetData(_)
+            | Request::SetAcl { .. }
+            | Request::Multi(_)
+    )
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::connections::{Connections, Protocol};
 use super::coordinator_side::CoordinatorSide;
 use super::log::{Log, News};
 use super::segment_files::{Finished, SegmentFiles};
+use super::traffic::Dropped;
 use super::verification::Verification;
 use crate::appliance::status::{BrokerStatus, PartitionStatus, TopicDetail, TopicSummary};
 use crate::broker::status::TopicStatus;
@@ -148,6 +149,7 @@ impl BrokerSide {
                 }
                 Err(error) => {
                     debug!(connection = id.0, %error, "connection closed");
+                    world.connections.dropped(id, Dropped::Protocol);
                     world.connections.close(id);
                     self.handle(Event::Disconnected { connection: id }, world);
                     return;
@@ -477,7 +479,22 @@ impl BrokerSide {
         ] {
             scrape.set_for(&metrics::BROKER_REQUESTS, &[("command", command)], count);
         }
+        scrape.set(&metrics::BROKER_PUTS_FAILED, status.puts_failed);
+        scrape.set(&metrics::BROKER_GET_MISSES, status.get_misses);
+        scrape.set(&metrics::BROKER_PUT_BYTES, status.put_bytes);
+        scrape.set(&metrics::BROKER_GET_BYTES, status.get_bytes);
+        scrape.set_latency(&metrics::BROKER_PUT_LATENCY, &[], &status.put_latency);
+        scrape.set(&metrics::CHECKPOINTS, status.checkpoints);
         scrape.set(&metrics::BROKER_HELD_GETS, status.gets_held as u64);
+        let ended = status.holds_ended;
+        for (by, count) in [
+            ("data", ended.data),
+            ("again", ended.again),
+            ("nothing", ended.nothing),
+            ("closed", ended.closed),
+        ] {
+            scrape.set_for(&metrics::BROKER_HELD_GETS_ENDED, &[("by", by)], count);
+        }
         scrape.set(&metrics::BROKER_TOPICS, status.topics.len() as u64);
         let (mut partitions, mut damaged) = (0, 0);
         for topic in &status.topics {

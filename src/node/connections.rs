@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use super::traffic::{Dropped, Traffic};
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::output::Output;
 use crate::net::zookeeper_connection::ZookeeperConnection;
@@ -21,6 +22,19 @@ pub enum Port {
     Coordinator,
     /// MetaQ's.
     Broker,
+}
+
+impl Port {
+    /// All of them.
+    pub(super) const ALL: [Port; 2] = [Port::Coordinator, Port::Broker];
+
+    /// As metrics name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Port::Coordinator => "coordinator",
+            Port::Broker => "broker",
+        }
+    }
 }
 
 /// What connections may cost.
@@ -48,6 +62,15 @@ pub(super) enum Protocol {
     Zookeeper(Box<ZookeeperConnection>),
     /// A MetaQ client.
     Metaq(Box<MetaqConnection>),
+}
+
+impl Protocol {
+    fn port(&self) -> Port {
+        match self {
+            Protocol::Zookeeper(_) => Port::Coordinator,
+            Protocol::Metaq(_) => Port::Broker,
+        }
+    }
 }
 
 /// One client's connection.
@@ -81,6 +104,11 @@ impl Connection {
             Protocol::Zookeeper(machine) => machine.room(),
             Protocol::Metaq(machine) => machine.room(),
         }
+    }
+
+    /// Which port it came to.
+    pub fn port(&self) -> Port {
+        self.protocol.port()
     }
 
     /// Whether it is to be closed once its output is written.
@@ -125,6 +153,7 @@ pub(super) struct Connections {
     partial: BTreeMap<(Moment, ConnectionId), ()>,
     /// When silence was last looked for.
     swept_at: Moment,
+    traffic: [Traffic; Port::ALL.len()],
 }
 
 /// How often silent connections are looked for.
@@ -142,6 +171,7 @@ impl Connections {
             oversized: Vec::new(),
             partial: BTreeMap::new(),
             swept_at: Moment::START,
+            traffic: Default::default(),
         }
     }
 
@@ -155,7 +185,25 @@ impl Connections {
             active_at: now,
             partial_since: None,
         };
+        self.traffic_mut(connection.protocol.port()).accepted += 1;
         self.by_id.insert(id, connection);
+    }
+
+    /// What was counted of a port.
+    pub(super) fn traffic(&self, port: Port) -> &Traffic {
+        &self.traffic[port as usize]
+    }
+
+    /// The same, to count on.
+    pub(super) fn traffic_mut(&mut self, port: Port) -> &mut Traffic {
+        &mut self.traffic[port as usize]
+    }
+
+    /// Counts a connection that is closed for what its client did.
+    pub(super) fn dropped(&mut self, id: ConnectionId, why: Dropped) {
+        if let Some(port) = self.port(id) {
+            self.traffic_mut(port).dropped[why as usize] += 1;
+        }
     }
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
@@ -188,10 +236,7 @@ impl Connections {
     pub(super) fn count(&self, port: Port) -> usize {
         self.by_id
             .values()
-            .filter(|connection| match connection.protocol {
-                Protocol::Zookeeper(_) => port == Port::Coordinator,
-                Protocol::Metaq(_) => port == Port::Broker,
-            })
+            .filter(|connection| connection.protocol.port() == port)
             .count()
     }
 
@@ -244,10 +289,7 @@ impl Connections {
     pub(super) fn port(&self, id: ConnectionId) -> Option<Port> {
         self.by_id
             .get(&id)
-            .map(|connection| match connection.protocol {
-                Protocol::Zookeeper(_) => Port::Coordinator,
-                Protocol::Metaq(_) => Port::Broker,
-            })
+            .map(|connection| connection.protocol.port())
     }
 
     /// Its input waits: nothing is read from it until it was taken up again.
@@ -320,24 +362,21 @@ impl Connections {
     }
 
     /// The connections whose time is over: a frame that does not become whole, a silence too long.
-    pub(super) fn overdue(&mut self, now: Moment) -> Vec<(ConnectionId, &'static str)> {
+    pub(super) fn overdue(&mut self, now: Moment) -> Vec<(ConnectionId, Dropped)> {
         let mut overdue = Vec::new();
         for (since, id) in self.partial.keys() {
             if *since + self.limits.frame_time_max > now {
                 break;
             }
-            overdue.push((*id, "a request did not arrive whole in time"));
+            overdue.push((*id, Dropped::Slow));
         }
         if self.swept_at + SWEEP <= now {
             self.swept_at = now;
             for (id, connection) in &self.by_id {
                 let (silence_max, why) = match &connection.protocol {
-                    Protocol::Metaq(_) => (self.limits.metaq_silence_max, "the client is silent"),
+                    Protocol::Metaq(_) => (self.limits.metaq_silence_max, Dropped::Silent),
                     Protocol::Zookeeper(machine) if machine.session().is_some() => continue,
-                    Protocol::Zookeeper(_) => (
-                        self.limits.handshake_time_max,
-                        "the client did not open a session",
-                    ),
+                    Protocol::Zookeeper(_) => (self.limits.handshake_time_max, Dropped::NoSession),
                 };
                 if connection.active_at + silence_max <= now {
                     overdue.push((*id, why));

@@ -12,11 +12,12 @@ use super::Failure;
 use super::connections::{Connections, Protocol};
 use super::log::{Log, News};
 use super::snapshot::Snapshots;
+use super::traffic::Dropped;
 use super::words::{self, Facts};
 use crate::consensus::journal::Journal;
 use crate::coordinator::{CloseReason, Coordinator, Effect, Event};
 use crate::disk::{Completion, Disk};
-use crate::net::zookeeper_connection::{Received, Traffic, Violation, ZookeeperConnection};
+use crate::net::zookeeper_connection::{Received, Totals, Violation, ZookeeperConnection};
 use crate::units::{ConnectionId, Moment, WallTime};
 use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
 
@@ -37,7 +38,7 @@ pub(super) struct CoordinatorSide {
     pub(super) core: Coordinator,
     pub(super) log: Log,
     pub(super) snapshots: Snapshots,
-    pub(super) traffic: Traffic,
+    pub(super) totals: Totals,
     pub(super) facts: Facts,
     pub(super) trace_mask: i64,
     /// Clients may come in.
@@ -52,7 +53,7 @@ impl CoordinatorSide {
             core,
             log,
             snapshots,
-            traffic: Traffic::default(),
+            totals: Totals::default(),
             facts,
             trace_mask: TRACE_MASK_DEFAULT,
             leads: false,
@@ -82,7 +83,7 @@ impl CoordinatorSide {
                 world.connections.stall(id);
                 return;
             }
-            match machine.next_received(world.now, &mut self.traffic) {
+            match machine.next_received(world.now, &mut self.totals) {
                 Ok(None) => return,
                 Ok(Some(Received::Request { xid, request })) => {
                     let wall = world.wall;
@@ -193,7 +194,7 @@ impl CoordinatorSide {
             Effect::ConnectReply { connection, reply } => {
                 let zxid = self.core.status().zxid;
                 if let Some(machine) = zookeeper(world.connections, connection) {
-                    machine.connect_reply(world.now, &mut self.traffic, zxid, &reply);
+                    machine.connect_reply(world.now, &mut self.totals, zxid, &reply);
                     // What was read behind the handshake may be taken now.
                     world.connections.stall(connection);
                     world.connections.mark_dirty(connection);
@@ -206,14 +207,14 @@ impl CoordinatorSide {
                 result,
             } => {
                 if let Some(machine) = zookeeper(world.connections, connection) {
-                    let replied = machine.reply(world.now, &mut self.traffic, xid, zxid, &result);
+                    let replied = machine.reply(world.now, &mut self.totals, xid, zxid, &result);
                     world.connections.mark_dirty(connection);
                     self.or_forget(connection, replied, world);
                 }
             }
             Effect::Notify { connection, event } => {
                 if let Some(machine) = zookeeper(world.connections, connection) {
-                    let notified = machine.notify(&mut self.traffic, &event);
+                    let notified = machine.notify(&mut self.totals, &event);
                     world.connections.mark_dirty(connection);
                     self.or_forget(connection, notified, world);
                 }
@@ -263,6 +264,13 @@ impl CoordinatorSide {
     /// Ends a connection that broke the protocol, without a word to it.
     fn forget(&mut self, id: ConnectionId, violation: &Violation, world: &mut World<'_>) {
         debug!(connection = id.0, %violation, "connection closed");
+        world.connections.dropped(
+            id,
+            match violation {
+                Violation::Unread(_) => Dropped::Memory,
+                _ => Dropped::Protocol,
+            },
+        );
         if let Some(machine) = zookeeper(world.connections, id) {
             machine.close(world.now);
         }

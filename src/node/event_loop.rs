@@ -21,10 +21,12 @@ use tracing::{debug, warn};
 
 use super::{Event, Failure, Node, Port};
 use crate::config::Config;
+use crate::disk::Chosen;
 use crate::net::listener::Census;
 use crate::net::socket::{self, OpenFiles, Progress};
+use crate::registry::Registry;
 use crate::report::{Code, Error};
-use crate::units::{ConnectionId, Moment, WallTime};
+use crate::units::{ConnectionId, LatencyHistogram, Moment, WallTime};
 
 /// Segment files that stay open for sending.
 const OPEN_FILES_MAX: usize = 512;
@@ -104,10 +106,16 @@ pub(super) struct Shell {
     peers: RefCell<HashMap<ConnectionId, Rc<Peer>>>,
     files: RefCell<OpenFiles>,
     next_connection: Cell<u64>,
+    /// How the disk is written, in words.
+    pub(super) backend: Chosen,
+    /// The broker's registration, while there is one.
+    pub(super) registry: RefCell<Option<Registry>>,
+    /// How long turns took.
+    pub(super) turn_latency: RefCell<LatencyHistogram>,
 }
 
 impl Shell {
-    pub(super) fn new(node: Node, clock: Clock) -> Rc<Shell> {
+    pub(super) fn new(node: Node, clock: Clock, backend: Chosen) -> Rc<Shell> {
         Rc::new(Shell {
             node: RefCell::new(node),
             clock,
@@ -120,6 +128,9 @@ impl Shell {
             peers: RefCell::new(HashMap::new()),
             files: RefCell::new(OpenFiles::new(OPEN_FILES_MAX)),
             next_connection: Cell::new(1),
+            backend,
+            registry: RefCell::new(None),
+            turn_latency: RefCell::default(),
         })
     }
 
@@ -180,6 +191,8 @@ impl Shell {
             }
             self.write_outputs();
             self.tell();
+            let took = self.clock.now().since(now);
+            self.turn_latency.borrow_mut().record(took);
             // Whoever became ready meanwhile has its turn before the next one is taken.
             tokio::task::yield_now().await;
         }
@@ -220,15 +233,17 @@ impl Shell {
             peer.ended.set(true);
             return;
         };
-        let written = socket::write(
-            &peer.stream,
-            connection.output(),
-            &mut self.files.borrow_mut(),
-        );
+        let port = connection.port();
+        let output = connection.output();
+        let queued = output.queued_bytes();
+        let written = socket::write(&peer.stream, output, &mut self.files.borrow_mut());
+        let sent = queued - output.queued_bytes();
+        let closing = connection.is_closing();
+        node.sent(port, sent);
         match written {
             Ok(progress) => {
                 peer.blocked.set(progress == Progress::Blocked);
-                if progress == Progress::Done && connection.is_closing() {
+                if progress == Progress::Done && closing {
                     peer.ended.set(true);
                     peer.wake.notify_one();
                 }
@@ -256,16 +271,20 @@ impl Shell {
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
-                    if census.borrow_mut().admit(address.ip()) {
+                    let admitted = census.borrow_mut().admit(address.ip());
+                    if let Err(full) = admitted {
+                        self.node.borrow_mut().refused(port, full);
+                        if last_refusal.is_none_or(|at: Instant| at.elapsed().as_secs() >= 10) {
+                            last_refusal = Some(Instant::now());
+                            warn!(?port, %address, "connection refused: the limit of connections is reached");
+                        }
+                    } else {
                         let shell = Rc::clone(&self);
                         let census = Rc::clone(&census);
                         tokio::task::spawn_local(async move {
                             shell.serve(port, stream, address).await;
                             census.borrow_mut().leave(address.ip());
                         });
-                    } else if last_refusal.is_none_or(|at: Instant| at.elapsed().as_secs() >= 10) {
-                        last_refusal = Some(Instant::now());
-                        warn!(?port, %address, "connection refused: the limit of connections is reached");
                     }
                 }
                 Err(error) => {

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::consensus::journal::{self, Journal};
 use crate::coordinator;
 use crate::disk::{self, Completion, Disk};
+use crate::net::listener::Full;
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::zookeeper_connection::ZookeeperConnection;
 use crate::report::{Code, Error};
@@ -52,6 +53,8 @@ mod startup;
 mod system;
 /// Topics on disk at the start.
 mod topics;
+/// What is counted of a port.
+mod traffic;
 /// Checking segments before they are served.
 mod verification;
 /// The web port.
@@ -68,6 +71,7 @@ use broker_side::BrokerSide;
 use connections::{Connections, Protocol};
 use coordinator_side::CoordinatorSide;
 use space::Space;
+use traffic::Dropped;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +262,20 @@ impl Node {
         self.connections.get(id)
     }
 
+    /// Counts bytes that a client of this port took.
+    fn sent(&mut self, port: Port, count: u64) {
+        self.connections.traffic_mut(port).sent_bytes += count;
+    }
+
+    /// Counts a client that was sent away at once.
+    fn refused(&mut self, port: Port, full: Full) {
+        let traffic = self.connections.traffic_mut(port);
+        match full {
+            Full::All => traffic.refused += 1,
+            Full::Address => traffic.refused_address += 1,
+        }
+    }
+
     /// Whether more may be read from a connection now. To be asked again when it was told to look
     /// ([`Node::take_dirty`]).
     pub fn reads(&self, id: ConnectionId) -> bool {
@@ -376,6 +394,8 @@ impl Node {
             Protocol::Zookeeper(machine) => machine.received(count),
             Protocol::Metaq(machine) => machine.received(count),
         }
+        let port = connection.port();
+        self.connections.traffic_mut(port).received_bytes += count as u64;
         self.take_requests(now, wall, id);
         self.connections.account(id, now, true);
     }
@@ -433,6 +453,7 @@ impl Node {
                 connection = id.0,
                 "connection closed: it holds too much memory, because its client does not read"
             );
+            self.connections.dropped(id, Dropped::Memory);
             self.disconnected(now, wall, id);
             self.connections.mark_gone(id);
         }
@@ -477,8 +498,9 @@ impl Node {
         if let Some(side) = &mut self.broker {
             side.tick(wall, self.utc_offset_s, &mut broker_world!(self, now));
         }
-        for (id, reason) in self.connections.overdue(now) {
-            tracing::info!(connection = id.0, reason, "connection closed");
+        for (id, why) in self.connections.overdue(now) {
+            tracing::info!(connection = id.0, reason = why.text(), "connection closed");
+            self.connections.dropped(id, why);
             self.disconnected(now, wall, id);
             self.connections.mark_gone(id);
         }

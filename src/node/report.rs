@@ -3,11 +3,13 @@
 use super::connections::Port;
 use super::event_loop::Shell;
 use super::run::Server;
+use super::traffic::Dropped;
 use super::{Node, broker_side, system};
 use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Registration, ServerStatus,
     TopicDetail, TopicSummary,
 };
+use crate::disk::Chosen;
 use crate::registry::{Registry, Standing};
 use crate::report::metrics::{self, Scrape};
 
@@ -24,7 +26,7 @@ impl Node {
             sessions: status.sessions as u64,
             connections: status.connections as u64,
             data_bytes: status.data_bytes,
-            requests: side.traffic.received,
+            requests: side.totals.traffic.received,
         })
     }
 
@@ -69,11 +71,32 @@ impl Node {
         self.broker.as_ref()?.topic_detail(topic)
     }
 
+    fn measure_port(&self, port: Port, scrape: &mut Scrape) {
+        let traffic = &self.connections.traffic(port);
+        let name = ("port", port.name());
+        let count = self.connections.count(port) as u64;
+        scrape.set_for(&metrics::CONNECTIONS, &[name], count);
+        scrape.set_for(&metrics::CONNECTIONS_ACCEPTED, &[name], traffic.accepted);
+        for (limit, count) in [
+            ("all", traffic.refused),
+            ("address", traffic.refused_address),
+        ] {
+            let labels = [name, ("limit", limit)];
+            scrape.set_for(&metrics::CONNECTIONS_REFUSED, &labels, count);
+        }
+        for reason in Dropped::ALL {
+            let labels = [name, ("reason", reason.name())];
+            let count = traffic.dropped[reason as usize];
+            scrape.set_for(&metrics::CONNECTIONS_DROPPED, &labels, count);
+        }
+        scrape.set_for(&metrics::RECEIVED_BYTES, &[name], traffic.received_bytes);
+        scrape.set_for(&metrics::SENT_BYTES, &[name], traffic.sent_bytes);
+    }
+
     /// Puts the node's numbers into a scrape.
     fn measure(&self, scrape: &mut Scrape) {
-        for (port, name) in [(Port::Coordinator, "coordinator"), (Port::Broker, "broker")] {
-            let count = self.connections.count(port) as u64;
-            scrape.set_for(&metrics::CONNECTIONS, &[("port", name)], count);
+        for port in Port::ALL {
+            self.measure_port(port, scrape);
         }
         scrape.set(
             &metrics::CONNECTION_MEMORY_BYTES,
@@ -91,6 +114,16 @@ impl Node {
                 u64::try_from(status.zxid).unwrap_or(0),
             );
         }
+        if let Some(side) = &self.coordinator {
+            let outstanding = side.core.status().outstanding.requests;
+            scrape.set(&metrics::COORDINATOR_OUTSTANDING, outstanding as u64);
+            scrape.set_latency(
+                &metrics::COORDINATOR_WRITE_LATENCY,
+                &[],
+                &side.totals.writes,
+            );
+            scrape.set(&metrics::SNAPSHOTS, side.snapshots.taken());
+        }
         if let Some(side) = &self.broker {
             side.measure(scrape);
         }
@@ -98,6 +131,7 @@ impl Node {
         scrape.set(&metrics::JOURNAL_BATCHES, journal.sequence);
         scrape.set(&metrics::JOURNAL_ENTRIES, journal.records);
         scrape.set(&metrics::JOURNAL_WRITTEN_BYTES, journal.written_bytes);
+        scrape.set_latency(&metrics::JOURNAL_BATCH_LATENCY, &[], &journal.latency);
         scrape.set(&metrics::JOURNAL_FILES, journal.pressure.files_max as u64);
         scrape.set(
             &metrics::JOURNAL_FILES_NEEDED,
@@ -132,6 +166,17 @@ impl Shell {
         if let Some((open, _)) = system::descriptors() {
             scrape.set(&metrics::OPEN_FILES, open);
         }
+        if let Some(registry) = self.registry.borrow().as_ref() {
+            let registered = registry.standing() == Standing::Registered;
+            scrape.set(&metrics::BROKER_REGISTERED, u64::from(registered));
+        }
+        let ring = self.backend == Chosen::Ring;
+        scrape.set(&metrics::DISK_RING, u64::from(ring));
+        scrape.set_latency(
+            &metrics::LOOP_TURN_LATENCY,
+            &[],
+            &self.turn_latency.borrow(),
+        );
         self.node.borrow().measure(&mut scrape);
         scrape.render()
     }
@@ -152,12 +197,12 @@ impl Server {
             advertised: self.advertised(),
             coordinator: node.coordinator_status(),
             broker: node.broker.as_ref().map(|side| BrokerStatus {
-                registration: registration(self.registry.as_ref()),
+                registration: registration(self.shell.registry.borrow().as_ref()),
                 refusing_puts: node.space.is_low() || node.journal.pressure().refuse,
                 connections: node.connections.count(Port::Broker) as u64,
                 ..side.status()
             }),
-            journal: node.journal_status(&self.backend),
+            journal: node.journal_status(&self.shell.backend.to_string()),
             disk: DiskStatus {
                 total_bytes: node.space.total().unwrap_or(0),
                 free_bytes: node.space.free().unwrap_or(0),

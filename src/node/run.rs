@@ -23,7 +23,7 @@ use super::{Port, control, system, web};
 use crate::appliance::status::ServerState;
 use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals};
 use crate::config::{Config, ServerFolder, ZookeeperAt};
-use crate::disk::{self, Files};
+use crate::disk::{self, Chosen, Files};
 use crate::net::listener::{Bound, Census};
 use crate::registry::{self, Registry};
 use crate::report::{Code, Error};
@@ -66,12 +66,12 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         system: system::facts(),
     })?;
     info!(
-        backend,
+        %backend,
         start_ms = clock.now().as_millis(),
         "what is on disk is read"
     );
 
-    let shell = Shell::new(started, clock);
+    let shell = Shell::new(started, clock, backend);
     let turns = spawn_local(Rc::clone(&shell).take_turns(disk_ready));
     shell.turn.notify_one();
     tokio::select! {
@@ -85,8 +85,6 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         ports,
         config,
         folder,
-        backend,
-        registry: None,
         readiness: options.readiness,
         listeners,
         commands,
@@ -108,8 +106,6 @@ pub(super) struct Server {
     pub(super) ports: Ports,
     pub(super) config: Config,
     pub(super) folder: ServerFolder,
-    pub(super) backend: String,
-    pub(super) registry: Option<Registry>,
     readiness: Readiness,
     listeners: Vec<JoinHandle<()>>,
     commands: mpsc::Receiver<control::Asked>,
@@ -159,7 +155,8 @@ impl Server {
             session_timeout: broker.zookeeper.session_timeout,
         };
         if let Some(wanted) = self.wanted() {
-            self.registry = Some(Registry::start(options, wanted));
+            let registry = Registry::start(options, wanted);
+            *self.shell.registry.borrow_mut() = Some(registry);
         }
     }
 
@@ -179,7 +176,9 @@ impl Server {
     }
 
     pub(super) fn tell_registry(&mut self) {
-        if let (Some(registry), Some(wanted)) = (&self.registry, self.wanted()) {
+        if let (Some(registry), Some(wanted)) =
+            (self.shell.registry.borrow().as_ref(), self.wanted())
+        {
             registry.want(wanted);
         }
     }
@@ -201,7 +200,8 @@ impl Server {
         info!("stopping");
         self.readiness.stopping();
         self.state = ServerState::Stopping;
-        if let Some(registry) = self.registry.take() {
+        let registry = self.shell.registry.borrow_mut().take();
+        if let Some(registry) = registry {
             registry.withdraw(WITHDRAW_PATIENCE).await;
             let drain = self.drain();
             if !drain.is_zero() {
@@ -380,7 +380,7 @@ fn watch(disk: &Files) -> Result<AsyncFd<OwnedFd>, Error> {
         .map_err(|error| Error::new(Code::E0900, "watch the disk").because(error))
 }
 
-fn open_disk(config: &Config) -> Result<(Files, String), Error> {
+fn open_disk(config: &Config) -> Result<(Files, Chosen), Error> {
     let backend = match config.disk.backend {
         crate::config::Backend::Auto => disk::Backend::Auto,
         crate::config::Backend::Ring => disk::Backend::Ring,
@@ -396,6 +396,6 @@ fn open_disk(config: &Config) -> Result<(Files, String), Error> {
             .means("The server does not start.")
             .cure("Set disk.backend to \"auto\" or \"threads\".")
     })?;
-    let chosen = files.chosen().to_string();
+    let chosen = files.chosen().clone();
     Ok((files, chosen))
 }

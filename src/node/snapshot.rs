@@ -38,6 +38,8 @@ pub(super) struct Snapshots {
     under_way: Option<UnderWay>,
     not_before: Moment,
     attempts: u64,
+    /// Snapshots put in place in this run.
+    taken: u64,
     wants_space: bool,
 }
 
@@ -66,6 +68,7 @@ impl Snapshots {
             under_way: None,
             not_before: Moment::START,
             attempts: 0,
+            taken: 0,
             wants_space: false,
         }
     }
@@ -190,7 +193,13 @@ impl Snapshots {
             self.remove(former, disk);
         }
         self.newest = work.index;
+        self.taken += 1;
         Some(work.index)
+    }
+
+    /// How many were put in place in this run.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Whether a snapshot found no space since this was last asked.

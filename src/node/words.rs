@@ -55,7 +55,7 @@ pub(super) fn refuse(
 fn send(side: &mut CoordinatorSide, id: ConnectionId, text: &[u8], world: &mut World<'_>) {
     let now = world.now;
     if let Some(machine) = zookeeper(world.connections, id) {
-        machine.answer(now, &mut side.traffic, |out| out.extend_from_slice(text));
+        machine.answer(now, &mut side.totals, |out| out.extend_from_slice(text));
     }
     world.connections.close(id);
 }
@@ -85,7 +85,7 @@ fn write(
             four_letter::crst(out);
         }
         Word::Srst => {
-            side.traffic = Traffic::default();
+            side.totals.traffic = Traffic::default();
             four_letter::srst(out);
         }
         Word::Dump => dump(side, world, out),
@@ -131,9 +131,9 @@ fn write(
 pub(super) fn server(side: &CoordinatorSide) -> Server {
     let status = side.core.status();
     Server {
-        latency: side.traffic.latency(),
-        received: side.traffic.received,
-        sent: side.traffic.sent,
+        latency: side.totals.traffic.latency(),
+        received: side.totals.traffic.received,
+        sent: side.totals.traffic.sent,
         connections: status.connections as u64,
         outstanding: status.outstanding.requests as u64,
         zxid: status.zxid,

@@ -14,6 +14,7 @@ mod java_client;
 mod kazoo;
 mod lab;
 mod metaq_wire;
+mod metrics;
 mod mistakes;
 mod originals;
 mod process;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::disk::{self, Completion, Disk, File, Outcome};
-use crate::units::{GroupId, Moment};
+use crate::units::{GroupId, LatencyHistogram, Moment};
 
 use circle::Circle;
 use write::Writer;
@@ -225,6 +225,8 @@ pub struct Status {
     pub written_bytes: u64,
     /// Records written in this run.
     pub records: u64,
+    /// Time from a batch's submission until it was durable together with all before it.
+    pub latency: LatencyHistogram,
     /// Writes go past the page cache.
     pub direct: bool,
     /// How full the circle is.
@@ -299,6 +301,7 @@ impl Journal {
         if self.failed {
             return;
         }
+        self.writer.tell(now);
         let mut stalled = false;
         while self.writer.wants_batch(&self.options) && !stalled {
             stalled = !self.close_records(disk);
@@ -367,6 +370,7 @@ impl Journal {
     /// A write failed. The process must end: nothing more will become durable.
     pub fn complete(&mut self, now: Moment, completion: Completion) -> Result<(), Failure> {
         let Completion { token, result } = completion;
+        self.writer.tell(now);
         let taken = if Circle::owns(token) {
             self.circle.complete(now, token, result)
         } else {
@@ -448,6 +452,7 @@ impl Journal {
             waiting_bytes: self.writer.waiting_bytes(),
             written_bytes: self.writer.written_bytes(),
             records: self.writer.records(),
+            latency: self.writer.latency(),
             direct: self.current.direct,
             pressure: self.pressure(),
         }

@@ -17,7 +17,7 @@ use super::format::{
 use super::record::Record;
 use super::{Current, Options, TOKEN_OWNER, Ticket};
 use crate::disk::{AlignedBuffer, Disk, Lane, Operation, Token};
-use crate::units::GroupId;
+use crate::units::{GroupId, LatencyHistogram, Moment};
 
 /// The smallest buffer that is made, so that one fits many batches.
 const BUFFER_BYTES_MIN: usize = 64 << 10;
@@ -34,6 +34,7 @@ struct Waiting {
 #[derive(Debug)]
 struct InFlight {
     sequence: u64,
+    submitted: Moment,
     written: bool,
     /// The last ticket of each group in it.
     tickets: Vec<(GroupId, Ticket)>,
@@ -82,6 +83,9 @@ pub(super) struct Writer {
     ticket: u64,
     written_bytes: u64,
     records: u64,
+    /// The time, as it was last told.
+    now: Moment,
+    latency: LatencyHistogram,
 }
 
 /// From where the writer goes on.
@@ -125,6 +129,8 @@ impl Writer {
             ticket: 0,
             written_bytes: 0,
             records: 0,
+            now: Moment::START,
+            latency: LatencyHistogram::default(),
         }
     }
 
@@ -342,6 +348,7 @@ impl Writer {
         };
         self.in_flight.push_back(InFlight {
             sequence,
+            submitted: self.now,
             written: false,
             tickets,
             durable,
@@ -415,6 +422,7 @@ impl Writer {
     pub(super) fn take_durable(&mut self) -> Option<Durable> {
         let batch = self.in_flight.pop_front_if(|batch| batch.written)?;
         self.durable_sequence = batch.sequence;
+        self.latency.record(self.now.since(batch.submitted));
         for (group, ticket) in batch.tickets {
             self.groups.get_mut(&group).expect("append made it").durable = ticket;
         }
@@ -449,6 +457,15 @@ impl Writer {
 
     pub(super) fn written_bytes(&self) -> u64 {
         self.written_bytes
+    }
+
+    /// Tells the time: what is submitted or becomes durable from here on does so now.
+    pub(super) fn tell(&mut self, now: Moment) {
+        self.now = now;
+    }
+
+    pub(super) fn latency(&self) -> LatencyHistogram {
+        self.latency
     }
 
     pub(super) fn records(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::units::{Moment, WallTime, Zxid};
+use crate::units::{LatencyHistogram, Moment, WallTime, Zxid};
 use crate::wire::zookeeper::four_letter::{ConnectionSession, Latency};
 
 /// Frames and latency, of one connection or of all together.
@@ -16,6 +16,15 @@ pub struct Traffic {
     latency_sum: Duration,
     latency_min: Duration,
     latency_max: Duration,
+}
+
+/// What all connections did together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Since the start or since an operator last reset it.
+    pub traffic: Traffic,
+    /// Time from a write's arrival to its reply.
+    pub writes: LatencyHistogram,
 }
 
 impl Traffic {

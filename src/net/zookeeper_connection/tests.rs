@@ -6,7 +6,7 @@ use crate::units::{Random, Seed};
 struct Pair {
     connection: ZookeeperConnection,
     now: Moment,
-    totals: Traffic,
+    totals: Totals,
 }
 
 impl Pair {
@@ -23,7 +23,7 @@ impl Pair {
         Pair {
             connection: ZookeeperConnection::new(options, peer, now, WallTime(1_795_362_763_475)),
             now,
-            totals: Traffic::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -127,7 +127,10 @@ fn a_word_is_taken_however_its_bytes_arrive_and_whatever_follows() {
         assert!(!pair.connection.is_finished());
         assert_eq!(pair.sent(), b"imok");
         assert!(pair.connection.is_finished());
-        assert_eq!((pair.totals.received, pair.totals.sent), (1, 1));
+        assert_eq!(
+            (pair.totals.traffic.received, pair.totals.traffic.sent),
+            (1, 1)
+        );
     }
 }
 
@@ -407,7 +410,7 @@ fn cons_tells_what_a_connection_did_last_and_how_long_it_took() {
          maxlat=0)\n\n"
     );
     assert_eq!(
-        pair.totals.latency(),
+        pair.totals.traffic.latency(),
         four_letter::Latency {
             min_ms: 0,
             avg_ms: 3,

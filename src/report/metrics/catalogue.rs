@@ -82,36 +82,44 @@ pub static CONNECTION_MEMORY_BYTES: Metric = Metric {
     help: "Memory that requests and unread answers take",
 };
 
-/// MetaQ requests, by command.
+/// MetaQ requests, by command (put, get, offset).
 pub static BROKER_REQUESTS: Metric = Metric {
     name: "broker_requests",
     kind: Kind::Counter,
     unit: "",
-    help: "MetaQ requests, by command",
+    help: "MetaQ requests, by command (put, get, offset)",
 };
 
-/// MetaQ replies, by status code.
-pub static BROKER_REPLIES: Metric = Metric {
-    name: "broker_replies",
+/// Puts that were answered 500.
+pub static BROKER_PUTS_FAILED: Metric = Metric {
+    name: "broker_puts_failed",
     kind: Kind::Counter,
     unit: "",
-    help: "MetaQ replies, by status code",
+    help: "Puts that were answered 500",
 };
 
-/// Bytes of messages stored.
+/// Gets that found nothing, at once or after waiting.
+pub static BROKER_GET_MISSES: Metric = Metric {
+    name: "broker_get_misses",
+    kind: Kind::Counter,
+    unit: "",
+    help: "Gets that found nothing, at once or after waiting",
+};
+
+/// Bytes of the messages that were put, headers included.
 pub static BROKER_PUT_BYTES: Metric = Metric {
     name: "broker_put",
     kind: Kind::Counter,
     unit: "bytes",
-    help: "Bytes of messages stored",
+    help: "Bytes of the messages that were put, headers included",
 };
 
-/// Bytes of messages sent to consumers.
+/// Bytes of messages in answers to gets, headers included.
 pub static BROKER_GET_BYTES: Metric = Metric {
     name: "broker_get",
     kind: Kind::Counter,
     unit: "bytes",
-    help: "Bytes of messages sent to consumers",
+    help: "Bytes of messages in answers to gets, headers included",
 };
 
 /// Time from a put's arrival until it was durable, visible and answered.
@@ -186,12 +194,12 @@ pub static BROKER_REGISTERED: Metric = Metric {
     help: "1 while the broker is registered in ZooKeeper, otherwise 0",
 };
 
-/// ZooKeeper requests, by operation.
+/// Frames and four-letter words received from ZooKeeper clients; `srst` begins anew.
 pub static COORDINATOR_REQUESTS: Metric = Metric {
     name: "coordinator_requests",
     kind: Kind::Counter,
     unit: "",
-    help: "ZooKeeper requests, by operation",
+    help: "Frames and four-letter words received from ZooKeeper clients; `srst` begins anew",
 };
 
 /// Time from a write's arrival until it was durable, applied and answered.
@@ -258,12 +266,12 @@ pub static COORDINATOR_ZXID: Metric = Metric {
     help: "The last transaction's number",
 };
 
-/// Batches written to the journal.
+/// Batches written to the journal since it was made.
 pub static JOURNAL_BATCHES: Metric = Metric {
     name: "journal_batches",
     kind: Kind::Counter,
     unit: "",
-    help: "Batches written to the journal",
+    help: "Batches written to the journal since it was made",
 };
 
 /// Entries written to the journal.
@@ -282,12 +290,12 @@ pub static JOURNAL_WRITTEN_BYTES: Metric = Metric {
     help: "Bytes written to the journal, padding included",
 };
 
-/// Time from a batch's submission until it was durable.
+/// Time from a batch's submission until it was durable together with all before it.
 pub static JOURNAL_BATCH_LATENCY: Metric = Metric {
     name: "journal_batch_latency",
     kind: Kind::Latency,
     unit: "seconds",
-    help: "Time from a batch's submission until it was durable",
+    help: "Time from a batch's submission until it was durable together with all before it",
 };
 
 /// Journal files there are.
@@ -306,12 +314,12 @@ pub static JOURNAL_FILES_NEEDED: Metric = Metric {
     help: "Journal files that are still needed by a group",
 };
 
-/// Snapshots written, by group.
+/// Snapshots of the coordinator written.
 pub static SNAPSHOTS: Metric = Metric {
     name: "snapshots",
     kind: Kind::Counter,
     unit: "",
-    help: "Snapshots written, by group",
+    help: "Snapshots of the coordinator written",
 };
 
 /// Checkpoints of the message files.
@@ -375,7 +383,8 @@ pub static ALL: &[&Metric] = &[
     &SENT_BYTES,
     &CONNECTION_MEMORY_BYTES,
     &BROKER_REQUESTS,
-    &BROKER_REPLIES,
+    &BROKER_PUTS_FAILED,
+    &BROKER_GET_MISSES,
     &BROKER_PUT_BYTES,
     &BROKER_GET_BYTES,
     &BROKER_PUT_LATENCY,

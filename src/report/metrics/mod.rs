@@ -11,12 +11,13 @@ pub use catalogue::*;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::units::{LATENCY_BOUNDS_US, LatencyHistogram};
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,34 +41,6 @@ pub struct Metric {
     pub unit: &'static str,
     /// What it means, in a sentence without a full stop.
     pub help: &'static str,
-}
-
-/// How long things took: counts by bound, in plain integers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LatencyHistogram {
-    counts: [u64; LATENCY_BOUNDS_US.len() + 1],
-    sum_us: u64,
-}
-
-/// The upper bounds of a latency histogram's buckets; what took longer is in one more.
-pub const LATENCY_BOUNDS_US: [u64; 16] = [
-    50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
-    1_000_000, 2_000_000, 10_000_000,
-];
-
-impl LatencyHistogram {
-    /// Counts one that took so long.
-    pub fn record(&mut self, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < took_us);
-        self.counts[bucket] += 1;
-        self.sum_us = self.sum_us.saturating_add(took_us);
-    }
-
-    /// How many were counted.
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
 }
 
 /// What was measured.
@@ -114,7 +87,7 @@ impl Scrape {
         labels: &[(&'static str, &str)],
         latency: &LatencyHistogram,
     ) {
-        self.put(metric, owned(labels), Measured::Latency(latency.clone()));
+        self.put(metric, owned(labels), Measured::Latency(*latency));
     }
 
     fn put(&mut self, metric: &'static Metric, labels: Labels, measured: Measured) {
@@ -215,12 +188,12 @@ fn encode_one(
         (_, Measured::Latency(latency)) => {
             let mut buckets: Vec<(f64, u64)> = LATENCY_BOUNDS_US
                 .iter()
-                .zip(latency.counts)
-                .map(|(bound, count)| (seconds(*bound), count))
+                .zip(latency.counts())
+                .map(|(bound, count)| (seconds(*bound), *count))
                 .collect();
-            buckets.push((f64::INFINITY, latency.counts[LATENCY_BOUNDS_US.len()]));
+            buckets.push((f64::INFINITY, latency.counts()[LATENCY_BOUNDS_US.len()]));
             encoder.encode_histogram::<NoLabelSet>(
-                seconds(latency.sum_us),
+                seconds(latency.sum_us()),
                 latency.count(),
                 &buckets,
                 None,

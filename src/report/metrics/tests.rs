@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{
-    ALL, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Kind, LatencyHistogram, Scrape,
-    UPTIME_SECONDS,
-};
+use super::{ALL, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Kind, Scrape, UPTIME_SECONDS};
 use crate::config::tests::assert_golden;
+use crate::units::LatencyHistogram;
 
 #[test]
 fn a_scrape_is_rendered_in_open_metrics() {
