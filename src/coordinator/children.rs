@@ -13,9 +13,12 @@ mod tests;
 
 const RUN_MAX: usize = 512;
 
-/// Numbers of znodes in the order of their names.
+/// Numbers of znodes in the order of their names. Most znodes have none, which takes one word.
 #[derive(Debug, Default)]
-pub(super) struct Children {
+pub(super) struct Children(Option<Box<Runs>>);
+
+#[derive(Debug, Default)]
+struct Runs {
     runs: Vec<Vec<u32>>,
     count: usize,
 }
@@ -24,26 +27,65 @@ impl Children {
     /// How many there are.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.0.as_ref().map_or(0, |runs| runs.count)
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.0.is_none()
     }
 
     /// All of them in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
-        self.runs.iter().flatten().copied()
+        self.0.iter().flat_map(|runs| &runs.runs).flatten().copied()
     }
 
     /// Adds a child whose name compares with that of another as `against` says (of the other).
     pub(super) fn insert(&mut self, child: u32, against: impl Fn(u32) -> Ordering) {
-        let place = self.runs.partition_point(|run| {
-            run.last()
-                .is_some_and(|&last| against(last) == Ordering::Less)
-        });
+        self.0.get_or_insert_default().insert(child, against);
+    }
+
+    /// Takes a child away, found by its name as in [`Children::insert`]. Says whether it was there.
+    pub(super) fn remove(&mut self, child: u32, against: impl Fn(u32) -> Ordering) -> bool {
+        let Some(runs) = &mut self.0 else {
+            return false;
+        };
+        let was_there = runs.remove(child, against);
+        if runs.count == 0 {
+            self.0 = None;
+        }
+        was_there
+    }
+
+    /// Children whose names ascend already.
+    pub(super) fn from_ordered(ordered: &[u32]) -> Children {
+        if ordered.is_empty() {
+            return Children::default();
+        }
+        Children(Some(Box::new(Runs {
+            runs: ordered.chunks(RUN_MAX).map(<[u32]>::to_vec).collect(),
+            count: ordered.len(),
+        })))
+    }
+}
+
+impl Runs {
+    /// The first run that does not end before the name, and the name's place in it.
+    fn place(&self, against: &impl Fn(u32) -> Ordering) -> (usize, usize) {
+        let is_before = |&other: &u32| against(other) == Ordering::Less;
+        let run = self
+            .runs
+            .partition_point(|run| run.last().is_some_and(is_before));
+        let run_found = self.runs.get(run);
+        (
+            run,
+            run_found.map_or(0, |run| run.partition_point(is_before)),
+        )
+    }
+
+    fn insert(&mut self, child: u32, against: impl Fn(u32) -> Ordering) {
         self.count += 1;
+        let (place, at) = self.place(&against);
         let Some(run) = self.runs.get_mut(place) else {
             match self.runs.last_mut() {
                 Some(run) if run.len() < RUN_MAX => run.push(child),
@@ -51,7 +93,6 @@ impl Children {
             }
             return;
         };
-        let at = run.partition_point(|&other| against(other) == Ordering::Less);
         run.insert(at, child);
         if run.len() > RUN_MAX {
             let upper = run.split_off(RUN_MAX / 2);
@@ -59,16 +100,11 @@ impl Children {
         }
     }
 
-    /// Takes a child away, found by its name as in [`Children::insert`]. Says whether it was there.
-    pub(super) fn remove(&mut self, child: u32, against: impl Fn(u32) -> Ordering) -> bool {
-        let place = self.runs.partition_point(|run| {
-            run.last()
-                .is_some_and(|&last| against(last) == Ordering::Less)
-        });
+    fn remove(&mut self, child: u32, against: impl Fn(u32) -> Ordering) -> bool {
+        let (place, at) = self.place(&against);
         let Some(run) = self.runs.get_mut(place) else {
             return false;
         };
-        let at = run.partition_point(|&other| against(other) == Ordering::Less);
         if run.get(at) != Some(&child) {
             return false;
         }
@@ -78,13 +114,5 @@ impl Children {
         }
         self.count -= 1;
         true
-    }
-
-    /// Children whose names ascend already.
-    pub(super) fn from_ordered(ordered: &[u32]) -> Children {
-        Children {
-            runs: ordered.chunks(RUN_MAX).map(<[u32]>::to_vec).collect(),
-            count: ordered.len(),
-        }
     }
 }

@@ -1,9 +1,12 @@
 //! The benchmarks' loads with tiny sizes, so that they cannot rot.
 
+#[path = "../../benches/coordinator/workload.rs"]
+mod coordinator_workload;
 #[path = "../../benches/journal/load.rs"]
 mod journal_load;
 
 use chrysalis::disk::Backend;
+use coordinator_workload::Workload;
 use journal_load::{Load, baseline};
 
 #[test]
@@ -21,4 +24,13 @@ fn the_journal_s_loads_run_on_both_backends() {
         Load::open(backend, folder.path()).throughput(10, 100, 1);
         assert_eq!(baseline(folder.path(), 3).len(), 3);
     }
+}
+
+#[test]
+fn the_coordinator_s_workload_gets_all_its_replies() {
+    let mut workload = Workload::new(2000, 10);
+    assert_eq!(workload.set(2), 2 * 1024);
+    assert_eq!(workload.get(2), 2 * 1024);
+    assert_eq!(workload.lock(1), 2 * 1024);
+    assert!(workload.snapshot(4096, |slice| slice()) > 2000 * 10);
 }

@@ -121,3 +121,8 @@ fn children_are_listed_by_name() {
     assert_eq!(names.len(), tree.get(directory).children.len());
     assert!(tree.names(directory).iter().eq(names));
 }
+
+#[test]
+fn a_znode_takes_two_cache_lines_at_most() {
+    assert!(size_of::<Znode>() <= 128, "{}", size_of::<Znode>());
+}
