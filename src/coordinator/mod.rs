@@ -21,7 +21,7 @@ use bytes::Bytes;
 use self::apply::Consequences;
 use self::command::Encoder;
 use self::connection::{Connection, Connections, PendingSession, Phase};
-use self::expiry::{Bucket, Expiry};
+use self::expiry::Expiry;
 use self::session::SessionIds;
 use self::snapshot::Snapshot;
 use self::state::State;
@@ -392,12 +392,9 @@ impl Coordinator {
         }
         self.expiry = Some(expiry);
         for id in self.connections.sorted_ids() {
-            let Some(connection) = self.connections.get_mut(id) else {
+            let Some(connection) = self.connections.get(id) else {
                 continue;
             };
-            if let Phase::Established(established) = &mut connection.phase {
-                established.touched = Bucket::default();
-            }
             effects.extend(connection.proposed().cloned().map(Effect::Propose));
         }
     }

@@ -4,3 +4,4 @@ pub(super) mod harness;
 mod model;
 mod properties;
 mod script;
+mod walk;
