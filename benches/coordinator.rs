@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench coordinator`. The slices of a snapshot are not averaged: the longest counts.
 
+#![allow(clippy::print_stdout, reason = "what a benchmark prints is its result")]
+
 #[path = "coordinator/workload.rs"]
 mod workload;
 
