@@ -308,7 +308,7 @@ impl Journal {
         }
         if self.writer.wants_seal() && self.seal_at.is_some_and(|at| at <= now) {
             self.seal_at = None;
-            self.close_seal(disk);
+            stalled = !self.close_seal(disk);
         }
         // Last, because a file that is needed now is taken between two steps of filling it.
         self.circle.prepare(now, stalled, disk);
@@ -327,14 +327,14 @@ impl Journal {
         true
     }
 
-    /// Closes a batch without records. The start of a file is as good.
-    fn close_seal(&mut self, disk: &mut dyn Disk) {
+    /// Closes a batch without records; false when there is no file for it. The start of a file is as good.
+    fn close_seal(&mut self, disk: &mut dyn Disk) -> bool {
         if self.current.remaining() < format::BLOCK {
-            self.begin_file(disk);
-            return;
+            return self.begin_file(disk);
         }
         let oldest = self.circle.oldest(self.writer.durable_sequence());
         self.writer.close_seal(&mut self.current, oldest, disk);
+        true
     }
 
     /// Goes on in the next file; false when none is ready.
