@@ -46,10 +46,15 @@ impl World {
     pub(crate) fn new(seed: u64) -> World {
         let mut random = Random::new(Seed(seed));
         let disk = SimulatedDisk::new(Seed(random.next()));
+        // From a batch for nearly every record to large ones.
+        let batch_bytes_close = 1 << (9 + random.below(5));
         World {
             random,
             disk,
-            options: options(),
+            options: Options {
+                batch_bytes_close,
+                ..options()
+            },
             journal: None,
             model: Model::default(),
             now: Moment::START,
