@@ -83,6 +83,13 @@ pub enum Event {
         /// What was found.
         outcome: crate::segments::verify::Outcome,
     },
+    /// An [`Effect::Search`] is done.
+    Searched {
+        /// Of that effect.
+        ticket: Ticket,
+        /// What was found.
+        outcome: crate::segments::search::Outcome,
+    },
     /// The answer to an [`Effect::AskOwner`], at once or later.
     Owner {
         /// As asked.
@@ -213,6 +220,14 @@ pub enum Effect {
         /// Which bytes; the checker says how far beyond `to` it must read.
         range: crate::segments::verify::Range,
     },
+    /// Look for a good record behind damage by [`crate::segments::search::Search`], on a thread that may
+    /// block, and report [`Event::Searched`].
+    Search {
+        /// For the report.
+        ticket: Ticket,
+        /// Which bytes.
+        range: crate::segments::verify::Range,
+    },
     /// The topic is to be found in ZooKeeper with these settings: make its nodes, or make them anew when
     /// they differ. Nothing waits for it.
     RegisterTopic(TopicRegistration),
@@ -270,6 +285,17 @@ pub enum Warning {
         file: FileId,
         /// The first bad byte of it.
         position: u64,
+    },
+    /// Consumers are sent on behind damage, as an operator wanted: what lies between is lost to them.
+    DamageSkipped {
+        /// The topic.
+        topic: Name,
+        /// The partition.
+        partition: i32,
+        /// The offset of the first byte that is passed over.
+        from: u64,
+        /// Where they go on.
+        to: u64,
     },
     /// The disk is full: nothing can be written to segment files; tried again by itself.
     DiskFull,

@@ -228,7 +228,7 @@ impl Broker {
     }
 
     /// Answers a get with what is at its offset now.
-    fn serve(&mut self, get: WaitingGet, effects: &mut Vec<Effect>) {
+    pub(super) fn serve(&mut self, get: WaitingGet, effects: &mut Vec<Effect>) {
         let WaitingGet {
             connection,
             opaque,
@@ -256,6 +256,12 @@ impl Broker {
             },
             Lookup::Before(first) => Reply::Moved(first),
             Lookup::AtEnd => nothing_at(i64::try_from(offset).unwrap_or(i64::MAX)),
+            Lookup::Damaged { file, at } if self.partition(id).skips_damage => {
+                match self.pass_damage(file, at, get, effects) {
+                    None => return,
+                    Some(reply) => reply,
+                }
+            }
             Lookup::Damaged { file, at } => self.damaged(id, file.start + at),
         };
         effects.push(Effect::Reply {
@@ -272,7 +278,7 @@ impl Broker {
         )
     }
 
-    fn get_failed(&self, id: PartitionId, detail: &str) -> Reply {
+    pub(super) fn get_failed(&self, id: PartitionId, detail: &str) -> Reply {
         let url = &self.options.url;
         let (topic, number) = self.name_of(id);
         let text = format!(

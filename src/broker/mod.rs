@@ -26,6 +26,7 @@ mod registration;
 pub mod reply;
 pub mod request;
 mod retire;
+mod skip;
 mod stats;
 pub mod status;
 pub mod topic;
@@ -52,6 +53,7 @@ use self::message_id::MessageIds;
 use self::partition::Partition;
 use self::put::Proposals;
 use self::retire::RetireClock;
+use self::skip::Searches;
 use self::stats::{Item, Stats};
 use self::topic::{Catalog, TopicId};
 use self::waiting::Waiting;
@@ -72,6 +74,7 @@ pub struct Broker {
     writer: Writer,
     checkpoints: Checkpoints,
     checks: Checks,
+    searches: Searches,
     waiting: Waiting,
     retire_clock: RetireClock,
     /// Deletions that were decided and not proposed yet.
@@ -127,6 +130,7 @@ impl Broker {
             writer: Writer::opened(opening.applied),
             checkpoints: Checkpoints::opened(opening.applied),
             checks: Checks::default(),
+            searches: Searches::default(),
             retire_clock: RetireClock::default(),
             commands: Vec::new(),
             retiring: 0,
@@ -221,7 +225,8 @@ impl Broker {
                 self.decide_held(now, &topic, effects);
             }
             Event::OpenPartitions { topic } => self.catalog.open(&topic),
-            Event::SkipDamage { .. } => {}
+            Event::Searched { ticket, outcome } => self.searched(ticket, outcome, effects),
+            Event::SkipDamage { topic, partition } => self.skip_damage(&topic, partition),
             Event::Led { wall } => self.lead(wall, effects),
             Event::Deposed => self.depose(effects),
         }
@@ -357,6 +362,7 @@ impl Broker {
         self.retiring = 0;
         self.waiting.clear();
         self.checks.clear();
+        self.searches.clear();
         self.writer.forget_replies();
         self.forget_registrations();
         let mut connections: Vec<ConnectionId> = self.connections.iter().copied().collect();

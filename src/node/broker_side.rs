@@ -221,8 +221,8 @@ impl BrokerSide {
 
     /// Takes a completion of a verification's read.
     pub(super) fn read_completed(&mut self, completion: Completion, world: &mut World<'_>) {
-        if let Some((ticket, outcome)) = self.verification.complete(completion, world.disk) {
-            self.handle(Event::Verified { ticket, outcome }, world);
+        if let Some(event) = self.verification.complete(completion, world.disk) {
+            self.handle(event, world);
         }
     }
 
@@ -341,7 +341,12 @@ impl BrokerSide {
                 Effect::Verify { ticket, range } => {
                     self.learn(range.file.partition);
                     let path = self.files.path(range.file);
-                    self.verification.begin(ticket, range, &path, world.disk);
+                    self.verification.check(ticket, range, &path, world.disk);
+                }
+                Effect::Search { ticket, range } => {
+                    self.learn(range.file.partition);
+                    let path = self.files.path(range.file);
+                    self.verification.search(ticket, range, &path, world.disk);
                 }
                 Effect::RegisterTopic(topic) => self.register(&topic),
                 Effect::UnregisterTopic { topic } => {
@@ -561,6 +566,18 @@ fn warn_operator(warning: &Warning) {
     match warning {
         // Told where the file's name is known.
         Warning::Damage { .. } => {}
+        Warning::DamageSkipped {
+            topic,
+            partition,
+            from,
+            to,
+        } => warn!(
+            topic = topic.as_str(),
+            partition,
+            from,
+            to,
+            "consumers are sent on behind damage; what lies between is lost to them"
+        ),
         Warning::DiskFull => {
             error!(
                 "the disk is full: puts are refused, reads go on; make room and puts go on by themselves"

@@ -142,6 +142,17 @@ impl Server {
                 done(text)
             }
             Request::PartitionSkipDamage { topic, partition } => {
+                let known = self.shell.node.borrow().topic_detail(&topic);
+                let known = known.is_some_and(|topic| {
+                    let mut partitions = topic.partitions.iter();
+                    partitions.any(|one| one.partition == partition && one.damaged_at.is_some())
+                });
+                if !known {
+                    let text = format!(
+                        "no damage is known in {topic}-{partition}: it is found when a consumer reads there"
+                    );
+                    return refused(Code::E0303, text);
+                }
                 let text = format!("consumers of {topic}-{partition} go on behind the damage");
                 let number = i32::try_from(partition).unwrap_or(i32::MAX);
                 let topic = Name::from(topic);

@@ -1,54 +1,81 @@
-//! Checking segment files record by record before they are first served in a run.
+//! Reading segment files for what must be known before they are served: checking records that were not
+//! written in this run, and looking for the next good one behind damage.
 //!
-//! A check reads on the disk's read lane, a piece at a time, and hands the pieces to the pure checker; the
-//! loop itself never waits for the medium. The reading also brings the range into the page cache, from
+//! Both read on the disk's read lane, a piece at a time, and hand the pieces to the pure checker or search;
+//! the loop itself never waits for the medium. The reading also brings the range into the page cache, from
 //! where it is sent next.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bytes::Bytes;
-
-use crate::broker::Ticket;
-use crate::disk::{Completion, Disk, File, Lane, Mode, Operation, Outcome as Done, Token};
-use crate::segments::verify::{Checker, Outcome, Range};
+use crate::broker::{Event, Ticket};
+use crate::disk::{Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
+use crate::segments::search::{self, Search};
+use crate::segments::verify::{self, Checker, Range};
 
 /// Whose completions are the verification's.
 pub(super) const TOKEN_OWNER: u8 = 3;
 
-/// How much is read at a time.
+/// How much a check reads at a time.
 const PIECE_BYTES: usize = 1 << 20;
-/// A check under way.
-struct Check {
+
+/// A file that is being read.
+struct Reading {
     ticket: Ticket,
-    checker: Checker,
+    purpose: Purpose,
     file: File,
-    /// Where the next piece begins.
-    position: u64,
-    /// The file's valid length: nothing behind it is read.
-    length: u64,
 }
 
-/// The checks under way.
+enum Purpose {
+    Check {
+        checker: Checker,
+        /// Where the next piece begins.
+        position: u64,
+        /// The file's valid length: nothing behind it is read.
+        length: u64,
+    },
+    Search(Search),
+}
+
+/// The files that are being read.
 #[derive(Default)]
 pub(super) struct Verification {
-    checks: BTreeMap<u64, Check>,
+    readings: BTreeMap<u64, Reading>,
     next: u64,
 }
 
 impl Verification {
     /// Starts to check a range of the file at `path`.
-    pub(super) fn begin(&mut self, ticket: Ticket, range: Range, path: &Path, disk: &mut dyn Disk) {
-        self.next += 1;
-        let file = disk.reserve();
-        let check = Check {
-            ticket,
+    pub(super) fn check(&mut self, ticket: Ticket, range: Range, path: &Path, disk: &mut dyn Disk) {
+        let purpose = Purpose::Check {
             checker: Checker::new(&range),
-            file,
             position: range.from,
             length: range.length,
         };
-        self.checks.insert(self.next, check);
+        self.begin(ticket, purpose, path, disk);
+    }
+
+    /// Starts to look for a good record in a range of the file at `path`.
+    pub(super) fn search(
+        &mut self,
+        ticket: Ticket,
+        range: Range,
+        path: &Path,
+        disk: &mut dyn Disk,
+    ) {
+        let purpose = Purpose::Search(Search::new(&range));
+        self.begin(ticket, purpose, path, disk);
+    }
+
+    fn begin(&mut self, ticket: Ticket, purpose: Purpose, path: &Path, disk: &mut dyn Disk) {
+        self.next += 1;
+        let file = disk.reserve();
+        let reading = Reading {
+            ticket,
+            purpose,
+            file,
+        };
+        self.readings.insert(self.next, reading);
         let open = Operation::Open {
             file,
             path: path.to_path_buf(),
@@ -57,57 +84,89 @@ impl Verification {
         disk.submit(Lane::Read, Token::new(TOKEN_OWNER, self.next), open);
     }
 
-    /// Takes a completion of ours; what a check found, when it is through.
+    /// Takes a completion of ours; what the broker is to be told, when a reading is through.
     pub(super) fn complete(
         &mut self,
         completion: Completion,
         disk: &mut dyn Disk,
-    ) -> Option<(Ticket, Outcome)> {
+    ) -> Option<Event> {
         let number = completion.token.number();
-        // Of a check that is through only its file's closing is still reported.
-        let check = self.checks.get_mut(&number)?;
-        let outcome = match completion.result {
+        // Of a reading that is through only its file's closing is still reported.
+        let reading = self.readings.get_mut(&number)?;
+        let event = match completion.result {
             Err(error) => {
                 tracing::error!(%error, "a segment cannot be read; gets there are answered 500");
-                Some(Outcome::Unreadable)
+                Some(reading.unreadable())
             }
-            Ok(Done::Read(bytes)) => check.take(&bytes),
+            Ok(Outcome::Read(bytes)) => reading.take(&bytes),
             Ok(_) => None,
         };
-        match outcome {
-            None => {
-                let left = check.length.saturating_sub(check.position);
-                let length = usize::try_from(left)
-                    .unwrap_or(PIECE_BYTES)
-                    .min(PIECE_BYTES);
-                let read = Operation::Read {
-                    file: check.file,
-                    position: check.position,
-                    length,
-                };
-                disk.submit(Lane::Read, completion.token, read);
-                None
+        let operation = if event.is_some() {
+            let file = reading.file;
+            self.readings.remove(&number);
+            Operation::Close { file }
+        } else {
+            let (position, length) = reading.wants();
+            Operation::Read {
+                file: reading.file,
+                position,
+                length,
             }
-            Some(outcome) => {
-                let check = self.checks.remove(&number)?;
-                disk.submit(
-                    Lane::Read,
-                    completion.token,
-                    Operation::Close { file: check.file },
-                );
-                Some((check.ticket, outcome))
-            }
-        }
+        };
+        disk.submit(Lane::Read, completion.token, operation);
+        event
     }
 }
 
-impl Check {
-    fn take(&mut self, bytes: &Bytes) -> Option<Outcome> {
-        self.position += bytes.len() as u64;
-        let outcome = self.checker.feed(bytes);
-        if outcome.is_none() && (bytes.is_empty() || self.position >= self.length) {
-            return Some(self.checker.end_of_file());
+impl Reading {
+    /// Where the next piece begins, and how long it is.
+    fn wants(&self) -> (u64, usize) {
+        match &self.purpose {
+            Purpose::Check {
+                position, length, ..
+            } => {
+                let left = length.saturating_sub(*position);
+                let bytes = usize::try_from(left).unwrap_or(PIECE_BYTES);
+                (*position, bytes.min(PIECE_BYTES))
+            }
+            Purpose::Search(search) => search.wants(),
         }
-        outcome
+    }
+
+    /// Takes the next piece; what the broker is to be told, if that was enough.
+    fn take(&mut self, bytes: &[u8]) -> Option<Event> {
+        let ticket = self.ticket;
+        match &mut self.purpose {
+            Purpose::Check {
+                checker,
+                position,
+                length,
+            } => {
+                *position += bytes.len() as u64;
+                let ended = bytes.is_empty() || *position >= *length;
+                let outcome = checker
+                    .feed(bytes)
+                    .or_else(|| ended.then(|| checker.end_of_file()))?;
+                Some(Event::Verified { ticket, outcome })
+            }
+            Purpose::Search(search) => {
+                let outcome = search.feed(bytes)?;
+                Some(Event::Searched { ticket, outcome })
+            }
+        }
+    }
+
+    fn unreadable(&self) -> Event {
+        let ticket = self.ticket;
+        match &self.purpose {
+            Purpose::Check { .. } => Event::Verified {
+                ticket,
+                outcome: verify::Outcome::Unreadable,
+            },
+            Purpose::Search(_) => Event::Searched {
+                ticket,
+                outcome: search::Outcome::Unreadable,
+            },
+        }
     }
 }

@@ -72,13 +72,23 @@ pub fn segment(start: u64, bytes: Bytes) -> impl Iterator<Item = Entry> {
 /// decode, because summing up every imagined one would take for ever.
 pub fn next_record_after(bytes: &[u8], position: usize) -> Option<usize> {
     let last = bytes.len().checked_sub(HEADER_BYTES)?;
-    (position + 1..=last).find(|&at| {
-        let head = bytes[at..].first_chunk().and_then(Header::decode);
-        let likely = |header: &Header| {
+    (position + 1..=last)
+        .find(|&at| likely_record(&bytes[at..]).is_some() && is_record(&bytes[at..]))
+}
+
+/// The header at the front of `bytes`, if it may be one of a record with data.
+pub(super) fn likely_record(bytes: &[u8]) -> Option<Header> {
+    bytes
+        .first_chunk()
+        .and_then(Header::decode)
+        .filter(|header| {
             (1..=DATA_BYTES_MAX).contains(&(header.length as usize)) && header.checksum >= 0
-        };
-        head.as_ref().is_some_and(likely) && step_at(bytes, at).is_ok()
-    })
+        })
+}
+
+/// Whether a whole and valid record is at the front of `bytes`.
+pub(super) fn is_record(bytes: &[u8]) -> bool {
+    step_at(bytes, 0).is_ok()
 }
 
 fn step_at(bytes: &[u8], position: usize) -> Result<Header, Fault> {

@@ -16,6 +16,7 @@ pub mod lookup;
 pub mod partition;
 pub mod recovery;
 pub mod retention;
+pub mod search;
 pub mod verify;
 pub mod walk;
 

@@ -152,6 +152,8 @@ pub struct Verified {
     doubtful: Vec<u64>,
     /// Beginnings of records that are certain to be damaged, sorted.
     damaged: Vec<u64>,
+    /// Where good records begin behind damage that was passed over: position to position.
+    detours: Vec<(u64, u64)>,
 }
 
 /// Whether bytes may be sent.
@@ -188,6 +190,25 @@ impl Verified {
     /// The first damaged record known.
     pub fn damaged(&self) -> &[u64] {
         &self.damaged
+    }
+
+    /// From here on the file was written in this run, and is good.
+    pub fn fresh_from(&self) -> u64 {
+        self.fresh_from
+    }
+
+    /// Where the next good record begins behind damage at `position`, if that was searched for.
+    pub fn detour(&self, position: u64) -> Option<u64> {
+        let known = self.detours.iter().find(|(from, _)| *from == position);
+        known.map(|&(_, to)| to)
+    }
+
+    /// The next good record behind damage at `from` begins at `to`.
+    pub fn learn_detour(&mut self, from: u64, to: u64) {
+        if self.detours.len() >= DETOURS_MAX {
+            self.detours.remove(0);
+        }
+        self.detours.push((from, to));
     }
 
     /// May the bytes `[from, to)` be sent?
@@ -250,5 +271,7 @@ impl Verified {
     }
 }
 
+/// More ways around damage than this are not remembered for one file.
+const DETOURS_MAX: usize = 64;
 /// More doubtful positions than this are not remembered for one file.
 const DOUBTFUL_MAX: usize = 64;

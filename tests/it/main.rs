@@ -20,6 +20,7 @@ mod originals;
 mod process;
 mod server;
 mod simulation;
+mod skip_damage;
 mod tidy;
 mod tokio_zookeeper;
 mod zkcli;

@@ -1,0 +1,84 @@
+//! Damage in a message file: never served, and passed over where an operator wants that.
+
+use crate::deployment::Deployment;
+use crate::metaq_wire::{Answer, Client};
+use crate::server::{CHRYSALIS, Server};
+use std::fs;
+use std::process::{Command, Output};
+
+const HEADER_BYTES: i64 = 20;
+
+fn skip_damage(server: &Server) -> Output {
+    Command::new(CHRYSALIS)
+        .args(["partition", "skip-damage"])
+        .arg(server.folder())
+        .args(["orders", "0"])
+        .output()
+        .expect("the binary under test starts")
+}
+
+/// The code and the text of an answer that is no value.
+fn result(answer: Answer) -> (i32, String) {
+    match answer {
+        Answer::Result { code, text, .. } => (code, text),
+        Answer::Value { bytes, .. } => panic!("{} bytes instead of a result", bytes.len()),
+    }
+}
+
+#[test]
+fn consumers_go_on_behind_damage_when_an_operator_says_so() {
+    let mut server = Server::start(&[("orders", 1)]);
+    let mut client = Client::connect(server.broker());
+    let mut offsets = Vec::new();
+    for number in 0..8 {
+        let data = format!("order number {number}");
+        let stored = client.put("orders", 0, data.as_bytes());
+        offsets.push(stored.expect("an open partition takes it").offset);
+    }
+    let refused = skip_damage(&server);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "nothing is damaged yet");
+    assert!(
+        told.contains("E0303") && told.contains("no damage is known in orders-0"),
+        "{told}"
+    );
+
+    server.stop();
+    let file = server
+        .topics_folder()
+        .join("orders-0/00000000000000000000.meta");
+    let mut bytes = fs::read(&file).expect("the messages are in it");
+    for damaged in [2, 5] {
+        let position = usize::try_from(offsets[damaged] + HEADER_BYTES).expect("a position");
+        bytes[position] ^= 1;
+    }
+    fs::write(&file, bytes).expect("damage it");
+    server.resume();
+
+    let mut client = Client::connect(server.broker());
+    let (code, text) = result(client.get("orders", 0, offsets[2], 4096));
+    assert_eq!(code, 500, "{text}");
+    let done = skip_damage(&server);
+    assert!(done.status.success(), "{done:?}");
+    let moved = result(client.get("orders", 0, offsets[2], 4096));
+    assert_eq!(moved, (301, offsets[3].to_string()));
+    // It holds for the damage that is found later, too.
+    let moved = result(client.get("orders", 0, offsets[5], 4096));
+    assert_eq!(moved, (301, offsets[6].to_string()));
+
+    // A consumer that follows the answers loses the two and nothing else.
+    let read: Vec<i64> = client
+        .read_all("orders", 0)
+        .iter()
+        .map(|(at, _)| *at)
+        .collect();
+    let good: Vec<i64> = [0, 1, 3, 4, 6, 7]
+        .map(|number: usize| offsets[number])
+        .into();
+    assert_eq!(read, good);
+
+    server.restart();
+    let mut client = Client::connect(server.broker());
+    let (code, text) = result(client.get("orders", 0, offsets[2], 4096));
+    assert_eq!(code, 500, "until the server restarts: {text}");
+}
