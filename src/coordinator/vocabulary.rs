@@ -394,7 +394,7 @@ pub struct Stat {
     pub pzxid: Zxid,
 }
 
-/// A watch that fired. Sent to the connection that set it; unless noted it is gone then.
+/// A watch that fired. Told to the connection that set it, once: the watch is gone then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchEvent {
     /// What happened.
