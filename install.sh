@@ -411,7 +411,7 @@ try_it() {
   say "  received: $text"
   say
   say 'This disk:'
-  "$chrysalis" bench disk "$server/data" | sed 's/^/  /' || say "  (not measured: see above)"
+  "$chrysalis" bench disk --seconds 1 "$server/data" | sed 's/^/  /' || say "  (not measured: see above)"
 }
 
 next_steps() {
