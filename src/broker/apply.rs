@@ -10,9 +10,9 @@ use super::Broker;
 use super::command::{Append, Command, Commands, Cut, Retire, RunHead};
 use super::event::Effect;
 use super::files::Advance;
-use crate::segments::PartitionId;
 use crate::segments::append::Run;
 use crate::segments::recovery::{Damage, Settled};
+use crate::segments::{FileId, PartitionId};
 use crate::units::WallTime;
 
 impl Broker {
@@ -108,20 +108,22 @@ impl Broker {
         {
             let id = self.partition_or_new(topic, *partition);
             let partition = &mut self.partitions[id.0 as usize];
-            if let Some(unsettled) = &mut partition.unsettled {
-                for operation in unsettled.drop_front(id, *first) {
-                    self.writer.writes.push(operation.file(), operation);
-                }
-                continue;
+            let gone = match &mut partition.unsettled {
+                Some(unsettled) => unsettled.retire(*first),
+                None => partition.segments.retire(*first),
+            };
+            for start in gone {
+                self.removals.retired(
+                    FileId {
+                        partition: id,
+                        start,
+                    },
+                    *action,
+                );
             }
-            let gone = partition
-                .segments
-                .retire(id, *first, *action, &mut self.writer.writes);
-            partition
-                .missing
-                .retain(|start| gone.iter().all(|file| file.start != *start));
         }
-        self.writer.job.retires += 1;
+        self.retiring = self.retiring.saturating_sub(1);
+        self.checkpoints.request();
     }
 
     /// Takes over what the files of a partition turned out to be.
@@ -129,7 +131,6 @@ impl Broker {
         let Settled {
             segments,
             operations,
-            missing,
             ..
         } = settled;
         for operation in operations {
@@ -152,7 +153,7 @@ impl Broker {
         let partition = &mut self.partitions[id.0 as usize];
         partition.segments = crate::segments::partition::Segments::new(segments);
         partition.visible = partition.segments.end();
-        partition.missing = missing;
+        partition.written = partition.has_files();
     }
 
     /// Settles the partitions that no entry concerned. False: something is damaged.
@@ -167,9 +168,6 @@ impl Broker {
                 }
                 self.adopting |= settled.adopted;
                 self.settle(id, settled);
-            } else if let Some(&start) = partition.missing.first() {
-                let (topic, number) = self.name_of(id);
-                return Err(Damage::missing(topic.as_str(), number, start));
             }
         }
         Ok(())

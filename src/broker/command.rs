@@ -183,11 +183,7 @@ impl Retire {
         for cut in &self.cuts {
             let topic_bytes = u16::try_from(cut.topic.as_bytes().len());
             out.put_u16(topic_bytes.expect("a topic that was accepted is a folder's name"));
-            out.put_u8(match cut.action {
-                Action::Delete => 0,
-                Action::Archive { compress: false } => 1,
-                Action::Archive { compress: true } => 2,
-            });
+            out.put_u8(cut.action.code());
             out.put_u8(0);
             out.put_i32(cut.partition);
             out.put_u64(cut.first);
@@ -203,12 +199,8 @@ impl Retire {
         let mut cuts = Vec::new();
         while body.has_remaining() {
             let topic_bytes = usize::from(body.try_get_u16().map_err(short)?);
-            let action = match body.try_get_u8().map_err(short)? {
-                0 => Action::Delete,
-                1 => Action::Archive { compress: false },
-                2 => Action::Archive { compress: true },
-                _ => return Err(malformed(index, "an action is not known")),
-            };
+            let action = Action::from_code(body.try_get_u8().map_err(short)?);
+            let action = action.ok_or(malformed(index, "an action is not known"))?;
             body.try_get_u8().map_err(short)?;
             let partition = body.try_get_i32().map_err(short)?;
             let first = body.try_get_u64().map_err(short)?;

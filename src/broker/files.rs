@@ -8,17 +8,19 @@
 //! refused job and all after it once more, again and again, until they succeed. (All after it, because a
 //! job may cut a file that a later one writes to.)
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
 use super::Broker;
 use super::event::{Effect, Ticket, Warning};
+use super::partition::Partition;
 use super::put::Pending;
 use super::reply::Reply;
 use crate::segments::append::Writes;
 use crate::segments::checkpoint::{Checkpoint, DirtyFiles, PartitionCheckpoint, SegmentCheckpoint};
-use crate::segments::{FileOperation, PartitionId};
+use crate::segments::retention::Retired;
+use crate::segments::{FileId, FileOperation, PartitionId};
 use crate::units::{ConnectionId, Moment, WallTime};
 
 /// A part of a partition that a job makes visible.
@@ -40,8 +42,6 @@ pub(super) struct Job {
     operations: Vec<FileOperation>,
     pub(super) advances: Vec<Advance>,
     pub(super) pending: Vec<Pending>,
-    /// Deletions in it.
-    pub(super) retires: usize,
     /// The last entry it brings to the files.
     pub(super) index: u64,
     bytes: u64,
@@ -133,6 +133,12 @@ impl Writer {
             .for_each(|job| job.pending.clear());
     }
 
+    /// Whether something is still to be done to this file.
+    pub(super) fn touches(&self, file: FileId) -> bool {
+        let mut operations = self.outstanding.iter().flat_map(|job| &job.operations);
+        self.writes.touches(file) || operations.any(|operation| operation.file() == file)
+    }
+
     /// Tries again at once.
     pub(super) fn hasten(&mut self, now: Moment) {
         if let Some(Parked { retry: Some(retry) }) = &mut self.parked {
@@ -179,6 +185,12 @@ impl Checkpoints {
 
     pub(super) fn request(&mut self) {
         self.wanted = true;
+    }
+
+    /// A file is gone from its folder.
+    pub(super) fn removed(&mut self, now: Moment, file: FileId) {
+        self.dirty.removed(file);
+        self.dirty_since.get_or_insert(now);
     }
 
     pub(super) fn saved(&self) -> u64 {
@@ -253,12 +265,18 @@ impl Broker {
 
     /// A job was reported as done.
     pub(super) fn files_written(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+        if self.removal_reported(now, ticket, true) {
+            return;
+        }
         self.report(ticket, Report::Written);
         self.finish_jobs(now, effects);
     }
 
     /// A job was reported as refused for want of space.
     pub(super) fn files_refused(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+        if self.removal_reported(now, ticket, false) {
+            return;
+        }
         self.report(ticket, Report::Refused);
         if self.writer.parked.is_none() {
             self.writer.parked = Some(Parked { retry: None });
@@ -339,13 +357,13 @@ impl Broker {
         for advance in &job.advances {
             let partition = &mut self.partitions[advance.partition.0 as usize];
             partition.visible = advance.end;
+            partition.written = true;
             if let Some(segment) = partition.segments.starting_at(advance.segment) {
                 segment.messages += u64::from(advance.messages);
                 segment.modified = segment.modified.max(advance.wall);
             }
         }
         self.writer.written = job.index;
-        self.retiring = self.retiring.saturating_sub(job.retires);
         for pending in &job.pending {
             self.stats.stored(now, pending);
             for put in &pending.replies {
@@ -400,7 +418,10 @@ impl Broker {
     /// Begins a checkpoint if one is due.
     pub(super) fn begin_checkpoint(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let checkpoints = &self.checkpoints;
-        if !matches!(checkpoints.state, State::Idle) || self.adopting && !self.writer.is_idle() {
+        if !matches!(checkpoints.state, State::Idle)
+            || !self.settled
+            || self.adopting && !self.writer.is_idle()
+        {
             return;
         }
         let changed = !checkpoints.dirty.is_empty()
@@ -419,7 +440,13 @@ impl Broker {
             }
             return;
         }
-        let (index, content) = (self.writer.written, self.checkpoint().encode());
+        // What was retired before it was written: soon it is.
+        let behind = |partition: &Partition| partition.visible < partition.segments.first();
+        if self.partitions.iter().any(behind) {
+            return;
+        }
+        let retired = self.removals.note();
+        let (index, content) = (self.writer.written, self.checkpoint(retired).encode());
         let ticket = self.next_ticket();
         let checkpoints = &mut self.checkpoints;
         let (files, folders) = checkpoints.dirty.take();
@@ -439,18 +466,14 @@ impl Broker {
     }
 
     /// The checkpoint of what is in the files now.
-    fn checkpoint(&self) -> Checkpoint {
+    fn checkpoint(&self, mut retired: BTreeMap<PartitionId, Vec<Retired>>) -> Checkpoint {
         let mut partitions = Vec::new();
-        for partition in self
-            .partitions
-            .iter()
-            .filter(|partition| partition.has_files())
-        {
-            let first = partition.segments.first();
-            if partition.visible == first && partition.segments.end() > first {
+        for (index, partition) in self.partitions.iter().enumerate() {
+            if !partition.written {
                 // Its first write is outstanding: the entry says where it begins.
                 continue;
             }
+            let id = PartitionId(u32::try_from(index).expect("there is a limit"));
             let written = |segment: &SegmentCheckpoint| segment.start <= partition.visible;
             let segments: Vec<SegmentCheckpoint> = partition
                 .segments
@@ -470,6 +493,7 @@ impl Broker {
                 topic,
                 number: partition.number,
                 segments,
+                retired: retired.remove(&id).unwrap_or_default(),
             });
         }
         let applied = self.writer.written;
@@ -511,6 +535,7 @@ impl Broker {
         self.checkpoints.saved = index;
         self.adopting = false;
         self.stats.checkpoints += 1;
+        self.removals.checkpointed();
         effects.push(Effect::Release { index });
     }
 }

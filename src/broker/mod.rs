@@ -23,6 +23,7 @@ pub mod options;
 mod partition;
 mod put;
 mod registration;
+mod removal;
 pub mod reply;
 pub mod request;
 mod retire;
@@ -52,13 +53,14 @@ use self::get::Checks;
 use self::message_id::MessageIds;
 use self::partition::Partition;
 use self::put::Proposals;
+use self::removal::Removals;
 use self::retire::RetireClock;
 use self::skip::Searches;
 use self::stats::{Item, Stats};
 use self::topic::{Catalog, TopicId};
 use self::waiting::Waiting;
-use crate::segments::PartitionId;
 use crate::segments::recovery::Opening;
+use crate::segments::{FileId, PartitionId};
 use crate::units::{ConnectionId, Moment, Random, Seed, WallTime};
 
 /// The state of one broker identity.
@@ -79,8 +81,11 @@ pub struct Broker {
     retire_clock: RetireClock,
     /// Deletions that were decided and not proposed yet.
     commands: Vec<Bytes>,
-    /// Deletions that were decided and not carried out yet.
+    /// Deletions that were decided and not applied yet.
     retiring: usize,
+    removals: Removals,
+    /// Every partition's history is known.
+    settled: bool,
     stats: Stats,
     connections: HashSet<ConnectionId, ahash::RandomState>,
     tickets: u64,
@@ -134,6 +139,8 @@ impl Broker {
             retire_clock: RetireClock::default(),
             commands: Vec::new(),
             retiring: 0,
+            removals: Removals::default(),
+            settled: false,
             stats: Stats::new(Moment::START),
             connections: HashSet::with_hasher(hasher),
             tickets: 0,
@@ -150,6 +157,13 @@ impl Broker {
             let id = broker.partition_or_new(&topic, unsettled.number);
             let partition = &mut broker.partitions[id.0 as usize];
             partition.data_folder = unsettled.data_folder;
+            for retired in &unsettled.retired {
+                let file = FileId {
+                    partition: id,
+                    start: retired.start,
+                };
+                broker.removals.listed(file, retired.action);
+            }
             partition.unsettled = Some(Box::new(unsettled));
         }
         broker
@@ -240,6 +254,7 @@ impl Broker {
         [
             self.waiting.deadline(),
             self.writer.retry(),
+            self.removals.retry(),
             checkpoint,
             retire,
         ]
@@ -310,11 +325,14 @@ impl Broker {
     }
 
     fn end_turn(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if self.leading && !self.adopting && !self.writer.is_parked() {
+        if self.leading && !self.adopting {
             self.propose_commands(effects);
-            self.propose_puts(self.wall, effects);
+            if !self.writer.is_parked() {
+                self.propose_puts(self.wall, effects);
+            }
         }
         self.write_files(now, effects);
+        self.remove_files(now, effects);
         self.begin_checkpoint(now, effects);
         self.pace_reading(effects);
     }
@@ -344,6 +362,7 @@ impl Broker {
         if self.adopting {
             self.checkpoints.request();
         }
+        self.settled = true;
         self.leading = true;
         let proposer = self.random.next();
         self.proposals.begin(proposer);

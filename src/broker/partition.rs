@@ -16,8 +16,8 @@ pub(super) struct Partition {
     pub(super) segments: Segments,
     /// Found at the start, and not known yet whether entries will be applied to it again.
     pub(super) unsettled: Option<Box<Unsettled>>,
-    /// Starts of files that the checkpoint names and that are not there: an entry must delete them.
-    pub(super) missing: Vec<u64>,
+    /// Its first file is there.
+    pub(super) written: bool,
     /// Readers see offsets below.
     pub(super) visible: u64,
     pub(super) proposed_end: u64,
@@ -40,7 +40,7 @@ impl Partition {
             data_folder,
             segments: Segments::default(),
             unsettled: None,
-            missing: Vec::new(),
+            written: false,
             visible: 0,
             proposed_end: 0,
             proposed_segment: 0,

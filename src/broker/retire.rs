@@ -106,7 +106,8 @@ impl Broker {
         let topic = self.catalog.topic(topic);
         for &(number, id) in topic.partitions() {
             let partition = self.partition(id);
-            let first = partition.segments.first_after_retention(&policy, wall);
+            let segments = &partition.segments;
+            let first = segments.first_after_retention(&policy, wall, partition.visible);
             if first > partition.proposed_first {
                 let action = policy.action;
                 cuts.push(Cut {
@@ -124,7 +125,7 @@ impl Broker {
         let Some(low) = self.options.free_bytes_low else {
             return;
         };
-        if free_bytes >= low || self.retiring > 0 || !self.leading {
+        if free_bytes >= low || self.retiring > 0 || self.removals.under_way() || !self.leading {
             return;
         }
         let mut oldest: Vec<(WallTime, PartitionId, u64, u64)> = Vec::new();
@@ -136,9 +137,10 @@ impl Broker {
             let closed = partition.segments.count().saturating_sub(1);
             // Files' times do not always grow with their offsets, but they can only go in that order.
             let mut latest = WallTime(i64::MIN);
-            for segment in partition.segments.iter().take(closed) {
+            let written = |segment: &&Segment| segment.end() <= partition.visible;
+            for segment in partition.segments.iter().take(closed).take_while(written) {
                 latest = latest.max(segment.modified);
-                oldest.push((latest, id, Segment::end(segment), segment.length));
+                oldest.push((latest, id, segment.end(), segment.length));
             }
         }
         oldest.sort_unstable();

@@ -42,6 +42,13 @@ impl Writes {
         self.operations.is_empty()
     }
 
+    /// Whether something is to be done to this file.
+    pub fn touches(&self, file: FileId) -> bool {
+        self.operations
+            .iter()
+            .any(|operation| operation.file() == file)
+    }
+
     /// Bytes to be written.
     pub fn bytes(&self) -> u64 {
         self.bytes

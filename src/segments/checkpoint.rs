@@ -12,8 +12,9 @@
 //!   +--------+---------+---------+-----------------+------------------------------+
 //!
 //!   body:       applied u64 | last message id i64 | partitions u32 | partition…
-//!   partition:  topic length u16 | topic | number i32 | segments u32 | segment…
+//!   partition:  topic length u16 | topic | number i32 | segments u32 | retired u32 | segment… | gone…
 //!   segment:    start u64 | length u64 | messages u64 | modified i64 (ms since 1970)
+//!   gone:       start u64 | action u8: 0 delete, 1 archive, 2 archive compressed
 //! ```
 //!
 //! The order that makes it true: write the records, sync the files and their folders, replace the
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
+use super::retention::{Action, Retired};
 use super::{FileId, PartitionId};
 use crate::units::WallTime;
 
@@ -33,7 +35,8 @@ const MAGIC: [u8; 8] = *b"CHRYSBRK";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 24;
 const SEGMENT_BYTES: usize = 32;
-const PARTITION_BYTES_MIN: usize = 10;
+const RETIRED_BYTES: usize = 9;
+const PARTITION_BYTES_MIN: usize = 14;
 
 /// The content of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct PartitionCheckpoint {
     pub number: i32,
     /// Its files, first to last.
     pub segments: Vec<SegmentCheckpoint>,
+    /// Files before the first that may still be there and have to go.
+    pub retired: Vec<Retired>,
 }
 
 /// One file.
@@ -98,11 +103,16 @@ impl Checkpoint {
             out.put_slice(partition.topic.as_bytes());
             out.put_i32(partition.number);
             out.put_u32(count(partition.segments.len()));
+            out.put_u32(count(partition.retired.len()));
             for segment in &partition.segments {
                 out.put_u64(segment.start);
                 out.put_u64(segment.length);
                 out.put_u64(segment.messages);
                 out.put_i64(segment.modified.0);
+            }
+            for retired in &partition.retired {
+                out.put_u64(retired.start);
+                out.put_u8(retired.action.code());
             }
         }
         let body = &out[HEADER_BYTES..];
@@ -136,7 +146,8 @@ impl Checkpoint {
         }
         let applied = bytes.try_get_u64().map_err(short)?;
         let last_message_id = bytes.try_get_i64().map_err(short)?;
-        let count = announced(&mut bytes, PARTITION_BYTES_MIN)?;
+        let count = bytes.try_get_u32().map_err(short)?;
+        let count = fitting(count, bytes, PARTITION_BYTES_MIN)?;
         let mut partitions = Vec::with_capacity(count);
         for _ in 0..count {
             partitions.push(PartitionCheckpoint::decode(&mut bytes)?);
@@ -163,15 +174,25 @@ impl PartitionCheckpoint {
             .map_err(|_| Unreadable::Damaged("a topic's name is not text"))?;
         bytes.advance(length);
         let number = bytes.try_get_i32().map_err(short)?;
-        let count = announced(bytes, SEGMENT_BYTES)?;
-        let mut segments = Vec::with_capacity(count);
-        for _ in 0..count {
+        let segment_count = bytes.try_get_u32().map_err(short)?;
+        let retired_count = bytes.try_get_u32().map_err(short)?;
+        let segment_count = fitting(segment_count, bytes, SEGMENT_BYTES)?;
+        let retired_count = fitting(retired_count, bytes, RETIRED_BYTES)?;
+        let mut segments = Vec::with_capacity(segment_count);
+        for _ in 0..segment_count {
             segments.push(SegmentCheckpoint {
                 start: bytes.try_get_u64().map_err(short)?,
                 length: bytes.try_get_u64().map_err(short)?,
                 messages: bytes.try_get_u64().map_err(short)?,
                 modified: WallTime(bytes.try_get_i64().map_err(short)?),
             });
+        }
+        let mut retired = Vec::with_capacity(retired_count);
+        for _ in 0..retired_count {
+            let start = bytes.try_get_u64().map_err(short)?;
+            let action = Action::from_code(bytes.try_get_u8().map_err(short)?);
+            let action = action.ok_or(Unreadable::Damaged("an action is not known"))?;
+            retired.push(Retired { start, action });
         }
         let joined = segments
             .windows(2)
@@ -185,6 +206,7 @@ impl PartitionCheckpoint {
             topic,
             number,
             segments,
+            retired,
         })
     }
 }
@@ -194,10 +216,8 @@ fn count(length: usize) -> u32 {
 }
 
 /// A count of things that have at least `bytes_min` bytes each, checked against what remains.
-fn announced(bytes: &mut &[u8], bytes_min: usize) -> Result<usize, Unreadable> {
-    let count = bytes
-        .try_get_u32()
-        .map_err(|_| Unreadable::Damaged("it is cut short"))? as usize;
+fn fitting(count: u32, bytes: &[u8], bytes_min: usize) -> Result<usize, Unreadable> {
+    let count = count as usize;
     if count > bytes.len() / bytes_min {
         return Err(Unreadable::Damaged("it is cut short"));
     }

@@ -20,6 +20,9 @@ pub mod search;
 pub mod verify;
 pub mod walk;
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 /// A partition with files, numbered in the order this run met it. Means nothing after a restart.

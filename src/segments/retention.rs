@@ -3,6 +3,10 @@
 //! Only whole files go, only from the front, and never the last one. What goes is decided once, by the
 //! server that proposes it, and carried by the entry, so that a clock or a file's date never decides on a
 //! replica or when the entry is applied again.
+//!
+//! A file goes in two steps: the entry takes it out of the partition, and once a durable checkpoint lists it
+//! as retired it is removed or archived. So whatever a checkpoint names as good must be there after a crash,
+//! and what it lists as retired is removed then if it was not before.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,9 +15,7 @@ use chrono::{DateTime, Utc};
 use cron::Schedule;
 use thiserror::Error;
 
-use super::append::Writes;
 use super::partition::Segments;
-use super::{FileId, FileOperation, PartitionId};
 use crate::units::WallTime;
 
 /// What becomes of old segments, and when that is looked at.
@@ -39,6 +41,36 @@ pub enum Action {
         /// Compress it.
         compress: bool,
     },
+}
+
+/// A file that an entry retired and that may still be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// The offset of its first byte.
+    pub start: u64,
+    /// What is done to it.
+    pub action: Action,
+}
+
+impl Action {
+    /// The number that stands for it in entries and checkpoints.
+    pub fn code(self) -> u8 {
+        match self {
+            Action::Delete => 0,
+            Action::Archive { compress: false } => 1,
+            Action::Archive { compress: true } => 2,
+        }
+    }
+
+    /// The action of a number.
+    pub fn from_code(code: u8) -> Option<Action> {
+        match code {
+            0 => Some(Action::Delete),
+            1 => Some(Action::Archive { compress: false }),
+            2 => Some(Action::Archive { compress: true }),
+            _ => None,
+        }
+    }
 }
 
 /// A moment in Quartz's cron notation: seconds, minutes, hours, day of month, month, day of week (1 is
@@ -145,8 +177,9 @@ impl When {
 }
 
 impl Segments {
-    /// The offset at which the partition begins once everything that the policy lets go is gone.
-    pub fn first_after_retention(&self, policy: &Policy, wall: WallTime) -> u64 {
+    /// The offset at which the partition begins once everything that the policy lets go is gone. What is
+    /// not written up to `visible` stays.
+    pub fn first_after_retention(&self, policy: &Policy, wall: WallTime, visible: u64) -> u64 {
         let age_max_ms = i64::try_from(policy.age_max.as_millis()).unwrap_or(i64::MAX);
         let young_from = wall.0.saturating_sub(age_max_ms);
         let end = self.end();
@@ -156,7 +189,7 @@ impl Segments {
             let large = policy
                 .partition_bytes_max
                 .is_some_and(|max| end - segment.start > max);
-            if !old && !large {
+            if !old && !large || segment.end() > visible {
                 break;
             }
             first = segment.end();
@@ -164,27 +197,14 @@ impl Segments {
         first
     }
 
-    /// Forgets the files before `first` and does to them what the entry says.
-    pub fn retire(
-        &mut self,
-        id: PartitionId,
-        first: u64,
-        action: Action,
-        writes: &mut Writes,
-    ) -> Vec<FileId> {
-        let gone = self.drop_front(first);
-        let files = gone.iter().map(|segment| FileId {
-            partition: id,
-            start: segment.start,
-        });
-        files
-            .inspect(|&file| {
-                let operation = match action {
-                    Action::Delete => FileOperation::Remove { file },
-                    Action::Archive { compress } => FileOperation::Archive { file, compress },
-                };
-                writes.push(file, operation);
-            })
+    /// Forgets the files before `first`, but never the last one; returns where they begin.
+    ///
+    /// They must not be touched before a durable checkpoint says that they go: a file that an older
+    /// checkpoint names and that is not there is damage.
+    pub fn retire(&mut self, first: u64) -> Vec<u64> {
+        self.drop_front(first)
+            .iter()
+            .map(|segment| segment.start)
             .collect()
     }
 }
