@@ -6,57 +6,57 @@
 //! that clippy.toml disallows are disallowed where the attribute below stands.
 //! ARCHITECTURE.md has the map and the walks.
 
-/// Units and identifiers; no behaviour beyond arithmetic.
+// Units and identifiers; no behaviour beyond arithmetic.
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod units;
 
-/// A bounded reader and writer of bytes, for every codec.
+// A bounded reader and writer of bytes, for every codec.
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod cursor;
 
-/// Text to checked options, once.
+// Text to checked options, once.
 pub mod config;
 
-/// Bytes to values and back; no state, no I/O.
+// Bytes to values and back; no state, no I/O.
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod wire;
 
-/// The replicated tree, its sessions and watches (pure).
+// The replicated tree, its sessions and watches (pure).
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod coordinator;
 
-/// Topics, partitions and waiting gets (pure).
+// Topics, partitions and waiting gets (pure).
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod broker;
 
-/// The message files' format and rules (pure).
+// The message files' format and rules (pure).
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod segments;
 
-/// Raft groups over one journal (pure).
+// Raft groups over one journal (pure).
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod consensus;
 
-/// Files: io_uring, or threads where the kernel refuses it.
+// Files: io_uring, or threads where the kernel refuses it.
 pub mod disk;
 
-/// Sockets.
+// Sockets.
 pub mod net;
 
-/// The broker's nodes in ZooKeeper.
+// The broker's nodes in ZooKeeper.
 pub mod registry;
 
-/// The composition: events in, effects out, and the loop that drives it.
+// The composition: events in, effects out, and the loop that drives it.
 pub mod node;
 
-/// A MetaQ producer and consumer, and a small ZooKeeper client.
+// A MetaQ producer and consumer, and a small ZooKeeper client.
 pub mod client;
 
-/// Life on a machine: readiness, signals, detaching, the pid file.
+// Life on a machine: readiness, signals, detaching, the pid file.
 pub mod appliance;
 
-/// What people see: commands.
+// What people see: commands.
 pub mod operator;
 
-/// Telling: error codes, logs, metrics.
+// Telling: error codes, logs, metrics.
 pub mod report;

@@ -126,7 +126,7 @@ pub struct Cut {
     pub action: Action,
 }
 
-/// Begins an append's bytes; its runs follow, then [`finish_append`].
+/// Begins an append's bytes; its runs follow, then the end of the bytes.
 pub(super) fn begin_append(out: &mut Vec<u8>, append: &AppendHead) {
     out.put_slice(&[KIND_APPEND, VERSION, 0, 0]);
     out.put_u32(0);

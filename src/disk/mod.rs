@@ -14,19 +14,19 @@
 //!
 //! To add a kind of operation: [`Operation`], `Operation::name`, `operation::carry_out`, the simulated disk.
 
-/// Memory aligned for direct writes.
+// Memory aligned for direct writes.
 mod buffer;
-/// What can go wrong, by class.
+// What can go wrong, by class.
 mod error;
-/// The real disk: lanes of threads, and the ring for the journal.
+// The real disk: lanes of threads, and the ring for the journal.
 mod files;
-/// Folders: create, rename, list, sync; and the lock that keeps a second server out.
+// Folders: create, rename, list, sync; and the lock that keeps a second server out.
 pub mod folder;
-/// Carries one operation out with plain system calls.
+// Carries one operation out with plain system calls.
 mod operation;
-/// io_uring; the only `unsafe` of the crate.
+// io_uring; the only `unsafe` of the crate.
 mod ring;
-/// Lanes of threads.
+// Lanes of threads.
 mod threads;
 
 use std::path::PathBuf;

@@ -3,15 +3,15 @@
 //! The protocols' connection machines here are pure (bytes in, requests out); `socket`, `listener`
 //! and `resolve` are the only ones that touch the network.
 
-/// Accepting, counting and refusing connections.
+// Accepting, counting and refusing connections.
 pub mod listener;
-/// One MetaQ client, without its socket.
+// One MetaQ client, without its socket.
 pub mod metaq_connection;
-/// What waits to be written to a connection: bytes and ranges of files.
+// What waits to be written to a connection: bytes and ranges of files.
 pub mod output;
-/// Host names to numeric addresses.
+// Host names to numeric addresses.
 pub mod resolve;
-/// Writing an output queue to a socket.
+// Writing an output queue to a socket.
 pub mod socket;
-/// One ZooKeeper client, without its socket.
+// One ZooKeeper client, without its socket.
 pub mod zookeeper_connection;

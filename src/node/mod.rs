@@ -23,43 +23,43 @@ use crate::net::zookeeper_connection::ZookeeperConnection;
 use crate::report::{Code, Error};
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 
-/// The broker within the node.
+// The broker within the node.
 mod broker_side;
-/// Connections and the memory they hold.
+// Connections and the memory they hold.
 mod connections;
-/// `/health`, `/metrics` and local commands.
+// `/health`, `/metrics` and local commands.
 mod control;
-/// The coordinator within the node.
+// The coordinator within the node.
 mod coordinator_side;
-/// The shell: sockets, the disk's descriptor, the clock.
+// The shell: sockets, the disk's descriptor, the clock.
 mod event_loop;
-/// A core's Raft group over the journal.
+// A core's Raft group over the journal.
 mod log;
-/// How the server is doing.
+// How the server is doing.
 mod report;
-/// One server from start to stop.
+// One server from start to stop.
 mod run;
-/// The broker's files on the disk.
+// The broker's files on the disk.
 mod segment_files;
-/// The configuration as each part wants it.
+// The configuration as each part wants it.
 mod settings;
-/// The coordinator's snapshots on the disk.
+// The coordinator's snapshots on the disk.
 mod snapshot;
-/// How much room the disk has.
+// How much room the disk has.
 mod space;
-/// From a folder to a node.
+// From a folder to a node.
 mod startup;
-/// What the node is told of the machine.
+// What the node is told of the machine.
 mod system;
-/// Topics on disk at the start.
+// Topics on disk at the start.
 mod topics;
-/// What is counted of a port.
+// What is counted of a port.
 mod traffic;
-/// Checking segments before they are served.
+// Checking segments before they are served.
 mod verification;
-/// The web port.
+// The web port.
 mod web;
-/// Four-letter words.
+// Four-letter words.
 mod words;
 
 pub use connections::{Connection, Limits, Port};

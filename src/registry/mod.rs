@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use crate::units::ServerId;
 
-/// What nodes there should be, worked out without I/O.
+// What nodes there should be, worked out without I/O.
 mod plan;
-/// A session that keeps them so.
+// A session that keeps them so.
 mod session;
 
 /// How clients are to see this broker.

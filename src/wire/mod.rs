@@ -4,7 +4,7 @@
 //! protocol touches no core. A decoder trusts no length and never panics; what it cannot decode is a
 //! value that says why, and what that costs the sender is decided by the connection.
 
-/// MetaQ's client protocol.
+// MetaQ's client protocol.
 pub mod metaq;
-/// ZooKeeper's client protocol.
+// ZooKeeper's client protocol.
 pub mod zookeeper;

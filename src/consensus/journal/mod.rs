@@ -24,25 +24,25 @@ use crate::units::{GroupId, LatencyHistogram, Moment};
 use circle::Circle;
 use write::Writer;
 
-/// Which file is needed, which may be used next.
+// Which file is needed, which may be used next.
 mod circle;
-/// What is in the files, for people.
+// What is in the files, for people.
 mod dump;
-/// The bytes, drawn.
+// The bytes, drawn.
 mod format;
-/// Which journal a folder holds.
+// Which journal a folder holds.
 mod identity;
-/// From a folder to a journal.
+// From a folder to a journal.
 mod open;
-/// What a group wants remembered.
+// What a group wants remembered.
 mod record;
-/// Records to what each group remembers.
+// Records to what each group remembers.
 mod replay;
-/// Every header in the folder.
+// Every header in the folder.
 mod survey;
-/// The chain, followed to its end.
+// The chain, followed to its end.
 mod walk;
-/// Batches: gathered, closed, in flight, durable.
+// Batches: gathered, closed, in flight, durable.
 mod write;
 
 pub use dump::{DumpEnd, DumpedBatch, DumpedRecord, dump};

@@ -2,7 +2,7 @@
 //!
 //! A command is a `clap::Args` struct with `run(self, out: &mut dyn Write) -> anyhow::Result<()>`. It
 //! writes what was asked for to `out` and progress to standard error. It fails with a
-//! [`report::Error`](crate::report::Error) where there is one to give (its code decides how the program
+//! [`report::Error`] where there is one to give (its code decides how the program
 //! ends), otherwise with a chain of context. To add a command: a file, a `mod` line, a variant in
 //! `Command` and its arm in `run`, which the compiler asks for.
 

@@ -63,7 +63,7 @@ pub(crate) fn write_unsigned(out: &mut BytesMut, value: u64) {
     out.extend_from_slice(&text[start..]);
 }
 
-/// How many characters [`write`] appends for this number.
+/// How many characters [`write()`] appends for this number.
 pub(crate) fn width(value: i64) -> usize {
     usize::from(value < 0) + width_unsigned(value.unsigned_abs())
 }

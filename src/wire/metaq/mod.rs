@@ -5,19 +5,19 @@
 //! cannot be understood is a [`DecodeError`], and never a panic. Golden bytes in `tests/golden/metaq`
 //! are the format's specification.
 
-/// Numbers as text.
+// Numbers as text.
 mod decimal;
-/// Where one frame ends and the next begins.
+// Where one frame ends and the next begins.
 mod frame;
-/// What a broker sends.
+// What a broker sends.
 pub mod reply;
-/// What clients send.
+// What clients send.
 pub mod request;
-/// The numbers in `result` lines.
+// The numbers in `result` lines.
 pub mod status_code;
-/// Header lines cut into tokens.
+// Header lines cut into tokens.
 mod token;
-/// Names of transactions.
+// Names of transactions.
 mod transaction_key;
 
 pub use frame::{DecodeError, Decoded, Limits};

@@ -21,17 +21,17 @@
 //! encodes. Values are the coordinator's own. Which frame may come when, and what a bad one costs, is
 //! `net::zookeeper_connection`'s.
 
-/// The one table of refusals and their numbers.
+// The one table of refusals and their numbers.
 pub mod error_code;
-/// The four-letter words and their texts.
+// The four-letter words and their texts.
 pub mod four_letter;
-/// Lengths and payloads.
+// Lengths and payloads.
 pub mod frame;
-/// The first frame in each direction.
+// The first frame in each direction.
 pub mod handshake;
-/// What the server answers and tells.
+// What the server answers and tells.
 pub mod reply;
-/// What a client asks.
+// What a client asks.
 pub mod request;
 
 mod jute;
