@@ -14,6 +14,8 @@
 //!
 //! To add a kind of operation: [`Operation`], `Operation::name`, `operation::carry_out`, the simulated disk.
 
+// Compressing files that are done with.
+mod archive;
 // Memory aligned for direct writes.
 mod buffer;
 // What can go wrong, by class.
@@ -80,6 +82,8 @@ pub enum Lane {
     Background,
     /// Reads that may have to wait for the medium: a small pool, unordered.
     Read,
+    /// Work that may take minutes and that nothing waits for, not even the process's end.
+    Archive,
 }
 
 /// How a file is opened.
@@ -201,6 +205,16 @@ pub enum Operation {
     Remove {
         /// Where it is.
         path: PathBuf,
+    },
+    /// Makes a zip archive of a file and removes the file. After a crash there is one of them, or both; and
+    /// perhaps the beginning of the archive under its name with `.new` appended.
+    Compress {
+        /// The file.
+        from: PathBuf,
+        /// The archive.
+        to: PathBuf,
+        /// The file's name in it.
+        entry: String,
     },
     /// Removes an empty folder. Lasts once the folder above was synced.
     RemoveFolder {

@@ -15,7 +15,9 @@ use nix::sys::uio::pwritev;
 use nix::unistd::syncfs;
 
 use super::files::{OpenFile, Table};
-use super::{ALIGNMENT, AlignedBuffer, Error, File, Mode, Operation, Outcome, Space, folder, ring};
+use super::{
+    ALIGNMENT, AlignedBuffer, Error, File, Mode, Operation, Outcome, Space, archive, folder, ring,
+};
 
 /// Pieces that one `pwritev` takes (`IOV_MAX`).
 const PIECES_MAX: usize = 1024;
@@ -40,6 +42,7 @@ impl Operation {
             Operation::Fill { .. } => "fill",
             Operation::Rename { .. } => "rename",
             Operation::Remove { .. } => "remove",
+            Operation::Compress { .. } => "compress",
             Operation::RemoveFolder { .. } => "remove folder",
             Operation::List { .. } => "list",
             Operation::MakeFolder { .. } => "make folder",
@@ -109,6 +112,9 @@ pub(super) fn carry_out(table: &Table, operation: Operation) -> Result<Outcome, 
         } => done(table, name, file, |open| fill(open, position, length)),
         Operation::Rename { from, to } => path_done(name, &from, fs::rename(&from, &to)),
         Operation::Remove { path } => path_done(name, &path, fs::remove_file(&path)),
+        Operation::Compress { from, to, entry } => {
+            path_done(name, &from, archive::compress(&from, &to, &entry))
+        }
         Operation::RemoveFolder { path } => path_done(name, &path, fs::remove_dir(&path)),
         Operation::MakeFolder { path } => path_done(name, &path, fs::create_dir_all(&path)),
         Operation::SyncFolder { path } => path_done(name, &path, folder::sync(&path)),

@@ -323,6 +323,38 @@ fn files_and_folders_are_made_listed_renamed_and_removed() {
 }
 
 #[test]
+fn a_compressed_file_is_whole_in_its_archive_and_gone_itself() {
+    check(|disk, folder| {
+        let from = folder.join("00000000000000000000.meta.arc");
+        let to = folder.join("00000000000000000000.meta.zip");
+        let content = b"the same again and again, ".repeat(10_000);
+        std::fs::write(&from, &content).expect("written");
+        let compress = || Operation::Compress {
+            from: from.clone(),
+            to: to.clone(),
+            entry: "00000000000000000000.meta".to_owned(),
+        };
+        disk.submit(Lane::Archive, Token::new(1, 1), compress());
+        for completion in drain(disk) {
+            outcome(completion.result);
+        }
+        let left: Vec<_> = std::fs::read_dir(folder).expect("listed").collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        let file = std::fs::File::open(&to).expect("the archive is there");
+        assert!(file.metadata().expect("a length").len() < 10_000);
+        let mut archive = zip::ZipArchive::new(file).expect("an archive");
+        let mut entry = archive.by_index(0).expect("an entry");
+        let name = entry.name().expect("a name");
+        assert_eq!(name, "00000000000000000000.meta");
+        let mut unpacked = Vec::new();
+        std::io::copy(&mut entry, &mut unpacked).expect("unpacked");
+        assert!(unpacked == content);
+        let error = disk.run(compress()).expect_err("nothing to compress");
+        assert_eq!(error.class, Class::Missing);
+    });
+}
+
+#[test]
 fn a_folder_is_locked_for_one_server_until_it_lets_go() {
     let folder = tempfile::tempdir().expect("a folder");
     let lock = Lock::take(folder.path()).expect("free");

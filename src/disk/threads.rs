@@ -1,7 +1,7 @@
 //! Lanes of threads: plain system calls, in order where the lane has one thread.
 //!
 //! A lane's threads are started when they are first needed. Completions go to one inbox, whose event
-//! descriptor the loop polls. Dropping the lanes waits until everything submitted has been carried out.
+//! descriptor the loop polls. Dropping the lanes waits until everything submitted has been carried out, but for the archive's.
 
 use std::collections::VecDeque;
 use std::io;
@@ -60,20 +60,22 @@ impl AsFd for Inbox {
     }
 }
 
-/// The four lanes.
+/// The lanes.
 pub(super) struct Lanes {
     journal: LaneThreads,
     segments: LaneThreads,
     background: LaneThreads,
     read: LaneThreads,
+    archive: LaneThreads,
 }
 
 impl Lanes {
     pub(super) fn new(options: &Options, table: Arc<Table>, inbox: Arc<Inbox>) -> Lanes {
-        let lane = |name, threads_max| LaneThreads {
+        let lane = |name, threads_max, waited_for| LaneThreads {
             name,
             threads_max,
             threads: Vec::new(),
+            waited_for,
             shared: Arc::new(Shared {
                 queue: Mutex::default(),
                 ready: Condvar::new(),
@@ -82,11 +84,12 @@ impl Lanes {
             }),
         };
         Lanes {
-            journal: lane("disk-journal", options.journal_threads.max(1)),
+            journal: lane("disk-journal", options.journal_threads.max(1), true),
             // One thread is what makes these two strictly ordered.
-            segments: lane("disk-segments", 1),
-            background: lane("disk-background", 1),
-            read: lane("disk-read", options.read_threads.max(1)),
+            segments: lane("disk-segments", 1, true),
+            background: lane("disk-background", 1, true),
+            read: lane("disk-read", options.read_threads.max(1), true),
+            archive: lane("disk-archive", 1, false),
         }
     }
 
@@ -96,6 +99,7 @@ impl Lanes {
             Lane::Segments => self.segments.submit(token, operation),
             Lane::Background => self.background.submit(token, operation),
             Lane::Read => self.read.submit(token, operation),
+            Lane::Archive => self.archive.submit(token, operation),
         }
     }
 }
@@ -105,6 +109,8 @@ struct LaneThreads {
     name: &'static str,
     threads_max: usize,
     threads: Vec<JoinHandle<()>>,
+    /// What was submitted is carried out before the lane is gone.
+    waited_for: bool,
     shared: Arc<Shared>,
 }
 
@@ -190,8 +196,16 @@ impl LaneThreads {
 
 impl Drop for LaneThreads {
     fn drop(&mut self) {
-        self.shared.queue().closed = true;
+        let mut queue = self.shared.queue();
+        queue.closed = true;
+        if !self.waited_for {
+            queue.jobs.clear();
+        }
+        drop(queue);
         self.shared.ready.notify_all();
+        if !self.waited_for {
+            return;
+        }
         for thread in self.threads.drain(..) {
             // A thread that panicked has told so already.
             let _ = thread.join();

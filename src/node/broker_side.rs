@@ -213,7 +213,7 @@ impl BrokerSide {
         completion: Completion,
         world: &mut World<'_>,
     ) -> Result<(), Failure> {
-        if let Some(finished) = self.files.complete(completion)? {
+        if let Some(finished) = self.files.complete(completion, world.disk)? {
             self.finished(finished, world);
         }
         Ok(())

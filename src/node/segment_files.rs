@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use tracing::warn;
 
 use crate::broker::Ticket;
 use crate::disk::{Class, Completion, Disk, Error, File, Lane, Mode, Operation, Token};
@@ -24,6 +25,8 @@ use crate::segments::{FileId, FileOperation, PartitionId};
 /// Whose completions are the segment files'.
 pub(super) const TOKEN_OWNER: u8 = 2;
 
+/// The number of the operations that compress archives: they belong to no work, and nothing waits for them.
+const COMPRESSION: u64 = 0;
 /// Segments that may be open for writing at a time.
 const OPEN_MAX: usize = 1024;
 /// From this many dirty files on, the whole file system is synced at once instead.
@@ -62,6 +65,8 @@ struct Work {
     /// One of them found no space; what depended on it may have failed in its wake.
     refused: bool,
     failed: Option<Error>,
+    /// Archives that are to be compressed once they have their names.
+    compress: Vec<PathBuf>,
     /// The checkpoint's content, in case it has to be tried again.
     content: Bytes,
 }
@@ -241,7 +246,15 @@ impl SegmentFiles {
     ///
     /// # Errors
     /// A failure after which the files are not to be believed: the process has to end.
-    pub(super) fn complete(&mut self, completion: Completion) -> Result<Option<Finished>, Error> {
+    pub(super) fn complete(
+        &mut self,
+        completion: Completion,
+        disk: &mut dyn Disk,
+    ) -> Result<Option<Finished>, Error> {
+        if completion.token.number() == COMPRESSION {
+            compressed(completion);
+            return Ok(None);
+        }
         let number = completion.token.number() / 2;
         let may_be_missing = completion.token.number() % 2 == 1;
         let work = self
@@ -257,6 +270,11 @@ impl SegmentFiles {
                 _ => work.failed = work.failed.take().or(Some(error)),
             }
         }
+        if work.left == 0 && !work.refused && work.failed.is_none() {
+            for path in std::mem::take(&mut work.compress) {
+                compress(path, disk);
+            }
+        }
         self.end_if_done(number)
     }
 
@@ -269,6 +287,7 @@ impl SegmentFiles {
             left: 0,
             refused: false,
             failed: None,
+            compress: Vec::new(),
             content,
         };
         self.works.insert(self.next_work, work);
@@ -330,10 +349,15 @@ impl SegmentFiles {
                 self.submit(work, Lane::Segments, Operation::Remove { path }, disk);
                 self.paths.remove(&file);
             }
-            FileOperation::Archive { file, .. } => {
+            FileOperation::Archive { file, compress } => {
                 self.close(work, file, disk);
                 let from = self.path(file).as_ref().clone();
                 let to = from.with_extension("meta.arc");
+                if compress {
+                    let begun = self.works.get_mut(&work);
+                    let begun = begun.expect("a work that was begun is there");
+                    begun.compress.push(to.clone());
+                }
                 self.submit(work, Lane::Segments, Operation::Rename { from, to }, disk);
                 self.paths.remove(&file);
             }
@@ -438,5 +462,31 @@ impl SegmentFiles {
             }
             Kind::Checkpoint => Finished::CheckpointSaved(work.ticket),
         }))
+    }
+}
+
+/// Makes `<name>.meta.zip` of `<name>.meta.arc`, some time.
+fn compress(from: PathBuf, disk: &mut dyn Disk) {
+    let entry = from.with_extension("");
+    let entry = entry.file_name().unwrap_or_default().to_string_lossy();
+    let operation = Operation::Compress {
+        to: from.with_extension("zip"),
+        entry: entry.into_owned(),
+        from,
+    };
+    disk.submit(
+        Lane::Archive,
+        Token::new(TOKEN_OWNER, COMPRESSION),
+        operation,
+    );
+}
+
+/// An archive that cannot be compressed stays as it is: nothing of it is lost.
+fn compressed(completion: Completion) {
+    match completion.result {
+        Ok(_) => {}
+        // Done before a crash, after which the entry that asked for it was applied again.
+        Err(error) if error.class == Class::Missing => {}
+        Err(error) => warn!(%error, "an archive is not compressed"),
     }
 }

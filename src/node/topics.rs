@@ -12,6 +12,8 @@ use crate::segments::recovery::{Damage, Found, FoundFile, Opening, Scan, Scanner
 
 /// How much is read at a time.
 const READ_BYTES: usize = 1 << 20;
+/// How the name of an archive ends whose compression was cut short; what it is made of is still there.
+const UNFINISHED_ARCHIVE: &str = ".meta.zip.new";
 
 /// Reads what is there, scans what has to be scanned, and makes the folders that are missing.
 ///
@@ -63,6 +65,10 @@ fn find_partitions(
         }
         let mut files = Vec::new();
         for file in list(&folder.join(&entry.name), disk)? {
+            if file.name.ends_with(UNFINISHED_ARCHIVE) {
+                let path = folder.join(&entry.name).join(&file.name);
+                disk.run(Operation::Remove { path })?;
+            }
             if let (Some(start), false) = (format::file_start(&file.name), file.folder) {
                 files.push(FoundFile {
                     start,

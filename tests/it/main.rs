@@ -19,6 +19,7 @@ mod metrics;
 mod mistakes;
 mod originals;
 mod process;
+mod retention;
 mod server;
 mod simulation;
 mod skip_damage;

@@ -335,6 +335,7 @@ impl SimulatedDisk {
             | Operation::SyncFolder { path }
             | Operation::Space { path }
             | Operation::Replace { path, .. }
+            | Operation::Compress { from: path, .. }
             | Operation::Rename { from: path, .. } => path.clone(),
             Operation::Close { file }
             | Operation::Length { file }

@@ -85,6 +85,15 @@ impl SimulatedDisk {
                 self.names.files.get(&path).ok_or(Class::Missing)?;
                 Ok(self.rename(NameChange::Remove(path)))
             }
+            Operation::Compress { from, to, .. } => {
+                // What it compresses to is nothing to the simulation: a copy stands for it.
+                let number = *self.names.files.get(&from).ok_or(Class::Missing)?;
+                let bytes = Bytes::copy_from_slice(&self.files[&number].live);
+                let folder = from.parent().expect("whole paths have a folder").to_owned();
+                self.replace(to, &[bytes])?;
+                self.rename(NameChange::Remove(from));
+                self.sync_folder(&folder)
+            }
             Operation::RemoveFolder { path } => {
                 if self
                     .names
