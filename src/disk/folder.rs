@@ -3,10 +3,16 @@
 use std::ffi::OsString;
 use std::fs::{self, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Entry, Error};
+use nix::sys::statfs::{
+    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC,
+    statfs,
+};
+
+use super::{Disk, Entry, Error, Operation};
 use crate::units::WallTime;
 
 /// The name of the lock's file.
@@ -74,6 +80,20 @@ impl Lock {
     }
 }
 
+/// Makes a folder, and has its name last: what is synced inside a folder whose own name is lost is lost too.
+///
+/// # Errors
+/// The folder cannot be made, or the one above it cannot be synced.
+pub fn make_to_last(disk: &mut dyn Disk, path: &Path) -> Result<(), Error> {
+    let path = path.to_path_buf();
+    let above = path.parent().map(Path::to_path_buf);
+    disk.run(Operation::MakeFolder { path })?;
+    if let Some(path) = above.filter(|above| !above.as_os_str().is_empty()) {
+        disk.run(Operation::SyncFolder { path })?;
+    }
+    Ok(())
+}
+
 /// The name under which a file is written before it replaces the one at `path`.
 pub fn new_name(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
@@ -117,4 +137,26 @@ fn modified(about: &fs::Metadata) -> WallTime {
         .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok())
         .unwrap_or_default();
     WallTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// File systems whose `syncfs` is known to put everything on stable storage. A file system in user space
+/// (FUSE) is not even told of it, and the call succeeds.
+const SYNCED_AS_A_WHOLE: [FsType; 5] = [
+    EXT4_SUPER_MAGIC,
+    XFS_SUPER_MAGIC,
+    BTRFS_SUPER_MAGIC,
+    F2FS_SUPER_MAGIC,
+    TMPFS_MAGIC,
+];
+
+/// True if one `syncfs` covers all these folders: they are on one file system, and it is known to do it.
+pub fn sync_as_one(folders: &[PathBuf]) -> bool {
+    let device = |folder: &PathBuf| fs::metadata(folder).map(|about| about.dev()).ok();
+    let Some(first) = folders.first() else {
+        return false;
+    };
+    device(first).is_some()
+        && folders.iter().all(|folder| device(folder) == device(first))
+        && statfs(first.as_path())
+            .is_ok_and(|about| SYNCED_AS_A_WHOLE.contains(&about.filesystem_type()))
 }

@@ -89,7 +89,7 @@ pub(super) struct SegmentFiles {
     clock: u64,
     works: BTreeMap<u64, Work>,
     next_work: u64,
-    /// The kernel reports the errors of a `syncfs` (5.8 and later).
+    /// One `syncfs` covers all the folders and reports its errors.
     sync_all: bool,
 }
 

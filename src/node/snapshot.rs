@@ -281,9 +281,7 @@ pub(super) fn restore(
     accept_loss: bool,
     disk: &mut dyn Disk,
 ) -> Result<(Coordinator, u64), RestoreError> {
-    disk.run(Operation::MakeFolder {
-        path: folder.to_path_buf(),
-    })?;
+    disk::folder::make_to_last(disk, folder)?;
     let Outcome::Listed(entries) = disk.run(Operation::List {
         path: folder.to_path_buf(),
     })?

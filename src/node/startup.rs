@@ -342,7 +342,7 @@ impl BrokerStart<'_> {
         log.skip_to(found.applied);
         let options = settings::broker(self.config, self.options, &data_folders, system);
         let core = Broker::open(options, self.seed, found);
-        let sync_all = system.syncfs_reports_errors;
+        let sync_all = (system.syncs_as_one)(&data_folders);
         let files = SegmentFiles::new(data_folders, checkpoint_path, sync_all);
         Ok(BrokerSide::new(self.config.id, core, log, files))
     }

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::path::PathBuf;
 
 use chrono::Local;
 use nix::sys::resource::{Resource, getrlimit};
 
+use crate::disk::folder;
 use crate::units::Seed;
 use crate::wire::zookeeper::four_letter::Environment;
 
@@ -29,8 +31,8 @@ pub struct System {
     pub utc_offset_s: i32,
     /// The process.
     pub pid: u32,
-    /// The kernel reports the errors of a `syncfs` (5.8 and later).
-    pub syncfs_reports_errors: bool,
+    /// Whether one `syncfs` covers all these folders and reports its errors.
+    pub syncs_as_one: fn(&[PathBuf]) -> bool,
 }
 
 /// Bytes of the system's generator.
@@ -57,7 +59,12 @@ pub(super) fn random() -> io::Result<Random> {
 pub(super) fn facts() -> System {
     let os_version = line("/proc/sys/kernel/osrelease");
     System {
-        syncfs_reports_errors: kernel_is_at_least(&os_version, (5, 8)),
+        // Before 5.8 the kernel does not report the errors.
+        syncs_as_one: if kernel_is_at_least(&os_version, (5, 8)) {
+            folder::sync_as_one
+        } else {
+            |_| false
+        },
         environment: Environment {
             host_name: line("/proc/sys/kernel/hostname"),
             os_version,

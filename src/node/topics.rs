@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::startup::disk_refused;
-use crate::disk::{self, Class, Disk, Mode, Operation, Outcome};
+use crate::disk::{self, Class, Disk, Mode, Operation, Outcome, folder};
 use crate::report::{Code, Error};
 use crate::segments::checkpoint::{Checkpoint, Unreadable};
 use crate::segments::format;
@@ -26,19 +26,13 @@ pub(super) fn read(
     disk: &mut dyn Disk,
 ) -> Result<Opening, Error> {
     let refused = |error| disk_refused("read the message files", error);
-    if let Some(folder) = checkpoint.parent() {
-        disk.run(Operation::MakeFolder {
-            path: folder.to_path_buf(),
-        })
-        .map_err(refused)?;
+    if let Some(above) = checkpoint.parent() {
+        folder::make_to_last(disk, above).map_err(refused)?;
     }
     let mut found = Vec::new();
-    for (number, folder) in (0..).zip(folders) {
-        disk.run(Operation::MakeFolder {
-            path: folder.clone(),
-        })
-        .map_err(refused)?;
-        find_partitions(folder, number, &mut found, disk).map_err(refused)?;
+    for (number, data_folder) in (0..).zip(folders) {
+        folder::make_to_last(disk, data_folder).map_err(refused)?;
+        find_partitions(data_folder, number, &mut found, disk).map_err(refused)?;
     }
     let known = read_checkpoint(checkpoint, accept_loss, disk)?;
     let mut opening = Opening::new(found, known, accept_loss).map_err(damaged)?;

@@ -109,6 +109,17 @@ fn lock(folder: &ServerFolder) -> Result<PidFile, Error> {
     for needed in [folder.data(), folder.logs()] {
         std::fs::create_dir_all(&needed).map_err(|error| refused(&needed, error))?;
     }
+    // What is synced inside a folder whose own name is lost is lost too. The folder above need not be ours to open.
+    let root = folder.root();
+    std::fs::File::open(root)
+        .and_then(|root| root.sync_all())
+        .map_err(|error| refused(root, error))?;
+    if let Some(above) = root
+        .parent()
+        .and_then(|above| std::fs::File::open(above).ok())
+    {
+        above.sync_all().map_err(|error| refused(root, error))?;
+    }
     PidFile::lock(&folder.pid_file()).map_err(|error| match error {
         LockError::Io(error) => refused(&folder.pid_file(), error),
         LockError::Held(pid) => already_running(folder, pid),

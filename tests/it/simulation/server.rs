@@ -163,7 +163,11 @@ impl World {
             descriptors: || None,
             utc_offset_s: 0,
             pid: 1,
-            syncfs_reports_errors: self.random.below(2) == 0,
+            syncs_as_one: if self.random.below(2) == 0 {
+                |_| true
+            } else {
+                |_| false
+            },
         };
         let mut journal = [0; 16];
         journal[..8].copy_from_slice(&self.random.next().to_be_bytes());
