@@ -18,6 +18,7 @@ mod metaq_wire;
 mod metrics;
 mod mistakes;
 mod originals;
+mod power_cut;
 mod process;
 mod retention;
 mod server;

@@ -17,6 +17,8 @@ pub(crate) struct Server {
     _home: Option<TempDir>,
     folder: PathBuf,
     ports: Ports,
+    /// Where its output goes. Beside the folder, unless told otherwise: the tests fill and break the folder itself.
+    log: PathBuf,
     /// False if it serves only ZooKeeper clients.
     has_broker: bool,
     process: Option<Process>,
@@ -107,6 +109,7 @@ impl Server {
             _home: None,
             folder: folder.to_owned(),
             ports,
+            log: folder.with_extension("log"),
             has_broker: has_broker(&text),
             process: None,
         }
@@ -157,9 +160,12 @@ impl Server {
 
     /// Starts it by this command and waits for nothing.
     pub(crate) fn spawn(&self, command: &mut Command) -> Process {
-        // Beside the folder: the tests fill and break the folder itself.
-        let log = self.folder.with_extension("log");
-        Process::start("chrysalis", command, &log)
+        Process::start("chrysalis", command, &self.log)
+    }
+
+    /// Has its output written to this file.
+    pub(crate) fn log_to(&mut self, log: &Path) {
+        self.log = log.to_owned();
     }
 
     /// An orderly stop.

@@ -220,13 +220,17 @@ pub(crate) struct Client {
 impl Client {
     /// A socket on which nothing was said yet.
     pub(crate) fn raw(address: SocketAddr) -> Client {
-        let socket = TcpStream::connect_timeout(&address, LIMIT).expect("the coordinator accepts");
-        socket.set_read_timeout(Some(LIMIT)).expect("set a timeout");
-        socket
-            .set_write_timeout(Some(LIMIT))
-            .expect("set a timeout");
-        socket.set_nodelay(true).expect("set an option");
-        Client { socket, xid: 0 }
+        Client::try_raw(address).expect("the coordinator accepts")
+    }
+
+    /// # Errors
+    /// Nobody listens there.
+    pub(crate) fn try_raw(address: SocketAddr) -> io::Result<Client> {
+        let socket = TcpStream::connect_timeout(&address, LIMIT)?;
+        socket.set_read_timeout(Some(LIMIT))?;
+        socket.set_write_timeout(Some(LIMIT))?;
+        socket.set_nodelay(true)?;
+        Ok(Client { socket, xid: 0 })
     }
 
     /// A connection with a new session of 10 s.

@@ -70,9 +70,15 @@ fn refused_start(command: &mut Command) -> (i32, String) {
 }
 
 /// A small generator, so that garbage is the same in each run of a seed.
-struct Dice(u64);
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    /// From this seed.
+    pub(crate) fn from(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
     /// From `SEED`, or a fixed one.
     fn new() -> Dice {
         let seed = std::env::var("SEED")
@@ -82,7 +88,8 @@ impl Dice {
         Dice(seed)
     }
 
-    fn roll(&mut self, end: u64) -> u64 {
+    /// A number below `end`.
+    pub(crate) fn roll(&mut self, end: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
