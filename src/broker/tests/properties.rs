@@ -41,9 +41,9 @@ const TOPICS: [(&str, i32); 2] = [("alpha", 3), ("beta-x", 2)];
 
 fn options(random: &mut Random) -> Options {
     let mut topics = Topics::plain(&TOPICS);
-    if random.below(2) == 0 {
+    if random.below(4) > 0 {
         let mut policy = Policy::parse("delete,1000", "0 0 6,18 * * ?").unwrap();
-        policy.partition_bytes_max = Some(600 + random.below(1000));
+        policy.partition_bytes_max = Some(100 + random.below(800));
         topics.sections[0].settings.retention = policy;
     }
     let url = "meta://10.0.0.1:8123".to_owned();
@@ -152,20 +152,21 @@ impl Run {
 
     fn step(&mut self) {
         match self.random.below(40) {
-            0..=19 => self.put(),
-            20..=27 => self.world.turn(),
-            28 => self.world.hold_commits ^= true,
-            29 => self.world.hold_writes ^= true,
-            30 => self.world.hold_syncs ^= true,
-            31..=33 => {
+            0..=17 => self.put(),
+            18..=25 => self.world.turn(),
+            26 => self.world.hold_commits ^= true,
+            27 => self.world.hold_writes ^= true,
+            28 => self.world.hold_syncs ^= true,
+            29..=30 => {
                 let ms = self.random.below(500);
                 self.world.wait(Duration::from_millis(ms));
             }
-            34 => self.world.wait(Duration::from_secs(61)),
-            35 => self.world.event(Event::Checkpoint),
-            36 => self.world.disk_full ^= true,
-            37 => self.restart(false),
-            38 => self.restart(true),
+            // Long enough for files to be retired by size.
+            31..=32 => self.world.wait(Duration::from_secs(61)),
+            33 => self.world.event(Event::Checkpoint),
+            34 => self.world.disk_full ^= true,
+            35..=36 => self.restart(false),
+            37..=38 => self.restart(true),
             _ => self.depose(),
         }
         self.collect();
@@ -323,7 +324,7 @@ fn reference(journal: &[Bytes]) -> BTreeMap<Path, Vec<u8>> {
 #[test]
 fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
     let (_replay, mut random) = Replay::new("nothing_acknowledged_is_lost_whenever_a_server_dies");
-    for _ in 0..150 {
+    for _ in 0..300 {
         let mut run = Run::new(Random::new(Seed(random.next())));
         let steps = 50 + run.random.below(250);
         for _ in 0..steps {
