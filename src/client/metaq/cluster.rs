@@ -280,7 +280,8 @@ impl Cluster {
             .min(PARTITIONS_MAX))
     }
 
-    /// Puts this consumer among its group's members.
+    /// Puts this consumer among its group's members, if it is not there. A node that an earlier session of it
+    /// has left is as good until it goes; then this has to be called again.
     pub(super) async fn join(
         &self,
         group: &str,
@@ -289,9 +290,9 @@ impl Cluster {
     ) -> Result<(), Error> {
         let folder = self.path(&format!("consumers/{group}/ids"));
         self.ensure(&folder).await?;
-        self.own(&format!("{folder}/{consumer}"), &topics.join(","))
-            .await
-            .map(|_| ())
+        self.create_ephemeral(&format!("{folder}/{consumer}"), &topics.join(","))
+            .await?;
+        Ok(())
     }
 
     /// Takes this consumer out of its group.
@@ -316,7 +317,8 @@ impl Cluster {
         Ok(members)
     }
 
-    /// Claims a partition for a consumer; false if another one has it.
+    /// Claims a partition for a consumer; false if another one has it. What an earlier session of the same
+    /// consumer has left is replaced, because it goes with that session.
     pub(super) async fn claim(
         &self,
         group: &str,
@@ -326,7 +328,19 @@ impl Cluster {
     ) -> Result<bool, Error> {
         let folder = self.path(&format!("consumers/{group}/owners/{topic}"));
         self.ensure(&folder).await?;
-        self.own(&format!("{folder}/{partition}"), consumer).await
+        let path = format!("{folder}/{partition}");
+        if self.create_ephemeral(&path, consumer).await? {
+            return Ok(true);
+        }
+        match self.holder(&path).await? {
+            Some((holder, _)) if holder != consumer => Ok(false),
+            Some((_, true)) => Ok(true),
+            Some((_, false)) => {
+                self.remove(&path).await?;
+                self.create_ephemeral(&path, consumer).await
+            }
+            None => self.create_ephemeral(&path, consumer).await,
+        }
     }
 
     /// Gives a partition up, if it is this consumer's.
@@ -386,8 +400,8 @@ impl Cluster {
         self.path(&format!("consumers/{group}/offsets/{topic}/{partition}"))
     }
 
-    /// Makes an ephemeral node of this session with this content; false if another one's is there.
-    async fn own(&self, path: &str, content: &str) -> Result<bool, Error> {
+    /// Makes an ephemeral node of this session, if there is none; whether it was made.
+    async fn create_ephemeral(&self, path: &str, content: &str) -> Result<bool, Error> {
         let ephemeral = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
         match self
             .client
@@ -395,10 +409,20 @@ impl Cluster {
             .await
         {
             Ok(_) => Ok(true),
-            Err(ZooKeeperError::NodeExists) => {
-                Ok(self.read(path).await?.as_deref() == Some(content))
-            }
+            Err(ZooKeeperError::NodeExists) => Ok(false),
             Err(source) => Err(failed(format!("create {path}"), source)),
+        }
+    }
+
+    /// Whose a node is: its content, and whether this session made it. `None` if there is no node.
+    async fn holder(&self, path: &str) -> Result<Option<(String, bool)>, Error> {
+        match self.client.get_data(path).await {
+            Ok((content, stat)) => {
+                let ours = stat.ephemeral_owner == self.client.session_id().0;
+                Ok(Some((String::from_utf8_lossy(&content).into_owned(), ours)))
+            }
+            Err(ZooKeeperError::NoNode) => Ok(None),
+            Err(source) => Err(failed(format!("read {path}"), source)),
         }
     }
 

@@ -36,9 +36,14 @@ pub(super) struct Member {
     topics: Vec<Arc<str>>,
     options: ConsumerOptions,
     batches: mpsc::Sender<Batch>,
-    reading: BTreeMap<(Arc<str>, Partition), Reading>,
+    reading: BTreeMap<Key, Reading>,
+    /// Not read any more, but not given up in ZooKeeper yet.
+    parting: BTreeMap<Key, Arc<Claim>>,
     commit_at: Instant,
 }
+
+/// A topic's partition.
+type Key = (Arc<str>, Partition);
 
 /// A partition that is being read.
 struct Reading {
@@ -80,6 +85,7 @@ impl Member {
             options,
             batches,
             reading: BTreeMap::new(),
+            parting: BTreeMap::new(),
         }
     }
 
@@ -112,6 +118,7 @@ impl Member {
 
     /// Reads its share and nothing else; false if another member still holds a part of it.
     async fn rebalance(&mut self, cluster: &Arc<Cluster>) -> Result<bool, Error> {
+        self.join(cluster).await?;
         let mut share = Vec::new();
         for topic in self.topics.clone() {
             let members = cluster.members(&self.group, &topic).await?;
@@ -123,15 +130,8 @@ impl Member {
                     .map(|partition| (Arc::clone(&topic), partition)),
             );
         }
-        let lost: Vec<_> = self
-            .reading
-            .keys()
-            .filter(|key| !share.contains(key))
-            .cloned()
-            .collect();
-        for key in lost {
-            self.give_up(cluster, &key).await?;
-        }
+        self.stop_reading(|key| !share.contains(key));
+        self.part(cluster).await?;
         let mut complete = true;
         for key in share {
             if !self.reading.contains_key(&key) {
@@ -141,10 +141,15 @@ impl Member {
         Ok(complete)
     }
 
+    async fn join(&self, cluster: &Cluster) -> Result<(), Error> {
+        let topics: Vec<String> = self.topics.iter().map(ToString::to_string).collect();
+        cluster.join(&self.group, &self.id, &topics).await
+    }
+
     async fn take(
         &mut self,
         cluster: &Arc<Cluster>,
-        (topic, partition): (Arc<str>, Partition),
+        (topic, partition): Key,
     ) -> Result<bool, Error> {
         if !cluster
             .claim(&self.group, &topic, partition, &self.id)
@@ -179,19 +184,23 @@ impl Member {
         Ok(true)
     }
 
-    async fn give_up(
-        &mut self,
-        cluster: &Cluster,
-        key: &(Arc<str>, Partition),
-    ) -> Result<(), Error> {
-        let Some(reading) = self.reading.remove(key) else {
-            return Ok(());
-        };
-        let claim = Arc::clone(&reading.claim);
-        drop(reading);
-        info!(topic = %key.0, partition = %key.1, "giving a partition up");
-        self.write_progress(cluster, &claim).await?;
-        cluster.release(&self.group, &key.0, key.1, &self.id).await
+    fn stop_reading(&mut self, which: impl Fn(&Key) -> bool) {
+        for (key, reading) in self.reading.extract_if(.., |key, _| which(key)) {
+            info!(topic = %key.0, partition = %key.1, "giving a partition up");
+            self.parting.insert(key, Arc::clone(&reading.claim));
+        }
+    }
+
+    /// Gives up in ZooKeeper what is not read any more. What does not work is left for the next time.
+    async fn part(&mut self, cluster: &Cluster) -> Result<(), Error> {
+        while let Some((key, claim)) = self.parting.first_key_value() {
+            self.write_progress(cluster, claim).await?;
+            cluster
+                .release(&self.group, &key.0, key.1, &self.id)
+                .await?;
+            self.parting.pop_first();
+        }
+        Ok(())
     }
 
     /// Writes what was consumed since the last time.
@@ -219,10 +228,13 @@ impl Member {
 
     /// Gives everything up and leaves the group.
     async fn leave(&mut self, cluster: &Cluster) {
-        for key in self.reading.keys().cloned().collect::<Vec<_>>() {
-            if let Err(error) = self.give_up(cluster, &key).await {
-                warn!(topic = %key.0, partition = %key.1, error = error.chain(), "partition not given up properly");
-            }
+        self.stop_reading(|_| true);
+        if let Err(error) = self.part(cluster).await {
+            warn!(
+                group = self.group,
+                error = error.chain(),
+                "partitions not given up properly"
+            );
         }
         if let Err(error) = cluster.leave(&self.group, &self.id).await {
             warn!(
@@ -237,14 +249,13 @@ impl Member {
 /// A member's life, until its consumer is dropped or closed.
 pub(super) async fn run(mut member: Member, mut closed: oneshot::Receiver<oneshot::Sender<()>>) {
     loop {
-        let joined = join(&member).await;
-        let cluster = match joined {
+        let cluster = match member.shared.cluster("a consumer group").await {
             Ok(cluster) => cluster,
             Err(error) => {
                 warn!(
                     group = member.group,
                     error = error.chain(),
-                    "group not joined, trying again"
+                    "ZooKeeper not reached, trying again"
                 );
                 let again = Some(Instant::now() + TRY_AGAIN);
                 match member.wait(None, again, &mut closed).await {
@@ -271,14 +282,8 @@ pub(super) async fn run(mut member: Member, mut closed: oneshot::Receiver<onesho
             "session with ZooKeeper lost, joining the group again"
         );
         member.reading.clear();
+        member.parting.clear();
     }
-}
-
-async fn join(member: &Member) -> Result<Arc<Cluster>, Error> {
-    let cluster = member.shared.cluster("a consumer group").await?;
-    let topics: Vec<String> = member.topics.iter().map(ToString::to_string).collect();
-    cluster.join(&member.group, &member.id, &topics).await?;
-    Ok(cluster)
 }
 
 /// Reads while the session lasts. `None` when it is over; otherwise the consumer is to end.
