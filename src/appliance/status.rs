@@ -164,17 +164,28 @@ pub struct TopicSummary {
     pub configured: bool,
 }
 
-/// One topic and its partitions.
+/// One topic, what holds for it, its partitions and who reads them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TopicDetail {
     /// The topic.
     pub topic: TopicSummary,
-    /// What becomes of old segments, as in the configuration.
-    pub delete_policy: String,
-    /// When they are looked for.
-    pub delete_when: String,
-    /// Its partitions, in order.
+    /// What holds for it, in the order of docs/configuration.md.
+    pub settings: Vec<TopicSetting>,
+    /// Its partitions, in order: those that are configured, and those that only have files.
     pub partitions: Vec<PartitionStatus>,
+    /// The groups that read it, as far as they are known: by group and partition.
+    pub consumers: Vec<PartitionConsumer>,
+}
+
+/// One setting of a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicSetting {
+    /// The key, as it is called in `[topics.NAME]`.
+    pub key: String,
+    /// What holds: as it was written, where it was.
+    pub value: String,
+    /// The section it stands in, such as `[topics."order-*"]` or `[broker]`; none for a default.
+    pub section: Option<String>,
 }
 
 /// One partition.
@@ -184,14 +195,35 @@ pub struct PartitionStatus {
     pub partition: u32,
     /// Offset of the oldest byte that is kept.
     pub min_offset: u64,
-    /// Offset behind the last one.
+    /// Offset behind the last one that consumers see.
     pub max_offset: u64,
-    /// Segment files.
+    /// Messages, as far as they were counted.
+    pub messages: u64,
+    /// Segment files; 0 before the first message.
     pub segments: u32,
     /// Gets that wait here.
     pub held_gets: u32,
     /// Whether it was closed by an operator.
     pub closed: bool,
+    /// Whether it is beyond the configured number: it can be read and not written.
+    pub read_only: bool,
     /// Where damage was found, as an offset.
     pub damaged_at: Option<u64>,
+}
+
+/// A group that reads a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionConsumer {
+    /// The group.
+    pub group: String,
+    /// The partition.
+    pub partition: u32,
+    /// The consumer that owns the partition, if somebody does.
+    pub owner: Option<String>,
+    /// The offset the group has committed, if it is known.
+    pub offset: Option<u64>,
+    /// Bytes between that and the end.
+    pub behind_bytes: Option<u64>,
+    /// Gets of it that wait here.
+    pub held_gets: u32,
 }

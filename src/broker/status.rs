@@ -71,6 +71,30 @@ pub struct TopicStatus {
     pub partitions: Vec<PartitionStatus>,
 }
 
+/// A topic with everything there is to say of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDetail {
+    /// The section whose settings hold for it: its name, or a pattern. `None`: it is only on disk.
+    pub section: Option<String>,
+    /// The topic, with those of its configured partitions that have no files yet.
+    pub topic: TopicStatus,
+    /// Who reads it, as far as their gets have met the end: by group and partition.
+    pub readers: Vec<ReaderStatus>,
+}
+
+/// A group that reads a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReaderStatus {
+    /// The group.
+    pub group: Name,
+    /// The partition.
+    pub partition: i32,
+    /// The consumer that owns the partition, if it is known.
+    pub owner: Option<Name>,
+    /// Gets held now.
+    pub held: usize,
+}
+
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionStatus {
@@ -132,6 +156,50 @@ impl Broker {
             topics,
             consumers: self.waiting.consumers(),
         }
+    }
+
+    /// Everything there is to say of a topic that is on disk, or configured by its name or by a pattern.
+    pub fn topic_detail(&self, name: &str) -> Option<TopicDetail> {
+        let name = Name::from(name);
+        let section = self.catalog.section_for(name.as_str()).map(str::to_owned);
+        let known = self.catalog.find(&name).map(|id| self.catalog.topic(id));
+        let mut topic = match (known, self.catalog.settings_for(name.as_str())) {
+            (Some(known), _) => self.topic_status(known),
+            (None, Some(settings)) => TopicStatus {
+                topic: name.clone(),
+                configured: Some(settings.partitions),
+                partitions: Vec::new(),
+            },
+            (None, None) => return None,
+        };
+        for number in 0..topic.configured.unwrap_or(0) {
+            let partitions = &mut topic.partitions;
+            if let Err(at) = partitions.binary_search_by_key(&number, |one| one.number) {
+                partitions.insert(
+                    at,
+                    PartitionStatus {
+                        number,
+                        first: 0,
+                        end: 0,
+                        messages: 0,
+                        files: 0,
+                        damaged: Vec::new(),
+                        closed: self.catalog.is_closed(&name, number),
+                    },
+                );
+            }
+        }
+        let partitions = known.map_or(&[][..], super::topic::Topic::partitions);
+        let mut readers: Vec<ReaderStatus> = partitions
+            .iter()
+            .flat_map(|&(number, id)| self.waiting.readers(number, id))
+            .collect();
+        readers.sort_by(|a, b| (&a.group, a.partition).cmp(&(&b.group, b.partition)));
+        Some(TopicDetail {
+            section,
+            topic,
+            readers,
+        })
     }
 
     fn topic_status(&self, topic: &super::topic::Topic) -> TopicStatus {

@@ -249,6 +249,21 @@ impl Catalog {
         Some(Arc::clone(&section.1))
     }
 
+    /// The section whose settings hold for a name.
+    pub(super) fn section_for<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        if !is_possible(name) {
+            return None;
+        }
+        if self.exact.contains_key(name) {
+            return Some(name);
+        }
+        let section = self
+            .patterns
+            .iter()
+            .find(|(pattern, _)| matches(pattern, name))?;
+        Some(&section.0)
+    }
+
     /// The topics that are configured by name, in the order of the file.
     pub(super) fn configured_names(&self) -> &[Name] {
         &self.names

@@ -48,6 +48,7 @@ use self::index::FORGET_AFTER;
 use self::room::{OWNER_BELIEVED, Threads};
 use super::options::WaitingOptions;
 use super::request::Name;
+use super::status::ReaderStatus;
 use crate::segments::PartitionId;
 use crate::units::{ConnectionId, Moment, Seed};
 
@@ -304,6 +305,25 @@ impl Waiting {
             .collect();
         list.sort_by(|a, b| (&a.group, &a.consumer).cmp(&(&b.group, &b.consumer)));
         list
+    }
+
+    /// The groups known to read a partition, in a fixed order.
+    pub(super) fn readers(&self, number: i32, partition: PartitionId) -> Vec<ReaderStatus> {
+        let keys = self
+            .partitions
+            .get(partition.0 as usize)
+            .map(|state| &state.keys);
+        let readers = keys.into_iter().flatten().map(|key| {
+            let key = &self.keys[key];
+            let owner = key.owner.and_then(|owner| self.consumers.get(&owner));
+            ReaderStatus {
+                group: self.groups[&key.group].name.clone(),
+                partition: number,
+                owner: owner.map(|owner| owner.name.clone()),
+                held: key.held.len(),
+            }
+        });
+        readers.collect()
     }
 
     /// A get that finds nothing new. True: it is parked, its answer comes later. False: answer it now.

@@ -51,6 +51,25 @@ pub struct TopicSection {
     pub place: Place,
 }
 
+impl Setting {
+    /// The value as it was written, without the quotes of its notation.
+    pub fn words(&self) -> String {
+        match &self.value {
+            Value::Text(text) => text.clone(),
+            Value::Integer(integer) => integer.to_string(),
+            Value::Boolean(boolean) => boolean.to_string(),
+            Value::List(_) | Value::Other(_) => self.shown.clone(),
+        }
+    }
+
+    /// The title of the section it stands in, as in the file: `[topics.orders]`, `[system]`. Empty for what
+    /// was not written but follows from the file's being there.
+    pub fn title(&self) -> &str {
+        let (key, _) = self.shown.split_once(" = ").unwrap_or_default();
+        key.rsplit_once(' ').map_or("", |(title, _)| title)
+    }
+}
+
 impl File {
     /// What `text`, the content of the `server.toml` called `path`, says.
     pub fn read_toml(path: &Path, text: &str, mistakes: &mut Mistakes) -> File {

@@ -21,6 +21,7 @@ pub mod key;
 pub mod legacy;
 pub mod mistake;
 pub mod reload;
+pub mod told;
 pub mod topic;
 pub mod words;
 
@@ -34,6 +35,7 @@ pub use checked::{
 pub use folder::ServerFolder;
 pub use mistake::{Mistake, Mistakes, Place};
 pub use suggest::suggest;
+pub use told::Told;
 pub use topic::{DeletePolicy, Schedule, Topic, TopicSettings};
 pub use words::{Backend, LogFilter, LogFormat};
 

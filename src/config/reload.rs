@@ -78,6 +78,12 @@ pub fn compare(running: &Config, read: Config) -> (Config, Changes) {
     }
     next.source.files = read.source.files;
     next.source.notes = read.source.notes;
+    // What the broker's section says waits for the next start; what the topics' say holds.
+    next.source.words.retain(|words| words.topic.is_none());
+    let of_topics = read.source.words.into_iter();
+    next.source
+        .words
+        .extend(of_topics.filter(|words| words.topic.is_some()));
     let is_server_ini = next
         .source
         .files

@@ -35,6 +35,19 @@ pub struct Topic {
     pub settings: TopicSettings,
 }
 
+/// A setting of topics in the operator's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// The topic in whose section it stands; none for the broker's, which holds for all.
+    pub topic: Option<String>,
+    /// The key, as it is called in `[topics.NAME]`.
+    pub key: &'static str,
+    /// The value as it was written.
+    pub value: String,
+    /// The section it stands in, such as `[topics.orders]` or `[system]`.
+    pub section: String,
+}
+
 /// What an operator may write of one topic.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OwnTopicSettings {

@@ -18,7 +18,7 @@ use super::log::{Log, News};
 use super::segment_files::{Finished, SegmentFiles};
 use super::traffic::Dropped;
 use super::verification::Verification;
-use crate::appliance::status::{BrokerStatus, PartitionStatus, TopicDetail, TopicSummary};
+use crate::appliance::status::{BrokerStatus, TopicSummary};
 use crate::broker::status::TopicStatus;
 use crate::broker::{Broker, Effect, Event, Name, Pressure, Ticket, TopicRegistration, Warning};
 use crate::consensus::journal::Journal;
@@ -64,7 +64,7 @@ pub(super) struct World<'a> {
 
 /// The broker and all that belongs to it.
 pub(super) struct BrokerSide {
-    id: ServerId,
+    pub(super) id: ServerId,
     pub(super) core: Broker,
     pub(super) log: Log,
     pub(super) files: SegmentFiles,
@@ -400,30 +400,7 @@ impl BrokerSide {
             .collect()
     }
 
-    /// One topic, if there is one of that name.
-    pub(super) fn topic_detail(&self, name: &str) -> Option<TopicDetail> {
-        let status = self.core.status();
-        let topic = status
-            .topics
-            .iter()
-            .find(|topic| topic.topic.as_str() == name)?;
-        let partitions = topic.partitions.iter().map(|partition| PartitionStatus {
-            partition: u32::try_from(partition.number).unwrap_or(0),
-            min_offset: partition.first,
-            max_offset: partition.end,
-            segments: u32::try_from(partition.files).unwrap_or(u32::MAX),
-            held_gets: 0,
-            closed: partition.closed,
-            damaged_at: partition.damaged.first().copied(),
-        });
-        Some(TopicDetail {
-            topic: self.summary(topic),
-            partitions: partitions.collect(),
-            ..TopicDetail::default()
-        })
-    }
-
-    fn summary(&self, topic: &TopicStatus) -> TopicSummary {
+    pub(super) fn summary(&self, topic: &TopicStatus) -> TopicSummary {
         let shown = self.topics.get(topic.topic.as_str());
         TopicSummary {
             name: topic.topic.as_str().to_owned(),

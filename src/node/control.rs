@@ -119,12 +119,10 @@ impl Server {
             Request::TopicList => Response::Topics {
                 topics: self.shell.node.borrow().topic_summaries(),
             },
-            Request::TopicDescribe { topic } => {
-                match self.shell.node.borrow().topic_detail(&topic) {
-                    Some(detail) => Response::Topic(Box::new(detail)),
-                    None => refused(Code::E0303, format!("there is no topic {topic}")),
-                }
-            }
+            Request::TopicDescribe { topic } => match self.topic_detail(&topic) {
+                Some(detail) => Response::Topic(Box::new(detail)),
+                None => refused(Code::E0303, format!("there is no topic {topic}")),
+            },
             Request::PartitionClose { topic, start, end } => {
                 let text = format!("partitions {start} to {end} of {topic} are closed");
                 let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
@@ -142,7 +140,7 @@ impl Server {
                 done(text)
             }
             Request::PartitionSkipDamage { topic, partition } => {
-                let known = self.shell.node.borrow().topic_detail(&topic);
+                let known = self.topic_detail(&topic);
                 let known = known.is_some_and(|topic| {
                     let mut partitions = topic.partitions.iter();
                     partitions.any(|one| one.partition == partition && one.damaged_at.is_some())

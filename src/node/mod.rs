@@ -51,6 +51,8 @@ mod space;
 mod startup;
 // What the node is told of the machine.
 mod system;
+// `topic describe`.
+mod topic_detail;
 // Topics on disk at the start.
 mod topics;
 // What is counted of a port.

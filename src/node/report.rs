@@ -7,7 +7,7 @@ use super::traffic::Dropped;
 use super::{Node, broker_side, system};
 use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Registration, ServerStatus,
-    TopicDetail, TopicSummary,
+    TopicSummary,
 };
 use crate::disk::Chosen;
 use crate::registry::{Registry, Standing};
@@ -64,11 +64,6 @@ impl Node {
         self.broker
             .as_ref()
             .map_or_else(Vec::new, broker_side::BrokerSide::topic_summaries)
-    }
-
-    /// One topic, if there is one of that name.
-    pub fn topic_detail(&self, topic: &str) -> Option<TopicDetail> {
-        self.broker.as_ref()?.topic_detail(topic)
     }
 
     fn measure_port(&self, port: Port, scrape: &mut Scrape) {

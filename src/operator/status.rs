@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::appliance::status::{
-    BrokerStatus, CoordinatorStatus, PartitionStatus, Registration, ServerState, ServerStatus,
-    TopicDetail, TopicSummary,
+    BrokerStatus, CoordinatorStatus, PartitionConsumer, PartitionStatus, Registration, ServerState,
+    ServerStatus, TopicDetail, TopicSummary,
 };
 
 /// The whole status, for people.
@@ -137,70 +137,109 @@ pub fn topics(topics: &[TopicSummary]) -> String {
     table(&rows)
 }
 
-/// One topic and its partitions, for people.
+/// One topic, what holds for it, its partitions and who reads them, for people.
 pub fn topic(detail: &TopicDetail) -> String {
     let topic = &detail.topic;
-    let mut lines = Lines::default();
-    lines.title(format_args!(
-        "{}: {} messages, {}",
-        topic.name,
-        topic.messages,
-        bytes(topic.bytes)
-    ));
-    lines.row(
-        "old segments",
-        &format!("{} at {}", detail.delete_policy, detail.delete_when),
-    );
-    lines.row("producers", found(topic.accept_publish));
-    lines.row("consumers", found(topic.accept_subscribe));
+    let mut text = format!("{}: {}\n", topic.name, amount(topic));
     if !topic.configured {
-        lines.row(
-            "note",
-            "it is not configured any more: it can be read and not written",
+        text.push_str(
+            "It is not configured any more: it can be read and not written. What holds for it:\n",
         );
     }
-    let mut rows = vec![
+    let settings = detail.settings.iter().map(|setting| {
+        let section = setting.section.clone();
         [
-            "PARTITION",
-            "FIRST OFFSET",
-            "END OFFSET",
-            "SEGMENTS",
-            "WAITING GETS",
-            "",
+            format!("  {}", setting.key),
+            setting.value.clone(),
+            section.unwrap_or_else(|| "default".to_owned()),
         ]
-        .map(str::to_owned),
-    ];
-    rows.extend(detail.partitions.iter().map(partition));
-    lines.text + &table(&rows)
+    });
+    text.push_str(&columns(&settings.collect::<Vec<_>>(), [Left; 3]));
+    if !detail.partitions.is_empty() {
+        let mut rows = vec![
+            [
+                "PARTITION",
+                "STATE",
+                "FIRST OFFSET",
+                "VISIBLE END",
+                "BYTES",
+                "MESSAGES",
+                "SEGMENTS",
+                "WAITING GETS",
+            ]
+            .map(str::to_owned),
+        ];
+        rows.extend(detail.partitions.iter().map(partition));
+        let sides = [Right, Left, Right, Right, Right, Right, Right, Right];
+        text.push('\n');
+        text.push_str(&columns(&rows, sides));
+    }
+    if !detail.consumers.is_empty() {
+        let mut rows = vec![
+            [
+                "GROUP",
+                "PARTITION",
+                "OFFSET",
+                "BEHIND",
+                "WAITING GETS",
+                "OWNER",
+            ]
+            .map(str::to_owned),
+        ];
+        rows.extend(detail.consumers.iter().map(consumer));
+        text.push('\n');
+        text.push_str(&columns(&rows, [Left, Right, Right, Right, Right, Left]));
+    }
+    text
 }
 
-fn partition(it: &PartitionStatus) -> [String; 6] {
-    let remark = match (it.damaged_at, it.closed) {
-        (Some(offset), _) => format!("damaged at offset {offset}"),
-        (None, true) => "closed".to_owned(),
-        (None, false) => String::new(),
+fn amount(topic: &TopicSummary) -> String {
+    let count = |count: u64, one: &str, many: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
     };
-    let numbers = [
+    let messages = count(topic.messages, "message", "messages");
+    let bytes = bytes(topic.bytes);
+    match topic.configured {
+        true => {
+            let partitions = count(topic.partitions.into(), "partition", "partitions");
+            format!("{partitions}, {messages}, {bytes}")
+        }
+        false => format!("{messages}, {bytes}"),
+    }
+}
+
+fn partition(it: &PartitionStatus) -> [String; 8] {
+    let mut state = match (it.closed, it.read_only) {
+        (true, _) => "closed".to_owned(),
+        (false, true) => "read only".to_owned(),
+        (false, false) => "open".to_owned(),
+    };
+    if let Some(offset) = it.damaged_at {
+        let _ = write!(state, ", damaged at {offset}");
+    }
+    [
         it.partition.to_string(),
+        state,
         it.min_offset.to_string(),
         it.max_offset.to_string(),
-    ];
-    let [partition, min_offset, max_offset] = numbers;
-    [
-        partition,
-        min_offset,
-        max_offset,
+        bytes(it.max_offset.saturating_sub(it.min_offset)),
+        it.messages.to_string(),
         it.segments.to_string(),
         it.held_gets.to_string(),
-        remark,
     ]
 }
 
-fn found(found: bool) -> &'static str {
-    match found {
-        true => "find it here",
-        false => "do not find it here",
-    }
+fn consumer(it: &PartitionConsumer) -> [String; 6] {
+    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    [
+        it.group.clone(),
+        it.partition.to_string(),
+        or_unknown(it.offset.map(|offset| offset.to_string())),
+        or_unknown(it.behind_bytes.map(bytes)),
+        it.held_gets.to_string(),
+        it.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
+    ]
 }
 
 fn yes_or_no(yes: bool) -> String {
@@ -255,19 +294,46 @@ impl Lines {
     }
 }
 
-/// Rows in columns as wide as their widest cell; numbers to the right.
-pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+/// On which side of its column a cell stands.
+#[derive(Clone, Copy)]
+enum Side {
+    Left,
+    Right,
+}
+
+use Side::{Left, Right};
+
+/// Rows in columns as wide as their widest cell, titles included.
+fn columns<const COLUMNS: usize>(rows: &[[String; COLUMNS]], sides: [Side; COLUMNS]) -> String {
+    let widths = widths(rows);
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
+        for ((cell, width), side) in row.iter().zip(widths).zip(sides) {
+            let _ = match side {
+                Left => write!(line, "{cell:<width$}  "),
+                Right => write!(line, "{cell:>width$}  "),
+            };
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn widths<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> [usize; COLUMNS] {
+    std::array::from_fn(|column| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    })
+}
+
+/// Rows in columns as wide as their widest cell; numbers to the right.
+pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let widths = widths(rows);
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
             let is_number = cell.starts_with(|c: char| c.is_ascii_digit());
             let _ = match is_number {
                 true => write!(line, "{cell:>width$}  "),

@@ -1,7 +1,8 @@
 //! Sending and reading with the commands and with the library, against our own server.
 
 use crate::deployment::Deployment as _;
-use crate::server::{CHRYSALIS, Server};
+use crate::metaq_wire;
+use crate::server::{CHRYSALIS, Server, set_key};
 use chrysalis::client::metaq::{
     Client, Consumer, ConsumerOptions, Message, Received, Start, ZooKeeper,
 };
@@ -153,6 +154,82 @@ fn a_group_goes_on_where_it_stopped() {
     let first = chrysalis(&server, &["consume", "test", "--group", "g", "--max", "2"]);
     let rest = chrysalis(&server, &["consume", "test", "--group", "g", "--max", "1"]);
     assert_eq!(sorted(&(first + &rest)), ["one", "three", "two"]);
+}
+
+fn describe(server: &Server, arguments: &[&str]) -> String {
+    let mut command = Command::new(CHRYSALIS);
+    command.args(["topic", "describe"]).arg(server.folder());
+    let output = command.args(arguments).output();
+    let output = output.expect("the binary under test starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("it is text")
+}
+
+#[test]
+fn a_topic_is_described_with_its_settings_its_partitions_and_who_reads_it() {
+    let server = Server::start_with(&[], |text| {
+        text.push_str(
+            "\n[topics.\"order-*\"]\nnum_partitions = 2\ndelete_policy = \"delete, 24h\"\n",
+        );
+        set_key(text, "broker", "delete_when", "\"0 30 4 * * ?\"");
+    });
+    let before = describe(&server, &["order-paid"]);
+    let nothing_yet = "order-paid: 2 partitions, 0 messages, 0 B\n";
+    assert!(before.starts_with(nothing_yet), "{before}");
+
+    let mut sender = metaq_wire::Client::connect(server.broker());
+    for _ in 0..3 {
+        sender.put("order-paid", 1, b"hello").expect("it is taken");
+    }
+    chrysalis(
+        &server,
+        &["consume", "order-paid", "--group", "billing", "--max", "2"],
+    );
+    let close = Command::new(CHRYSALIS)
+        .args(["partition", "close"])
+        .arg(server.folder())
+        .args(["order-paid", "0"])
+        .output();
+    assert!(
+        close
+            .expect("the binary under test starts")
+            .status
+            .success()
+    );
+
+    let folder = server.topics_folder();
+    let expected = format!(
+        "order-paid: 2 partitions, 3 messages, 75 B
+  num_partitions    2             [topics.\"order-*\"]
+  delete_policy     delete, 24h   [topics.\"order-*\"]
+  delete_when       0 30 4 * * ?  [broker]
+  accept_publish    true          default
+  accept_subscribe  true          default
+  statistics        false         default
+  folder            {}  default
+
+PARTITION  STATE   FIRST OFFSET  VISIBLE END  BYTES  MESSAGES  SEGMENTS  WAITING GETS
+        0  closed             0            0    0 B         0         0             0
+        1  open               0           75   75 B         3         1             0
+
+GROUP    PARTITION  OFFSET  BEHIND  WAITING GETS  OWNER
+billing          1      50    25 B             0  nobody
+",
+        folder.display()
+    );
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let told = describe(&server, &["order-paid"]);
+    assert_eq!(words(&told), words(&expected), "{told}");
+
+    let json: serde_json::Value =
+        serde_json::from_str(&describe(&server, &["order-paid", "--json"])).expect("it is JSON");
+    assert_eq!(json["partitions"][0]["closed"], true);
+    assert_eq!(json["partitions"][1]["max_offset"], 75);
+    assert_eq!(json["consumers"][0]["behind_bytes"], 25);
 }
 
 #[test]

@@ -17,7 +17,7 @@
 //!   disk full|free   space N   pressure [disk] [journal]
 //!   close TOPIC FIRST LAST   open TOPIC   reload topic=...
 //!   checkpoint   kill   cut N   start [accept_loss]   lead   depose
-//!   files   operations   journal   status   consumers   dump FILE
+//!   files   operations   journal   status   consumers   describe TOPIC   dump FILE
 //!   flip FILE POSITION   shorten FILE BYTES   append FILE HEX   remove FILE
 //! ```
 //!
@@ -358,6 +358,7 @@ impl Runner {
             "journal" => self.journal(),
             "status" => self.status(),
             "consumers" => self.consumers(),
+            "describe" => self.describe(words[1]),
             "dump" => self.dump(words[1]),
             _ => self.spoil(&words),
         }
@@ -574,6 +575,30 @@ impl Runner {
             self.out.push(format!(
                 "{} {}: {} partitions, {} held, {} threads, made room {} times",
                 one.group, one.consumer, one.partitions, one.held, one.threads_seen, one.room_made
+            ));
+        }
+    }
+
+    fn describe(&mut self, topic: &str) {
+        let Some(detail) = self.world.broker.topic_detail(topic) else {
+            return self.out.push("no such topic".to_owned());
+        };
+        let section = detail.section.unwrap_or_else(|| "none".to_owned());
+        self.out.push(format!("{topic}: section {section}"));
+        for one in detail.topic.partitions {
+            let closed = if one.closed { ", closed" } else { "" };
+            self.out.push(format!(
+                "{}: {}..{}, {} messages in {} files{closed}",
+                one.number, one.first, one.end, one.messages, one.files
+            ));
+        }
+        for one in detail.readers {
+            let owner = one
+                .owner
+                .map_or_else(|| "nobody".to_owned(), |it| it.to_string());
+            self.out.push(format!(
+                "{} reads {}: {owner}, {} held",
+                one.group, one.partition, one.held
             ));
         }
     }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::legacy;
-use super::topic::{Topic, TopicSettings};
+use super::topic::{Topic, TopicSettings, Words};
 use super::words::{Backend, LogFilter, LogFormat};
 use crate::units::ServerId;
 
@@ -188,6 +188,8 @@ pub struct Source {
     pub notes: Vec<String>,
     /// Every key outside the topics with the value that holds: `("server.id", "1")`.
     pub effective: Vec<(String, String)>,
+    /// What was written of topics.
+    pub words: Vec<Words>,
 }
 
 impl Config {

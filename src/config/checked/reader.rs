@@ -1,8 +1,10 @@
 //! Takes checked values out of a file, one key at a time.
 
-use crate::config::file::File;
-use crate::config::key::{Form, Key, Preset, Value};
+use crate::config::explain::BROKER_TOPICS_FOLDER;
+use crate::config::file::{File, key_names};
+use crate::config::key::{Form, Key, Preset, Section, Value};
 use crate::config::mistake::{Mistakes, Place};
+use crate::config::topic::Words;
 
 /// Takes values out of a file, and notes what is wrong with them.
 pub(super) struct Reader<'a> {
@@ -48,6 +50,38 @@ impl Reader<'_> {
             &setting.place,
             self.mistakes,
         )
+    }
+
+    /// What was written of topics, in the broker's section and in their own.
+    pub(super) fn words(&self) -> Vec<Words> {
+        let of_topics = self
+            .file
+            .topics
+            .iter()
+            .map(|topic| Some(topic.name.as_str()));
+        let places = std::iter::once(None).chain(of_topics);
+        let words = places.flat_map(|topic| {
+            key_names(Section::Topics).filter_map(move |key| self.words_of(topic, key))
+        });
+        words.collect()
+    }
+
+    fn words_of(&self, topic: Option<&str>, key: &'static str) -> Option<Words> {
+        let setting = match (topic, key) {
+            (Some(topic), _) => self.file.topic_setting(topic, key),
+            (None, "folder") => self
+                .file
+                .setting(Section::Broker, BROKER_TOPICS_FOLDER.name),
+            (None, _) => self.file.setting(Section::Broker, key),
+        };
+        // What follows from a file's being there was written nowhere.
+        let setting = setting.filter(|setting| !setting.title().is_empty())?;
+        Some(Words {
+            topic: topic.map(str::to_owned),
+            key,
+            value: setting.words(),
+            section: setting.title().to_owned(),
+        })
     }
 
     /// Where a key stands, or the file if it does not stand there.

@@ -79,6 +79,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     check_ports(reader, coordinator.as_ref(), broker.as_ref(), web.as_ref());
     let source = Source {
         effective: std::mem::take(&mut reader.effective),
+        words: reader.words(),
         ..Source::default()
     };
     Config {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::appliance::Ports;
-use crate::appliance::status::{DiskStatus, JournalStatus};
+use crate::appliance::status::{DiskStatus, JournalStatus, TopicSetting};
 use crate::config::tests::assert_golden;
 
 fn status_of_everything() -> ServerStatus {
@@ -63,6 +63,95 @@ fn status_of_everything() -> ServerStatus {
     }
 }
 
+fn setting(key: &str, value: &str, section: Option<&str>) -> TopicSetting {
+    TopicSetting {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        section: section.map(str::to_owned),
+    }
+}
+
+fn topic_with_everything() -> TopicDetail {
+    TopicDetail {
+        topic: TopicSummary {
+            name: "order-paid".to_owned(),
+            partitions: 2,
+            bytes: 4096,
+            messages: 10,
+            configured: true,
+            ..TopicSummary::default()
+        },
+        settings: vec![
+            setting("num_partitions", "2", Some("[topics.\"order-*\"]")),
+            setting("delete_policy", "delete, 24h", Some("[broker]")),
+            setting("delete_when", "0 0 6,18 * * ?", None),
+        ],
+        partitions: vec![
+            PartitionStatus {
+                min_offset: 1_073_741_824,
+                max_offset: 1_073_745_920,
+                messages: 10,
+                segments: 1,
+                held_gets: 2,
+                ..PartitionStatus::default()
+            },
+            PartitionStatus {
+                partition: 1,
+                closed: true,
+                ..PartitionStatus::default()
+            },
+            PartitionStatus {
+                partition: 12,
+                read_only: true,
+                damaged_at: Some(264),
+                ..PartitionStatus::default()
+            },
+        ],
+        consumers: vec![
+            PartitionConsumer {
+                group: "billing".to_owned(),
+                partition: 0,
+                owner: Some("billing_host1-4711-1".to_owned()),
+                offset: Some(1_073_745_920),
+                behind_bytes: Some(0),
+                held_gets: 2,
+            },
+            PartitionConsumer {
+                group: "mail".to_owned(),
+                partition: 1,
+                ..PartitionConsumer::default()
+            },
+        ],
+    }
+}
+
+fn topic_that_is_only_configured() -> TopicDetail {
+    TopicDetail {
+        topic: TopicSummary {
+            name: "new".to_owned(),
+            partitions: 1,
+            configured: true,
+            ..TopicSummary::default()
+        },
+        settings: vec![setting("num_partitions", "1", None)],
+        partitions: vec![PartitionStatus::default()],
+        ..TopicDetail::default()
+    }
+}
+
+fn topic_that_is_only_on_disk() -> TopicDetail {
+    TopicDetail {
+        topic: TopicSummary {
+            name: "old".to_owned(),
+            bytes: 25,
+            messages: 1,
+            ..TopicSummary::default()
+        },
+        settings: vec![setting("delete_policy", "delete,168", None)],
+        ..TopicDetail::default()
+    }
+}
+
 #[test]
 fn a_status_is_read_at_a_glance() {
     let topics_text = topics(&[
@@ -80,39 +169,13 @@ fn a_status_is_read_at_a_glance() {
             ..TopicSummary::default()
         },
     ]);
-    let detail = TopicDetail {
-        topic: TopicSummary {
-            name: "orders".to_owned(),
-            bytes: 4096,
-            messages: 10,
-            ..TopicSummary::default()
-        },
-        delete_policy: "delete,168".to_owned(),
-        delete_when: "0 0 6,18 * * ?".to_owned(),
-        partitions: vec![
-            PartitionStatus {
-                max_offset: 4096,
-                segments: 1,
-                held_gets: 2,
-                ..PartitionStatus::default()
-            },
-            PartitionStatus {
-                partition: 1,
-                closed: true,
-                ..PartitionStatus::default()
-            },
-            PartitionStatus {
-                partition: 12,
-                damaged_at: Some(264),
-                ..PartitionStatus::default()
-            },
-        ],
-    };
     let text = format!(
-        "{}\n{}\n{topics_text}\n{}",
+        "{}\n{}\n{topics_text}\n{}\n{}\n{}",
         server(&status_of_everything()),
         server(&ServerStatus::default()),
-        topic(&detail)
+        topic(&topic_with_everything()),
+        topic(&topic_that_is_only_configured()),
+        topic(&topic_that_is_only_on_disk())
     );
     assert_golden("src/operator/status/status.txt", &text);
 }

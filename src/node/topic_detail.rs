@@ -1,0 +1,157 @@
+//! `topic describe`: one topic as the broker, the configuration and the coordinator's tree know it.
+//!
+//! The broker knows of a group what its gets have told. Where this server's own coordinator is the one that
+//! consumers use, the tree says the rest: who owns a partition, and how far the group has come. Against
+//! another ZooKeeper only the first is known.
+
+use std::collections::BTreeMap;
+
+use super::Node;
+use super::run::Server;
+use crate::appliance::status::{PartitionConsumer, PartitionStatus, TopicDetail, TopicSetting};
+use crate::broker::status;
+use crate::client::metaq::Progress;
+use crate::config::{Told, ZookeeperAt};
+use crate::coordinator::Coordinator;
+
+impl Server {
+    /// One topic, if there is one of that name or a section that holds for it.
+    pub(super) fn topic_detail(&self, name: &str) -> Option<TopicDetail> {
+        let node = self.shell.node.borrow();
+        let broker = self.config.broker.as_ref()?;
+        let built_in = broker.zookeeper.at == ZookeeperAt::BuiltIn;
+        let (detail, section) = node.topic_detail(name, built_in)?;
+        let told = self.config.told(section.as_deref());
+        Some(TopicDetail {
+            settings: told.into_iter().map(setting).collect(),
+            ..detail
+        })
+    }
+}
+
+fn setting(told: Told) -> TopicSetting {
+    TopicSetting {
+        key: told.key.to_owned(),
+        value: told.value,
+        section: told.section,
+    }
+}
+
+impl Node {
+    /// One topic without its settings, and the section that those stand in. `built_in`: consumers use this
+    /// server's own coordinator.
+    fn topic_detail(&self, name: &str, built_in: bool) -> Option<(TopicDetail, Option<String>)> {
+        let side = self.broker.as_ref()?;
+        let status::TopicDetail {
+            section,
+            topic,
+            readers,
+        } = side.core.topic_detail(name)?;
+        let mut consumers: BTreeMap<(String, i32), PartitionConsumer> = BTreeMap::new();
+        let mut held: BTreeMap<i32, usize> = BTreeMap::new();
+        for reader in &readers {
+            let known = consumer(&mut consumers, reader.group.as_str(), reader.partition);
+            known.owner = reader.owner.as_ref().map(|owner| owner.as_str().to_owned());
+            known.held_gets = count(reader.held);
+            *held.entry(reader.partition).or_default() += reader.held;
+        }
+        if let (Some(coordinator), true) = (&self.coordinator, built_in) {
+            let tree = Tree {
+                coordinator: &coordinator.core,
+                root: &self.registry_root,
+                broker: side.id,
+            };
+            // The broker may remember owners that have gone.
+            consumers.values_mut().for_each(|known| known.owner = None);
+            tree.learn(name, &topic.partitions, &mut consumers);
+        }
+        consumers.retain(|_, known| {
+            known.owner.is_some() || known.offset.is_some() || known.held_gets > 0
+        });
+        let configured = topic.configured.unwrap_or(0);
+        let partitions = topic.partitions.iter().map(|partition| PartitionStatus {
+            partition: unsigned(partition.number),
+            min_offset: partition.first,
+            max_offset: partition.end,
+            messages: partition.messages,
+            segments: count(partition.files),
+            held_gets: count(held.get(&partition.number).copied().unwrap_or(0)),
+            closed: partition.closed,
+            read_only: partition.number >= configured,
+            damaged_at: partition.damaged.first().copied(),
+        });
+        let detail = TopicDetail {
+            topic: side.summary(&topic),
+            partitions: partitions.collect(),
+            consumers: consumers.into_values().collect(),
+            ..TopicDetail::default()
+        };
+        Some((detail, section))
+    }
+}
+
+fn consumer<'a>(
+    consumers: &'a mut BTreeMap<(String, i32), PartitionConsumer>,
+    group: &str,
+    partition: i32,
+) -> &'a mut PartitionConsumer {
+    let key = (group.to_owned(), partition);
+    consumers.entry(key).or_insert_with(|| PartitionConsumer {
+        group: group.to_owned(),
+        partition: unsigned(partition),
+        ..PartitionConsumer::default()
+    })
+}
+
+/// What consumers have written into the tree below the registry's root.
+struct Tree<'a> {
+    coordinator: &'a Coordinator,
+    root: &'a str,
+    broker: crate::units::ServerId,
+}
+
+impl Tree<'_> {
+    fn learn(
+        &self,
+        topic: &str,
+        partitions: &[status::PartitionStatus],
+        consumers: &mut BTreeMap<(String, i32), PartitionConsumer>,
+    ) {
+        let (root, broker) = (self.root, self.broker);
+        let groups = format!("{root}/consumers");
+        let Some(groups) = self.coordinator.peek_children(groups.as_bytes()) else {
+            return;
+        };
+        for group in groups.filter_map(|name| std::str::from_utf8(name).ok()) {
+            for partition in partitions {
+                let number = partition.number;
+                let path = |kind: &str| {
+                    format!("{root}/consumers/{group}/{kind}/{topic}/{broker}-{number}")
+                };
+                let (owner, offset) = (self.text(&path("owners")), self.text(&path("offsets")));
+                if owner.is_none() && offset.is_none() {
+                    continue;
+                }
+                let offset = offset.and_then(|text| text.parse::<Progress>().ok());
+                let offset = offset.and_then(|progress| u64::try_from(progress.offset).ok());
+                let known = consumer(consumers, group, number);
+                known.owner = owner;
+                known.offset = offset;
+                known.behind_bytes = offset.map(|offset| partition.end.saturating_sub(offset));
+            }
+        }
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        let data = self.coordinator.peek(path.as_bytes())?;
+        Some(String::from_utf8_lossy(data).into_owned())
+    }
+}
+
+fn unsigned(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
