@@ -30,6 +30,13 @@ mod tests;
 /// Bytes that the identities of one connection may take: each of its writes carries them.
 const IDENTITIES_BYTES_MAX: usize = 16 << 10;
 
+/// Bytes that the permissions of one znode may take once `auth` is resolved: each check walks over them,
+/// and a short line of a client may stand for all its identities.
+const PERMISSIONS_BYTES_MAX: usize = 64 << 10;
+
+/// Identities of so few bytes are compared one by one.
+const FEW_BYTES: usize = 256;
+
 /// Whoever has this may do everything.
 const SUPER: &[u8] = b"super";
 
@@ -199,14 +206,26 @@ impl<'a> Permissions<'a> {
 
     /// Whether one of the `wanted` bits is granted to `asking`.
     fn permit(self, wanted: i32, asking: Identities<'_>) -> bool {
-        self.0.is_empty()
-            || asking.include_super()
-            || self
-                .lines()
-                .filter(|line| line.permissions & wanted != 0)
-                .any(|line| {
-                    line.is_world() || asking.iter().any(|(scheme, id)| line.names(scheme, id))
-                })
+        if self.0.is_empty() || asking.include_super() {
+            return true;
+        }
+        let mut lines = self.lines().filter(|line| line.permissions & wanted != 0);
+        if asking.0.len() <= FEW_BYTES {
+            return lines.any(|line| {
+                line.is_world() || asking.iter().any(|(scheme, id)| line.names(scheme, id))
+            });
+        }
+        // Long lists on both sides must not be compared each with each.
+        let (digests, others): (BTreeSet<_>, Vec<_>) = {
+            let (digests, others): (Vec<_>, Vec<_>) =
+                asking.iter().partition(|(scheme, _)| *scheme == b"digest");
+            (digests.into_iter().map(|(_, id)| id).collect(), others)
+        };
+        lines.any(|line| {
+            line.is_world()
+                || line.scheme == b"digest" && digests.contains(line.id)
+                || others.iter().any(|(scheme, id)| line.names(scheme, id))
+        })
     }
 
     /// The bits granted to everybody.
@@ -217,7 +236,7 @@ impl<'a> Permissions<'a> {
     }
 
     /// What is stored when `asking` sets these permissions: `auth` becomes those who it is, lines that
-    /// come twice are left out. `None` if there is nothing to store, or an id that cannot be.
+    /// come twice are left out. `None` if there is nothing to store, an id that cannot be, or too much.
     pub(super) fn resolve(self, asking: Identities<'_>) -> Option<Resolved<'a>> {
         let mut lines = self.lines();
         let first = lines.next()?;
@@ -255,6 +274,9 @@ impl<'a> Permissions<'a> {
             }
             if line.scheme != b"auth" {
                 line.write(&mut writer);
+            }
+            if writer.position() > PERMISSIONS_BYTES_MAX {
+                return None;
             }
         }
         Some(Resolved::Changed(resolved.freeze()))
@@ -337,7 +359,12 @@ pub(super) struct AclTable {
     numbers: HashMap<Shared, AclId, RandomState>,
     held: bool,
     unused: Vec<AclId>,
+    /// About how much memory all lists take.
+    bytes: u64,
 }
+
+/// What a list takes beside its lines.
+const ENTRY_BYTES: usize = 128;
 
 #[derive(Debug)]
 struct AclEntry {
@@ -354,6 +381,7 @@ impl AclTable {
             numbers: HashMap::with_hasher(hasher),
             held: false,
             unused: Vec::new(),
+            bytes: 0,
         };
         let mut open = BytesMut::new();
         put_permissions(&mut Writer::new(&mut open), &[Acl::open()]);
@@ -367,12 +395,18 @@ impl AclTable {
         self.numbers.len()
     }
 
+    /// About how much memory all lists take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The number of these permissions, which one znode more uses now.
     pub(super) fn take(&mut self, permissions: &[u8]) -> AclId {
         if let Some(&id) = self.numbers.get(permissions) {
             self.retain(id);
             return id;
         }
+        self.bytes += entry_bytes(permissions);
         let permissions: Shared = permissions.into();
         let entry = AclEntry {
             world: Permissions(&permissions).world(),
@@ -416,6 +450,7 @@ impl AclTable {
     fn vacate(&mut self, id: AclId) {
         let entry = &mut self.entries[id.0 as usize];
         self.numbers.remove(&entry.permissions);
+        self.bytes -= entry_bytes(&entry.permissions);
         entry.permissions = Shared::default();
         self.vacant.push(id);
     }
@@ -457,4 +492,8 @@ impl AclTable {
         let may_see_digests = self.permit(id, permissions::ADMIN, asking);
         Some(Permissions(self.permissions(id)).reveal(may_see_digests))
     }
+}
+
+fn entry_bytes(permissions: &[u8]) -> u64 {
+    u64::try_from(ENTRY_BYTES + permissions.len()).expect("a usize has at most 64 bits")
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use super::acl::Credentials;
 use super::expiry::Bucket;
 use super::status::Outstanding;
-use super::vocabulary::{Operation, Request};
+use super::vocabulary::{Acl, Operation, Refusal, Request};
 use crate::units::{ConnectionId, WallTime};
 
 /// One connection.
@@ -100,6 +100,8 @@ pub(super) enum WaitingFor {
     Command { sequence: u64, command: Bytes },
     /// Its turn.
     Turn { request: Request, asking: Bytes },
+    /// Its turn to be refused.
+    Refused(Refusal),
     /// That this server has applied what the group had committed.
     Sync { path: Bytes, round: u64 },
 }
@@ -145,7 +147,7 @@ impl Connection {
             .iter()
             .filter_map(|waiting| match &waiting.what {
                 WaitingFor::Command { command, .. } => Some(command),
-                WaitingFor::Turn { .. } | WaitingFor::Sync { .. } => None,
+                WaitingFor::Turn { .. } | WaitingFor::Refused(_) | WaitingFor::Sync { .. } => None,
             });
         handshake.into_iter().chain(writes)
     }
@@ -230,7 +232,9 @@ pub(super) fn weight(request: &Request) -> usize {
     const FIXED: usize = 128;
     let data = |data: &Option<Bytes>| data.as_ref().map_or(0, Bytes::len);
     let operation = |operation: &Operation| match operation {
-        Operation::Create(create) => FIXED + create.path.len() + data(&create.data),
+        Operation::Create(create) => {
+            FIXED + create.path.len() + data(&create.data) + acl_bytes(&create.acl)
+        }
         Operation::Delete(delete) => FIXED + delete.path.len(),
         Operation::SetData(set) => FIXED + set.path.len() + data(&set.data),
         Operation::Check { path, .. } => FIXED + path.len(),
@@ -238,7 +242,9 @@ pub(super) fn weight(request: &Request) -> usize {
     let paths = |paths: &[Bytes]| paths.iter().map(|path| 32 + path.len()).sum::<usize>();
     FIXED
         + match request {
-            Request::Create(create) => create.path.len() + data(&create.data),
+            Request::Create(create) => {
+                create.path.len() + data(&create.data) + acl_bytes(&create.acl)
+            }
             Request::SetData(set) => set.path.len() + data(&set.data),
             Request::Delete(delete) => delete.path.len(),
             Request::Exists { path, .. }
@@ -247,7 +253,7 @@ pub(super) fn weight(request: &Request) -> usize {
             | Request::GetChildren { path, .. }
             | Request::GetChildren2 { path, .. }
             | Request::Sync { path } => path.len(),
-            Request::SetAcl { path, acl, .. } => path.len() + acl.len() * FIXED,
+            Request::SetAcl { path, acl, .. } => path.len() + acl_bytes(acl),
             Request::Multi(operations) => operations.iter().map(operation).sum(),
             Request::SetWatches {
                 data, exist, child, ..
@@ -259,4 +265,13 @@ pub(super) fn weight(request: &Request) -> usize {
             | Request::Malformed { .. }
             | Request::Unknown { .. } => 0,
         }
+}
+
+/// About how many bytes a list of permissions holds.
+pub(super) fn acl_bytes(acl: &[Acl]) -> usize {
+    const LINE: usize = 80;
+    let lines = acl.iter();
+    lines
+        .map(|line| LINE + line.scheme.len() + line.id.len())
+        .sum()
 }

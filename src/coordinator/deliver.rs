@@ -6,8 +6,14 @@ use super::apply::Outcome;
 use super::connection::WaitingFor;
 use super::read::Reader;
 use super::vocabulary::{Refusal, Reply, Request};
-use super::{CloseReason, Coordinator, Effect};
+use super::{CloseReason, Coordinator, Effect, Limit};
 use crate::units::{ConnectionId, Moment, Zxid};
+
+/// Names of children that the answers of one event may hold, before those are closed that asked for many:
+/// what waited behind a write is answered at once, before anything can be written.
+const NAMES_BYTES_MAX: usize = 64 << 20;
+/// How much of that is everybody's, however much others asked for.
+const NAMES_BYTES_FAIR: usize = 64 << 10;
 
 impl Coordinator {
     /// A command is committed.
@@ -91,6 +97,7 @@ impl Coordinator {
         if let Some(expiry) = &mut self.expiry {
             expiry.forget(session);
         }
+        self.origins.forget(session);
         let Some(&id) = self.local.get(&session) else {
             return;
         };
@@ -110,13 +117,17 @@ impl Coordinator {
 
     /// Answers what waited, up to the next write or sync that has to wait on.
     pub(super) fn answer_waiting(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
+        let mut own_bytes = 0;
         loop {
+            if own_bytes > NAMES_BYTES_FAIR && self.names_bytes > NAMES_BYTES_MAX {
+                return self.close(id, CloseReason::AskedTooMuch, effects);
+            }
             let first = self
                 .connections
                 .get(id)
                 .and_then(|connection| connection.first());
             match first.map(|first| &first.what) {
-                Some(WaitingFor::Turn { .. }) => {}
+                Some(WaitingFor::Turn { .. } | WaitingFor::Refused(_)) => {}
                 Some(WaitingFor::Sync { round, .. }) if self.syncs.is_over(*round) => {}
                 Some(WaitingFor::Sync { .. } | WaitingFor::Command { .. }) | None => return,
             }
@@ -124,7 +135,9 @@ impl Coordinator {
             let first = first.expect("it was just looked at");
             match first.what {
                 WaitingFor::Turn { request, asking } => {
-                    self.answer(id, first.xid, request, &asking, effects);
+                    let bytes = self.answer(id, first.xid, request, &asking, effects);
+                    own_bytes += bytes;
+                    self.names_bytes += bytes;
                 }
                 WaitingFor::Sync { path, .. } => effects.push(Effect::Reply {
                     connection: id,
@@ -132,12 +145,18 @@ impl Coordinator {
                     zxid: self.state.zxid,
                     result: Ok(Reply::Synced { path }),
                 }),
+                WaitingFor::Refused(refusal) => effects.push(Effect::Reply {
+                    connection: id,
+                    xid: first.xid,
+                    zxid: self.state.zxid,
+                    result: Err(refusal),
+                }),
                 WaitingFor::Command { .. } => unreachable!("it was just looked at"),
             }
         }
     }
 
-    /// Answers a read now.
+    /// Answers a read now. Returns how many bytes of names the answer holds; all else is shared with the tree.
     pub(super) fn answer(
         &mut self,
         id: ConnectionId,
@@ -145,14 +164,21 @@ impl Coordinator {
         request: Request,
         asking: &[u8],
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> usize {
         let is_unknown = matches!(request, Request::Unknown { .. });
+        let is_set_watches = matches!(request, Request::SetWatches { .. });
         let mut reader = Reader {
             connection: id,
             asking: Identities::parse(asking).expect("credentials are canonical"),
             watches: &mut self.watches,
+            watch_bytes_max: self.options.watch_bytes_per_connection_max,
         };
         let result = self.state.read(request, &mut reader, &mut self.missed);
+        let names_bytes = match &result {
+            Ok(Reply::Children(names) | Reply::Children2 { names, .. }) => names.packed_len(),
+            _ => 0,
+        };
+        let too_many_watches = result == Err(Refusal::LimitReached);
         let missed = self.missed.drain(..);
         effects.extend(missed.map(|event| Effect::Notify {
             connection: id,
@@ -168,9 +194,16 @@ impl Coordinator {
             },
             result,
         });
+        if too_many_watches {
+            self.limit_reached(id, Limit::WatchesOfConnection, effects);
+        }
         if is_unknown {
             self.close(id, CloseReason::UnknownRequest, effects);
+        } else if too_many_watches && is_set_watches {
+            self.close(id, CloseReason::TooManyWatches, effects);
         }
+        self.shed_watches(effects);
+        names_bytes
     }
 
     /// The group has committed this much.

@@ -31,7 +31,12 @@ impl Coordinator {
             return self.close(id, CloseReason::ClientAhead, effects);
         }
         let timeout_ms = self.options.grant(request.timeout_ms);
+        let address = connection.address;
         let (pending, command) = if request.session == 0 {
+            if let Err(limit) = self.admit_session(address) {
+                self.limit_reached(id, limit, effects);
+                return self.close(id, CloseReason::TooManySessions, effects);
+            }
             let last = self.state.sessions.last_id(self.options.server);
             let session = self.session_ids.next(wall, last);
             let create = CreateSession {
@@ -40,6 +45,7 @@ impl Coordinator {
                 server: self.options.server,
             };
             self.creating.insert(session, id);
+            self.origins.note(session, address);
             (
                 PendingSession::New(session),
                 self.encoder.create_session(create),
@@ -174,6 +180,8 @@ impl Coordinator {
         else {
             unreachable!("only connecting connections are in the tables of pending sessions");
         };
+        let address = connection.address;
+        self.origins.note(session.id, address);
         self.local.insert(session.id, id);
         effects.push(Effect::ConnectReply {
             connection: id,

@@ -22,6 +22,7 @@ use self::apply::Consequences;
 use self::command::Encoder;
 use self::connection::{Connection, Connections, PendingSession, Phase};
 use self::expiry::Expiry;
+use self::limits::Origins;
 use self::session::SessionIds;
 use self::snapshot::Snapshot;
 use self::state::State;
@@ -39,6 +40,7 @@ mod encoding;
 mod expiry;
 mod handshake;
 mod index;
+mod limits;
 mod options;
 mod path;
 mod propose;
@@ -58,6 +60,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use limits::Limit;
 pub use options::Options;
 pub use restore::{Restore, Restored, SnapshotError};
 pub use snapshot::SnapshotSlice;
@@ -172,6 +175,13 @@ pub enum Effect {
     },
     /// A subtree grew beyond its quota. Only a warning, as in ZooKeeper; comes with every such write.
     QuotaExceeded(QuotaExceeded),
+    /// A client ran into a limit of this server, and was refused or lost its connection. Comes each time.
+    LimitReached {
+        /// Which one.
+        limit: Limit,
+        /// Where the client is.
+        address: IpAddr,
+    },
     /// An entry could not be understood: it is from a later version, or damaged behind its checksum.
     /// Nothing more is applied; the process must end and say so.
     Halt {
@@ -209,6 +219,15 @@ pub enum CloseReason {
     /// A request without a handshake, or a second handshake.
     #[error("a frame out of turn")]
     OutOfTurn,
+    /// Its watches take too much memory.
+    #[error("it has too many watches")]
+    TooManyWatches,
+    /// There are as many sessions as there may be, in all or from its address.
+    #[error("there are too many sessions")]
+    TooManySessions,
+    /// The answers to what it had asked at a time take too much memory.
+    #[error("it asked for too much at a time")]
+    AskedTooMuch,
 }
 
 /// A subtree that outgrew its quota.
@@ -248,6 +267,8 @@ pub struct Coordinator {
     creating: HashMap<i64, ConnectionId, RandomState>,
     /// Handshakes for old sessions, by the number of the request.
     attaching: HashMap<u64, ConnectionId, RandomState>,
+    /// From where sessions are used, as far as this server gave them out.
+    origins: Origins,
     /// When sessions end; only while this server leads.
     expiry: Option<Expiry>,
     snapshot: Option<Snapshot>,
@@ -257,6 +278,8 @@ pub struct Coordinator {
     hasher: RandomState,
     /// Whether an entry could not be understood.
     halted: bool,
+    /// How many bytes of names the answers to this event hold.
+    names_bytes: usize,
     /// Both are empty between events; kept for their memory.
     consequences: Consequences,
     missed: Vec<WatchEvent>,
@@ -280,12 +303,14 @@ impl Coordinator {
             local: HashMap::with_hasher(hasher.clone()),
             creating: HashMap::with_hasher(hasher.clone()),
             attaching: HashMap::with_hasher(hasher.clone()),
+            origins: Origins::new(&hasher),
             expiry: None,
             snapshot: None,
             encoder: Encoder::default(),
             random: Random::new(Seed(!seed.0)),
             hasher,
             halted: false,
+            names_bytes: 0,
             consequences: Consequences::default(),
             missed: Vec::new(),
         }
@@ -299,6 +324,7 @@ impl Coordinator {
         if let Some(expiry) = &mut self.expiry {
             expiry.wake(now);
         }
+        self.names_bytes = 0;
         match event {
             Event::Connected {
                 connection,
@@ -346,7 +372,8 @@ impl Coordinator {
     }
 
     /// Whether more may be read from this connection now: no handshake is under way, and neither it nor
-    /// all together have too much outstanding. To be asked again after each turn while it is no.
+    /// all together have too much outstanding. Who has nothing outstanding waits for bytes only, never for
+    /// the number of others' requests. To be asked again after each turn while it is no.
     pub fn accepts(&self, connection: ConnectionId) -> bool {
         let Some(connection) = self.connections.get(connection) else {
             return false;
@@ -361,9 +388,8 @@ impl Coordinator {
                 !established.closing
                     && own.requests < options.connection_outstanding_max
                     && own.bytes < options.connection_outstanding_bytes_max
-                    && (own.requests == 0
-                        || all.requests < options.outstanding_max
-                            && all.bytes < options.outstanding_bytes_max)
+                    && all.bytes < options.outstanding_bytes_max
+                    && (own.requests == 0 || all.requests < options.outstanding_max)
             }
         }
     }
@@ -391,6 +417,9 @@ impl Coordinator {
             expiry.begin(session.id, expiry.bucket(now, session.timeout_ms));
         }
         self.expiry = Some(expiry);
+        let (sessions, creating) = (&self.state.sessions, &self.creating);
+        self.origins
+            .retain(|id| sessions.get(id).is_some() || creating.contains_key(&id));
         for id in self.connections.sorted_ids() {
             let Some(connection) = self.connections.get(id) else {
                 continue;

@@ -27,6 +27,16 @@ pub struct Options {
     pub outstanding_max: usize,
     /// Their bytes.
     pub outstanding_bytes_max: usize,
+    /// What the watches of one connection may take.
+    pub watch_bytes_per_connection_max: usize,
+    /// What the watches of all connections may take.
+    pub watch_bytes_max: usize,
+    /// How many sessions there may be.
+    pub sessions_max: usize,
+    /// How many of them one address may have made.
+    pub sessions_per_address_max: usize,
+    /// What the tree may take before nothing is added to it any more.
+    pub tree_bytes_max: u64,
 }
 
 impl Default for Options {
@@ -42,6 +52,11 @@ impl Default for Options {
             connection_outstanding_bytes_max: 4 << 20,
             outstanding_max: 20_000,
             outstanding_bytes_max: 64 << 20,
+            watch_bytes_per_connection_max: 64 << 20,
+            watch_bytes_max: 256 << 20,
+            sessions_max: 100_000,
+            sessions_per_address_max: 10_000,
+            tree_bytes_max: 1 << 30,
         }
     }
 }

@@ -4,9 +4,9 @@
 //! the one in which it is applied.
 
 use super::command::Origin;
-use super::connection::{Early, Phase, Waiting, WaitingFor, weight};
+use super::connection::{Connection, Early, Phase, Waiting, WaitingFor, weight};
 use super::vocabulary::{Operation, Refusal, Reply, Request};
-use super::{CloseReason, Coordinator, Effect};
+use super::{CloseReason, Coordinator, Effect, Limit};
 use crate::units::{ConnectionId, Moment, WallTime, Zxid};
 
 impl Coordinator {
@@ -20,6 +20,8 @@ impl Coordinator {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
+        let bytes = weight(&request);
+        let has_room = self.has_room_for(&request, bytes);
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -44,7 +46,9 @@ impl Coordinator {
                 expiry.touch(established.session, bucket);
             }
         }
-        let bytes = weight(&request);
+        if !has_room {
+            return self.refuse_in_turn(id, xid, bytes, effects);
+        }
         let asking;
         let mut origin = Origin {
             session: established.session,
@@ -99,19 +103,44 @@ impl Coordinator {
             | Request::Malformed { write: false }
             | Request::Unknown { .. } => {
                 if !connection.has_waiting() {
-                    return self.answer(id, xid, request, &asking, effects);
+                    self.answer(id, xid, request, &asking, effects);
+                    return;
                 }
                 let what = WaitingFor::Turn { request, asking };
                 return self.connections.wait(id, Waiting { xid, bytes, what });
             }
         };
         established.sequence = origin.sequence;
+        let bytes = bytes.max(command.len());
         let what = WaitingFor::Command {
             sequence: origin.sequence,
             command: command.clone(),
         };
         self.connections.wait(id, Waiting { xid, bytes, what });
         effects.push(Effect::Propose(command));
+    }
+
+    /// The tree is full: what would make it grow is refused, behind all that came before it.
+    fn refuse_in_turn(
+        &mut self,
+        id: ConnectionId,
+        xid: i32,
+        bytes: usize,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.limit_reached(id, Limit::Tree, effects);
+        let refusal = Refusal::LimitReached;
+        let connection = self.connections.get(id);
+        if connection.is_some_and(Connection::has_waiting) {
+            let what = WaitingFor::Refused(refusal);
+            return self.connections.wait(id, Waiting { xid, bytes, what });
+        }
+        effects.push(Effect::Reply {
+            connection: id,
+            xid,
+            zxid: self.state.zxid,
+            result: Err(refusal),
+        });
     }
 
     /// An auth packet: answered at once, whatever else waits.

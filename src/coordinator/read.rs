@@ -4,7 +4,7 @@ use super::acl::Identities;
 use super::state::State;
 use super::tree::NodeId;
 use super::vocabulary::{Refusal, Reply, Request, Shared, WatchEvent, WatchEventKind, permissions};
-use super::watch::{Table, Watches};
+use super::watch::{self, Table, Watches};
 use crate::units::{ConnectionId, Zxid};
 
 /// Whoever reads, and the watches it sets.
@@ -12,6 +12,8 @@ pub(super) struct Reader<'a> {
     pub(super) connection: ConnectionId,
     pub(super) asking: Identities<'a>,
     pub(super) watches: &'a mut Watches,
+    /// What the watches of the connection may weigh.
+    pub(super) watch_bytes_max: usize,
 }
 
 impl State {
@@ -29,7 +31,7 @@ impl State {
                 }
                 let found = self.tree.find(&path);
                 if watch {
-                    self.watch(Table::Data, found, &path, reader);
+                    self.watch(Table::Data, found, &path, reader)?;
                 }
                 let id = found.ok_or(Refusal::NoNode)?;
                 Ok(Reply::Stat(self.tree.get(id).stat()))
@@ -37,7 +39,7 @@ impl State {
             Request::GetData { path, watch } => {
                 let id = self.readable(&path, reader)?;
                 if watch {
-                    self.watch(Table::Data, Some(id), &path, reader);
+                    self.watch(Table::Data, Some(id), &path, reader)?;
                 }
                 let znode = self.tree.get(id);
                 Ok(Reply::Data {
@@ -57,14 +59,14 @@ impl State {
             Request::GetChildren { path, watch } => {
                 let id = self.readable(&path, reader)?;
                 if watch {
-                    self.watch(Table::Child, Some(id), &path, reader);
+                    self.watch(Table::Child, Some(id), &path, reader)?;
                 }
                 Ok(Reply::Children(self.tree.names(id)))
             }
             Request::GetChildren2 { path, watch } => {
                 let id = self.readable(&path, reader)?;
                 if watch {
-                    self.watch(Table::Child, Some(id), &path, reader);
+                    self.watch(Table::Child, Some(id), &path, reader)?;
                 }
                 Ok(Reply::Children2 {
                     names: self.tree.names(id),
@@ -80,7 +82,7 @@ impl State {
                 for path in data {
                     let changed = |zxids: Zxids| zxids.mzxid > relative_zxid;
                     let kind = WatchEventKind::DataChanged;
-                    self.watch_again(Table::Data, &path, changed, kind, reader, missed);
+                    self.watch_again(Table::Data, &path, changed, kind, reader, missed)?;
                 }
                 for path in exist {
                     match self.tree.find(&path) {
@@ -88,13 +90,13 @@ impl State {
                             kind: WatchEventKind::Created,
                             path: self.tree.get(id).body.path.clone(),
                         }),
-                        None => self.watch(Table::Data, None, &path, reader),
+                        None => self.watch(Table::Data, None, &path, reader)?,
                     }
                 }
                 for path in child {
                     let changed = |zxids: Zxids| zxids.pzxid > relative_zxid;
                     let kind = WatchEventKind::ChildrenChanged;
-                    self.watch_again(Table::Child, &path, changed, kind, reader, missed);
+                    self.watch_again(Table::Child, &path, changed, kind, reader, missed)?;
                 }
                 Ok(Reply::Done)
             }
@@ -123,12 +125,28 @@ impl State {
         }
     }
 
-    fn watch(&self, table: Table, found: Option<NodeId>, path: &[u8], reader: &mut Reader<'_>) {
+    /// # Errors
+    /// [`Refusal::LimitReached`]: the connection has too many watches already.
+    fn watch(
+        &self,
+        table: Table,
+        found: Option<NodeId>,
+        path: &[u8],
+        reader: &mut Reader<'_>,
+    ) -> Result<(), Refusal> {
         let path = match found {
             Some(id) => self.tree.get(id).body.path.clone(),
             None => Shared::from(path),
         };
-        reader.watches.add(table, path, reader.connection);
+        let (watches, connection) = (&mut *reader.watches, reader.connection);
+        let added = watch::weight(&path);
+        if watches.weight_of(connection) + added > reader.watch_bytes_max
+            && !watches.is_set(table, &path, connection)
+        {
+            return Err(Refusal::LimitReached);
+        }
+        watches.add(table, path, connection);
+        Ok(())
     }
 
     fn watch_again(
@@ -139,12 +157,13 @@ impl State {
         kind: WatchEventKind,
         reader: &mut Reader<'_>,
         missed: &mut Vec<WatchEvent>,
-    ) {
+    ) -> Result<(), Refusal> {
         let Some(id) = self.tree.find(path) else {
-            return missed.push(WatchEvent {
+            missed.push(WatchEvent {
                 kind: WatchEventKind::Deleted,
                 path: path.into(),
             });
+            return Ok(());
         };
         let body = &self.tree.get(id).body;
         let zxids = Zxids {
@@ -156,8 +175,9 @@ impl State {
                 kind,
                 path: body.path.clone(),
             });
+            Ok(())
         } else {
-            self.watch(table, Some(id), path, reader);
+            self.watch(table, Some(id), path, reader)
         }
     }
 }

@@ -136,6 +136,10 @@ pub(super) struct NewZnode<'a> {
     pub(super) owner: i64,
 }
 
+/// What a znode takes beside its path and data: its slot, its places in the index and among its siblings,
+/// and what the allocator adds.
+pub(super) const ZNODE_BYTES: u64 = 256;
+
 /// The tree.
 #[derive(Debug)]
 pub(super) struct Tree {

@@ -327,6 +327,9 @@ pub enum Refusal {
     /// A request of an unknown kind; the connection is closed.
     #[error("unknown kind of request")]
     Unimplemented,
+    /// This server would have to keep more than it may: see [`super::Limit`].
+    #[error("a limit of this server is reached")]
+    LimitReached,
 }
 
 /// Permission bits of an [`Acl`].

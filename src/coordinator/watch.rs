@@ -10,6 +10,9 @@
 //!   data set P       1. DataChanged P to the data table
 //! ```
 //!
+//! Watches are memory that a client makes the server keep, so they are weighed ([`weight`]): a connection
+//! can be told that it has too many, and who has most can be found.
+//!
 //! Invariant: a connection is listed under a path exactly if the path is listed under the connection.
 
 use std::collections::{HashMap, HashSet};
@@ -29,11 +32,24 @@ pub(super) enum Table {
     Child,
 }
 
+/// What a watch weighs beside its path: its places in both maps of its table.
+const WATCH_BYTES: usize = 200;
+
+/// About how many bytes of memory a watch takes. Its path is counted even where the tree shares it: the
+/// znode may go, and the watch stays.
+pub(super) fn weight(path: &[u8]) -> usize {
+    WATCH_BYTES + path.len()
+}
+
 /// Both tables.
 #[derive(Debug)]
 pub(super) struct Watches {
     data: Registrations,
     child: Registrations,
+    /// What the watches of each connection weigh.
+    weights: HashMap<ConnectionId, usize, RandomState>,
+    /// What all of them weigh.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -50,21 +66,70 @@ impl Watches {
         Watches {
             data: Registrations::new(hasher),
             child: Registrations::new(hasher),
+            weights: HashMap::with_hasher(hasher.clone()),
+            bytes: 0,
         }
     }
 
     /// Sets a watch; a second one of the same kind is the same watch.
     pub(super) fn add(&mut self, table: Table, path: Shared, connection: ConnectionId) {
-        match table {
+        let weight = weight(&path);
+        let is_new = match table {
             Table::Data => self.data.add(path, connection),
             Table::Child => self.child.add(path, connection),
+        };
+        if is_new {
+            *self.weights.entry(connection).or_default() += weight;
+            self.bytes += weight;
         }
+    }
+
+    /// Whether a connection has this watch already.
+    pub(super) fn is_set(&self, table: Table, path: &[u8], connection: ConnectionId) -> bool {
+        let table = match table {
+            Table::Data => &self.data,
+            Table::Child => &self.child,
+        };
+        let paths = table.by_connection.get(&connection);
+        paths.is_some_and(|paths| paths.contains(path))
+    }
+
+    /// What the watches of a connection weigh.
+    pub(super) fn weight_of(&self, connection: ConnectionId) -> usize {
+        self.weights.get(&connection).copied().unwrap_or(0)
+    }
+
+    /// What all watches weigh.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The connection whose watches weigh most.
+    pub(super) fn heaviest(&self) -> Option<ConnectionId> {
+        let weights = self.weights.iter();
+        let heaviest = weights.max_by_key(|&(&connection, &weight)| (weight, connection));
+        heaviest.map(|(&connection, _)| connection)
     }
 
     /// Forgets all watches of a connection.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         self.data.forget(connection);
         self.child.forget(connection);
+        self.bytes -= self.weights.remove(&connection).unwrap_or(0);
+    }
+
+    /// Watches of this path fired.
+    fn lighten(&mut self, path: &[u8], fired: &[ConnectionId]) {
+        let weight = weight(path);
+        for connection in fired {
+            self.bytes -= weight;
+            if let Some(left) = self.weights.get_mut(connection) {
+                *left -= weight;
+                if *left == 0 {
+                    self.weights.remove(connection);
+                }
+            }
+        }
     }
 
     /// Tells those who wait for a change.
@@ -75,25 +140,31 @@ impl Watches {
         }
         match change {
             Change::Created(path) => {
-                self.data.fire(path, WatchEventKind::Created, &[], effects);
+                let told = self.data.fire(path, WatchEventKind::Created, &[], effects);
+                self.lighten(path, &told);
                 self.fire_parent(path, effects);
             }
             Change::Deleted(path) => {
                 let kind = WatchEventKind::Deleted;
                 let told = self.data.fire(path, kind, &[], effects);
-                self.child.fire(path, kind, &told, effects);
+                let also = self.child.fire(path, kind, &told, effects);
+                self.lighten(path, &told);
+                self.lighten(path, &also);
                 self.fire_parent(path, effects);
             }
             Change::DataSet(path) => {
                 let kind = WatchEventKind::DataChanged;
-                self.data.fire(path, kind, &[], effects);
+                let told = self.data.fire(path, kind, &[], effects);
+                self.lighten(path, &told);
             }
         }
     }
 
     fn fire_parent(&mut self, path: &[u8], effects: &mut Vec<Effect>) {
         let kind = WatchEventKind::ChildrenChanged;
-        self.child.fire(path::parent(path), kind, &[], effects);
+        let parent = path::parent(path);
+        let told = self.child.fire(parent, kind, &[], effects);
+        self.lighten(parent, &told);
     }
 
     /// How many watches there are.
@@ -129,23 +200,26 @@ impl Registrations {
         }
     }
 
-    fn add(&mut self, path: Shared, connection: ConnectionId) {
+    /// Says whether the watch was not there yet.
+    fn add(&mut self, path: Shared, connection: ConnectionId) -> bool {
         let hasher = &self.hasher;
         let paths = self
             .by_connection
             .entry(connection)
             .or_insert_with(|| HashSet::with_hasher(hasher.clone()));
         if !paths.insert(path.clone()) {
-            return;
+            return false;
         }
         let connections = self.by_path.entry(path).or_default();
         if let Err(place) = connections.binary_search(&connection) {
             connections.insert(place, connection);
         }
         self.count += 1;
+        true
     }
 
-    /// Tells all who watch a path, except those of `told` (ascending), and returns whom.
+    /// Tells all who watch a path, except those of `told` (ascending). Their watches are gone then; returns
+    /// whose.
     fn fire(
         &mut self,
         path: &[u8],

@@ -15,14 +15,14 @@ use super::snapshot::Snapshots;
 use super::traffic::Dropped;
 use super::words::{self, Facts};
 use crate::consensus::journal::Journal;
-use crate::coordinator::{CloseReason, Coordinator, Effect, Event};
+use crate::coordinator::{CloseReason, Coordinator, Effect, Event, Limit};
 use crate::disk::{Completion, Disk};
 use crate::net::zookeeper_connection::{Received, Totals, Violation, ZookeeperConnection};
 use crate::units::{ConnectionId, Moment, WallTime};
 use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
 
-/// A warning about the same quota is not repeated for this long.
-const QUOTA_WARNING_EVERY: Duration = Duration::from_secs(60);
+/// A warning about quotas, or about the same limit, is not repeated for this long.
+const WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// What the coordinator's effects are carried out with.
 pub(super) struct World<'a> {
@@ -44,6 +44,7 @@ pub(super) struct CoordinatorSide {
     /// Clients may come in.
     pub(super) leads: bool,
     quota_warned_at: Option<Moment>,
+    limit_warned_at: [Option<Moment>; Limit::ALL.len()],
     halted: Option<String>,
 }
 
@@ -58,6 +59,7 @@ impl CoordinatorSide {
             trace_mask: TRACE_MASK_DEFAULT,
             leads: false,
             quota_warned_at: None,
+            limit_warned_at: Default::default(),
             halted: None,
         }
     }
@@ -234,14 +236,16 @@ impl CoordinatorSide {
                 self.handle(Event::ReadIndex { round, index }, world);
             }
             Effect::QuotaExceeded(exceeded) => {
-                let due = self
-                    .quota_warned_at
-                    .is_none_or(|at| at + QUOTA_WARNING_EVERY <= world.now);
-                if due {
-                    self.quota_warned_at = Some(world.now);
+                if is_due(&mut self.quota_warned_at, world.now) {
                     let path = String::from_utf8_lossy(&exceeded.path).into_owned();
                     let (what, used, limit) = (exceeded.what, exceeded.used, exceeded.limit);
                     warn!(path, ?what, used, limit, "a quota is exceeded");
+                }
+            }
+            Effect::LimitReached { limit, address } => {
+                if is_due(&mut self.limit_warned_at[limit as usize], world.now) {
+                    let (what, key) = explain(limit);
+                    warn!(%address, raise = key, "{what}");
                 }
             }
             Effect::Halt { index, reason } => {
@@ -276,6 +280,41 @@ impl CoordinatorSide {
         }
         world.connections.close(id);
         self.handle(Event::Disconnected { connection: id }, world);
+    }
+}
+
+/// Whether a warning that was given last at `last` is due; takes note that it is given now.
+fn is_due(last: &mut Option<Moment>, now: Moment) -> bool {
+    let due = last.is_none_or(|at| at + WARNING_EVERY <= now);
+    if due {
+        *last = Some(now);
+    }
+    due
+}
+
+/// What an operator is told of a limit that a client ran into, and the key that raises it.
+fn explain(limit: Limit) -> (&'static str, &'static str) {
+    match limit {
+        Limit::WatchesOfConnection => (
+            "a watch is refused: the watches of this connection take too much memory",
+            "coordinator.watch_bytes_per_connection_max",
+        ),
+        Limit::Watches => (
+            "connection closed: all watches together take too much memory, and it has most of them",
+            "coordinator.watch_bytes_max",
+        ),
+        Limit::Sessions => (
+            "a new session is refused: there are as many as there may be",
+            "coordinator.sessions_max",
+        ),
+        Limit::SessionsOfAddress => (
+            "a new session is refused: this address has as many as it may have",
+            "coordinator.sessions_per_address_max",
+        ),
+        Limit::Tree => (
+            "a write is refused: the znodes take too much memory, so nothing can be added until some are deleted",
+            "coordinator.tree_bytes_max",
+        ),
     }
 }
 

@@ -16,7 +16,9 @@ use crate::wire::zookeeper::four_letter::Whitelist;
 
 /// The coordinator's options.
 pub(super) fn coordinator(config: &Config, own: &config::Coordinator) -> coordinator::Options {
-    let outstanding = usize::try_from(own.outstanding_requests_max).unwrap_or(usize::MAX);
+    let count = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let outstanding = count(own.outstanding_requests_max);
     let defaults = coordinator::Options::default();
     coordinator::Options {
         server: config.id,
@@ -27,6 +29,11 @@ pub(super) fn coordinator(config: &Config, own: &config::Coordinator) -> coordin
         super_digest: own.super_digest.clone(),
         connection_outstanding_max: outstanding.min(defaults.connection_outstanding_max),
         outstanding_max: outstanding,
+        watch_bytes_per_connection_max: bytes(own.watch_bytes_per_connection_max),
+        watch_bytes_max: bytes(own.watch_bytes_max),
+        sessions_max: count(own.sessions_max),
+        sessions_per_address_max: count(own.sessions_per_address_max),
+        tree_bytes_max: own.tree_bytes_max,
         ..defaults
     }
 }

@@ -60,6 +60,16 @@ pub struct Coordinator {
     pub request_bytes_max: u32,
     /// Requests under way before reading stops.
     pub outstanding_requests_max: u32,
+    /// Memory for the watches of one connection.
+    pub watch_bytes_per_connection_max: u64,
+    /// Memory for all watches.
+    pub watch_bytes_max: u64,
+    /// Sessions there may be.
+    pub sessions_max: u32,
+    /// Sessions one client address may have.
+    pub sessions_per_address_max: u32,
+    /// Memory for the nodes.
+    pub tree_bytes_max: u64,
     /// `super:` and the base64 SHA-1, if anybody may be super.
     pub super_digest: Option<String>,
     /// Whether no ACL is checked.

@@ -115,6 +115,12 @@ fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<
         .filter(|max| *max > 0),
         request_bytes_max: reader.get(&key::COORDINATOR_REQUEST_BYTES_MAX),
         outstanding_requests_max: reader.get(&key::COORDINATOR_OUTSTANDING_REQUESTS_MAX),
+        watch_bytes_per_connection_max: reader
+            .get(&key::COORDINATOR_WATCH_BYTES_PER_CONNECTION_MAX),
+        watch_bytes_max: reader.get(&key::COORDINATOR_WATCH_BYTES_MAX),
+        sessions_max: reader.get(&key::COORDINATOR_SESSIONS_MAX),
+        sessions_per_address_max: reader.get(&key::COORDINATOR_SESSIONS_PER_ADDRESS_MAX),
+        tree_bytes_max: reader.get(&key::COORDINATOR_TREE_BYTES_MAX),
         super_digest: Some(reader.get(&key::COORDINATOR_SUPER_DIGEST))
             .filter(|digest| !digest.is_empty()),
         skip_acl: reader.get(&key::COORDINATOR_SKIP_ACL),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::MIB;
+use super::{GIB, MIB};
 use crate::config::key::{Key, Preset, Range, Section, TextRule};
 use crate::config::words::super_digest_is_valid;
 
@@ -124,6 +124,81 @@ pub static COORDINATOR_OUTSTANDING_REQUESTS_MAX: Key<u32> = Key {
     },
     help: "How many requests may be under way; beyond it, nothing more is read from connections that wait for an answer.",
     replaces: "zoo.cfg: globalOutstandingLimit",
+};
+
+/// `coordinator.watch_bytes_per_connection_max`
+pub static COORDINATOR_WATCH_BYTES_PER_CONNECTION_MAX: Key<u64> = Key {
+    section: Section::Coordinator,
+    name: "watch_bytes_per_connection_max",
+    unit: "bytes",
+    default: Preset::Value(GIB / 16),
+    permitted: Range {
+        min: GIB / 1024 / 1024,
+        max: 1024 * GIB,
+    },
+    help: "How much memory the watches of one connection may take, at 200 bytes and the path for each: the default is some \
+           250,000 watches. A request that would set one more is refused (error -1); a client that brings more \
+           along from another connection is disconnected.",
+    replaces: "",
+};
+
+/// `coordinator.watch_bytes_max`
+pub static COORDINATOR_WATCH_BYTES_MAX: Key<u64> = Key {
+    section: Section::Coordinator,
+    name: "watch_bytes_max",
+    unit: "bytes",
+    default: Preset::Value(GIB / 4),
+    permitted: Range {
+        min: GIB / 1024 / 1024,
+        max: 1024 * GIB,
+    },
+    help: "The same for all connections together: beyond it, the one that has most is disconnected.",
+    replaces: "",
+};
+
+/// `coordinator.sessions_max`
+pub static COORDINATOR_SESSIONS_MAX: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "sessions_max",
+    unit: "sessions",
+    default: Preset::Value(100_000),
+    permitted: Range {
+        min: 1,
+        max: 10_000_000,
+    },
+    help: "How many sessions there may be, those included whose client went without closing its own and which have not \
+           expired yet. A client that wants one more is disconnected; those that have one go on.",
+    replaces: "",
+};
+
+/// `coordinator.sessions_per_address_max`
+pub static COORDINATOR_SESSIONS_PER_ADDRESS_MAX: Key<u32> = Key {
+    section: Section::Coordinator,
+    name: "sessions_per_address_max",
+    unit: "sessions",
+    default: Preset::Value(10_000),
+    permitted: Range {
+        min: 1,
+        max: 10_000_000,
+    },
+    help: "How many of them one client address may have.",
+    replaces: "",
+};
+
+/// `coordinator.tree_bytes_max`
+pub static COORDINATOR_TREE_BYTES_MAX: Key<u64> = Key {
+    section: Section::Coordinator,
+    name: "tree_bytes_max",
+    unit: "bytes",
+    default: Preset::Value(GIB),
+    permitted: Range {
+        min: GIB / 1024,
+        max: 1024 * GIB,
+    },
+    help: "How much memory the nodes may take, at 256 bytes, the path and the data for each. Beyond it, what would add \
+           to them is refused (error -1); everything else goes on, deleting included. ZooKeeper's limit is its heap, 1000 MB \
+           unless configured, and it ends there.",
+    replaces: "",
 };
 
 /// `coordinator.super_digest`

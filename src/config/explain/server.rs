@@ -75,8 +75,9 @@ pub static NETWORK_CONNECTION_BYTES_MAX: Key<u32> = Key {
         min: 64 * KIB,
         max: 1024 * MIB,
     },
-    help: "How much memory one connection's requests and unread answers may take; beyond it nothing more is read from it \
-           until the client has read. It must have room for the largest message and the largest request.",
+    help: "How much memory one connection's requests and unread answers may take. Long before, nothing more is read from it; \
+           a client that lets more than this pile up all the same is disconnected. A single answer may be larger. It must \
+           have room for the largest message and the largest request.",
     replaces: "",
 };
 

@@ -249,3 +249,35 @@ fn a_list_is_stored_once_and_forgotten_when_unused() {
     assert_eq!(table.len(), 2);
     assert_eq!(table.take(&two), first);
 }
+
+#[test]
+fn a_list_that_grows_too_long_once_auth_is_resolved_is_no_list() {
+    let many: Vec<String> = (0..300).map(|user| format!("user{user}:x")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let somebody = credentials("127.0.0.1", &many);
+    // Each line stands for all 300.
+    let few = list("1:auth: 2:auth: 4:auth:");
+    let resolved = Permissions(&few).resolve(somebody.identities());
+    assert!(resolved.is_some_and(|list| list.bytes().len() <= PERMISSIONS_BYTES_MAX));
+    let lines: Vec<String> = (0..1000).map(|bits| format!("{bits}:auth:")).collect();
+    let long = list(&lines.join(" "));
+    assert_eq!(Permissions(&long).resolve(somebody.identities()), None);
+}
+
+#[test]
+fn whoever_has_many_identities_is_found_by_each_of_them() {
+    let many: Vec<String> = (0..100).map(|user| format!("user{user}:x")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let somebody = credentials("10.1.2.3", &many);
+    let mut last = b"1:digest:".to_vec();
+    last.extend(digest_id(b"user99:x"));
+    let check = |permissions: &str, permitted: bool| {
+        let bytes = list(permissions);
+        let permits = Permissions(&bytes).permit(1, somebody.identities());
+        assert_eq!(permits, permitted, "{permissions}");
+    };
+    check(&String::from_utf8(last).expect("text"), true);
+    check("1:ip:10.0.0.0/8", true);
+    check("1:world:anyone", true);
+    check("2:world:anyone 1:ip:11.0.0.0/8 1:digest:user99:x", false);
+}

@@ -3,7 +3,9 @@
 //! `UPDATE=1 cargo test --lib coordinator` writes them anew; read the difference as a specification.
 //!
 //! ```text
-//!   options [skip_acl] [super=ID] [limit=N] [limit_bytes=N] [server=N]   only as the first command
+//!   options [skip_acl] [super=ID] [limit=N] [limit_bytes=N] [server=N] [limit_watches=BYTES]
+//!           [limit_all_watches=BYTES] [limit_sessions=N] [limit_sessions_per_address=N]
+//!           [limit_tree=BYTES]        only as the first command
 //!   connect C [from=ADDRESS] [timeout=MS] [session=C2] [password=wrong] [seen=ZXID] [no_read_only]
 //!   connected C                       without a handshake
 //!   handshake C ...                   the same on a connection that exists
@@ -124,7 +126,7 @@ struct Words<'a> {
     named: BTreeMap<&'a str, &'a str>,
 }
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 22] = [
     "acl",
     "child",
     "data",
@@ -132,7 +134,12 @@ const NAMES: [&str; 17] = [
     "from",
     "limit",
     "limit_all",
+    "limit_all_watches",
     "limit_bytes",
+    "limit_sessions",
+    "limit_sessions_per_address",
+    "limit_tree",
+    "limit_watches",
     "mode",
     "password",
     "seen",
@@ -573,6 +580,7 @@ impl Runner {
                 quota.used,
                 quota.limit
             ),
+            Effect::LimitReached { limit, address } => format!("limit {limit:?} for {address}"),
             Effect::Halt { index, reason } => format!("halt at entry {index}: {reason}"),
             Effect::Propose(_) | Effect::ReadIndex { .. } => {
                 unreachable!("the harness keeps these")
@@ -670,6 +678,15 @@ fn options(words: &mut Words<'_>) -> Options {
         connection_outstanding_bytes_max: words
             .number("limit_bytes", otherwise.connection_outstanding_bytes_max),
         outstanding_max: words.number("limit_all", otherwise.outstanding_max),
+        watch_bytes_per_connection_max: words
+            .number("limit_watches", otherwise.watch_bytes_per_connection_max),
+        watch_bytes_max: words.number("limit_all_watches", otherwise.watch_bytes_max),
+        sessions_max: words.number("limit_sessions", otherwise.sessions_max),
+        sessions_per_address_max: words.number(
+            "limit_sessions_per_address",
+            otherwise.sessions_per_address_max,
+        ),
+        tree_bytes_max: words.number("limit_tree", otherwise.tree_bytes_max),
         ..otherwise
     }
 }

@@ -17,6 +17,7 @@ pub const RUNTIME_INCONSISTENCY: i32 = -2;
 /// The number of a refusal.
 pub const fn number(refusal: Refusal) -> i32 {
     match refusal {
+        Refusal::LimitReached => -1,
         Refusal::Marshalling => -5,
         Refusal::Unimplemented => -6,
         Refusal::BadArguments => -8,
@@ -35,6 +36,7 @@ pub const fn number(refusal: Refusal) -> i32 {
 /// The refusal that a number means, if it is one that our coordinator gives.
 pub const fn refusal(number: i32) -> Option<Refusal> {
     Some(match number {
+        -1 => Refusal::LimitReached,
         -5 => Refusal::Marshalling,
         -6 => Refusal::Unimplemented,
         -8 => Refusal::BadArguments,
