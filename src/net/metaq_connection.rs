@@ -9,15 +9,14 @@
 //! dropped. A body beyond the limit is refused at once, thrown away as it comes, and the connection
 //! lives on: it is shared by all producers and consumers of its client's process.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
+use super::input::Input;
 use super::output::{FileRange, Output};
 use crate::broker::Reply;
 use crate::wire::metaq::request::{self, Asked};
 use crate::wire::metaq::{DecodeError, Decoded, Limits, StatusCode, reply};
 
-/// What a connection that sends little is read with.
-const READ_BYTES_MIN: usize = 4 * 1024;
 /// What a connection that sends much is read with: some hundred small puts at a time.
 const READ_BYTES_MAX: usize = 128 * 1024;
 /// Replies that wait in memory beyond this mean that the client does not read.
@@ -29,13 +28,9 @@ const OUTPUT_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub struct MetaqConnection {
     limits: Limits,
-    input: BytesMut,
-    /// How many bytes the input must have before decoding can get any further.
-    need: usize,
+    input: Input,
     /// How many bytes of a refused body are still to come.
     discard: usize,
-    /// How much room a read is given; follows what reads bring.
-    read_bytes: usize,
     /// Set once the stream cannot be understood any more.
     broken: Option<DecodeError>,
     output: Output,
@@ -46,10 +41,8 @@ impl MetaqConnection {
     pub fn new(limits: Limits) -> MetaqConnection {
         MetaqConnection {
             limits,
-            input: BytesMut::new(),
-            need: 0,
+            input: Input::new(READ_BYTES_MAX),
             discard: 0,
-            read_bytes: READ_BYTES_MIN,
             broken: None,
             output: Output::default(),
         }
@@ -57,26 +50,12 @@ impl MetaqConnection {
 
     /// The buffer to append received bytes to, with room for a read.
     pub fn room(&mut self) -> &mut BytesMut {
-        let held = self.input.len();
-        // A frame that is under way gets as much room as has already come of it: who announces two
-        // megabytes and sends nothing costs nothing.
-        let missing = self.need.saturating_sub(held).min(held);
-        let least = (self.read_bytes / 2).max(missing);
-        if self.input.capacity() - held < least && !self.input.try_reclaim(least) {
-            let mut roomier = BytesMut::with_capacity(held + self.read_bytes.max(missing));
-            roomier.extend_from_slice(&self.input);
-            self.input = roomier;
-        }
-        &mut self.input
+        self.input.room()
     }
 
     /// Says that `count` bytes were appended to [`MetaqConnection::room`].
     pub fn received(&mut self, count: usize) {
-        if count >= self.read_bytes / 2 {
-            self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
-        } else if count < self.read_bytes / 8 {
-            self.read_bytes = (self.read_bytes / 2).max(READ_BYTES_MIN);
-        }
+        self.input.received(count);
     }
 
     /// The next whole request, if there is one.
@@ -86,27 +65,24 @@ impl MetaqConnection {
     /// output is written. Every later call says the same.
     pub fn next_request(&mut self) -> Result<Option<Asked>, DecodeError> {
         if let Some(error) = self.broken {
-            self.input = BytesMut::new();
+            self.input.clear();
             return Err(error);
         }
         loop {
-            let gone = self.discard.min(self.input.len());
-            self.input.advance(gone);
-            self.discard -= gone;
-            if self.input.is_empty() || self.input.len() < self.need {
-                self.let_go();
+            self.discard -= self.input.discard(self.discard);
+            let Some(input) = self.input.decodable(1) else {
                 return Ok(None);
-            }
-            match request::decode(&mut self.input, &self.limits) {
-                Ok(Decoded::NotYet { need }) => self.need = need,
+            };
+            match request::decode(input, &self.limits) {
+                Ok(Decoded::NotYet { need }) => self.input.need(need),
                 Ok(Decoded::Frame(asked)) => {
-                    self.need = 0;
+                    self.input.need(0);
                     if asked.is_some() {
                         return Ok(asked);
                     }
                 }
                 Ok(Decoded::TooLarge { frame, body }) => {
-                    self.need = 0;
+                    self.input.need(0);
                     self.discard = body;
                     if let Some(asked) = frame {
                         self.refuse_too_large(asked.opaque, body);
@@ -114,7 +90,7 @@ impl MetaqConnection {
                 }
                 Err(error) => {
                     self.broken = Some(error);
-                    self.input = BytesMut::new();
+                    self.input.clear();
                     return Err(error);
                 }
             }
@@ -149,27 +125,17 @@ impl MetaqConnection {
 
     /// Whether a request has begun to arrive and is not whole.
     pub fn is_amid_frame(&self) -> bool {
-        !self.input.is_empty() || self.discard > 0
+        !self.input.bytes().is_empty() || self.discard > 0
     }
 
     /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
     pub fn held_bytes(&self) -> u64 {
-        self.input.capacity() as u64 + self.output.held_bytes()
+        self.input.held_bytes() + self.output.held_bytes()
     }
 
     /// Gives back what is only kept for the next read. For the driver to call when memory is short.
     pub fn shrink(&mut self) {
-        self.read_bytes = READ_BYTES_MIN;
-        if self.input.capacity() > self.input.len() + READ_BYTES_MIN {
-            self.input = BytesMut::from(&self.input[..]);
-        }
-    }
-
-    /// Drops an empty buffer that is larger than the reads of late need.
-    fn let_go(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > self.read_bytes.saturating_mul(2) {
-            self.input = BytesMut::new();
-        }
+        self.input.shrink();
     }
 
     fn refuse_too_large(&mut self, opaque: i32, body: usize) {

@@ -3,6 +3,8 @@
 //! The protocols' connection machines here are pure (bytes in, requests out); `socket`, `listener`
 //! and `resolve` are the only ones that touch the network.
 
+// Received bytes that are not decoded yet.
+mod input;
 // Accepting, counting and refusing connections.
 pub mod listener;
 // One MetaQ client, without its socket.

@@ -44,6 +44,9 @@ pub struct Output {
     tail: BytesMut,
     queued_bytes: u64,
     file_bytes: u64,
+    /// The longest piece appended since the queue was empty last.
+    longest_bytes: u64,
+    written_bytes: u64,
 }
 
 impl Output {
@@ -55,6 +58,17 @@ impl Output {
     /// Bytes that occupy memory here.
     pub fn held_bytes(&self) -> u64 {
         self.queued_bytes - self.file_bytes
+    }
+
+    /// Bytes written so far.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Bytes that occupy memory here because the peer does not read: all but the longest piece, which is as
+    /// long as what was asked for, however fast the peer is.
+    pub fn piled_bytes(&self) -> u64 {
+        self.held_bytes().saturating_sub(self.longest_bytes)
     }
 
     /// Whether there is nothing to write.
@@ -69,7 +83,9 @@ impl Output {
 
     /// Counts what was appended to [`Output::tail`] since `length_before`.
     pub fn appended(&mut self, length_before: usize) {
-        self.queued_bytes += (self.tail.len() - length_before) as u64;
+        let appended = (self.tail.len() - length_before) as u64;
+        self.queued_bytes += appended;
+        self.longest_bytes = self.longest_bytes.max(appended);
         if self.tail.len() >= GATHER_BYTES {
             self.close_tail();
         }
@@ -119,6 +135,10 @@ impl Output {
             "no more can be written than was queued"
         );
         self.queued_bytes -= count;
+        self.written_bytes += count;
+        if self.queued_bytes == 0 {
+            self.longest_bytes = 0;
+        }
         let mut left = count;
         while left > 0 {
             let chunk = self

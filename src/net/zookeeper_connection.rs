@@ -13,15 +13,19 @@
 //! protocol ends the connection without a word, as the originals do.
 //!
 //! Memory: an announced length makes no room. The input grows with what has arrived, at most to one
-//! frame of `payload_bytes_max` and one read. How many requests may wait for their answer is the
-//! coordinator's to say; a client that does not read is [congested](ZookeeperConnection::is_congested).
+//! frame of `payload_bytes_max` and one read. Requests that wait for their answer may hold their whole
+//! frames, padding included, so nothing more is taken while those are too long together
+//! ([`ZookeeperConnection::is_laden`]); how many may wait is the coordinator's to say. A client that does
+//! not read is [congested](ZookeeperConnection::is_congested), and lost when too much piles up
+//! nevertheless; one single reply may be as long as it wants.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
+use super::input::Input;
 use super::output::Output;
 use crate::coordinator::{ConnectReply, ConnectRequest, Refusal, Reply, Request, WatchEvent};
 use crate::units::{Moment, WallTime, Zxid};
@@ -29,20 +33,22 @@ use crate::wire::zookeeper::four_letter::{self, Whitelist, Word};
 use crate::wire::zookeeper::frame::{self, BadLength};
 use crate::wire::zookeeper::{DecodeError, handshake, reply, request};
 
-mod input;
 mod statistics;
 
 pub use statistics::{Totals, Traffic};
 
-use input::Input;
 use statistics::Statistics;
 
+/// What a connection that sends much is read with.
+const READ_BYTES_MAX: usize = 64 * 1024;
 /// Replies that wait in memory beyond this mean that the client does not read.
 const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
-/// A client that let so much pile up on top of that is lost: replies to what it had asked before, and
-/// watch events.
-const OUTPUT_BYTES_LOST: u64 = 64 * 1024 * 1024;
-/// How long a connection may take to say what it wants, and to take the last bytes meant for it.
+/// What may pile up on top of that before a client is lost, unless configured: replies to what it had asked
+/// before, and watch events.
+pub const UNREAD_BYTES_MAX_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Frames of requests that wait for their answer, beyond which no more are taken.
+const WAITING_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How long a connection may take to its session, and to take the last bytes meant for it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a connection is made with.
@@ -52,6 +58,9 @@ pub struct Options {
     pub payload_bytes_max: usize,
     /// The four-letter words that are answered.
     pub whitelist: Whitelist,
+    /// Bytes of replies and watch events that may pile up before the client is lost; the longest of them
+    /// does not count.
+    pub unread_bytes_max: u64,
 }
 
 impl Default for Options {
@@ -59,6 +68,7 @@ impl Default for Options {
         Options {
             payload_bytes_max: frame::PAYLOAD_BYTES_MAX_DEFAULT,
             whitelist: Whitelist::default(),
+            unread_bytes_max: UNREAD_BYTES_MAX_DEFAULT,
         }
     }
 }
@@ -127,6 +137,8 @@ struct Waiting {
     operation: Option<&'static str>,
     writes: bool,
     since: Moment,
+    /// Of its frame.
+    bytes: u64,
 }
 
 /// One client's connection, without its socket.
@@ -136,11 +148,13 @@ pub struct ZookeeperConnection {
     peer: SocketAddr,
     established: WallTime,
     stage: Stage,
-    /// When the stage has to be over: fresh and closing ones have no session to end them.
+    /// When the stage has to be over: without a session, and when closing, nothing else ends a connection.
     stage_end: Option<Moment>,
     input: Input,
     output: Output,
     waiting: VecDeque<Waiting>,
+    /// Bytes of the frames of those that wait.
+    waiting_bytes: u64,
     statistics: Statistics,
 }
 
@@ -153,9 +167,10 @@ impl ZookeeperConnection {
             established: wall,
             stage: Stage::Fresh,
             stage_end: Some(now + PATIENCE),
-            input: Input::new(),
+            input: Input::new(READ_BYTES_MAX),
             output: Output::default(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             statistics: Statistics::default(),
         }
     }
@@ -172,7 +187,9 @@ impl ZookeeperConnection {
 
     /// Whether the socket should be read: something may come, and what came before is taken care of.
     pub fn wants_bytes(&self) -> bool {
-        matches!(self.stage, Stage::Fresh | Stage::Serving { .. }) && !self.is_congested()
+        matches!(self.stage, Stage::Fresh | Stage::Serving { .. })
+            && !self.is_congested()
+            && !self.is_laden()
     }
 
     /// What the client sent next, if it is all there and may come now: not while the handshake waits for
@@ -187,14 +204,17 @@ impl ZookeeperConnection {
         totals: &mut Totals,
     ) -> Result<Option<Received>, Violation> {
         match self.stage {
-            Stage::Serving { .. } if self.is_congested() => Ok(None),
+            Stage::Serving { .. } if self.is_congested() || self.is_laden() => Ok(None),
             Stage::Serving { .. } => {
-                let Some(payload) = self.input.frame(self.options.payload_bytes_max)? else {
+                let Some(payload) = self.next_frame()? else {
                     return Ok(None);
                 };
                 let (xid, request) = request::decode(&payload).map_err(Violation::Request)?;
                 self.count_received(totals);
+                let bytes = payload.len() as u64;
+                self.waiting_bytes += bytes;
                 self.waiting.push_back(Waiting {
+                    bytes,
                     xid,
                     operation: request::operation_name(&request),
                     writes: writes(&request),
@@ -211,6 +231,22 @@ impl ZookeeperConnection {
         }
     }
 
+    /// Splits off the payload of the next frame, if it is whole.
+    #[inline]
+    fn next_frame(&mut self) -> Result<Option<Bytes>, BadLength> {
+        let limit = self.options.payload_bytes_max;
+        let Some(bytes) = self.input.decodable(frame::HEADER_BYTES) else {
+            return Ok(None);
+        };
+        let frame = frame::take(bytes, limit)?;
+        let need = match frame {
+            Some(_) => 0,
+            None => frame::frame_bytes(bytes, limit)?.unwrap_or(0),
+        };
+        self.input.need(need);
+        Ok(frame)
+    }
+
     fn next_of_fresh(
         &mut self,
         now: Moment,
@@ -220,7 +256,7 @@ impl ZookeeperConnection {
         if let Some(word) = first.and_then(|first| Word::from_bytes(*first)) {
             return Ok(self.next_word(word, totals));
         }
-        let Some(payload) = self.input.frame(self.options.payload_bytes_max)? else {
+        let Some(payload) = self.next_frame()? else {
             return Ok(None);
         };
         let request = handshake::decode_request(&payload).map_err(Violation::Handshake)?;
@@ -228,9 +264,8 @@ impl ZookeeperConnection {
         self.stage = Stage::Connecting {
             new_session: request.session == 0,
         };
-        // From here on the coordinator decides how long it may take.
-        self.stage_end = None;
         self.waiting.push_back(Waiting {
+            bytes: 0,
             xid: 0,
             operation: Some("SESS"),
             writes: false,
@@ -280,6 +315,8 @@ impl ZookeeperConnection {
         if let (Some(waiting), Stage::Connecting { new_session: true }) = (waiting, self.stage) {
             self.count_reply(now, totals, waiting, zxid);
         }
+        // From here on the session's end is the connection's.
+        self.stage_end = None;
         self.stage = Stage::Serving {
             session: reply.session,
             timeout_ms: reply.timeout_ms,
@@ -327,6 +364,7 @@ impl ZookeeperConnection {
         self.stage_end = Some(now + PATIENCE);
         self.input.clear();
         self.waiting.clear();
+        self.waiting_bytes = 0;
     }
 
     /// Whether the socket can be closed: nothing more may come and all that was to be sent is sent.
@@ -334,8 +372,8 @@ impl ZookeeperConnection {
         self.stage == Stage::Closing && self.output.is_empty()
     }
 
-    /// When the connection must be closed at the latest if nothing happens on it. While it has a session, the
-    /// session's end closes it.
+    /// When the connection must be closed if it has no session by then, or has not taken the last bytes meant
+    /// for it. While it has a session, the session's end closes it.
     pub fn deadline(&self) -> Option<Moment> {
         self.stage_end
     }
@@ -351,14 +389,21 @@ impl ZookeeperConnection {
         self.output.held_bytes() > OUTPUT_BYTES_MAX
     }
 
+    /// Whether the requests that wait for their answer are so long together that nothing more is taken
+    /// before some are answered.
+    #[inline]
+    pub fn is_laden(&self) -> bool {
+        self.waiting_bytes > WAITING_BYTES_MAX
+    }
+
     /// Whether a request or the handshake has begun to arrive and is not whole.
     pub fn is_amid_frame(&self) -> bool {
         matches!(self.stage, Stage::Fresh | Stage::Serving { .. }) && !self.input.bytes().is_empty()
     }
 
-    /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
+    /// Bytes of memory this connection occupies: what came and is not answered, and what was not taken.
     pub fn held_bytes(&self) -> u64 {
-        self.input.held_bytes() + self.output.held_bytes()
+        self.input.held_bytes() + self.waiting_bytes + self.output.held_bytes()
     }
 
     /// Gives back what is only kept for the next read. For the driver to call when memory is short.
@@ -413,11 +458,14 @@ impl ZookeeperConnection {
     /// Replies leave in the order of the requests, but for auth, which overtakes.
     #[inline]
     fn take_waiting(&mut self, xid: i32) -> Option<Waiting> {
-        if self.waiting.front()?.xid == xid {
-            return self.waiting.pop_front();
-        }
-        let place = self.waiting.iter().position(|waiting| waiting.xid == xid)?;
-        self.waiting.remove(place)
+        let waiting = if self.waiting.front()?.xid == xid {
+            self.waiting.pop_front()
+        } else {
+            let place = self.waiting.iter().position(|waiting| waiting.xid == xid)?;
+            self.waiting.remove(place)
+        }?;
+        self.waiting_bytes -= waiting.bytes;
+        Some(waiting)
     }
 
     #[inline]
@@ -447,8 +495,8 @@ impl ZookeeperConnection {
 
     #[inline]
     fn check_unread(&self) -> Result<(), Violation> {
-        let unread = self.output.held_bytes();
-        if unread > OUTPUT_BYTES_LOST {
+        let unread = self.output.piled_bytes();
+        if unread > self.options.unread_bytes_max {
             return Err(Violation::Unread(unread));
         }
         Ok(())

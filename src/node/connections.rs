@@ -1,10 +1,11 @@
 //! The connections of both ports: their protocol machines, their output, and the memory they hold.
 //!
-//! What they hold together is bounded: when too much is held, those that hold most are not read from,
-//! and a client that lets its replies pile up is closed. A frame that does not become whole in time
-//! closes its connection as well, so that what is held for it comes back.
+//! What they hold together is bounded: when too much is held, those that hold more than their share are
+//! not read from, and those with most unread answers are closed until it is little enough. Whoever has
+//! nothing to do with it goes on. What takes too long closes its connection as well, so that what is held
+//! for it comes back: a frame that does not become whole, a handshake, last bytes that are not taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -40,20 +41,24 @@ impl Port {
 /// What connections may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Memory of one connection in bytes; beyond it the connection is closed.
+    /// Unread answers of one connection in bytes; a client that has more and takes none is closed.
     pub connection_bytes_max: u64,
-    /// Memory of all together in bytes; beyond it the largest are not read from.
+    /// The same, but closed at once.
+    pub unread_bytes_max: u64,
+    /// Memory of all together in bytes; beyond it the largest are not read from, and closed if their
+    /// clients do not read.
     pub all_bytes_max: u64,
     /// How long a frame may take from its first byte to its last.
     pub frame_time_max: Duration,
     /// How long a MetaQ connection may be silent; the original closes after 300 s.
     pub metaq_silence_max: Duration,
-    /// How long a ZooKeeper connection may take to its handshake.
-    pub handshake_time_max: Duration,
 }
 
-/// A connection may hold this much even when memory is short: enough for heartbeats and small requests.
+/// A connection may hold this much even when memory is short, unless there are very many: enough for
+/// heartbeats and small requests.
 const FAIR_BYTES: u64 = 32 * 1024;
+/// And this much however many there are.
+const FAIR_BYTES_MIN: u64 = 8 * 1024;
 
 /// A connection's protocol machine.
 #[derive(Debug)]
@@ -87,6 +92,10 @@ pub struct Connection {
     active_at: Moment,
     /// Since when a frame is incomplete.
     partial_since: Option<Moment>,
+    /// Its machine's deadline, as noted in [`Connections::ends`].
+    end: Option<Moment>,
+    /// How much had been written when silence was last looked for.
+    written_bytes: u64,
 }
 
 impl Connection {
@@ -95,6 +104,21 @@ impl Connection {
         match &mut self.protocol {
             Protocol::Zookeeper(machine) => machine.output(),
             Protocol::Metaq(machine) => machine.output(),
+        }
+    }
+
+    /// When it is to be closed whatever happens on it.
+    fn machine_end(&self) -> Option<Moment> {
+        match &self.protocol {
+            Protocol::Zookeeper(machine) => machine.deadline(),
+            Protocol::Metaq(_) => None,
+        }
+    }
+
+    fn shrink(&mut self) {
+        match &mut self.protocol {
+            Protocol::Zookeeper(machine) => machine.shrink(),
+            Protocol::Metaq(machine) => machine.shrink(),
         }
     }
 
@@ -149,8 +173,10 @@ pub(super) struct Connections {
     held_bytes: u64,
     /// Connections that held more than one may when last looked at.
     oversized: Vec<ConnectionId>,
-    /// Incomplete frames, by the time they began; entries may be out of date.
-    partial: BTreeMap<(Moment, ConnectionId), ()>,
+    /// Incomplete frames, by the time they began.
+    partial: BTreeSet<(Moment, ConnectionId)>,
+    /// Connections that have a time by which they are closed, by that time.
+    ends: BTreeSet<(Moment, ConnectionId)>,
     /// When silence was last looked for.
     swept_at: Moment,
     traffic: [Traffic; Port::ALL.len()],
@@ -169,7 +195,8 @@ impl Connections {
             stalled: Vec::new(),
             held_bytes: 0,
             oversized: Vec::new(),
-            partial: BTreeMap::new(),
+            partial: BTreeSet::new(),
+            ends: BTreeSet::new(),
             swept_at: Moment::START,
             traffic: Default::default(),
         }
@@ -184,9 +211,27 @@ impl Connections {
             held_bytes: 0,
             active_at: now,
             partial_since: None,
+            end: None,
+            written_bytes: 0,
         };
         self.traffic_mut(connection.protocol.port()).accepted += 1;
         self.by_id.insert(id, connection);
+        self.note_end(id);
+    }
+
+    /// Takes note of the time by which a connection is to be closed.
+    fn note_end(&mut self, id: ConnectionId) {
+        let Some(connection) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        let end = connection.machine_end();
+        if end == connection.end {
+            return;
+        }
+        if let Some(former) = std::mem::replace(&mut connection.end, end) {
+            self.ends.remove(&(former, id));
+        }
+        self.ends.extend(end.map(|end| (end, id)));
     }
 
     /// What was counted of a port.
@@ -211,6 +256,9 @@ impl Connections {
         self.held_bytes -= connection.held_bytes;
         if let Some(since) = connection.partial_since {
             self.partial.remove(&(since, id));
+        }
+        if let Some(end) = connection.end {
+            self.ends.remove(&(end, id));
         }
         Some(connection)
     }
@@ -261,15 +309,23 @@ impl Connections {
         for id in &dirty {
             if let Some(connection) = self.by_id.get_mut(id) {
                 connection.dirty = false;
-                let held = connection.measure();
-                self.held_bytes = self.held_bytes - connection.held_bytes + held;
-                connection.held_bytes = held;
-                if held > self.limits.connection_bytes_max {
+                if connection.output().piled_bytes() > self.limits.unread_bytes_max {
                     self.oversized.push(*id);
                 }
             }
+            self.measure(*id);
+            self.note_end(*id);
         }
         dirty
+    }
+
+    /// Takes stock of what a connection holds.
+    fn measure(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.by_id.get_mut(&id) {
+            let held = connection.measure();
+            self.held_bytes = self.held_bytes - connection.held_bytes + held;
+            connection.held_bytes = held;
+        }
     }
 
     /// The shell is to learn that the node has forgotten a connection.
@@ -323,19 +379,18 @@ impl Connections {
 
     /// Takes stock of a connection after something came or went.
     pub(super) fn account(&mut self, id: ConnectionId, now: Moment, received: bool) {
+        self.measure(id);
+        self.note_end(id);
         let Some(connection) = self.by_id.get_mut(&id) else {
             return;
         };
-        let held = connection.measure();
-        self.held_bytes = self.held_bytes - connection.held_bytes + held;
-        connection.held_bytes = held;
         if received {
             connection.active_at = now;
             let partial = !connection.stalled && connection.is_amid_frame();
             match (connection.partial_since, partial) {
                 (None, true) => {
                     connection.partial_since = Some(now);
-                    self.partial.insert((now, id), ());
+                    self.partial.insert((now, id));
                 }
                 (Some(since), false) => {
                     connection.partial_since = None;
@@ -357,59 +412,98 @@ impl Connections {
             !connection.closing
                 && !connection.stalled
                 && !connection.is_congested()
-                && (!self.is_full() || connection.held_bytes <= FAIR_BYTES)
+                && (!self.is_full() || connection.held_bytes <= self.fair_bytes())
         })
     }
 
-    /// The connections whose time is over: a frame that does not become whole, a silence too long.
+    /// What a connection may hold however much others do.
+    fn fair_bytes(&self) -> u64 {
+        let count = self.by_id.len().max(1) as u64;
+        (self.limits.all_bytes_max / count).clamp(FAIR_BYTES_MIN, FAIR_BYTES)
+    }
+
+    /// The connections whose time is over: a frame that does not become whole, a handshake that does not come,
+    /// last bytes that are not taken, a silence too long.
     pub(super) fn overdue(&mut self, now: Moment) -> Vec<(ConnectionId, Dropped)> {
         let mut overdue = Vec::new();
-        for (since, id) in self.partial.keys() {
+        for (since, id) in &self.partial {
             if *since + self.limits.frame_time_max > now {
                 break;
             }
             overdue.push((*id, Dropped::Slow));
         }
+        for (end, id) in &self.ends {
+            if *end > now {
+                break;
+            }
+            let closing = self.by_id.get(id).is_some_and(|known| known.closing);
+            overdue.push(match closing {
+                true => (*id, Dropped::Unread),
+                false => (*id, Dropped::NoSession),
+            });
+        }
         if self.swept_at + SWEEP <= now {
             self.swept_at = now;
-            for (id, connection) in &self.by_id {
-                let (silence_max, why) = match &connection.protocol {
-                    Protocol::Metaq(_) => (self.limits.metaq_silence_max, Dropped::Silent),
-                    Protocol::Zookeeper(machine) if machine.session().is_some() => continue,
-                    Protocol::Zookeeper(_) => (self.limits.handshake_time_max, Dropped::NoSession),
-                };
-                if connection.active_at + silence_max <= now {
-                    overdue.push((*id, why));
-                }
-            }
+            self.sweep(now, &mut overdue);
         }
         overdue
+    }
+
+    fn sweep(&mut self, now: Moment, overdue: &mut Vec<(ConnectionId, Dropped)>) {
+        for (id, connection) in &mut self.by_id {
+            let output = connection.output();
+            let (piled, written) = (output.piled_bytes(), output.written_bytes());
+            let former = std::mem::replace(&mut connection.written_bytes, written);
+            if piled > self.limits.connection_bytes_max && written == former {
+                overdue.push((*id, Dropped::Memory));
+            } else if connection.port() == Port::Broker
+                && connection.active_at + self.limits.metaq_silence_max <= now
+            {
+                overdue.push((*id, Dropped::Silent));
+            }
+        }
     }
 
     /// When [`Connections::overdue`] should be asked again.
     pub(super) fn deadline(&self) -> Option<Moment> {
         let frame = self
             .partial
-            .keys()
-            .next()
+            .first()
             .map(|(at, _)| *at + self.limits.frame_time_max);
+        let end = self.ends.first().map(|(at, _)| *at);
         let sweep = (!self.by_id.is_empty()).then_some(self.swept_at + SWEEP);
-        [frame, sweep].into_iter().flatten().min()
+        [frame, end, sweep].into_iter().flatten().min()
     }
 
-    /// A connection that holds more than one may; or, while memory is short, the one that holds most of it. Those
-    /// that only send wait; one whose replies pile up does so because its client does not read.
-    pub(super) fn hoarder(&mut self) -> Option<ConnectionId> {
-        if let Some(id) = self.oversized.pop() {
-            return Some(id);
-        }
+    /// The connections to close because of what they hold: those that let too much pile up; and, while memory
+    /// is short, those with most unread answers until it is not. Those that only send wait.
+    pub(super) fn hoarders(&mut self) -> Vec<ConnectionId> {
+        let mut hoarders = std::mem::take(&mut self.oversized);
         if !self.is_full() {
-            return None;
+            return hoarders;
         }
-        self.by_id
-            .iter()
-            .filter(|(_, connection)| !connection.closing && connection.is_congested())
-            .max_by_key(|(id, connection)| (connection.held_bytes, **id))
-            .map(|(id, _)| *id)
+        let ids: Vec<ConnectionId> = self.by_id.keys().copied().collect();
+        for id in ids {
+            if let Some(connection) = self.by_id.get_mut(&id) {
+                connection.shrink();
+            }
+            self.measure(id);
+        }
+        let fair = self.fair_bytes();
+        let mut unread: Vec<(u64, ConnectionId)> = Vec::new();
+        for (id, connection) in &mut self.by_id {
+            if connection.output().held_bytes() > fair && !hoarders.contains(id) {
+                unread.push((connection.held_bytes, *id));
+            }
+        }
+        unread.sort_unstable();
+        let mut held = self.held_bytes;
+        while held > self.limits.all_bytes_max
+            && let Some((bytes, id)) = unread.pop()
+        {
+            held -= bytes;
+            hoarders.push(id);
+        }
+        hoarders
     }
 }

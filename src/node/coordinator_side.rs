@@ -79,8 +79,9 @@ impl CoordinatorSide {
             let Some(machine) = zookeeper(world.connections, id) else {
                 return;
             };
-            let stalled =
-                machine.session().is_some() && !self.core.accepts(id) || machine.is_congested();
+            let stalled = machine.session().is_some() && !self.core.accepts(id)
+                || machine.is_congested()
+                || machine.is_laden();
             if stalled {
                 world.connections.stall(id);
                 return;
@@ -222,6 +223,12 @@ impl CoordinatorSide {
                 }
             }
             Effect::Close { connection, reason } => {
+                if let CloseReason::TooManyWatches
+                | CloseReason::TooManySessions
+                | CloseReason::AskedTooMuch = reason
+                {
+                    world.connections.dropped(connection, Dropped::Limit);
+                }
                 if reason != CloseReason::SessionClosed {
                     debug!(connection = connection.0, %reason, "coordinator closes a connection");
                 }

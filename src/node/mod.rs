@@ -236,7 +236,7 @@ impl Node {
         }
         self.relieve_pressure(now, wall);
         self.journal.flush(now, self.disk.as_mut());
-        self.drop_hoarder(now, wall);
+        self.drop_hoarders(now, wall);
         Ok(())
     }
 
@@ -400,6 +400,14 @@ impl Node {
         self.connections.traffic_mut(port).received_bytes += count as u64;
         self.take_requests(now, wall, id);
         self.connections.account(id, now, true);
+        self.drop_hoarders_at_once(now, wall);
+    }
+
+    /// Does not wait for the turn's end: a turn takes from all connections, and each answer may be long.
+    fn drop_hoarders_at_once(&mut self, now: Moment, wall: WallTime) {
+        if self.connections.is_full() {
+            self.drop_hoarders(now, wall);
+        }
     }
 
     fn take_requests(&mut self, now: Moment, wall: WallTime, id: ConnectionId) {
@@ -443,18 +451,24 @@ impl Node {
         for id in self.connections.take_stalled() {
             self.take_requests(now, wall, id);
             self.connections.account(id, now, false);
+            self.drop_hoarders_at_once(now, wall);
             // Whether it may be read from may have changed.
             self.connections.mark_dirty(id);
         }
     }
 
-    /// Ends the connection that holds most of a memory that is short, because its client does not read.
-    fn drop_hoarder(&mut self, now: Moment, wall: WallTime) {
-        if let Some(id) = self.connections.hoarder() {
+    /// Ends the connections that hold most of a memory that is short, because their clients do not read.
+    fn drop_hoarders(&mut self, now: Moment, wall: WallTime) {
+        let hoarders = self.connections.hoarders();
+        if let Some(first) = hoarders.first() {
             tracing::warn!(
-                connection = id.0,
-                "connection closed: it holds too much memory, because its client does not read"
+                count = hoarders.len(),
+                connection = first.0,
+                raise = "network.all_connections_bytes_max",
+                "connections closed: they hold too much memory, because their clients do not read"
             );
+        }
+        for id in hoarders {
             self.connections.dropped(id, Dropped::Memory);
             self.disconnected(now, wall, id);
             self.connections.mark_gone(id);

@@ -38,12 +38,19 @@ pub(super) fn coordinator(config: &Config, own: &config::Coordinator) -> coordin
     }
 }
 
+/// Answers that may pile up for one client, however soon it will read them.
+pub(super) fn unread_bytes_max(config: &Config) -> u64 {
+    let configured = u64::from(config.network.connection_bytes_max);
+    configured.max(zookeeper_connection::UNREAD_BYTES_MAX_DEFAULT)
+}
+
 /// How ZooKeeper connections are read.
 pub(super) fn zookeeper_machine(config: &Config) -> zookeeper_connection::Options {
     match &config.coordinator {
         Some(own) => zookeeper_connection::Options {
             payload_bytes_max: usize::try_from(own.request_bytes_max).unwrap_or(usize::MAX),
             whitelist: Whitelist::parse(&own.four_letter_words.join(",")),
+            unread_bytes_max: unread_bytes_max(config),
         },
         None => zookeeper_connection::Options::default(),
     }

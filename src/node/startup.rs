@@ -31,8 +31,6 @@ use crate::wire::zookeeper::four_letter::Configuration;
 const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
 /// The original closes MetaQ connections that were silent for so long.
 const METAQ_SILENCE_MAX: Duration = Duration::from_secs(300);
-/// ZooKeeper's time for a handshake.
-const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What a node is made of.
 pub struct Start<'a> {
@@ -111,10 +109,10 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
     let network = config.network;
     let limits = Limits {
         connection_bytes_max: u64::from(network.connection_bytes_max),
+        unread_bytes_max: settings::unread_bytes_max(config),
         all_bytes_max: network.all_connections_bytes_max,
         frame_time_max: FRAME_TIME_MAX,
         metaq_silence_max: METAQ_SILENCE_MAX,
-        handshake_time_max: HANDSHAKE_TIME_MAX,
     };
     Ok(Node {
         disk,

@@ -26,15 +26,21 @@ pub(super) enum Dropped {
     NoSession,
     /// It holds too much memory, because its client does not read.
     Memory,
+    /// It was to be closed, and its client did not take the last bytes meant for it.
+    Unread,
+    /// It ran into a limit of the coordinator.
+    Limit,
 }
 
 impl Dropped {
-    pub(super) const ALL: [Dropped; 5] = [
+    pub(super) const ALL: [Dropped; 7] = [
         Dropped::Protocol,
         Dropped::Slow,
         Dropped::Silent,
         Dropped::NoSession,
         Dropped::Memory,
+        Dropped::Unread,
+        Dropped::Limit,
     ];
 
     /// As metrics name it.
@@ -45,6 +51,8 @@ impl Dropped {
             Dropped::Silent => "silent",
             Dropped::NoSession => "no_session",
             Dropped::Memory => "memory",
+            Dropped::Unread => "unread",
+            Dropped::Limit => "limit",
         }
     }
 
@@ -56,6 +64,8 @@ impl Dropped {
             Dropped::Silent => "the client is silent",
             Dropped::NoSession => "the client did not open a session",
             Dropped::Memory => "it holds too much memory, because its client does not read",
+            Dropped::Unread => "the client does not take the last bytes meant for it",
+            Dropped::Limit => "it ran into a limit of the coordinator",
         }
     }
 }

@@ -75,9 +75,9 @@ pub static NETWORK_CONNECTION_BYTES_MAX: Key<u32> = Key {
         min: 64 * KIB,
         max: 1024 * MIB,
     },
-    help: "How much memory one connection's requests and unread answers may take. Long before, nothing more is read from it; \
-           a client that lets more than this pile up all the same is disconnected. A single answer may be larger. It must \
-           have room for the largest message and the largest request.",
+    help: "How much memory the answers of one connection may take that its client does not read. Long before, nothing more \
+           is read from it; a client that has more waiting and takes nothing for half a minute is disconnected, and at \
+           once beyond 64 MiB. The longest answer does not count. It must be larger than the largest message and the largest request.",
     replaces: "",
 };
 

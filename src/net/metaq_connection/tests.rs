@@ -7,6 +7,7 @@ use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 use crate::broker::{Get, Name, Put, Refusal, RefusalKind, Request};
+use crate::net::input::READ_BYTES_MIN;
 use crate::net::output::Chunk;
 
 const LIMITS: Limits = Limits {

@@ -58,3 +58,21 @@ fn a_gathering_write_stops_at_a_file() {
         [GATHER_BYTES, 4]
     );
 }
+
+#[test]
+fn the_longest_piece_does_not_count_as_piled_up() {
+    let mut output = Output::default();
+    output.extend(&[1; 10]);
+    output.extend(&[2; 100]);
+    output.extend(&[3; 20]);
+    assert_eq!((output.held_bytes(), output.piled_bytes()), (130, 30));
+    output.front();
+    output.written(50);
+    assert_eq!(output.piled_bytes(), 0);
+    output.written(80);
+    assert!(output.is_empty());
+    output.extend(&[4; 10]);
+    output.extend(&[5; 10]);
+    assert_eq!(output.piled_bytes(), 10, "an empty queue begins anew");
+    assert_eq!(output.written_bytes(), 130);
+}

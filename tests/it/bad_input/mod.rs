@@ -6,6 +6,7 @@ mod configuration;
 mod crowds;
 mod damage;
 mod full_disk;
+mod limits;
 mod names;
 
 use crate::deployment::Deployment;
