@@ -16,9 +16,28 @@ use tempfile::TempDir;
 /// The root the Java broker registers under, and its clients look below.
 pub(crate) const ZK_ROOT: &str = "/meta";
 
+/// What a JVM is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jvm {
+    /// To be there soon and to be small: few of its instructions will run often.
+    Quick,
+    /// To be measured: as its own scripts start it, with the memory that it asks for.
+    Fast,
+}
+
+impl Jvm {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Jvm::Quick => &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
+            Jvm::Fast => &["-Xmx2g"],
+        }
+    }
+}
+
 /// A ZooKeeper 3.8, standalone.
 pub(crate) struct ZooKeeper {
     folder: TempDir,
+    jvm: Jvm,
     address: SocketAddr,
     process: Option<Process>,
 }
@@ -26,11 +45,17 @@ pub(crate) struct ZooKeeper {
 impl ZooKeeper {
     /// Starts one with an empty tree.
     pub(crate) fn start() -> ZooKeeper {
+        ZooKeeper::start_with(Jvm::Quick)
+    }
+
+    /// The same in such a JVM.
+    pub(crate) fn start_with(jvm: Jvm) -> ZooKeeper {
         let address = free_address();
         let folder = TempDir::new().expect("make a folder");
         ZooKeeper::configure(folder.path(), address);
         let mut server = ZooKeeper {
             folder,
+            jvm,
             address,
             process: None,
         };
@@ -52,10 +77,10 @@ impl ZooKeeper {
     }
 
     /// The command that runs one in the foreground with the configuration in `folder`.
-    pub(crate) fn command(folder: &Path) -> Command {
+    pub(crate) fn command(folder: &Path, jvm: Jvm) -> Command {
         let mut command = Command::new("java");
         command
-            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args(jvm.flags())
             .args(["-cp", &debian::zookeeper_class_path()])
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(folder.join("zoo.cfg"));
@@ -71,7 +96,7 @@ impl ZooKeeper {
         let log = self.folder.path().join("zookeeper.log");
         let mut process = Process::start(
             "ZooKeeper 3.8",
-            &mut ZooKeeper::command(self.folder.path()),
+            &mut ZooKeeper::command(self.folder.path(), self.jvm),
             &log,
         );
         let address = self.address;
@@ -97,6 +122,7 @@ pub(crate) const SEGMENT_BYTES: u32 = 64 << 10;
 /// The Java broker, in group-commit mode, registered in a ZooKeeper.
 pub(crate) struct JavaBroker {
     folder: TempDir,
+    jvm: Jvm,
     data: PathBuf,
     address: SocketAddr,
     zookeeper: SocketAddr,
@@ -120,6 +146,17 @@ impl JavaBroker {
         topics: &[Topic],
         data: Option<&Path>,
     ) -> JavaBroker {
+        JavaBroker::prepare_with(zookeeper, id, topics, data, (Jvm::Quick, SEGMENT_BYTES))
+    }
+
+    /// The same in such a JVM, with segments of so many bytes.
+    fn prepare_with(
+        zookeeper: SocketAddr,
+        id: u16,
+        topics: &[Topic],
+        data: Option<&Path>,
+        (jvm, segment_bytes): (Jvm, u32),
+    ) -> JavaBroker {
         let folder = TempDir::new().expect("make a folder");
         // The broker makes only the last level itself, and wants two folders above its configuration.
         let data = data.map_or_else(|| folder.path().join("server/data"), Path::to_owned);
@@ -132,7 +169,7 @@ impl JavaBroker {
         let web = free_address();
         let mut ini = format!(
             "[system]\nbrokerId={id}\nhostName=127.0.0.1\nserverPort={}\ndashboardHttpPort={}\nnumPartitions=1\n\
-             dataPath={}\ndataLogPath={}\nunflushThreshold=0\nunflushInterval=10000\nmaxSegmentSize={SEGMENT_BYTES}\n\
+             dataPath={}\ndataLogPath={}\nunflushThreshold=0\nunflushInterval=10000\nmaxSegmentSize={segment_bytes}\n\
              maxTransferSize=1024*1024\nstat=true\nupdateConsumerOffsets=true\n\
              [zookeeper]\nzk.zkConnect={zookeeper}\nzk.zkSessionTimeoutMs=30000\nzk.zkConnectionTimeoutMs=30000\n\
              zk.zkSyncTimeMs=5000\n",
@@ -148,6 +185,7 @@ impl JavaBroker {
         fs::write(conf.join("server.ini"), ini).expect("write server.ini");
         JavaBroker {
             folder,
+            jvm,
             data,
             address,
             zookeeper,
@@ -180,7 +218,7 @@ impl JavaBroker {
             "the Java broker",
             Command::new("java")
                 .args(JVM_FLAGS)
-                .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+                .args(self.jvm.flags())
                 .arg(format!("-Duser.home={}", self.folder.path().display()))
                 .args(["-cp", &java.libraries()])
                 .args(["com.taobao.metamorphosis.server.MetamorphosisStartup", "-f"])
@@ -224,6 +262,16 @@ impl Originals {
     pub(crate) fn start(topics: &[Topic]) -> Originals {
         let zookeeper = ZooKeeper::start();
         let broker = JavaBroker::start(zookeeper.address(), 0, topics);
+        Originals { broker, zookeeper }
+    }
+
+    /// As an operator would run them, to be measured: the sizes that are theirs by default.
+    pub(crate) fn start_fast(topics: &[Topic]) -> Originals {
+        const DEFAULT_SEGMENT_BYTES: u32 = 1 << 30;
+        let zookeeper = ZooKeeper::start_with(Jvm::Fast);
+        let sizes = (Jvm::Fast, DEFAULT_SEGMENT_BYTES);
+        let mut broker = JavaBroker::prepare_with(zookeeper.address(), 0, topics, None, sizes);
+        broker.resume();
         Originals { broker, zookeeper }
     }
 }

@@ -5,7 +5,7 @@ use crate::deployment::START_LIMIT;
 use crate::lab;
 use crate::lab::crates::tokio_zookeeper_tests;
 use crate::lab::namespace::Namespace;
-use crate::originals::ZooKeeper;
+use crate::originals::{Jvm, ZooKeeper};
 use crate::process::{Process, run_to_end};
 use crate::server::{CHRYSALIS, Ports, Server};
 use std::fs;
@@ -68,7 +68,7 @@ fn the_tests_of_tokio_zookeeper_pass_against_the_original() {
     let namespace = Namespace::new();
     let folder = TempDir::new().expect("make a folder");
     ZooKeeper::configure(folder.path(), ([127, 0, 0, 1], 2181).into());
-    let java = ZooKeeper::command(folder.path());
+    let java = ZooKeeper::command(folder.path(), Jvm::Quick);
     let mut command: Command = namespace.command(java.get_program());
     command.args(java.get_args());
     let mut process = Process::start(

@@ -1,0 +1,25 @@
+//! The coordinator beside Debian's ZooKeeper, one server each.
+
+use crate::deployment::Deployment;
+use crate::originals::{Jvm, ZooKeeper};
+use crate::rounds::{Run, Series, compare, seconds};
+use crate::server::{Server, set_key};
+
+pub(crate) fn measure(operation: &str) {
+    let ours = Server::start_with(&[], |config| {
+        // All 64 come from one address.
+        set_key(config, "coordinator", "connections_per_address_max", "0");
+    });
+    let original = ZooKeeper::start_with(Jvm::Fast);
+    let servers = [ours.coordinator(), original.address()].map(|address| address.to_string());
+    let run = |side: usize| {
+        let seconds = seconds().to_string();
+        let mut arguments = vec!["coordinator", "--server", &servers[side]];
+        arguments.extend(["--operation", operation, "--seconds", &seconds]);
+        Run::of(&arguments)
+    };
+    // A JVM is slow until it has compiled what runs often.
+    run(1);
+    let [ours, original] = Series::in_turn(run);
+    compare("requests", &ours, &original);
+}
