@@ -27,6 +27,13 @@ pub(super) const TOKEN_OWNER: u8 = 2;
 
 /// The number of the operations that compress archives: they belong to no work, and nothing waits for them.
 const COMPRESSION: u64 = 0;
+/// The number of the operations that begin to write out what was just written: nothing waits for them.
+const WRITE_BACK: u64 = 1;
+/// So much of a file is handed to the disk at a time. Left to the checkpoint, it would all come at once, and the
+/// journal's writes would wait behind it: tens of milliseconds on a disk that needs one for a batch.
+const WRITE_BACK_STEP: u64 = 1 << 20;
+/// Positions between which write-back begins: a page that is written to again would go to the disk twice.
+const PAGE: u64 = 4096;
 /// Segments that may be open for writing at a time.
 const OPEN_MAX: usize = 1024;
 /// From this many dirty files on, the whole file system is synced at once instead.
@@ -67,6 +74,8 @@ struct Work {
     failed: Option<Error>,
     /// Archives that are to be compressed once they have their names.
     compress: Vec<PathBuf>,
+    /// What may be written out once it is written: file, from, to.
+    write_back: Vec<(File, u64, u64)>,
     /// The checkpoint's content, in case it has to be tried again.
     content: Bytes,
 }
@@ -76,6 +85,8 @@ struct Work {
 struct Open {
     handle: File,
     used: u64,
+    /// Up to here the disk was asked to write it out, or it is not known that there was anything to.
+    written_back: Option<u64>,
 }
 
 /// The broker's files on one disk.
@@ -251,9 +262,21 @@ impl SegmentFiles {
         completion: Completion,
         disk: &mut dyn Disk,
     ) -> Result<Option<Finished>, Error> {
-        if completion.token.number() == COMPRESSION {
-            compressed(completion);
-            return Ok(None);
+        match completion.token.number() {
+            COMPRESSION => {
+                compressed(completion);
+                return Ok(None);
+            }
+            // A hint: where the file is closed by now, the checkpoint syncs it.
+            WRITE_BACK => {
+                return match completion.result {
+                    Err(error) if !matches!(error.class, Class::Missing | Class::Unsupported) => {
+                        Err(error)
+                    }
+                    _ => Ok(None),
+                };
+            }
+            _ => {}
         }
         let number = completion.token.number() / 2;
         let may_be_missing = completion.token.number() % 2 == 1;
@@ -274,6 +297,9 @@ impl SegmentFiles {
             for path in std::mem::take(&mut work.compress) {
                 compress(path, disk);
             }
+            for (file, from, to) in std::mem::take(&mut work.write_back) {
+                start_write_back(file, from, to, disk);
+            }
         }
         self.end_if_done(number)
     }
@@ -288,6 +314,7 @@ impl SegmentFiles {
             refused: false,
             failed: None,
             compress: Vec::new(),
+            write_back: Vec::new(),
             content,
         };
         self.works.insert(self.next_work, work);
@@ -328,6 +355,8 @@ impl SegmentFiles {
                 slices,
             } => {
                 let handle = self.handle(work, file, disk);
+                let bytes: usize = slices.iter().map(Bytes::len).sum();
+                self.plan_write_back(work, file, position, bytes as u64);
                 let write = Operation::WriteGather {
                     file: handle,
                     position,
@@ -364,6 +393,22 @@ impl SegmentFiles {
         }
     }
 
+    /// After a write of so many bytes: whether the disk shall begin to write the file out.
+    fn plan_write_back(&mut self, work: u64, file: FileId, position: u64, bytes: u64) {
+        let (Some(open), Some(work)) = (self.open.get_mut(&file), self.works.get_mut(&work)) else {
+            return;
+        };
+        let from = *open.written_back.get_or_insert(position - position % PAGE);
+        let end = position + bytes;
+        let to = end - end % PAGE;
+        // Behind a truncation it begins again further in front.
+        let from = from.min(position - position % PAGE);
+        if to.saturating_sub(from) >= WRITE_BACK_STEP {
+            open.written_back = Some(to);
+            work.write_back.push((open.handle, from, to));
+        }
+    }
+
     /// The handle to write a segment with, opened if it is not.
     fn handle(&mut self, work: u64, file: FileId, disk: &mut dyn Disk) -> File {
         self.clock += 1;
@@ -392,6 +437,7 @@ impl SegmentFiles {
             Open {
                 handle,
                 used: self.clock,
+                written_back: None,
             },
         );
         let open = Operation::Open {
@@ -463,6 +509,20 @@ impl SegmentFiles {
             Kind::Checkpoint => Finished::CheckpointSaved(work.ticket),
         }))
     }
+}
+
+/// Has the disk begin to write a part of a file out.
+fn start_write_back(file: File, from: u64, to: u64, disk: &mut dyn Disk) {
+    let operation = Operation::StartWriteBack {
+        file,
+        position: from,
+        length: to - from,
+    };
+    disk.submit(
+        Lane::Background,
+        Token::new(TOKEN_OWNER, WRITE_BACK),
+        operation,
+    );
 }
 
 /// Makes `<name>.meta.zip` of `<name>.meta.arc`, some time.
