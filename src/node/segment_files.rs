@@ -29,9 +29,9 @@ pub(super) const TOKEN_OWNER: u8 = 2;
 const COMPRESSION: u64 = 0;
 /// The number of the operations that begin to write out what was just written: nothing waits for them.
 const WRITE_BACK: u64 = 1;
-/// So much of a file is handed to the disk at a time. Left to the checkpoint, it would all come at once, and the
+/// So much of a file is handed to the disk at a time (measured: 1 MiB doubles the p99 of puts at 430 MB/s, 64 KiB costs throughput). Left to the checkpoint, it would all come at once, and the
 /// journal's writes would wait behind it: tens of milliseconds on a disk that needs one for a batch.
-const WRITE_BACK_STEP: u64 = 1 << 20;
+const WRITE_BACK_STEP: u64 = 256 << 10;
 /// Positions between which write-back begins: a page that is written to again would go to the disk twice.
 const PAGE: u64 = 4096;
 /// Segments that may be open for writing at a time.
