@@ -40,7 +40,8 @@ fn run(namespace: &Namespace, server: &mut Process) {
 
 #[test]
 fn the_tests_of_tokio_zookeeper_pass() {
-    if !lab::full("the_tests_of_tokio_zookeeper_pass") || !lab::may_make_namespaces() {
+    const TEST: &str = "the_tests_of_tokio_zookeeper_pass";
+    if !lab::full(TEST) || !lab::may_make_namespaces(TEST) {
         return;
     }
     let namespace = Namespace::new();
@@ -59,9 +60,8 @@ fn the_tests_of_tokio_zookeeper_pass() {
 
 #[test]
 fn the_tests_of_tokio_zookeeper_pass_against_the_original() {
-    if !lab::full("the_tests_of_tokio_zookeeper_pass_against_the_original")
-        || !lab::may_make_namespaces()
-    {
+    const TEST: &str = "the_tests_of_tokio_zookeeper_pass_against_the_original";
+    if !lab::full(TEST) || !lab::may_make_namespaces(TEST) {
         return;
     }
     let _alone = lab::heavy();

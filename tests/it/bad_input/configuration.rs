@@ -106,11 +106,7 @@ fn a_port_in_use_is_told_whichever_it_is() {
 
 #[test]
 fn a_folder_that_is_not_ours_is_told() {
-    if !lab::is_root() {
-        lab::skipped(
-            "a_folder_that_is_not_ours_is_told",
-            "it needs root, to become somebody else",
-        );
+    if !lab::root("a_folder_that_is_not_ours_is_told") {
         return;
     }
     let (home, server) = folder();

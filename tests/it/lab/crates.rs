@@ -1,6 +1,6 @@
 //! Source of published crates, to run other people's test suites unmodified.
 
-use super::{made_once, run};
+use super::{fetch, made_once};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ pub(crate) fn tokio_zookeeper_tests() -> PathBuf {
             ),
         )
         .expect("write a manifest");
-        run(
+        fetch(
             cargo()
                 .args(["vendor", "-q", "--versioned-dirs", "vendor"])
                 .current_dir(&asking),
@@ -34,7 +34,7 @@ pub(crate) fn tokio_zookeeper_tests() -> PathBuf {
         )
         .expect("cargo vendored the crate");
         fs::remove_dir_all(&asking).expect("remove the asking package");
-        let built = run(
+        let built = fetch(
             cargo()
                 .args([
                     "test",

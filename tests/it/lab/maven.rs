@@ -1,7 +1,7 @@
 //! The Java project under `tests/conformance/java`: our scenarios, the real MetaQ client, and the jars of
 //! the original broker.
 
-use super::{assets, fingerprint, made_once, run};
+use super::{assets, fetch, fingerprint, made_once};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -25,7 +25,7 @@ impl JavaProject {
     pub(crate) fn get() -> JavaProject {
         let source = assets().join("java");
         let folder = made_once(&format!("java-{}", fingerprint(&source)), |draft| {
-            run(
+            fetch(
                 Command::new("mvn")
                     .args(["-q", "-B", "package", "dependency:copy-dependencies"])
                     .arg(format!("-Dbuild.folder={}", draft.display()))

@@ -13,9 +13,11 @@ pub(crate) mod namespace;
 pub(crate) mod python;
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How much of the suite was asked for, by `CHRYSALIS_TESTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,13 @@ pub(crate) fn skipped(test: &str, why: &str) {
     eprintln!("skipped: {test}: {why}");
 }
 
+/// Says, past the test runner that keeps what a passing test prints to itself, that this machine cannot show what
+/// a test is about. `tests/run` repeats these lines in the end, and does not call a full run good that has any.
+pub(crate) fn not_seen(test: &str, why: &str) {
+    // Who has closed standard error does not want to know.
+    let _told = writeln!(std::io::stderr(), "not seen here: {test}: {why}");
+}
+
 /// Tells something that is not an error, such as a measured figure.
 #[allow(
     clippy::print_stderr,
@@ -80,12 +89,52 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// True if we may make network namespaces; otherwise says that a test was left out.
-pub(crate) fn may_make_namespaces() -> bool {
+/// True if we are root; otherwise says that a test was not seen.
+pub(crate) fn root(test: &str) -> bool {
     if !is_root() {
-        skipped("a test with a network of its own", "it needs root");
+        not_seen(test, "it needs root");
     }
     is_root()
+}
+
+/// True if we may make network namespaces; otherwise says that a test was not seen.
+pub(crate) fn may_make_namespaces(test: &str) -> bool {
+    root(test)
+        && seen(
+            test,
+            Command::new("unshare").args(["--net", "true"]),
+            "it needs a network namespace",
+        )
+}
+
+/// True if file systems that the tests serve themselves can be mounted; otherwise says that a test was not seen.
+pub(crate) fn may_mount_fuse(test: &str) -> bool {
+    if !root(test) {
+        return false;
+    }
+    // Opening it loads the kernel's module, where that is a module.
+    let device = File::options().read(true).write(true).open("/dev/fuse");
+    if let Err(error) = &device {
+        not_seen(test, &format!("it needs /dev/fuse: {error}"));
+    }
+    device.is_ok()
+}
+
+/// True if hosts with systemd can be booted; otherwise says that a test was not seen.
+pub(crate) fn may_boot_hosts(test: &str) -> bool {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
+    root(test) && seen(test, Command::new(lab).arg("check"), "it boots a host")
+}
+
+/// Whether a probe ends well; otherwise says that a test was not seen, and what the probe said.
+fn seen(test: &str, probe: &mut Command, why: &str) -> bool {
+    let reason = match probe.output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    not_seen(test, &format!("{why}: {reason}"));
+    false
 }
 
 /// Held by tests that start a JVM or load the whole machine, so that only one runs at a time.
@@ -148,6 +197,27 @@ pub(crate) fn run(command: &mut Command, purpose: &str) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a tool that brings something over the network, again if that fails.
+///
+/// # Panics
+/// It fails each time, or is missing.
+pub(crate) fn fetch(command: &mut Command, purpose: &str) -> String {
+    // A registry that hiccups has recovered after some seconds; nothing tells when.
+    for pause in [2, 10] {
+        match command.output() {
+            Ok(output) if output.status.success() => {
+                return String::from_utf8_lossy(&output.stdout).into_owned();
+            }
+            Ok(_) => std::thread::sleep(Duration::from_secs(pause)),
+            Err(_) => break,
+        }
+    }
+    run(
+        command,
+        &format!("{purpose} (tried three times; it needs the network)"),
+    )
 }
 
 /// A short name for the contents of a folder's files, so that a changed source is built anew.

@@ -1,7 +1,7 @@
 //! File systems of our own: in memory, or in a file behind a loop device.
 
 use super::debian::need;
-use super::run;
+use super::{root, run, seen};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,20 +15,25 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// One in memory.
-    pub(crate) fn tmpfs(bytes: u64) -> Mount {
+    /// One in memory; none, and a word why `test` was not seen, where this machine does not let us.
+    pub(crate) fn tmpfs(test: &str, bytes: u64) -> Option<Mount> {
+        if !root(test) {
+            return None;
+        }
         let (home, point) = place();
-        run(
-            Command::new("mount")
-                .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
-                .arg(&point),
-            "mount a tmpfs (as root)",
-        );
-        Mount { point, _home: home }
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(&point);
+        seen(test, &mut mount, "it needs a tmpfs").then(|| Mount { point, _home: home })
     }
 
-    /// One of this type in a sparse file.
-    pub(crate) fn image(kind: &str, bytes: u64) -> Mount {
+    /// One of this type in a sparse file; none, and a word why `test` was not seen, where there is no loop device
+    /// or the kernel does not know the type.
+    pub(crate) fn image(test: &str, kind: &str, bytes: u64) -> Option<Mount> {
+        if !root(test) {
+            return None;
+        }
         let package = match kind {
             "ext4" => "e2fsprogs",
             "xfs" => "xfsprogs",
@@ -46,14 +51,13 @@ impl Mount {
             Command::new(&make).arg("-q").arg(&image),
             "make a file system",
         );
-        run(
-            Command::new("mount")
-                .args(["-o", "loop", "-t", kind])
-                .arg(&image)
-                .arg(&point),
-            "mount it (as root)",
-        );
-        Mount { point, _home: home }
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-o", "loop", "-t", kind])
+            .arg(&image)
+            .arg(&point);
+        let why = format!("it needs {kind} on a loop device");
+        seen(test, &mut mount, &why).then(|| Mount { point, _home: home })
     }
 
     pub(crate) fn path(&self) -> &Path {

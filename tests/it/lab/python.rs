@@ -1,6 +1,6 @@
 //! kazoo, ZooKeeper's Python client.
 
-use super::{made_once, run};
+use super::{fetch, made_once};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,7 +10,7 @@ const KAZOO: &str = "kazoo==2.11.0";
 /// A folder for `PYTHONPATH` that has kazoo. Not a virtual environment: that would remember where it was made.
 pub(crate) fn kazoo() -> PathBuf {
     made_once("kazoo-2.11.0", |draft| {
-        run(
+        fetch(
             Command::new("python3")
                 .args(["-m", "pip", "install", "-q", "--no-input", "--target"])
                 .arg(draft)

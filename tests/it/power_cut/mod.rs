@@ -62,9 +62,7 @@ fn configure(config: &mut String, backend: &str) {
 }
 
 fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
-    let may_mount = lab::is_root() && Path::new("/dev/fuse").exists();
-    if !may_mount {
-        lab::skipped(test, "it needs root and /dev/fuse");
+    if !lab::may_mount_fuse(test) {
         return;
     }
     let _alone = lab::heavy();
@@ -216,14 +214,12 @@ fn what_was_acknowledged_survives_kill_9_on_ext4_xfs_and_btrfs() {
     if !lab::full(TEST) {
         return;
     }
-    if !lab::is_root() {
-        lab::skipped(TEST, "it needs root, to mount");
-        return;
-    }
     let _alone = lab::heavy();
     for kind in ["ext4", "xfs", "btrfs"] {
         for backend in ["ring", "threads"] {
-            let mount = Mount::image(kind, 1 << 30);
+            let Some(mount) = Mount::image(TEST, kind, 1 << 30) else {
+                break;
+            };
             killed_again_and_again(TEST, mount.path(), backend, 15);
         }
     }
