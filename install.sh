@@ -12,9 +12,9 @@
 # The server, when it is first made (afterwards its conf/server.toml is the place to change it)
 #   --id N                   its number, 1 to 254 (1); its folder is DIR/serverN
 #   --listen ADDRESS         where clients reach it (127.0.0.1: this host alone)
-#   --coordinator-port N     for ZooKeeper clients (2181)
-#   --broker-port N          for MetaQ clients (8123)
-#   --web-port N             for /health and /metrics (8120)
+#   --coordinator-port N     for ZooKeeper clients (2181; the second server of a host 2191, and so on)
+#   --broker-port N          for MetaQ clients (8123; 8133 ...)
+#   --web-port N             for /health and /metrics (8120; 8130 ...)
 #   --topic NAME[:PARTITIONS]   a topic to begin with; may be given again. The topic `test` is always made.
 # How it runs
 #   --without-systemd        as root, too: started with `chrysalis start`, not by a unit
@@ -124,6 +124,8 @@ chrysalis=$prefix/bin/chrysalis
 
 # --- what is there ------------------------------------------------------------------------------------
 
+servers() { find "$prefix" -mindepth 1 -maxdepth 1 -type d -name 'server[0-9]*' 2>/dev/null | sort; }
+
 # The nearest folder above the prefix that exists.
 existing_parent() {
   local folder=$prefix
@@ -169,7 +171,17 @@ check_host() {
   fi
 }
 
-# The ports only matter for a server that is not there yet: one that is knows its own.
+# A server that is there knows its ports. The first one of a host has the originals', each further one ten more.
+choose_ports() {
+  [[ ! -e $server/conf ]] || return 0
+  local before
+  before=$(servers | grep -c . || true)
+  ((before)) || return 0
+  [[ -n $coordinator_port ]] || coordinator_port=$((2181 + 10 * before))
+  [[ -n $broker_port ]] || broker_port=$((8123 + 10 * before))
+  [[ -n $web_port ]] || web_port=$((8120 + 10 * before))
+}
+
 check_ports() {
   local pair
   [[ ! -e $server/conf && $start == yes ]] || return 0
@@ -302,8 +314,7 @@ lay_out_server() {
     if ((${#arguments[@]})) && [[ -x $chrysalis ]] && ! told=$("$chrysalis" init "$server" "${arguments[@]}" 2>&1); then
       say "  not applied, because $name is there already: $told"
     fi
-  elif change "make $server"; then
-    made_server=yes
+  elif made_server=yes && change "make $server"; then
     [[ $has_check_topic == yes ]] || arguments+=(--topic "$check_topic")
     "$chrysalis" init "$server" --id "$id" "${arguments[@]}" >/dev/null ||
       die "$server was not made; chrysalis init said why" 'Correct the option it names and run this again'
@@ -399,41 +410,53 @@ run_server() {
 # machine can carry it.
 try_it() {
   [[ $start == yes && $made_server == yes ]] || return 0
+  if [[ $plan == yes ]]; then
+    say '  would send a message, read it back, and measure the disk'
+    return 0
+  fi
   local text got
   text="hello from install.sh on $(uname -n), $(date -u +%FT%TZ)"
   say
   say "A message, on disk before it is acknowledged:"
   "$chrysalis" produce --folder "$server" "$check_topic" "$text" | sed 's/^/  sent: /' ||
     die 'the message was not taken' "How the server is doing: $chrysalis status $server"
-  got=$("$chrysalis" consume --folder "$server" "$check_topic" --from first --max 1) || true
+  got=$("$chrysalis" consume --folder "$server" "$check_topic" --from first --max 1 2>&1) || true
   [[ $got == *"$text"* ]] ||
     die "the message did not come back${got:+, but: $got}" "How the server is doing: $chrysalis status $server"
   say "  received: $text"
   say
   say 'This disk:'
-  "$chrysalis" bench disk "$server/data" | sed 's/^/  /' || say "  (not measured: see above)"
+  "$chrysalis" bench disk --seconds 1 "$server/data" | sed 's/^/  /' || say "  (not measured: see above)"
 }
 
 next_steps() {
-  local status="$chrysalis status $server"
+  local ports restart
+  # As it is, not as it was asked for: an earlier install may have chosen otherwise.
+  ports=$("$chrysalis" status "$server" 2>/dev/null | sed -n 's/^ *ports *//p') || true
   say
   say 'Next:'
   if [[ $systemd == yes ]]; then
-    say "  systemctl status chrysalis@$name         journalctl -u chrysalis@$name"
+    restart="systemctl restart chrysalis@$name"
+    step 'its state' "systemctl status chrysalis@$name"
+    step 'its log' "journalctl -u chrysalis@$name"
+    step 'stop it' "systemctl stop chrysalis@$name" '(start, restart, reload the same)'
   else
-    say "  $chrysalis stop $server         (start, restart, status, reload the same)"
-    say "  after a reboot: a line in crontab -e:  @reboot $chrysalis start $server"
+    restart="$chrysalis restart $server"
+    step 'its log' "less $server/logs/chrysalis.log"
+    step 'stop it' "$chrysalis stop $server" '(start, restart, reload the same)'
+    step 'after a reboot' "$chrysalis start $server" '(crontab -e: @reboot and this)'
   fi
-  say "  $status"
-  say "  ZooKeeper clients: port ${coordinator_port:-2181}, MetaQ clients find the broker through it"
-  [[ -n $listen ]] || say "  only this host can connect; to open it: listen in $server/conf/server.toml, then restart"
-  say "  $chrysalis topic create $server orders:4"
-  say "  to take it away: ./install.sh --prefix $prefix --uninstall [--keep-data]"
+  step 'how it does' "$chrysalis status $server"
+  step 'a topic' "$chrysalis topic create $server orders:4"
+  step 'send' "$chrysalis produce --folder $server orders hello"
+  step 'receive' "$chrysalis consume --folder $server orders --follow"
+  step 'Java clients' "their ZooKeeper address is this coordinator${ports:+ ($ports)}"
+  [[ -n $listen ]] || step 'open it' "only this host can connect: set listen in $server/conf/server.toml, then $restart"
+  step 'take it away' "$here/install.sh --prefix $prefix --uninstall" '(--keep-data leaves conf and data)'
 }
+step() { printf '  %-15s %s%s\n' "$1" "$2" "${3:+    $3}"; }
 
 # --- taking away --------------------------------------------------------------------------------------
-
-servers() { find "$prefix" -mindepth 1 -maxdepth 1 -type d -name 'server[0-9]*' 2>/dev/null | sort; }
 
 remove() {
   [[ -e $1 || -L $1 ]] || return 0
@@ -494,6 +517,7 @@ fi
 
 find_source
 check_host
+choose_ports
 check_ports
 if [[ $plan == yes ]]; then say "Plan for $prefix"; else say "Installing into $prefix"; fi
 build
@@ -503,6 +527,7 @@ lay_out_server
 lay_out_units
 run_server
 if [[ $plan == yes ]]; then
+  try_it
   ((changes)) || say '  nothing: everything is as it should be'
   say 'This was the plan; nothing was changed.'
 elif ((changes)); then
