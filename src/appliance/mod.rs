@@ -15,7 +15,7 @@ pub mod signals;
 pub mod status;
 
 pub use pid_file::PidFile;
-pub use readiness::Readiness;
+pub use readiness::{Readiness, standard_error_is_systemds_journal};
 pub use signals::{Signal, Signals};
 
 /// How a server is to be run, beyond its configuration.

@@ -67,6 +67,16 @@ impl Readiness {
     }
 }
 
+/// Whether standard error is systemd's journal. It says so itself, by device and inode: the variable alone may
+/// be inherited by a process whose output was led elsewhere.
+pub fn standard_error_is_systemds_journal() -> bool {
+    let Some(journal) = std::env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    let stderr = nix::sys::stat::fstat(io::stderr());
+    stderr.is_ok_and(|stderr| journal == format!("{}:{}", stderr.st_dev, stderr.st_ino).as_str())
+}
+
 /// Writes one line to standard output, whoever reads it.
 pub(super) fn write_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();

@@ -243,7 +243,10 @@ fn tell(standing: &watch::Sender<Standing>, now: Standing) {
                 );
             }
             Standing::Failing(reason) => warn!(reason, "not registered, trying again"),
-            Standing::Connecting | Standing::Withdrawn => info!(standing = ?now, "registry"),
+            Standing::Connecting => info!("connecting to ZooKeeper to register"),
+            Standing::Withdrawn => {
+                info!("no longer registered in ZooKeeper: clients turn elsewhere")
+            }
         }
         *before = now;
         true

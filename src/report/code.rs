@@ -73,6 +73,7 @@ codes! {
     E0304 Failed "The topic already exists."
     E0305 Failed "The server did not stop in time."
     E0306 Failed "The server refused the command."
+    E0307 Failed "There is no such file."
     E0401 Failed "A server cannot be reached."
     E0402 Failed "A server refused a request."
     E0403 Failed "A server did not answer in time."

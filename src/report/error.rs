@@ -65,13 +65,8 @@ impl fmt::Display for Error {
     /// One paragraph: `E0104 open …/000123.seg: permission denied. The server stays down. Run: …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.code, self.what)?;
-        let mut source = self
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn error::Error + 'static));
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+        if let Some(source) = &self.source {
+            write!(f, ": {}", chain(source.as_ref()))?;
         }
         for sentence in [&self.means, &self.cure].into_iter().flatten() {
             // A list of mistakes ends in a line of its own.
@@ -80,6 +75,22 @@ impl fmt::Display for Error {
         }
         Ok(())
     }
+}
+
+/// An error and all that lies beneath it, in one line. Some errors tell their source themselves: what has been
+/// said already is not said again.
+pub fn chain(error: &(dyn error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !told.ends_with(&next) {
+            told.push_str(": ");
+            told.push_str(&next);
+        }
+        source = error.source();
+    }
+    told
 }
 
 /// The source is part of the message, and so not told again by whoever prints a chain.

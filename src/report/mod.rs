@@ -12,5 +12,5 @@ pub mod metrics;
 pub mod tracing;
 
 pub use code::{Code, NotACode};
-pub use error::Error;
+pub use error::{Error, chain};
 pub use exit::ExitCode;

@@ -3,13 +3,18 @@
 //! Messages are constant lower-case phrases; facts are fields, and named the same everywhere: `topic`,
 //! `partition`, `offset`, `group`, `connection`, `session`, `client`, `path`, `latency_us`, `error`.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::fmt::{FmtContext, format};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::{Code, Error};
 
@@ -22,6 +27,8 @@ pub struct Options {
     pub json: bool,
     /// The file to append to; none is standard error.
     pub file: Option<PathBuf>,
+    /// Standard error is systemd's journal: it knows the time of a line itself, and takes its priority.
+    pub syslog: bool,
 }
 
 /// Sends log lines where `options` say, from now on.
@@ -51,10 +58,45 @@ pub fn start(options: &Options) -> Result<(), Error> {
         .with_writer(writer)
         .with_ansi(false);
     let started = match options.json {
-        false => lines.with_target(false).try_init(),
         true => lines.json().flatten_event(true).try_init(),
+        false if options.syslog && options.file.is_none() => {
+            let line = format().without_time().with_target(false).with_ansi(false);
+            lines.event_format(WithPriority(line)).try_init()
+        }
+        false => lines.with_target(false).try_init(),
     };
     started.map_err(|error| Error::new(Code::E0900, "set up the log a second time").because(error))
+}
+
+/// What goes before a line for systemd's journal, so that `journalctl --priority` can tell it: the numbers of
+/// syslog, as `sd-daemon(3)` has them.
+pub const fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
+}
+
+/// A line with its priority before it.
+struct WithPriority<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for WithPriority<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        writer.write_str(priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
 }
 
 /// At the usual level the libraries' own lines say nothing to an operator, unless they are warnings.

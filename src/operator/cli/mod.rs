@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::appliance::standard_error_is_systemds_journal;
 use crate::config::{self, ServerFolder};
 use crate::report::{self, Code, ExitCode};
 
@@ -139,9 +140,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::Done,
         Err(error) if error.chain().any(is_output_closed) => ExitCode::Done,
         Err(error) => {
-            let _told = writeln!(io::stderr(), "{}", message(&error));
+            tell(&message(&error));
             exit_code(&error)
         }
+    }
+}
+
+/// Tells an operator what went wrong.
+fn tell(message: &str) {
+    let priority = match standard_error_is_systemds_journal() {
+        true => report::tracing::priority(tracing::Level::ERROR),
+        false => "",
+    };
+    for line in message.lines() {
+        let _told = writeln!(io::stderr(), "{priority}{line}");
     }
 }
 
@@ -170,7 +182,7 @@ struct Told {
 pub fn message(error: &anyhow::Error) -> String {
     match error.downcast_ref::<report::Error>() {
         Some(error) => error.to_string(),
-        None => format!("{error:#}"),
+        None => report::chain(error.as_ref()),
     }
 }
 

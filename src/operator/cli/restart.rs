@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::FolderArgument;
 use super::start::{self, StartOptions};
-use super::stop;
+use super::{server, stop};
 use crate::config;
 
 /// Stop a server, if it runs, and start it in the background
@@ -12,6 +12,8 @@ use crate::config;
 /// A configuration with mistakes is refused before anything is stopped. Where systemd runs the server,
 /// use systemctl instead.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  \
+    chrysalis restart /srv/server1")]
 pub(super) struct Restart {
     #[command(flatten)]
     folder: FolderArgument,
@@ -23,6 +25,7 @@ impl Restart {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let folder = self.folder.server_folder();
         config::load(&folder).map_err(super::config_error)?;
+        server::refuse_root_in_anothers_folder(&folder)?;
         stop::stop(&folder, self.options.wait(), out)?;
         start::start(&folder, &self.options, out)
     }

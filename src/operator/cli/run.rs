@@ -4,10 +4,10 @@
 //! touched, read the configuration before the log is set up, and only then hand over to the node, on
 //! this thread and before any other.
 
-use super::FolderArgument;
+use super::{FolderArgument, server};
 use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
-use crate::appliance::{PidFile, Readiness, RunOptions};
+use crate::appliance::{PidFile, Readiness, RunOptions, standard_error_is_systemds_journal};
 use crate::config::{self, Config, LogFormat, ServerFolder};
 use crate::node;
 use crate::report::{self, Code, Error};
@@ -20,6 +20,7 @@ use crate::report::{self, Code, Error};
 ///
 /// Under systemd it says when it serves (Type=notify) and that it lives (WatchdogSec).
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  chrysalis run /srv/server1")]
 pub(super) struct Run {
     #[command(flatten)]
     folder: FolderArgument,
@@ -63,6 +64,7 @@ impl Run {
     fn serve(&self) -> Result<(), Error> {
         let folder = self.folder.server_folder();
         let config = config::load(&folder).map_err(super::config_error)?;
+        server::refuse_root_in_anothers_folder(&folder)?;
         let _lock = lock(&folder)?;
         report::tracing::start(&log_options(&config))?;
         tracing::info!(folder = %folder.root().display(), files = config.files_shown(), version = env!("CARGO_PKG_VERSION"), "starting");
@@ -88,6 +90,7 @@ fn log_options(config: &Config) -> report::tracing::Options {
         filter: config.log.level.to_string(),
         json: config.log.format == LogFormat::Json,
         file: config.log.file.clone(),
+        syslog: standard_error_is_systemds_journal(),
     }
 }
 

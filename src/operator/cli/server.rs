@@ -1,6 +1,7 @@
 //! What the commands about a running server share: is it running, and how to talk to it.
 
 use std::io::Write;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use crate::appliance::control::{self, CallError, Request, Response};
@@ -28,6 +29,31 @@ pub(super) fn holder(folder: &ServerFolder) -> Result<Option<Holder>, Error> {
         .means("Whether the server runs is not known.")
         .cure("Run this as the folder's owner.")
     })
+}
+
+/// Root serves no folder of another user's: what it made there, that user's server could not open any more.
+pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<(), Error> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let Ok(data) = std::fs::metadata(folder.data()) else {
+        return Ok(());
+    };
+    let owner = data.uid();
+    if owner == 0 {
+        return Ok(());
+    }
+    let root = folder.root().display();
+    let what = format!(
+        "{} belongs to user {owner}, and this is root",
+        folder.data().display()
+    );
+    Err(Error::new(Code::E0103, what)
+        .means("Nothing was started: what root makes there, that user's server could not open.")
+        .cure(format!(
+            "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {root}",
+            folder.name()
+        )))
 }
 
 /// What an operator is told whose command needs a running server.

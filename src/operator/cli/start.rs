@@ -15,6 +15,9 @@ use crate::report::{Code, Error};
 ///
 /// Where systemd runs the server, use systemctl instead.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis start /srv/server1\n  \
+    chrysalis start /srv/server1 --wait 600      where a long journal has to be read")]
 pub(super) struct Start {
     #[command(flatten)]
     folder: FolderArgument,
@@ -57,6 +60,7 @@ pub(super) fn start(
     if let Some(holder) = server::holder(folder)? {
         return Err(run::already_running(folder, holder.pid).into());
     }
+    server::refuse_root_in_anothers_folder(folder)?;
     std::fs::create_dir_all(folder.logs()).map_err(|error| not_launched(folder, error))?;
     let flags: Vec<String> = options
         .accept_loss

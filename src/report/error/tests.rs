@@ -44,3 +44,16 @@ fn the_cause_is_not_told_twice_in_a_chain() {
     let chain = format!("{:#}", anyhow::Error::new(error).context("run"));
     assert_eq!(chain, "run: E0205 write the journal: no such device");
 }
+
+#[test]
+fn an_error_that_tells_its_source_itself_is_told_once() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("read the snapshot: {0}")]
+    struct TellsItself(#[source] OpenSegment);
+
+    let cause = TellsItself(OpenSegment(io::Error::other("no such device")));
+    assert_eq!(
+        super::chain(&cause),
+        "read the snapshot: open segment 000123: no such device"
+    );
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::consensus::journal::{
     Damage, DumpEnd, DumpedBatch, DumpedRecord, EntryKind, OpenError, Record, dump,
 };
-use crate::disk::{Backend, Files, Options};
+use crate::disk::{Backend, Class, Files, Options};
 use crate::report::{Code, Error};
 use crate::units::GroupId;
 
@@ -78,9 +78,12 @@ pub(in crate::operator::cli) fn journal(
 }
 
 fn cannot_read(folder: &Path, error: OpenError) -> Error {
-    let code = match error {
+    let code = match &error {
         OpenError::Damaged(_) => Code::E0201,
-        _ => Code::E0104,
+        OpenError::Newer { .. } => Code::E0106,
+        OpenError::Disk(error) if error.class == Class::Missing => Code::E0307,
+        OpenError::Disk(error) if error.class == Class::Permission => Code::E0103,
+        OpenError::Disk(_) | OpenError::Options(_) => Code::E0104,
     };
     Error::new(code, format!("read the journal in {}", folder.display())).because(error)
 }

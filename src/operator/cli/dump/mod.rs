@@ -7,6 +7,9 @@ mod segment;
 
 /// Print what is in a file of data
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis dump journal /srv/server1 | tail\n  \
+    chrysalis dump segment /srv/server1/data/topics/orders-0/00000000000000000000.meta")]
 pub(super) struct Dump {
     #[command(subcommand)]
     command: DumpCommand,

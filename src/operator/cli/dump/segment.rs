@@ -107,11 +107,19 @@ fn beginning(data: &[u8]) -> String {
 }
 
 fn cannot_read(file: &Path, error: std::io::Error) -> Error {
+    use std::io::ErrorKind;
     let code = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Code::E0103,
+        ErrorKind::PermissionDenied => Code::E0103,
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory => Code::E0307,
         _ => Code::E0104,
     };
-    Error::new(code, format!("read {}", file.display())).because(error)
+    let error = Error::new(code, format!("read {}", file.display())).because(error);
+    match code {
+        Code::E0307 => {
+            error.cure("Name a message file: DIR/data/topics/TOPIC-PARTITION/OFFSET.meta.")
+        }
+        _ => error,
+    }
 }
 
 fn damaged(file: &Path, offset: u64, position: u64) -> Error {

@@ -180,7 +180,7 @@ fn a_file_that_is_not_there_is_told() {
     assert!(
         error
             .to_string()
-            .starts_with("E0104 read /nowhere/1.meta: No such file"),
+            .starts_with("E0307 read /nowhere/1.meta: No such file"),
         "{error}"
     );
 }
