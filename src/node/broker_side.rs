@@ -434,15 +434,12 @@ impl BrokerSide {
                 .filter(|partition| !partition.damaged.is_empty())
                 .map(|partition| format!("{}-{}", topic.topic, partition.number))
         });
+        let summaries = status.topics.iter().map(|topic| self.summary(topic));
         BrokerStatus {
             topics: status.topics.len() as u64,
-            partitions: status
-                .topics
-                .iter()
-                .map(|topic| topic.partitions.len() as u64)
-                .sum(),
+            partitions: summaries.clone().map(|it| u64::from(it.partitions)).sum(),
             held_gets: status.gets_held as u64,
-            messages: status.puts - status.puts_failed,
+            messages: summaries.map(|it| it.messages).sum(),
             puts: status.puts,
             puts_failed: status.puts_failed,
             gets: status.gets,

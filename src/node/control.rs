@@ -10,10 +10,11 @@ use tracing::{debug, warn};
 
 use super::run::Server;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
+use crate::appliance::status::{PartitionStatus, TopicDetail};
 use crate::broker::{Event, Name};
 use crate::config::reload::reload;
-use crate::config::{self, ServerFolder};
-use crate::report::{Code, Error};
+use crate::config::{self, ServerFolder, suggest};
+use crate::report::{self, Code, Error};
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -114,17 +115,37 @@ impl Server {
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Reload => match self.reload() {
                 Ok(reloaded) => Response::Reloaded(reloaded),
-                Err(error) => refused(Code::E0001, error.to_string()),
+                Err(error) => {
+                    let code = match &error {
+                        config::Error::Missing(_) => Code::E0002,
+                        config::Error::Unreadable { .. } => Code::E0004,
+                        config::Error::Mistakes(_) => Code::E0001,
+                    };
+                    refused(code, report::chain(&error))
+                }
             },
             Request::TopicList => Response::Topics {
                 topics: self.shell.node.borrow().topic_summaries(),
             },
-            Request::TopicDescribe { topic } => match self.topic_detail(&topic) {
-                Some(detail) => Response::Topic(Box::new(detail)),
-                None => refused(Code::E0303, format!("there is no topic {topic}")),
+            Request::TopicDescribe { topic } => match self.known_topic(&topic) {
+                Ok(detail) => Response::Topic(Box::new(detail)),
+                Err(refused) => refused,
             },
             Request::PartitionClose { topic, start, end } => {
-                let text = format!("partitions {start} to {end} of {topic} are closed");
+                let detail = match self.known_topic(&topic) {
+                    Ok(detail) => detail,
+                    Err(refused) => return refused,
+                };
+                let known = |number| detail.partitions.iter().any(|it| it.partition == number);
+                if start > end || !known(start) || !known(end) {
+                    let count = detail.partitions.len();
+                    let text = format!("{topic} has {count} partitions, numbered from 0");
+                    return refused(Code::E0303, text);
+                }
+                let text = match start == end {
+                    true => format!("partition {start} of {topic} is closed"),
+                    false => format!("partitions {start} to {end} of {topic} are closed"),
+                };
                 let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
                 let (first, last) = (number(start), number(end));
                 let topic = Name::from(topic);
@@ -133,6 +154,9 @@ impl Server {
                 done(text)
             }
             Request::PartitionOpen { topic } => {
+                if let Err(refused) = self.known_topic(&topic) {
+                    return refused;
+                }
                 let text = format!("all partitions of {topic} are open");
                 self.shell.tell_broker(Event::OpenPartitions {
                     topic: Name::from(topic),
@@ -140,12 +164,14 @@ impl Server {
                 done(text)
             }
             Request::PartitionSkipDamage { topic, partition } => {
-                let known = self.topic_detail(&topic);
-                let known = known.is_some_and(|topic| {
-                    let mut partitions = topic.partitions.iter();
-                    partitions.any(|one| one.partition == partition && one.damaged_at.is_some())
-                });
-                if !known {
+                let detail = match self.known_topic(&topic) {
+                    Ok(detail) => detail,
+                    Err(refused) => return refused,
+                };
+                let mut partitions = detail.partitions.iter();
+                let damaged =
+                    |one: &PartitionStatus| one.partition == partition && one.damaged_at.is_some();
+                if !partitions.any(damaged) {
                     let text = format!(
                         "no damage is known in {topic}-{partition}: it is found when a consumer reads there"
                     );
@@ -162,6 +188,18 @@ impl Server {
             }
             Request::Shutdown => done("stopping"),
         }
+    }
+
+    /// A topic, or the answer that there is none of that name.
+    fn known_topic(&self, name: &str) -> Result<TopicDetail, Response> {
+        self.topic_detail(name).ok_or_else(|| {
+            let topics = self.shell.node.borrow().topic_summaries();
+            let names = topics.iter().map(|topic| topic.name.as_str());
+            let hint = suggest(name, names)
+                .map(|near| format!("; did you mean {near}?"))
+                .unwrap_or_default();
+            refused(Code::E0303, format!("there is no topic {name}{hint}"))
+        })
     }
 
     /// Reads the topics again.

@@ -62,29 +62,29 @@ pub fn server(status: &ServerStatus) -> String {
 
 fn coordinator(it: &CoordinatorStatus) -> String {
     format!(
-        "{}, zxid 0x{:x}, {} znodes ({} ephemeral), {} watches, {} sessions, {} connections, {} requests",
+        "{}, zxid 0x{:x}; {} ({} ephemeral), {}, {}; {}, {} since the start",
         it.role,
         it.zxid,
-        it.znodes,
+        counted(it.znodes, "znode"),
         it.ephemerals,
-        it.watches,
-        it.sessions,
-        it.connections,
-        it.requests
+        counted(it.sessions, "session"),
+        counted(it.watches, "watch"),
+        counted(it.connections, "connection"),
+        counted(it.requests, "request"),
     )
 }
 
 fn broker(it: &BrokerStatus) -> String {
     let mut text = format!(
-        "{} topics, {} partitions, {} connections, {} gets waiting, {} messages stored, {} puts ({} failed), {} gets",
-        it.topics,
-        it.partitions,
-        it.connections,
-        it.held_gets,
-        it.messages,
-        it.puts,
+        "{}, {}, {}; {}, {} waiting; {} ({} failed), {} since the start",
+        counted(it.topics, "topic"),
+        counted(it.partitions, "partition"),
+        counted(it.messages, "message"),
+        counted(it.connections, "connection"),
+        counted(it.held_gets, "get"),
+        counted(it.puts, "put"),
         it.puts_failed,
-        it.gets
+        counted(it.gets, "get"),
     );
     if it.refusing_puts {
         text.push_str("; refuses puts for lack of room");
@@ -194,15 +194,11 @@ pub fn topic(detail: &TopicDetail) -> String {
 }
 
 fn amount(topic: &TopicSummary) -> String {
-    let count = |count: u64, one: &str, many: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {many}"),
-    };
-    let messages = count(topic.messages, "message", "messages");
+    let messages = counted(topic.messages, "message");
     let bytes = bytes(topic.bytes);
     match topic.configured {
         true => {
-            let partitions = count(topic.partitions.into(), "partition", "partitions");
+            let partitions = counted(topic.partitions.into(), "partition");
             format!("{partitions}, {messages}, {bytes}")
         }
         false => format!("{messages}, {bytes}"),
@@ -240,6 +236,16 @@ fn consumer(it: &PartitionConsumer) -> [String; 6] {
         it.held_gets.to_string(),
         it.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
     ]
+}
+
+/// `1 topic`, `2 topics`, `3 watches`.
+fn counted(count: u64, what: &str) -> String {
+    let ending = match (count, what.ends_with("ch")) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{count} {what}{ending}")
 }
 
 fn yes_or_no(yes: bool) -> String {

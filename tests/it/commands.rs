@@ -1,7 +1,8 @@
 //! Starting, stopping and asking a server with the commands, as an operator does.
 
+use crate::lab;
 use crate::process::free_port;
-use crate::server::CHRYSALIS;
+use crate::server::{CHRYSALIS, set_key};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -128,7 +129,11 @@ fn a_server_is_started_asked_restarted_and_stopped() {
     let detail = folder.command("topic describe", &["orders", "--json"]);
     let detail: serde_json::Value = serde_json::from_slice(&detail.stdout).expect("it is JSON");
     assert_eq!(detail["topic"]["partitions"], 4);
-    assert_said(&folder.command("topic describe", &["nothing"]), 1, "E0303");
+    assert_said(
+        &folder.command("topic describe", &["order"]),
+        1,
+        "E0303 there is no topic order; did you mean orders?",
+    );
 
     assert_said(&folder.command("restart", &[]), 0, "server1 serves");
     assert_ne!(folder.pid(), first);
@@ -136,6 +141,79 @@ fn a_server_is_started_asked_restarted_and_stopped() {
     assert_said(&folder.command("stop", &[]), 0, "server1 has stopped");
     assert_said(&folder.command("stop", &[]), 0, "server1 does not run");
     assert_said(&folder.command("status", &[]), 3, "E0301");
+}
+
+/// `start` returns when the ports serve; the broker registers in ZooKeeper a moment later.
+#[test]
+fn a_broker_that_is_still_registering_is_waited_for() {
+    let folder = Folder::with_a_server();
+    let client = |arguments: &[&str]| {
+        let mut chrysalis = Command::new(CHRYSALIS);
+        // As in a shell that stands in the server's folder.
+        chrysalis.args(arguments).current_dir(&folder.path);
+        chrysalis.output().expect("the binary under test starts")
+    };
+    // Whoever stands in the folder finds the coordinator by its configuration.
+    let file = folder.path.join("conf/server.toml");
+    let mut configuration = fs::read_to_string(&file).expect("init has made it");
+    set_key(
+        &mut configuration,
+        "coordinator",
+        "port",
+        &free_port().to_string(),
+    );
+    fs::write(&file, configuration).expect("write it");
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&client(&["produce", "test", "hello"]), 0);
+    for _ in 0..3 {
+        assert_ended(&folder.command("restart", &[]), 0);
+        assert_said(&client(&["consume", "test"]), 0, "hello\n");
+    }
+}
+
+#[test]
+fn partitions_that_are_not_there_are_not_closed() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("topic create", &["orders:4"]), 0);
+    for (command, arguments) in [
+        ("partition close", &["order", "0"] as &[&str]),
+        ("partition close", &["orders", "4"]),
+        ("partition close", &["orders", "2", "1"]),
+        ("partition open", &["order"]),
+        ("partition skip-damage", &["order", "0"]),
+        ("partition skip-damage", &["orders", "0"]),
+    ] {
+        assert_said(&folder.command(command, arguments), 1, "E0303");
+    }
+    let closed = || {
+        let detail = folder.command("topic describe", &["orders"]);
+        text(&detail.stdout).matches(" closed").count()
+    };
+    assert_eq!(closed(), 0);
+    assert_said(
+        &folder.command("partition close", &["orders", "1", "2"]),
+        0,
+        "partitions 1 to 2 of orders are closed",
+    );
+    assert_eq!(closed(), 2);
+    assert_ended(&folder.command("partition open", &["orders"]), 0);
+    assert_eq!(closed(), 0);
+}
+
+/// What root makes in the folder of a server that runs as somebody else, that server cannot open any more.
+#[test]
+fn root_starts_no_server_of_another_user() {
+    if !lab::root("root_starts_no_server_of_another_user") {
+        return;
+    }
+    let folder = Folder::with_a_server();
+    let data = folder.path.join("data");
+    std::os::unix::fs::chown(&data, Some(65534), Some(65534)).expect("root may");
+    for command in ["start", "run", "restart"] {
+        let refused = folder.command(command, &[]);
+        assert_said(&refused, 15, "data belongs to user 65534, and this is root");
+    }
 }
 
 #[test]

@@ -122,6 +122,20 @@ fn a_partition_can_be_chosen_with_and_without_its_broker() {
 }
 
 #[test]
+fn a_mistyped_topic_is_told_at_once_and_leaves_no_trace() {
+    let server = Server::start(&[("orders", 2)]);
+    for command in ["produce", "consume"] {
+        let mistyped = chrysalis_with(&server, &[command, "order"], b"x\n");
+        let told = String::from_utf8_lossy(&mistyped.stderr);
+        assert_eq!(mistyped.status.code(), Some(1), "{told}");
+        let part = "no broker has topic order; did you mean orders?";
+        assert!(told.starts_with("E0303 ") && told.contains(part), "{told}");
+    }
+    let nodes = chrysalis(&server, &["zk", "ls", "-R", "/meta"]);
+    assert!(nodes.contains("/orders/") && !nodes.lines().any(|node| node.ends_with("/order")));
+}
+
+#[test]
 fn a_broker_can_be_asked_without_zookeeper() {
     let server = Server::start(&[("test", 2)]);
     let broker = server.broker().to_string();

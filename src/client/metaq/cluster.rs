@@ -48,6 +48,17 @@ impl ZooKeeper {
     }
 }
 
+/// What brokers have registered, as one who looks for a topic sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// A broker has the topic.
+    Topic,
+    /// There are brokers, and none of them has it. The names of topics that one has, or had once.
+    OtherTopics(Vec<String>),
+    /// There is no broker.
+    NoBroker,
+}
+
 /// More partitions of one broker than this are not believed.
 const PARTITIONS_MAX: i32 = 100_000;
 
@@ -183,6 +194,25 @@ impl Cluster {
             Err(ZooKeeperError::NoNode) => Ok(None),
             Err(source) => Err(failed(format!("read {path}"), source)),
         }
+    }
+
+    /// Whether some broker has a topic, for producers or for consumers.
+    pub(super) async fn registered(&self, topic: &str) -> Result<Registered, Error> {
+        let lists = ["brokers/topics-pub", "brokers/topics-sub"];
+        for list in lists {
+            let path = self.path(&format!("{list}/{topic}"));
+            if !self.children(&path).await?.is_empty() {
+                return Ok(Registered::Topic);
+            }
+        }
+        for broker in self.children(&self.path("brokers/ids")).await? {
+            let Ok(broker) = broker.parse() else { continue };
+            if self.readable(broker).await?.is_some() {
+                let others = self.children(&self.path(lists[0])).await?;
+                return Ok(Registered::OtherTopics(others));
+            }
+        }
+        Ok(Registered::NoBroker)
     }
 
     /// The partitions of a topic that producers may use, watched.

@@ -39,7 +39,7 @@ mod progress;
 mod reader;
 
 pub use address::{Address, DEFAULT_PORT, NotAnAddress};
-pub use cluster::ZooKeeper;
+pub use cluster::{Registered, ZooKeeper};
 pub use connection::{Connection, Options, Pending};
 pub use connections::Connections;
 pub use consumer::{Consumer, ConsumerOptions, Start};
@@ -122,6 +122,16 @@ impl Client {
         options: ConsumerOptions,
     ) -> Result<Consumer, Error> {
         Consumer::new(&self.shared, group, topics, options)
+    }
+
+    /// Whether some broker has a topic, as ZooKeeper knows it now. Leaves no trace there.
+    ///
+    /// # Errors
+    /// ZooKeeper cannot be asked, or the client has none.
+    pub async fn registered(&self, topic: &str) -> Result<Registered, Error> {
+        error::check_topic(topic)?;
+        let cluster = self.shared.cluster("finding a topic's brokers").await?;
+        cluster.registered(topic).await
     }
 
     /// A reader that belongs to no group and leaves no trace.

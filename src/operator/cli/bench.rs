@@ -13,6 +13,10 @@ use super::bench_disk::BenchDisk;
 /// Servers are measured through their public protocol, so that the originals can be measured by the same
 /// command in the same minute.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis bench disk /srv\n  \
+    chrysalis bench broker put --disk /srv\n  \
+    chrysalis bench coordinator --operation get")]
 pub(super) struct Bench {
     #[command(subcommand)]
     subject: Subject,

@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
-use super::config_error;
-use crate::client::metaq::{Address, Brokers, Client, Error, Options, ZooKeeper};
+use super::{config_error, progress};
+use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, ZooKeeper};
 use crate::client::rebalance::{NotAPartition, Partition};
 use crate::config::{self, ServerFolder, ZookeeperAt};
 use crate::report::{self, Code};
@@ -14,6 +15,13 @@ use crate::wire::metaq::StatusCode;
 
 /// Where ZooKeeper is, where nothing is said.
 const ZOOKEEPER: &str = "127.0.0.1:2181";
+
+/// How long a broker that is there may take to register its topics.
+const REGISTERING_MAX: Duration = Duration::from_millis(500);
+/// How often to look whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long to wait for a broker where there is none.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which brokers to talk to.
 #[derive(Clone, Debug, clap::Args)]
@@ -134,18 +142,63 @@ fn of_folder(folder: &Path) -> Result<ZooKeeper, report::Error> {
     })
 }
 
+/// Returns when a broker has the topic. One that has just been started may still be registering: where there
+/// is no broker at all, one is waited for; where there are others, that none has the topic is told at once.
+pub(super) async fn find_topic(
+    client: &Client,
+    topic: &str,
+    what: &str,
+    patience: Duration,
+) -> Result<(), report::Error> {
+    let began = Instant::now();
+    let mut waiting = None;
+    loop {
+        let registered = match client.registered(topic).await {
+            Err(Error::NeedsZooKeeper(_)) => return Ok(()),
+            other => other.map_err(|error| explain(error, what))?,
+        };
+        match registered {
+            Registered::Topic => return Ok(()),
+            Registered::OtherTopics(others) if began.elapsed() >= REGISTERING_MAX => {
+                let others = others.iter().map(String::as_str);
+                return Err(no_topic(topic, what, config::suggest(topic, others)));
+            }
+            Registered::NoBroker if began.elapsed() >= patience => {
+                let reason = format!("{what}: no broker is registered in ZooKeeper");
+                return Err(report::Error::new(Code::E0401, reason)
+                    .means("Nothing was sent.")
+                    .cure(REACH));
+            }
+            Registered::OtherTopics(_) | Registered::NoBroker => {}
+        }
+        waiting.get_or_insert_with(|| progress::wheel("waiting for a broker"));
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn no_topic(topic: &str, what: &str, near: Option<&str>) -> report::Error {
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    report::Error::new(Code::E0303, format!("{what}: no broker has topic {topic}{hint}"))
+        .means("Nothing was done.")
+        .cure(format!(
+            "Make it with `chrysalis topic create DIR {topic}`; `chrysalis topic list DIR` shows what there is."
+        ))
+}
+
+/// What to do where nobody is reached.
+const REACH: &str = "Start the server (chrysalis start DIR), or name another one: --zookeeper HOST:PORT, \
+     or --broker HOST:PORT.";
+
 /// What an operator is told when something went wrong between us and the brokers.
 pub(super) fn explain(error: Error, what: &str) -> report::Error {
-    let reach = "Start the server (chrysalis start DIR), or name another one: \
-                 --zookeeper HOST:PORT, or --broker HOST:PORT.";
     match error {
         Error::Resolve(_) | Error::Connect { .. } => report::Error::new(Code::E0401, what)
             .because(error)
             .means("Nothing was sent.")
-            .cure(reach),
+            .cure(REACH),
         Error::ZooKeeper { .. } => report::Error::new(Code::E0401, what)
             .because(error)
-            .cure(reach),
+            .cure(REACH),
         Error::NoTopic { .. } | Error::NoPartition { .. } => {
             report::Error::new(Code::E0303, what)
                 .because(error)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::json;
 
-use super::brokers::{BrokersArgument, PartitionArgument, explain, place};
+use super::brokers::{BrokersArgument, PATIENCE, PartitionArgument, explain, find_topic, place};
 use super::zk::runtime;
 use crate::client::metaq::{
     Client, Consumer, ConsumerOptions, Fetched, PartitionRange, Reader, Received, Start,
@@ -98,6 +98,8 @@ impl Consume {
             left,
         };
         runtime()?.block_on(async {
+            let what = format!("read {}", self.topic);
+            find_topic(&client, &self.topic, &what, PATIENCE).await?;
             match &self.group {
                 Some(group) => self.consume(&client, group, &mut printer).await,
                 None => self.read(&client.reader(), &mut printer).await,
@@ -114,9 +116,6 @@ impl Consume {
         printer: &mut Printer<'_>,
     ) -> anyhow::Result<()> {
         let what = format!("consume {} as {group}", self.topic);
-        // A group waits for its topic for ever; a person wants to know.
-        let ranges = client.reader().partitions(&self.topic).await;
-        ranges.map_err(|error| explain(error, &what))?;
         let options = ConsumerOptions {
             start: self.from,
             ..ConsumerOptions::default()

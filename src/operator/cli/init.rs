@@ -42,7 +42,8 @@ pub(super) struct Init {
     /// The port for /health and /metrics, on loopback [default: 8120]
     #[arg(long, value_name = "N")]
     web_port: Option<u16>,
-    /// A topic to accept, with its number of partitions; may be given again [default: test]
+    /// A topic to accept, with its number of partitions; '*' in it stands for any characters; may be given
+    /// again [default: test]
     #[arg(long = "topic", value_name = "NAME[:PARTITIONS]", value_parser = parse_topic)]
     topics: Vec<NewTopic>,
 }

@@ -7,6 +7,10 @@ use crate::appliance::control::Request;
 
 /// Close, open or mend partitions
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis partition close /srv/server1 orders 0 3\n  \
+    chrysalis partition open /srv/server1 orders\n  \
+    chrysalis partition skip-damage /srv/server1 orders 2")]
 pub(super) struct Partition {
     #[command(subcommand)]
     command: PartitionCommand,
@@ -18,6 +22,9 @@ enum PartitionCommand {
     ///
     /// Producers that find the broker in ZooKeeper go on choosing these partitions and get 403. It lasts
     /// until `partition open` or the server's end.
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis partition close /srv/server1 orders 2\n  \
+        chrysalis partition close /srv/server1 orders 0 3")]
     Close {
         #[command(flatten)]
         folder: FolderArgument,
@@ -29,6 +36,7 @@ enum PartitionCommand {
         end: Option<u32>,
     },
     /// Open every closed partition of a topic
+    #[command(after_long_help = "Example:\n  chrysalis partition open /srv/server1 orders")]
     Open {
         #[command(flatten)]
         folder: FolderArgument,
@@ -40,6 +48,9 @@ enum PartitionCommand {
     /// A damaged record is never sent: gets that would return it are answered with 500, and consumers
     /// wait there. This leads them to the next whole record. What lies between is lost to them; keep a
     /// copy of the file first. `chrysalis status` names damaged partitions.
+    #[command(
+        after_long_help = "Example:\n  chrysalis partition skip-damage /srv/server1 orders 2"
+    )]
     SkipDamage {
         #[command(flatten)]
         folder: FolderArgument,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::brokers::{BrokersArgument, PartitionArgument, explain, place};
+use super::brokers::{BrokersArgument, PartitionArgument, explain, find_topic, place};
 use super::zk::runtime;
 use crate::client::metaq::{Message, Producer, ProducerOptions, Sending, Stored};
 
@@ -69,8 +69,10 @@ impl Produce {
             send_timeout: timeout,
             publish_timeout: timeout,
         };
-        let producer = self.brokers.client()?.producer_with(options);
+        let client = self.brokers.client()?;
         let what = format!("send to {}", self.topic);
+        find_topic(&client, &self.topic, &what, timeout).await?;
+        let producer = client.producer_with(options);
         producer
             .publish(&self.topic)
             .await

@@ -10,6 +10,8 @@ use super::{FolderArgument, server};
 /// configuration takes effect at the next start; what has changed there is named. A configuration with
 /// mistakes changes nothing.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  \
+    chrysalis reload /srv/server1")]
 pub(super) struct Reload {
     #[command(flatten)]
     folder: FolderArgument,

@@ -9,6 +9,10 @@ use crate::operator::status;
 ///
 /// Ends with 0 if it runs and with 3 if it does not.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis status /srv/server1\n  \
+    chrysalis status /srv/server1 --json | jq .broker.messages\n  \
+    chrysalis status /srv/server1 >/dev/null || chrysalis start /srv/server1")]
 pub(super) struct Status {
     #[command(flatten)]
     folder: FolderArgument,

@@ -15,6 +15,8 @@ use crate::report::{Code, Error};
 /// finished, and everything is on disk. Returns when the process has ended. Stopping a server that does
 /// not run is no error.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  \
+    chrysalis stop /srv/server1")]
 pub(super) struct Stop {
     #[command(flatten)]
     folder: FolderArgument,

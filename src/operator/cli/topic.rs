@@ -12,6 +12,10 @@ use crate::report::{Code, Error};
 
 /// List, describe or create topics
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    chrysalis topic create /srv/server1 orders:4\n  \
+    chrysalis topic list /srv/server1\n  \
+    chrysalis topic describe /srv/server1 orders")]
 pub(super) struct Topic {
     #[command(subcommand)]
     command: TopicCommand,
@@ -20,6 +24,9 @@ pub(super) struct Topic {
 #[derive(Debug, clap::Subcommand)]
 enum TopicCommand {
     /// List the topics of a running server
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis topic list /srv/server1\n  \
+        chrysalis topic list /srv/server1 --json | jq -r '.[].name'")]
     List {
         #[command(flatten)]
         folder: FolderArgument,
@@ -28,6 +35,7 @@ enum TopicCommand {
         json: bool,
     },
     /// Show one topic and its partitions
+    #[command(after_long_help = "Example:\n  chrysalis topic describe /srv/server1 orders")]
     Describe {
         #[command(flatten)]
         folder: FolderArgument,
@@ -41,7 +49,12 @@ enum TopicCommand {
     ///
     /// Appends a section to conf/server.toml, or to conf/server.ini where that is the configuration, and
     /// leaves everything else in the file as it is.
-    #[command(after_long_help = "Example:\n  chrysalis topic create /srv/server1 orders:4")]
+    ///
+    /// With '*' in its name it permits every topic that matches. Such a topic is there, and can be found in
+    /// ZooKeeper, from its first message on; that one has to name the broker: produce --broker HOST:PORT.
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis topic create /srv/server1 orders:4\n  \
+        chrysalis topic create /srv/server1 'log-*:2'")]
     Create {
         #[command(flatten)]
         folder: FolderArgument,

@@ -71,6 +71,9 @@ fn parse_path(text: &str) -> Result<Bytes, String> {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the names of a znode's children, sorted
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk ls /meta/brokers/ids\n  \
+        chrysalis zk ls -R /meta")]
     Ls {
         /// The znode
         #[arg(value_parser = parse_path, default_value = "/")]
@@ -80,6 +83,9 @@ enum Command {
         recursive: bool,
     },
     /// Print a znode's data
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk get /meta/brokers/ids/1/master\n  \
+        chrysalis zk get --json /config/limit | jq .stat.version")]
     Get {
         /// The znode
         #[arg(value_parser = parse_path)]
@@ -89,6 +95,10 @@ enum Command {
         raw: bool,
     },
     /// Replace a znode's data
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk set /config/limit 200\n  \
+        chrysalis zk set /config/limit 200 --version 3\n  \
+        date | chrysalis zk set /config/when -")]
     Set {
         /// The znode
         #[arg(value_parser = parse_path)]
@@ -101,6 +111,9 @@ enum Command {
         version: i32,
     },
     /// Make a znode, and print its path
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk create --parents /config/limit 100\n  \
+        chrysalis zk create --sequential /queue/item- hello")]
     Create {
         /// The znode
         #[arg(value_parser = parse_path)]
@@ -120,6 +133,9 @@ enum Command {
         parents: bool,
     },
     /// Delete a znode
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk delete /config/limit\n  \
+        chrysalis zk delete -R /config")]
     Delete {
         /// The znode
         #[arg(value_parser = parse_path)]
@@ -132,12 +148,17 @@ enum Command {
         recursive: bool,
     },
     /// Show what is known of a znode beside its data
+    #[command(after_long_help = "Example:\n  \
+        chrysalis zk stat /config/limit")]
     Stat {
         /// The znode
         #[arg(value_parser = parse_path)]
         path: Bytes,
     },
     /// Tell each change of a znode and of its children's names, until Ctrl-C
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk watch /config/limit\n  \
+        chrysalis zk watch /config --count 1 && echo changed")]
     Watch {
         /// The znode; it need not exist yet
         #[arg(value_parser = parse_path)]

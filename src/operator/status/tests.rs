@@ -28,7 +28,7 @@ fn status_of_everything() -> ServerStatus {
             ephemerals: 4,
             watches: 9,
             sessions: 3,
-            connections: 3,
+            connections: 1,
             data_bytes: 1234,
             requests: 5000,
         }),

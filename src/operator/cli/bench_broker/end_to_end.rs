@@ -13,7 +13,7 @@ use super::frames::payload;
 use super::measured::{Cost, Measured};
 use crate::client::metaq::{Client, Consumer, ConsumerOptions, Message, Producer, Received, Start};
 use crate::operator::cli::bench_disk;
-use crate::operator::cli::brokers::{BrokersArgument, explain};
+use crate::operator::cli::brokers::{self, BrokersArgument, explain, find_topic};
 use crate::operator::cli::quantiles::Times;
 
 /// The group that the consumer joins.
@@ -99,6 +99,7 @@ impl Run {
     /// A producer, and a consumer that hears it.
     async fn begin(client: &Client, topic: &str, size: usize) -> anyhow::Result<Run> {
         let what = format!("measure topic {topic}");
+        find_topic(client, topic, &what, brokers::PATIENCE).await?;
         let producer = client.producer();
         producer
             .publish(topic)
