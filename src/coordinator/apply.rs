@@ -262,10 +262,11 @@ impl State {
     }
 
     fn close_session(&mut self, session: i64, zxid: Zxid, consequences: &mut Consequences) {
-        for id in self.tree.ephemerals(session) {
+        for id in self.tree.take_ephemerals(session) {
             self.delete_node(id, zxid, consequences);
+            // Nothing can be refused any more, so nothing is kept to be taken back.
+            self.seal(consequences);
         }
-        self.seal(consequences);
         self.sessions.remove(session);
     }
 

@@ -118,14 +118,17 @@ impl Coordinator {
             .collect()
     }
 
-    /// The sessions that have ephemeral znodes, by their ids, each with their paths in order.
-    pub fn ephemerals(&self) -> Vec<(i64, Vec<Shared>)> {
+    /// The sessions that have ephemeral znodes, by their ids, each with their paths in order; of all sessions
+    /// together at most `paths_max`.
+    pub fn ephemerals(&self, paths_max: usize) -> Vec<(i64, Vec<Shared>)> {
         let tree = &self.state.tree;
-        let paths = |owner| {
-            let ids = tree.ephemerals(owner);
-            ids.into_iter()
-                .map(|id| tree.get(id).body.path.clone())
-                .collect()
+        let mut left = paths_max;
+        let mut paths = |owner| {
+            let ids = tree.ephemerals(owner).take(left);
+            let mut paths: Vec<Shared> = ids.map(|id| tree.get(id).body.path.clone()).collect();
+            left -= paths.len();
+            paths.sort_unstable();
+            paths
         };
         let owners = tree.ephemeral_owners();
         owners
@@ -155,8 +158,9 @@ impl Coordinator {
         }
     }
 
-    /// The paths watched for data and existence, in order, each with the sessions that do.
-    pub fn watches_by_path(&self) -> Vec<(Shared, Vec<i64>)> {
+    /// At most `paths_max` of the paths watched for data and existence, in order, each with the sessions that
+    /// do.
+    pub fn watches_by_path(&self, paths_max: usize) -> Vec<(Shared, Vec<i64>)> {
         let session = |connection| {
             let connection = self.connections.get(connection)?;
             Some(connection.established()?.session)
@@ -166,16 +170,17 @@ impl Coordinator {
             sessions.sort_unstable();
             sessions
         };
-        let paths = self.watches.data_by_path().into_iter();
+        let paths = self.watches.data_by_path(paths_max).into_iter();
         paths
             .map(|(path, connections)| (path, sessions(connections)))
             .collect()
     }
 
-    /// The sessions that watch for data and existence, in order, each with the paths it watches.
-    pub fn watches_by_session(&self) -> Vec<(i64, Vec<Shared>)> {
+    /// The sessions that watch for data and existence, in order, each with the paths it watches; of all paths
+    /// at most `paths_max`.
+    pub fn watches_by_session(&self, paths_max: usize) -> Vec<(i64, Vec<Shared>)> {
         let mut sessions = std::collections::BTreeMap::<i64, Vec<Shared>>::new();
-        for (path, watchers) in self.watches_by_path() {
+        for (path, watchers) in self.watches_by_path(paths_max) {
             for session in watchers {
                 sessions.entry(session).or_default().push(path.clone());
             }

@@ -338,11 +338,17 @@ impl Tree {
         names
     }
 
-    /// The znodes that go with a session, in the order of their paths.
-    pub(super) fn ephemerals(&self, session: i64) -> Vec<NodeId> {
+    /// The znodes that go with a session, in the order in which they lie in memory.
+    pub(super) fn ephemerals(&self, session: i64) -> impl Iterator<Item = NodeId> {
         let ids = self.ephemerals.get(&session);
-        let mut ids: Vec<NodeId> = ids.into_iter().flatten().copied().collect();
-        ids.sort_unstable_by(|&a, &b| self.get(a).body.path.cmp(&self.get(b).body.path));
+        ids.into_iter().flatten().copied()
+    }
+
+    /// The same in the order of their paths, and the tree has forgotten whose they are.
+    pub(super) fn take_ephemerals(&mut self, session: i64) -> Vec<NodeId> {
+        let ids = self.ephemerals.remove(&session).unwrap_or_default();
+        let mut ids: Vec<NodeId> = ids.into_iter().collect();
+        ids.sort_by_cached_key(|&id| self.get(id).body.path.clone());
         ids
     }
 

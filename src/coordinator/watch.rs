@@ -179,9 +179,9 @@ impl Watches {
         (table.count, table.by_connection.len(), table.by_path.len())
     }
 
-    /// The paths of the data table with their connections, by path.
-    pub(super) fn data_by_path(&self) -> Vec<(Shared, Vec<ConnectionId>)> {
-        let paths = self.data.by_path.iter();
+    /// At most `paths_max` paths of the data table with their connections, by path.
+    pub(super) fn data_by_path(&self, paths_max: usize) -> Vec<(Shared, Vec<ConnectionId>)> {
+        let paths = self.data.by_path.iter().take(paths_max);
         let mut paths: Vec<_> = paths
             .map(|(path, who)| (path.clone(), who.clone()))
             .collect();

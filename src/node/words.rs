@@ -1,15 +1,18 @@
 //! Four-letter words: the facts behind each, gathered from the coordinator and its connections.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::connections::Protocol;
 use super::coordinator_side::{CoordinatorSide, World, zookeeper};
-use crate::coordinator::{SessionStatus, Shared};
+use crate::coordinator::SessionStatus;
 use crate::net::zookeeper_connection::Traffic;
 use crate::units::{ConnectionId, Moment, WallTime};
 use crate::wire::zookeeper::four_letter::{
     self, Configuration, Connection, Environment, ExpiryBucket, Mode, Server, Word,
 };
+
+/// How many paths a word gathers: sorting more would hold everybody up, and anybody may ask.
+const PATHS_MAX: usize = 50_000;
 
 /// What the words tell that does not change while the server runs.
 #[derive(Clone, Debug)]
@@ -94,28 +97,12 @@ fn write(
             four_letter::wchs(watches.connections, watches.paths, watches.watches, out);
         }
         Word::Wchc => {
-            let sessions: Vec<(i64, Vec<Bytes>)> = side
-                .core
-                .watches_by_session()
-                .into_iter()
-                .map(|(session, paths)| (session, owned(&paths)))
-                .collect();
-            four_letter::wchc(
-                sessions.iter().map(|(session, paths)| (*session, paths)),
-                out,
-            );
+            four_letter::wchc(side.core.watches_by_session(PATHS_MAX), out);
+            cut_if(side.core.watch_summary().paths > PATHS_MAX, out);
         }
         Word::Wchp => {
-            let paths: Vec<(Bytes, Vec<i64>)> = side
-                .core
-                .watches_by_path()
-                .into_iter()
-                .map(|(path, sessions)| (Bytes::copy_from_slice(&path), sessions))
-                .collect();
-            let paths = paths
-                .iter()
-                .map(|(path, sessions)| (path, sessions.iter().copied()));
-            four_letter::wchp(paths, out);
+            four_letter::wchp(side.core.watches_by_path(PATHS_MAX), out);
+            cut_if(side.core.watch_summary().paths > PATHS_MAX, out);
         }
         Word::Isro => four_letter::isro(side.leads.then_some(false), out),
         Word::Gtmk => four_letter::trace_mask(side.trace_mask, out),
@@ -187,16 +174,15 @@ fn dump(side: &CoordinatorSide, world: &World<'_>, out: &mut BytesMut) {
         }
     }
     let buckets: Vec<ExpiryBucket> = buckets.into_iter().map(|(_, bucket)| bucket).collect();
-    let ephemerals: Vec<(i64, Vec<Bytes>)> = side
-        .core
-        .ephemerals()
-        .into_iter()
-        .map(|(session, paths)| (session, owned(&paths)))
-        .collect();
-    let ephemerals = ephemerals
-        .iter()
-        .map(|(session, paths)| (*session, paths.as_slice()));
-    four_letter::dump(&buckets, ephemerals, out);
+    four_letter::dump(&buckets, side.core.ephemerals(PATHS_MAX), out);
+    let all = side.core.status().ephemerals;
+    cut_if(usize::try_from(all).unwrap_or(usize::MAX) > PATHS_MAX, out);
+}
+
+fn cut_if(there_is_more: bool, out: &mut BytesMut) {
+    if there_is_more {
+        four_letter::cut(out);
+    }
 }
 
 /// The time of day at which a moment of the monotonic clock comes.
@@ -208,11 +194,4 @@ fn wall_of(moment: Option<Moment>, world: &World<'_>) -> WallTime {
             .0
             .saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)),
     )
-}
-
-fn owned(paths: &[Shared]) -> Vec<Bytes> {
-    paths
-        .iter()
-        .map(|path| Bytes::copy_from_slice(path))
-        .collect()
 }

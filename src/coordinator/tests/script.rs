@@ -642,10 +642,10 @@ impl Runner {
             "{} connections watch {} paths, {} watches",
             summary.connections, summary.paths, summary.watches
         )];
-        for (path, sessions) in coordinator.watches_by_path() {
+        for (path, sessions) in coordinator.watches_by_path(usize::MAX) {
             lines.push(format!("{} by {sessions:x?}", escape(&path)));
         }
-        for (session, paths) in coordinator.watches_by_session() {
+        for (session, paths) in coordinator.watches_by_session(usize::MAX) {
             let paths: Vec<String> = paths.iter().map(|path| escape(path)).collect();
             lines.push(format!("0x{session:x} on {}", paths.join(" ")));
         }
@@ -653,7 +653,7 @@ impl Runner {
     }
 
     fn ephemerals(&self) -> Vec<String> {
-        let owners = self.harness.coordinator.ephemerals().into_iter();
+        let owners = self.harness.coordinator.ephemerals(usize::MAX).into_iter();
         owners
             .map(|(session, paths)| {
                 let paths: Vec<String> = paths.iter().map(|path| escape(path)).collect();

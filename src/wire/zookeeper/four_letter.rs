@@ -19,8 +19,8 @@ pub use facts::{
     Leading, Mode, Server,
 };
 pub use texts::{
-    conf, cons, crst, dump, envi, isro, mntr, not_serving, not_whitelisted, ruok, srst, srvr, stat,
-    trace_mask, wchc, wchp, wchs,
+    conf, cons, crst, cut, dump, envi, isro, mntr, not_serving, not_whitelisted, ruok, srst, srvr,
+    stat, trace_mask, wchc, wchp, wchs,
 };
 
 /// What this server calls itself to ZooKeeper clients.

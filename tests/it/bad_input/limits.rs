@@ -255,3 +255,84 @@ fn padding_behind_requests_that_wait_is_not_kept_without_end() {
     }
     assert_serves_others(&server);
 }
+
+#[test]
+fn words_that_list_everything_end_somewhere() {
+    let mut server = server(&[
+        ("four_letter_words", "[\"*\"]"),
+        ("watch_bytes_per_connection_max", "67108864"),
+    ]);
+    let mut client = Client::connect(server.coordinator());
+    for batch in 0..8 {
+        let mut body = Body::new().long(0).int(0).int(900);
+        for number in 0..900 {
+            body = body.string(&long(batch * 900 + number));
+        }
+        client.send_with_xid(-8, op::SET_WATCHES, &body.int(0));
+        assert_eq!(client.receive().expect("a reply").error, 0);
+    }
+    for word in ["wchp", "wchc"] {
+        let text = zookeeper_wire::four_letter_word(server.coordinator(), word).expect("a text");
+        assert!(text.len() < 5 << 20, "{word}: {} bytes", text.len());
+        let end = text.trim_end().lines().last();
+        assert_eq!(end, Some("... (there is more: too long to be shown)"));
+    }
+    assert_serves_others(&server);
+    assert_memory_within(&mut server, 32 << 20);
+}
+
+#[test]
+fn a_directory_larger_than_what_a_connection_may_hold_is_listed_whole() {
+    let server = Server::start_with(&[("alive", 1)], |config| {
+        set_key(config, "network", "connection_bytes_max", "2200000");
+    });
+    let mut client = Client::connect(server.coordinator());
+    let name = "n".repeat(4_000);
+    for batch in 0..10 {
+        let mut multi = Body::new();
+        for number in 0..100 {
+            multi = multi
+                .int(op::CREATE)
+                .bool(false)
+                .int(-1)
+                .raw(&zookeeper_wire::create(&format!("/{name}{batch}-{number}"), b"", 0).0);
+        }
+        let multi = multi.int(-1).bool(true).int(-1);
+        assert_eq!(client.call(op::MULTI, &multi).error, 0);
+    }
+    for _ in 0..3 {
+        let names = client.children("/", false).expect("list");
+        assert!(names.len() > 1_000, "{} names", names.len());
+    }
+    // Asked for again and again without reading, it is too much at last.
+    for _ in 0..30 {
+        client.send(op::GET_CHILDREN, &Body::new().string("/").bool(false));
+    }
+    assert_serves_others(&server);
+}
+
+#[test]
+fn a_connection_has_ten_seconds_to_get_its_session() {
+    let _alone = lab::heavy();
+    let server = server(&[("connections_per_address_max", "0")]);
+    let start = std::time::Instant::now();
+    let mut silent = Client::raw(server.coordinator());
+    let mut dripping = Client::raw(server.coordinator());
+    let mut hello = [0, 0, 0, 45].into_iter().chain([0; 45]);
+    let mut ended = None;
+    while ended.is_none() && start.elapsed() < Duration::from_secs(40) {
+        // A byte a second never stops, and never becomes a handshake.
+        let byte = hello.next().unwrap_or(0);
+        if dripping.send_raw(&[byte]).is_err() || !dripping.is_silent(Duration::from_secs(1)) {
+            ended = Some(start.elapsed());
+        }
+    }
+    let ended = ended.expect("a drip is no session");
+    assert!(
+        (Duration::from_secs(9)..Duration::from_secs(15)).contains(&ended),
+        "closed after {ended:?}"
+    );
+    assert!(silent.is_closed());
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_serves_others(&server);
+}

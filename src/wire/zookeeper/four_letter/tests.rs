@@ -342,7 +342,7 @@ fn dump_lists_sessions_by_expiry_and_their_ephemerals() {
     ];
     let paths = [Bytes::from_static(b"/a"), Bytes::from_static(b"/b/c")];
     check(
-        |out| dump(&buckets, [(0x100_000d_8e0d_0000, &paths[..])], out),
+        |out| dump(&buckets, [(0x100_000d_8e0d_0000, &paths)], out),
         "\
 SessionTracker dump:
 Session Sets (2):
@@ -408,4 +408,22 @@ zk_min_proposal_size\t30
         |out| mntr(&LEADER, out),
         &[&standalone.replace("standalone", "leader"), leading].concat(),
     );
+}
+
+#[test]
+fn a_list_without_end_is_cut_and_says_so() {
+    let long = vec![b'x'; 10_000];
+    for word in 0..3 {
+        let mut out = BytesMut::new();
+        let paths = std::iter::repeat_n(&long, 1_000);
+        match word {
+            0 => dump(&[], [(1, paths)], &mut out),
+            1 => wchc([(1, paths)], &mut out),
+            _ => wchp(paths.map(|path| (path, [1])), &mut out),
+        }
+        assert!(out.len() < (4 << 20) + 20_000, "{} bytes", out.len());
+        let text = String::from_utf8(out.to_vec()).expect("text");
+        let end = text.trim_end().lines().last();
+        assert_eq!(end, Some("... (there is more: too long to be shown)"));
+    }
 }

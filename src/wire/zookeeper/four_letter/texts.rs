@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
 use crate::units::WallTime;
 
@@ -35,6 +35,27 @@ pub fn not_serving(out: &mut BytesMut) {
     );
 }
 
+/// Lists end when the text is this long: what a word prints is kept until its client has read it, and
+/// anybody may ask.
+const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Whether a list goes on: there is room for another line. If not, the text says so.
+fn goes_on(out: &mut BytesMut) -> bool {
+    if out.len() < TEXT_BYTES_MAX {
+        return true;
+    }
+    cut(out);
+    false
+}
+
+/// Says that a list goes on and is not shown any further.
+pub fn cut(out: &mut BytesMut) {
+    line(
+        out,
+        format_args!("... (there is more: too long to be shown)"),
+    );
+}
+
 /// `srvr`.
 pub fn srvr(server: &Server, out: &mut BytesMut) {
     version_lines(server, out);
@@ -50,6 +71,9 @@ pub fn stat<'a>(
     version_lines(server, out);
     line(out, format_args!("Clients:"));
     for connection in connections {
+        if !goes_on(out) {
+            break;
+        }
         connection_start(connection, out);
         line(out, format_args!(")"));
     }
@@ -60,6 +84,9 @@ pub fn stat<'a>(
 /// `cons`.
 pub fn cons<'a>(connections: impl IntoIterator<Item = &'a Connection>, out: &mut BytesMut) {
     for connection in connections {
+        if !goes_on(out) {
+            break;
+        }
         connection_start(connection, out);
         if let Some(session) = &connection.session {
             connection_session(session, out);
@@ -139,9 +166,12 @@ pub fn envi(environment: &Environment, out: &mut BytesMut) {
 }
 
 /// `dump`: the buckets in the order they expire, then each session's ephemeral znodes.
-pub fn dump<'a>(
+pub fn dump<P: AsRef<[u8]>>(
     buckets: &[ExpiryBucket],
-    ephemerals: impl IntoIterator<Item = (i64, &'a [Bytes]), IntoIter: ExactSizeIterator>,
+    ephemerals: impl IntoIterator<
+        Item = (i64, impl IntoIterator<Item = P>),
+        IntoIter: ExactSizeIterator,
+    >,
     out: &mut BytesMut,
 ) {
     line(out, format_args!("SessionTracker dump:"));
@@ -168,7 +198,10 @@ pub fn dump<'a>(
     for (session, paths) in ephemerals {
         line(out, format_args!("0x{session:x}:"));
         for path in paths {
-            path_line(path, out);
+            if !goes_on(out) {
+                return;
+            }
+            path_line(path.as_ref(), out);
         }
     }
 }
@@ -183,28 +216,34 @@ pub fn wchs(connections: usize, paths: usize, watches: usize, out: &mut BytesMut
 }
 
 /// `wchc`: the watched paths of each session.
-pub fn wchc<'a>(
-    sessions: impl IntoIterator<Item = (i64, impl IntoIterator<Item = &'a Bytes>)>,
+pub fn wchc<P: AsRef<[u8]>>(
+    sessions: impl IntoIterator<Item = (i64, impl IntoIterator<Item = P>)>,
     out: &mut BytesMut,
 ) {
-    for (session, paths) in sessions {
+    'all: for (session, paths) in sessions {
         line(out, format_args!("0x{session:x}"));
         for path in paths {
-            path_line(path, out);
+            if !goes_on(out) {
+                break 'all;
+            }
+            path_line(path.as_ref(), out);
         }
     }
     line(out, format_args!(""));
 }
 
 /// `wchp`: the watching sessions of each path.
-pub fn wchp<'a>(
-    paths: impl IntoIterator<Item = (&'a Bytes, impl IntoIterator<Item = i64>)>,
+pub fn wchp(
+    paths: impl IntoIterator<Item = (impl AsRef<[u8]>, impl IntoIterator<Item = i64>)>,
     out: &mut BytesMut,
 ) {
-    for (path, sessions) in paths {
-        out.put_slice(path);
+    'all: for (path, sessions) in paths {
+        out.put_slice(path.as_ref());
         line(out, format_args!(""));
         for session in sessions {
+            if !goes_on(out) {
+                break 'all;
+            }
             line(out, format_args!("\t0x{session:x}"));
         }
     }
