@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -355,13 +356,20 @@ impl Shell {
 
     /// Reads once; false when the connection is over.
     fn read(&self, id: ConnectionId, peer: &Peer) -> bool {
-        let read = match self.node.borrow_mut().connection(id) {
-            Some(connection) => peer.stream.try_read_buf(connection.room()),
+        let (read, room) = match self.node.borrow_mut().connection(id) {
+            Some(connection) => {
+                let room = connection.room();
+                let size = room.capacity() - room.len();
+                (peer.stream.try_read_buf(room), size)
+            }
             None => return false,
         };
         match read {
             Ok(0) => false,
             Ok(count) => {
+                if count < room {
+                    emptied(&peer.stream);
+                }
                 self.handle(Event::Received {
                     connection: id,
                     count,
@@ -375,6 +383,14 @@ impl Shell {
             }
         }
     }
+}
+
+/// Has the next read wait for news from the kernel: one that took less than it had room for took all there was,
+/// and asking again would cost every request a system call. An end of the stream is not forgotten by this.
+fn emptied(stream: &TcpStream) {
+    let nothing = || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
+    // It says what it was told.
+    let _ = stream.try_io(Interest::READABLE, nothing);
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
