@@ -22,6 +22,7 @@ pub(crate) enum Jvm {
     /// To be there soon and to be small: few of its instructions will run often.
     Quick,
     /// To be measured: as its own scripts start it, with the memory that it asks for.
+    #[allow(dead_code, reason = "benches/figures measures")]
     Fast,
 }
 
@@ -266,6 +267,7 @@ impl Originals {
     }
 
     /// As an operator would run them, to be measured: the sizes that are theirs by default.
+    #[allow(dead_code, reason = "benches/figures measures")]
     pub(crate) fn start_fast(topics: &[Topic]) -> Originals {
         const DEFAULT_SEGMENT_BYTES: u32 = 1 << 30;
         let zookeeper = ZooKeeper::start_with(Jvm::Fast);
