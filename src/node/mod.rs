@@ -66,6 +66,7 @@ mod words;
 
 pub use connections::{Connection, Limits, Port};
 pub use run::run;
+pub use settings::log as log_options;
 pub use startup::{Start, open};
 pub use system::{Random, System};
 

@@ -5,7 +5,7 @@
 //! before it stops being reached.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,12 +18,13 @@ use tokio::time::Interval;
 use tracing::{error, info, warn};
 
 use super::event_loop::{Clock, Shell};
+use super::settings::Listening;
 use super::startup::{self, Start};
-use super::{Port, control, system, web};
+use super::{Port, control, settings, system, web};
 use crate::appliance::status::ServerState;
 use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals};
-use crate::config::{Config, ServerFolder, ZookeeperAt};
-use crate::disk::{self, Chosen, Files};
+use crate::config::{Config, ServerFolder};
+use crate::disk::{Chosen, Files};
 use crate::net::listener::{Bound, Census};
 use crate::registry::{self, Registry};
 use crate::report::{Code, Error};
@@ -78,7 +79,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         () = shell.serving.notified() => {}
         () = shell.failed.notified() => return Err(shell.failure()),
     }
-    let (ports, listeners) = taken.listen(&shell, &config)?;
+    let (ports, listeners) = taken.listen(&shell)?;
     let (control, commands) = control::listen(&folder)?;
     let mut server = Server {
         shell,
@@ -138,21 +139,8 @@ impl Server {
         let Some(broker) = &self.config.broker else {
             return;
         };
-        if !broker.zookeeper.register {
+        let Some(options) = settings::registry(broker, self.ports.coordinator) else {
             return;
-        }
-        let servers = match &broker.zookeeper.at {
-            ZookeeperAt::External(servers) => servers.clone(),
-            ZookeeperAt::BuiltIn => match self.ports.coordinator {
-                // A port that listens everywhere is reached over loopback.
-                Some(address) => reachable(address).to_string(),
-                None => return,
-            },
-        };
-        let options = registry::Options {
-            servers,
-            root: broker.zookeeper.root.clone(),
-            session_timeout: broker.zookeeper.session_timeout,
         };
         if let Some(wanted) = self.wanted() {
             let registry = Registry::start(options, wanted);
@@ -203,11 +191,7 @@ impl Server {
         let registry = self.shell.registry.borrow_mut().take();
         if let Some(registry) = registry {
             registry.withdraw(WITHDRAW_PATIENCE).await;
-            let drain = self.drain();
-            if !drain.is_zero() {
-                info!(drain_s = drain.as_secs(), "clients have time to leave");
-                tokio::time::sleep(drain).await;
-            }
+            self.let_clients_leave(settings::drain(&self.config)).await;
         }
         for listener in self.listeners.drain(..) {
             listener.abort();
@@ -224,14 +208,28 @@ impl Server {
         Ok(())
     }
 
-    /// How long clients may go on after the broker has left ZooKeeper. With the coordinator in this same
-    /// process and nobody else to go to, waiting serves nobody.
-    fn drain(&self) -> Duration {
-        match &self.config.broker {
-            Some(broker) if matches!(broker.zookeeper.at, ZookeeperAt::External(_)) => {
-                broker.zookeeper.drain
+    /// Goes on serving until the broker's clients have left, but not longer than `drain`.
+    async fn let_clients_leave(&self, drain: Duration) {
+        const LOOK_EVERY: Duration = Duration::from_millis(20);
+        let clients = || self.shell.node.borrow().connections.count(Port::Broker);
+        if drain.is_zero() || clients() == 0 {
+            return;
+        }
+        info!(
+            clients = clients(),
+            drain_s = drain.as_secs(),
+            "clients have time to leave"
+        );
+        let left = async {
+            while clients() > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
             }
-            _ => Duration::ZERO,
+        };
+        if tokio::time::timeout(drain, left).await.is_err() {
+            info!(
+                clients = clients(),
+                "clients that are still here are sent away"
+            );
         }
     }
 }
@@ -244,71 +242,41 @@ async fn next(interval: &mut Option<Interval>) {
     }
 }
 
-/// An address that a client on this host can connect to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, address.port()).into()
-        }
-        _ => address,
-    }
-}
-
 /// The server's ports, taken and silent.
 struct Taken {
-    coordinator: Option<Bound>,
-    broker: Option<Bound>,
-    web: Option<Bound>,
+    coordinator: Option<(Bound, Census)>,
+    broker: Option<(Bound, Census)>,
+    web: Option<(Bound, Census)>,
 }
 
 impl Taken {
     fn take(config: &Config) -> Result<Taken, Error> {
-        let coordinator = config.coordinator.as_ref();
-        let broker = config.broker.as_ref();
-        let web = config.web.as_ref();
         Ok(Taken {
-            coordinator: take("coordinator.port", coordinator.map(|c| (c.listen, c.port)))?,
-            broker: take("broker.port", broker.map(|b| (b.listen, b.port)))?,
-            web: take("web.port", web.map(|w| (w.listen, w.port)))?,
+            coordinator: take(settings::coordinator_port(config))?,
+            broker: take(settings::broker_port(config))?,
+            web: take(settings::web_port(config))?,
         })
     }
 
     /// Lets clients come to all ports.
-    fn listen(
-        self,
-        shell: &Rc<Shell>,
-        config: &Config,
-    ) -> Result<(Ports, Vec<JoinHandle<()>>), Error> {
+    fn listen(self, shell: &Rc<Shell>) -> Result<(Ports, Vec<JoinHandle<()>>), Error> {
         let mut ports = Ports::default();
         let mut tasks = Vec::new();
-        let connections_max = usize::try_from(config.network.connections_max).unwrap_or(usize::MAX);
-        if let Some(bound) = self.coordinator {
-            let from_one = config
-                .coordinator
-                .as_ref()
-                .and_then(|c| c.connections_per_address_max);
-            let from_one = from_one.map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX));
-            let census = Rc::new(RefCell::new(Census::new(connections_max, from_one)));
+        if let Some((bound, census)) = self.coordinator {
             let (listener, address) = start_listening(bound)?;
             ports.coordinator = Some(address);
-            tasks.push(spawn_local(Rc::clone(shell).accept(
-                Port::Coordinator,
-                listener,
-                census,
-            )));
+            let census = Rc::new(RefCell::new(census));
+            let accept = Rc::clone(shell).accept(Port::Coordinator, listener, census);
+            tasks.push(spawn_local(accept));
         }
-        if let Some(bound) = self.broker {
-            let census = Rc::new(RefCell::new(Census::new(connections_max, 0)));
+        if let Some((bound, census)) = self.broker {
             let (listener, address) = start_listening(bound)?;
             ports.broker = Some(address);
-            tasks.push(spawn_local(Rc::clone(shell).accept(
-                Port::Broker,
-                listener,
-                census,
-            )));
+            let census = Rc::new(RefCell::new(census));
+            let accept = Rc::clone(shell).accept(Port::Broker, listener, census);
+            tasks.push(spawn_local(accept));
         }
-        if let Some(bound) = self.web {
+        if let Some((bound, _)) = self.web {
             let (listener, address) = start_listening(bound)?;
             ports.web = Some(address);
             tasks.push(spawn_local(web::serve(Rc::clone(shell), listener)));
@@ -317,13 +285,17 @@ impl Taken {
     }
 }
 
-fn take(key: &'static str, address: Option<(IpAddr, u16)>) -> Result<Option<Bound>, Error> {
-    let Some((ip, port)) = address else {
+fn take(listening: Option<Listening>) -> Result<Option<(Bound, Census)>, Error> {
+    let Some(Listening {
+        key,
+        address,
+        census,
+    }) = listening
+    else {
         return Ok(None);
     };
-    let address = SocketAddr::new(ip, port);
     Bound::take(address)
-        .map(Some)
+        .map(|bound| Some((bound, census)))
         .map_err(|error| refused(key, address, error))
 }
 
@@ -381,15 +353,7 @@ fn watch(disk: &Files) -> Result<AsyncFd<OwnedFd>, Error> {
 }
 
 fn open_disk(config: &Config) -> Result<(Files, Chosen), Error> {
-    let backend = match config.disk.backend {
-        crate::config::Backend::Auto => disk::Backend::Auto,
-        crate::config::Backend::Ring => disk::Backend::Ring,
-        crate::config::Backend::Threads => disk::Backend::Threads,
-    };
-    let files = Files::new(&disk::Options {
-        backend,
-        ..disk::Options::default()
-    });
+    let files = Files::new(&settings::disk(config));
     let files = files.map_err(|error| {
         Error::new(Code::E0110, "set up io_uring")
             .because(error)

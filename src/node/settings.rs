@@ -1,18 +1,177 @@
 //! The configuration as each part wants it: every part has options of its own and sees nothing else.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::connections::Limits;
+use super::space::Space;
 use super::system::System;
+use crate::appliance::standard_error_is_systemds_journal;
 use crate::broker::{self, Section, Settings, Topics, WaitingOptions};
-use crate::config::{self, Config, DeletePolicy, TopicSettings};
+use crate::config::{
+    self, Backend, Config, DeletePolicy, LogFormat, ServerFolder, TopicSettings, ZookeeperAt,
+};
+use crate::consensus::journal;
 use crate::coordinator;
+use crate::net::listener::Census;
 use crate::net::zookeeper_connection;
-use crate::segments::format;
+use crate::report::tracing as log_lines;
 use crate::segments::retention::{Action, Policy, When};
 use crate::wire::metaq;
 use crate::wire::zookeeper::four_letter::Whitelist;
+use crate::{disk, registry};
+
+/// How long a request may take from its first byte to its last.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// The original closes MetaQ connections that were silent for so long.
+const METAQ_SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// Where lines for people go.
+pub fn log(config: &Config) -> log_lines::Options {
+    log_lines::Options {
+        filter: config.log.level.to_string(),
+        json: config.log.format == LogFormat::Json,
+        file: config.log.file.clone(),
+        syslog: standard_error_is_systemds_journal(),
+    }
+}
+
+/// How the disk is written.
+pub(super) fn disk(config: &Config) -> disk::Options {
+    disk::Options {
+        backend: match config.disk.backend {
+            Backend::Auto => disk::Backend::Auto,
+            Backend::Ring => disk::Backend::Ring,
+            Backend::Threads => disk::Backend::Threads,
+        },
+        ..disk::Options::default()
+    }
+}
+
+/// The journal's layout.
+pub(super) fn journal(
+    config: &Config,
+    folder: &ServerFolder,
+    accept_loss: bool,
+) -> journal::Options {
+    journal::Options {
+        file_bytes: config.journal.file_bytes,
+        files_max: usize::try_from(config.journal.files_max).unwrap_or(usize::MAX),
+        accept_loss,
+        ..journal::Options::new(folder.journal())
+    }
+}
+
+/// What the free room of the disk is measured by.
+pub(super) fn space(config: &Config, folder: &ServerFolder) -> Space {
+    Space::new(
+        folder.data(),
+        config.disk.refuse_below_bytes,
+        config.disk.reserve_bytes,
+    )
+}
+
+/// What connections may cost.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        connection_bytes_max: u64::from(config.network.connection_bytes_max),
+        unread_bytes_max: unread_bytes_max(config),
+        all_bytes_max: config.network.all_connections_bytes_max,
+        frame_time_max: FRAME_TIME_MAX,
+        metaq_silence_max: METAQ_SILENCE_MAX,
+    }
+}
+
+/// A port to listen on, and how many may come.
+#[derive(Debug)]
+pub(super) struct Listening {
+    /// The key of the port, for messages.
+    pub(super) key: &'static str,
+    pub(super) address: SocketAddr,
+    pub(super) census: Census,
+}
+
+fn listening(key: &'static str, ip: IpAddr, port: u16, census: Census) -> Listening {
+    Listening {
+        key,
+        address: SocketAddr::new(ip, port),
+        census,
+    }
+}
+
+/// The coordinator's port.
+pub(super) fn coordinator_port(config: &Config) -> Option<Listening> {
+    let own = config.coordinator.as_ref()?;
+    let from_one = own.connections_per_address_max;
+    let from_one = from_one.map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX));
+    let census = Census::new(connections_max(config), from_one);
+    Some(listening("coordinator.port", own.listen, own.port, census))
+}
+
+/// The broker's port.
+pub(super) fn broker_port(config: &Config) -> Option<Listening> {
+    let own = config.broker.as_ref()?;
+    let census = Census::new(connections_max(config), 0);
+    Some(listening("broker.port", own.listen, own.port, census))
+}
+
+/// The web port.
+pub(super) fn web_port(config: &Config) -> Option<Listening> {
+    let own = config.web?;
+    let census = Census::new(0, 0);
+    Some(listening("web.port", own.listen, own.port, census))
+}
+
+fn connections_max(config: &Config) -> usize {
+    usize::try_from(config.network.connections_max).unwrap_or(usize::MAX)
+}
+
+/// How the broker registers, if it does; `coordinator` is where this server's own one listens.
+pub(super) fn registry(
+    own: &config::Broker,
+    coordinator: Option<SocketAddr>,
+) -> Option<registry::Options> {
+    if !own.zookeeper.register {
+        return None;
+    }
+    Some(registry::Options {
+        servers: match &own.zookeeper.at {
+            ZookeeperAt::External(servers) => servers.clone(),
+            // A port that listens everywhere is reached over loopback.
+            ZookeeperAt::BuiltIn => reachable(coordinator?).to_string(),
+        },
+        root: own.zookeeper.root.clone(),
+        session_timeout: own.zookeeper.session_timeout,
+    })
+}
+
+/// An address that a client on this host can connect to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, address.port()).into()
+        }
+        _ => address,
+    }
+}
+
+/// How long clients may go on after the broker has left ZooKeeper. With the coordinator in this same
+/// process and nobody else to go to, waiting serves nobody.
+pub(super) fn drain(config: &Config) -> Duration {
+    match &config.broker {
+        Some(own) if matches!(own.zookeeper.at, ZookeeperAt::External(_)) => own.zookeeper.drain,
+        _ => Duration::ZERO,
+    }
+}
+
+/// After how many entries the coordinator takes a snapshot.
+pub(super) fn snapshot_every(own: &config::Coordinator) -> u64 {
+    u64::from(own.snapshot_every_entries)
+}
 
 /// The coordinator's options.
 pub(super) fn coordinator(config: &Config, own: &config::Coordinator) -> coordinator::Options {
@@ -91,10 +250,7 @@ pub(super) fn broker(
     let mut options = broker::Options::new(config.id, url, own.port, topics);
     options.pid = system.pid;
     options.segment_bytes_max = u64::from(own.segment_bytes);
-    // A record larger than a get may return would stop its consumers for ever: the largest one always fits.
-    let header_bytes = u32::try_from(format::HEADER_BYTES).unwrap_or(u32::MAX);
-    let record_bytes_max = own.message_bytes_max.saturating_add(header_bytes);
-    options.transfer_bytes_max = own.transfer_bytes_max.max(record_bytes_max);
+    options.transfer_bytes_max = own.transfer_bytes_max;
     options.message_bytes_max = usize::try_from(own.message_bytes_max).unwrap_or(usize::MAX);
     options.update_consumer_offsets = own.update_consumer_offsets;
     let waiting = WaitingOptions::default();
@@ -145,3 +301,6 @@ fn topic_settings(own: &TopicSettings, data_folders: &[PathBuf]) -> Settings {
         data_folder: u32::try_from(place).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// The free space of the data folder.
+#[derive(Debug)]
 pub(super) struct Space {
     folder: PathBuf,
     low_below: u64,
@@ -64,10 +65,12 @@ impl Space {
         }
     }
 
-    /// Makes the reserve at the start. Without room for it the server starts all the same.
+    /// Makes the reserve at the start, as long as it is to be now. Without room for it the server starts all
+    /// the same.
     pub(super) fn make_reserve(&mut self, disk: &mut dyn Disk) {
         if self.reserve.length == 0 {
-            return;
+            // There may be one from when it was wanted.
+            return self.remove_reserve(disk);
         }
         let file = disk.reserve();
         let path = self.reserve.path.clone();
@@ -78,6 +81,7 @@ impl Space {
                 path,
                 mode: Mode::Buffered,
             })
+            .and_then(|_| disk.run(Operation::Truncate { file, length }))
             .and_then(|_| disk.run(Operation::Preallocate { file, length }));
         self.reserve.held = made.is_ok();
         if let Err(error) = made {

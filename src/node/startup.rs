@@ -10,27 +10,21 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::broker_side::BrokerSide;
-use super::connections::{Connections, Limits};
+use super::connections::Connections;
 use super::coordinator_side::CoordinatorSide;
 use super::log::{Joining, Log};
 use super::segment_files::SegmentFiles;
 use super::snapshot::{self, RestoreError, Snapshots};
-use super::space::Space;
 use super::system::{Random, System};
 use super::words::Facts;
 use super::{MachineOptions, Node, settings, topics};
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
-use crate::consensus::journal::{self, Journal, OpenError, Recovered, RecoveredGroup};
+use crate::consensus::journal::{Journal, OpenError, Recovered, RecoveredGroup};
 use crate::disk::{Class, Disk};
 use crate::report::{Code, Error};
 use crate::units::{GroupId, Seed};
 use crate::wire::zookeeper::four_letter::Configuration;
-
-/// How long a request may take from its first byte to its last.
-const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
-/// The original closes MetaQ connections that were silent for so long.
-const METAQ_SILENCE_MAX: Duration = Duration::from_secs(300);
 
 /// What a node is made of.
 pub struct Start<'a> {
@@ -100,26 +94,14 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
     {
         return Err(another_server(config, *group));
     }
-    let mut space = Space::new(
-        folder.data(),
-        config.disk.refuse_below_bytes,
-        config.disk.reserve_bytes,
-    );
+    let mut space = settings::space(config, folder);
     space.make_reserve(disk.as_mut());
-    let network = config.network;
-    let limits = Limits {
-        connection_bytes_max: u64::from(network.connection_bytes_max),
-        unread_bytes_max: settings::unread_bytes_max(config),
-        all_bytes_max: network.all_connections_bytes_max,
-        frame_time_max: FRAME_TIME_MAX,
-        metaq_silence_max: METAQ_SILENCE_MAX,
-    };
     Ok(Node {
         disk,
         journal,
         coordinator,
         broker,
-        connections: Connections::new(limits),
+        connections: Connections::new(settings::limits(config)),
         space,
         machines: MachineOptions {
             zookeeper: settings::zookeeper_machine(config),
@@ -143,12 +125,7 @@ fn open_journal(
     id: [u8; 16],
     disk: &mut dyn Disk,
 ) -> Result<(Journal, Recovered), Error> {
-    let options = journal::Options {
-        file_bytes: config.journal.file_bytes,
-        files_max: usize::try_from(config.journal.files_max).unwrap_or(usize::MAX),
-        accept_loss,
-        ..journal::Options::new(folder.journal())
-    };
+    let options = settings::journal(config, folder, accept_loss);
     let (journal, recovered) = Journal::open(disk, options, id).map_err(journal_refused)?;
     if let Some(cut) = &recovered.cut {
         info!(
@@ -252,7 +229,7 @@ impl CoordinatorStart<'_> {
         let mut log = Log::new(id, self.config.id, Joining::Framed, self.group, self.seed)
             .map_err(contradiction)?;
         log.skip_to(index);
-        let every = u64::from(self.options.snapshot_every_entries);
+        let every = settings::snapshot_every(self.options);
         let facts = Facts {
             configuration,
             environment: system.environment.clone(),

@@ -225,7 +225,7 @@ impl Config {
         self.source.checksum = crc32fast::hash(&stats_config);
         self.source.stats_config = stats_config;
         self.source.files = files;
-        self.source.notes = notes;
+        self.source.notes.splice(0..0, notes);
         self
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Reader<'a> {
     pub(super) mistakes: &'a mut Mistakes,
     /// Every key that was read, with the value that holds.
     pub(super) effective: Vec<(String, String)>,
+    /// Lines for the log: what was written and is not what holds.
+    pub(super) notes: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -28,6 +30,23 @@ impl Reader<'_> {
         let value = self.read(key).unwrap_or(default);
         self.effective.push((full_name(key), value.to_toml()));
         value
+    }
+
+    /// Another value holds than the one that was read.
+    pub(super) fn hold<T: Form>(&mut self, key: &Key<T>, value: &T) {
+        let name = full_name(key);
+        let held = self.effective.iter_mut().find(|(known, _)| *known == name);
+        if let Some((_, held)) = held {
+            *held = value.to_toml();
+        }
+    }
+
+    /// Says of a key that was written what becomes of it.
+    pub(super) fn note<T: Form>(&mut self, key: &Key<T>, becomes: &str) {
+        if let Some(setting) = self.file.setting(key.section, key.name) {
+            self.notes
+                .push(format!("{}: {} {becomes}", setting.place, setting.shown));
+        }
     }
 
     fn read<T: Form>(&mut self, key: &Key<T>) -> Option<T> {

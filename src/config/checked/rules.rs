@@ -39,6 +39,7 @@ pub fn check(
         file,
         mistakes: &mut mistakes,
         effective: Vec::new(),
+        notes: Vec::new(),
     };
     let config = read(&mut reader, root, machine);
     mistakes.or(config)
@@ -80,6 +81,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     let source = Source {
         effective: std::mem::take(&mut reader.effective),
         words: reader.words(),
+        notes: std::mem::take(&mut reader.notes),
         ..Source::default()
     };
     Config {
@@ -169,6 +171,8 @@ fn read_broker(
     let topics = read_topics(reader, root, &topic_defaults);
     let hold_gets = reader.get(&key::BROKER_HOLD_GETS);
     let hold_max = milliseconds(reader.get(&key::BROKER_HOLD_MAX_MS));
+    let message_bytes_max = reader.get(&key::BROKER_MESSAGE_BYTES_MAX);
+    let transfer_bytes_max = read_transfer_bytes_max(reader, message_bytes_max);
     let broker = Broker {
         listen,
         port: reader.get(&key::BROKER_PORT),
@@ -176,14 +180,33 @@ fn read_broker(
         topic_defaults,
         topics,
         segment_bytes: reader.get(&key::BROKER_SEGMENT_BYTES),
-        message_bytes_max: reader.get(&key::BROKER_MESSAGE_BYTES_MAX),
-        transfer_bytes_max: reader.get(&key::BROKER_TRANSFER_BYTES_MAX),
+        message_bytes_max,
+        transfer_bytes_max,
         update_consumer_offsets: reader.get(&key::BROKER_UPDATE_CONSUMER_OFFSETS),
         hold_max: hold_gets.then_some(hold_max),
         held_gets_max: reader.get(&key::BROKER_HELD_GETS_MAX),
         zookeeper: read_zookeeper(reader, enabled, coordinator),
     };
     enabled.then_some(broker)
+}
+
+/// The bytes of a message's header.
+const HEADER_BYTES: u32 = 20;
+
+/// The most that one get returns: room for the largest message, at least.
+fn read_transfer_bytes_max(reader: &mut Reader<'_>, message_bytes_max: u32) -> u32 {
+    let key = &key::BROKER_TRANSFER_BYTES_MAX;
+    let least = message_bytes_max.saturating_add(HEADER_BYTES);
+    let written = reader.get_or(key, least);
+    if written >= least {
+        return written;
+    }
+    reader.hold(key, &least);
+    let text = format!(
+        "is taken as {least}: the largest message (broker.message_bytes_max) and its header have to fit"
+    );
+    reader.note(key, &text);
+    least
 }
 
 /// What clients are told to connect to: what the operator says, or what can be guessed.

@@ -155,12 +155,13 @@ pub static BROKER_TRANSFER_BYTES_MAX: Key<u32> = Key {
     section: Section::Broker,
     name: "transfer_bytes_max",
     unit: "bytes",
-    default: Preset::Value(MIB),
+    default: Preset::Derived("message_bytes_max + 20"),
     permitted: Range {
         min: 4 * KIB,
         max: 64 * MIB,
     },
-    help: "The most that one get returns, however much it asks for.",
+    help: "The most that one get returns, however much it asks for. What is too little for the largest message and its 20 \
+           bytes is taken as just enough, because no consumer could get past such a message.",
     replaces: "server.ini: maxTransferSize",
 };
 

@@ -46,7 +46,7 @@ pub static SERVER_LISTEN: Key<IpAddr> = Key {
     permitted: (),
     help: "The address on which coordinator and broker listen. The default is reached from this machine alone; \"0.0.0.0\" \
            listens on every address. Both protocols leave everything open to whoever reaches the port.",
-    replaces: "zoo.cfg: clientPortAddress",
+    replaces: "",
 };
 
 // [network]
@@ -61,7 +61,7 @@ pub static NETWORK_CONNECTIONS_MAX: Key<u32> = Key {
         min: 1,
         max: 1_000_000,
     },
-    help: "How many connections each of the ports has at most; one more is closed at once.",
+    help: "How many connections the coordinator's port has at most, and the broker's; one more is closed at once.",
     replaces: "zoo.cfg: maxCnxns",
 };
 
@@ -91,7 +91,8 @@ pub static NETWORK_ALL_CONNECTIONS_BYTES_MAX: Key<u64> = Key {
         min: GIB / 1024,
         max: 1024 * GIB,
     },
-    help: "The same for all connections together: beyond it, those that hold the most are disconnected.",
+    help: "The same for all connections together. Beyond it nothing more is read from those that hold much, and of those \
+           whose clients do not read, the one that holds the most is disconnected.",
     replaces: "",
 };
 

@@ -52,7 +52,8 @@ pub static ZOOKEEPER_SESSION_TIMEOUT_MS: Key<u32> = Key {
         min: 1000,
         max: 600_000,
     },
-    help: "How long the registration outlives a broker that has died.",
+    help: "How long the registration outlives a broker that has died. ZooKeeper may grant more or less, as its own limits \
+           say (coordinator.session_timeout_min_ms and session_timeout_max_ms).",
     replaces: "server.ini: zk.zkSessionTimeoutMs",
 };
 
@@ -67,6 +68,7 @@ pub static ZOOKEEPER_DRAIN_MS: Key<u32> = Key {
         max: 60_000,
     },
     help: "How long an orderly stop goes on serving after it has unregistered, so that clients can leave; not longer than \
-           there are clients.",
+           there are clients. Where they use this server's own coordinator, which stops with it, it does not wait: they have \
+           nowhere to go.",
     replaces: "server.ini: zk.zkSyncTimeMs",
 };

@@ -7,8 +7,8 @@
 use super::{FolderArgument, server};
 use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
-use crate::appliance::{PidFile, Readiness, RunOptions, standard_error_is_systemds_journal};
-use crate::config::{self, Config, LogFormat, ServerFolder};
+use crate::appliance::{PidFile, Readiness, RunOptions};
+use crate::config::{self, ServerFolder};
 use crate::node;
 use crate::report::{self, Code, Error};
 
@@ -66,10 +66,10 @@ impl Run {
         let config = config::load(&folder).map_err(super::config_error)?;
         server::refuse_root_in_anothers_folder(&folder)?;
         let _lock = lock(&folder)?;
-        report::tracing::start(&log_options(&config))?;
+        report::tracing::start(&node::log_options(&config))?;
         tracing::info!(folder = %folder.root().display(), files = config.files_shown(), version = env!("CARGO_PKG_VERSION"), "starting");
         for note in &config.source.notes {
-            tracing::warn!(note, "the configuration says something without an effect");
+            tracing::warn!(note, "a note on the configuration");
         }
         let options = RunOptions {
             accept_loss: self.accept_loss,
@@ -82,15 +82,6 @@ impl Run {
                 tracing::error!(%error, "the server ends");
             }
         })
-    }
-}
-
-fn log_options(config: &Config) -> report::tracing::Options {
-    report::tracing::Options {
-        filter: config.log.level.to_string(),
-        json: config.log.format == LogFormat::Json,
-        file: config.log.file.clone(),
-        syslog: standard_error_is_systemds_journal(),
     }
 }
 
