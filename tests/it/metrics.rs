@@ -8,7 +8,7 @@ use chrysalis::report::metrics;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-fn scrape(address: SocketAddr) -> String {
+pub(crate) fn scrape(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).expect("the web port serves");
     stream
         .write_all(b"GET /metrics HTTP/1.0\r\n\r\n")
@@ -19,7 +19,7 @@ fn scrape(address: SocketAddr) -> String {
 }
 
 /// The value of the line that begins with this name and these labels.
-fn value(scrape: &str, name: &str) -> u64 {
+pub(crate) fn value(scrape: &str, name: &str) -> u64 {
     let line = scrape
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -19,6 +19,8 @@ pub(crate) struct Server {
     ports: Ports,
     /// Where its output goes. Beside the folder, unless told otherwise: the tests fill and break the folder itself.
     log: PathBuf,
+    /// False if it serves only MetaQ clients.
+    has_coordinator: bool,
     /// False if it serves only ZooKeeper clients.
     has_broker: bool,
     process: Option<Process>,
@@ -110,9 +112,35 @@ impl Server {
             folder: folder.to_owned(),
             ports,
             log: folder.with_extension("log"),
-            has_broker: has_broker(&text),
+            has_coordinator: is_enabled(&text, "coordinator"),
+            has_broker: is_enabled(&text, "broker"),
             process: None,
         }
+    }
+
+    /// A fresh server that takes any free ports, on whatever addresses `edit` makes it listen; where it
+    /// listens, `chrysalis status` says.
+    pub(crate) fn prepare_and_run(edit: impl FnOnce(&mut String)) -> Server {
+        let home = TempDir::new().expect("make a folder");
+        let folder = home.path().join("server1");
+        let any = Ports {
+            coordinator: 0,
+            broker: 0,
+            web: 0,
+        };
+        let mut server = Server::prepare_at(&folder, any, &[], edit);
+        server._home = Some(home);
+        let mut process = server.spawn(&mut server.command());
+        process.wait_until("serving", START_LIMIT, || {
+            let mut status = Command::new(CHRYSALIS);
+            let output = status.arg("status").arg(&folder).output();
+            output
+                .expect("the binary under test starts")
+                .status
+                .success()
+        });
+        server.process = Some(process);
+        server
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -148,10 +176,9 @@ impl Server {
     /// Starts it by this command and waits until both ports serve.
     pub(crate) fn resume_with(&mut self, command: &mut Command) {
         let mut process = self.spawn(command);
-        let mut addresses = vec![self.coordinator()];
-        if self.has_broker {
-            addresses.push(self.broker());
-        }
+        let coordinator = self.has_coordinator.then(|| self.coordinator());
+        let broker = self.has_broker.then(|| self.broker());
+        let addresses: Vec<SocketAddr> = coordinator.into_iter().chain(broker).collect();
         process.wait_until("serving", START_LIMIT, || {
             addresses.iter().all(|address| is_listening(*address))
         });
@@ -226,10 +253,8 @@ pub(crate) fn set_key(text: &mut String, section: &str, key: &str, value: &str) 
     *text = config.to_string();
 }
 
-fn has_broker(config: &str) -> bool {
+fn is_enabled(config: &str, half: &str) -> bool {
     let config: toml::Table = config.parse().expect("init writes TOML");
-    let enabled = config
-        .get("broker")
-        .and_then(|broker| broker.get("enabled"));
+    let enabled = config.get(half).and_then(|half| half.get("enabled"));
     enabled.and_then(toml::Value::as_bool).unwrap_or(true)
 }

@@ -239,8 +239,8 @@ pub static COORDINATOR_FOUR_LETTER_WORDS: Key<Vec<String>> = Key {
         words: "a list of conf, cons, crst, dump, envi, isro, mntr, ruok, srst, srvr, stat, wchc, wchp, wchs, or [\"*\"] for all",
         accepts: |word| word == "*" || FOUR_LETTER_WORDS.contains(&word),
     },
-    help: "The monitoring commands that are answered on the coordinator's port. `wchc` and `wchp` list every watch, which \
-           costs a lot where there are many.",
+    help: "The monitoring commands that are answered on the coordinator's port; `srvr` always is, because zkServer.sh asks it. \
+           `wchc` and `wchp` list every watch, which costs a lot where there are many.",
     replaces: "zoo.cfg: 4lw.commands.whitelist",
 };
 

@@ -13,7 +13,8 @@ pub static JOURNAL_FILE_BYTES: Key<u64> = Key {
     unit: "bytes",
     default: Preset::Value(GIB / 16),
     permitted: Range {
-        min: GIB / 1024,
+        // Two of the largest batches, and the small first file.
+        min: GIB / 256,
         max: 4 * GIB,
     },
     help: "The size of one journal file, a multiple of 4096. A change holds for files that are made from then on.",
