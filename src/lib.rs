@@ -60,3 +60,7 @@ pub mod operator;
 
 // Telling: error codes, logs, metrics.
 pub mod report;
+
+// What the tests of the modules have in common.
+#[cfg(test)]
+mod tests;

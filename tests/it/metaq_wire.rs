@@ -1,5 +1,6 @@
 //! A MetaQ client of the tests' own: lines and bodies over a socket, sharing no code with the server.
 
+use crate::process::connect;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -88,10 +89,7 @@ impl Client {
     /// # Errors
     /// Nobody listens there.
     pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        let socket = TcpStream::connect_timeout(&address, LIMIT)?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        socket.set_write_timeout(Some(LIMIT))?;
-        socket.set_nodelay(true)?;
+        let socket = connect(address, LIMIT)?;
         // The first opaque of a Java process is negative.
         Ok(Client {
             reader: BufReader::new(socket),

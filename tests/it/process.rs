@@ -3,6 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, ExitStatus, Stdio};
@@ -166,6 +167,18 @@ pub(crate) fn free_port() -> u16 {
 /// An address of the loopback nobody listens on.
 pub(crate) fn free_address() -> SocketAddr {
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()))
+}
+
+/// A connection whose every step takes at most `limit`.
+///
+/// # Errors
+/// Nobody listens there.
+pub(crate) fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect_timeout(&address, limit)?;
+    socket.set_read_timeout(Some(limit))?;
+    socket.set_write_timeout(Some(limit))?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 /// True if somebody accepts connections there.

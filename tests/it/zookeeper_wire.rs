@@ -1,6 +1,7 @@
 //! A ZooKeeper client of the tests' own: raw frames over a socket, written from the protocol's description
 //! and sharing no code with the server, so that a mistake in one is not repeated in the other.
 
+use crate::process::connect;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -226,10 +227,7 @@ impl Client {
     /// # Errors
     /// Nobody listens there.
     pub(crate) fn try_raw(address: SocketAddr) -> io::Result<Client> {
-        let socket = TcpStream::connect_timeout(&address, LIMIT)?;
-        socket.set_read_timeout(Some(LIMIT))?;
-        socket.set_write_timeout(Some(LIMIT))?;
-        socket.set_nodelay(true)?;
+        let socket = connect(address, LIMIT)?;
         Ok(Client { socket, xid: 0 })
     }
 

@@ -11,30 +11,11 @@ use crate::broker::command::{Command, Commands};
 use crate::broker::{Effect, Event, Get, Name, Options, Put, Reply, Request, Topics};
 use crate::segments::format::{Next, folder_name, next_record};
 use crate::segments::retention::Policy;
+use crate::tests::{Replay, seed_or};
 use crate::units::{Random, Seed, ServerId};
 
-/// Names the seed if the test dies.
-pub(super) struct Replay {
-    test: &'static str,
-    seed: u64,
-}
-
-impl Replay {
-    pub(super) fn new(test: &'static str) -> (Replay, Random) {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(8_123);
-        (Replay { test, seed }, Random::new(Seed(seed)))
-    }
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("replay: SEED={} cargo test --lib {}", self.seed, self.test);
-        }
-    }
+fn replay(test: &str) -> (Replay, Random) {
+    Replay::new(module_path!(), test, seed_or(8_123))
 }
 
 const TOPICS: [(&str, i32); 2] = [("alpha", 3), ("beta-x", 2)];
@@ -323,7 +304,7 @@ fn reference(journal: &[Bytes]) -> BTreeMap<Path, Vec<u8>> {
 
 #[test]
 fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
-    let (_replay, mut random) = Replay::new("nothing_acknowledged_is_lost_whenever_a_server_dies");
+    let (_replay, mut random) = replay("nothing_acknowledged_is_lost_whenever_a_server_dies");
     for _ in 0..300 {
         let mut run = Run::new(Random::new(Seed(random.next())));
         let steps = 50 + run.random.below(250);
@@ -337,7 +318,7 @@ fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
 
 #[test]
 fn one_seed_makes_one_history() {
-    let (_replay, random) = Replay::new("one_seed_makes_one_history");
+    let (_replay, random) = replay("one_seed_makes_one_history");
     let history = || {
         let mut run = Run::new(random.clone());
         let mut told = Vec::new();
@@ -357,7 +338,7 @@ fn one_seed_makes_one_history() {
 
 #[test]
 fn no_bytes_of_an_entry_make_it_panic() {
-    let (_replay, mut random) = Replay::new("no_bytes_of_an_entry_make_it_panic");
+    let (_replay, mut random) = replay("no_bytes_of_an_entry_make_it_panic");
     let mut run = Run::new(Random::new(Seed(random.next())));
     for _ in 0..200 {
         run.put();

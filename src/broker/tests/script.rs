@@ -39,62 +39,15 @@ use crate::segments::FileOperation;
 use crate::segments::dump::{self, Entry};
 use crate::segments::format::{Next, next_record};
 use crate::segments::retention::Policy;
+use crate::tests::transcript;
 use crate::units::{ConnectionId, Random, Seed, ServerId};
 
 #[test]
 fn every_script_happens_as_it_is_written() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/broker/scripts");
-    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
-        .expect("list the scripts")
-        .map(|entry| entry.expect("list the scripts").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-        .collect();
-    scripts.sort();
-    assert!(!scripts.is_empty());
-    let mut wrong = Vec::new();
-    for script in scripts {
-        let written = std::fs::read_to_string(&script).expect("read a script");
-        let happened = run(&written);
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&script, &happened).expect("write a script");
-        } else if happened != written {
-            let lines = written.lines().zip(happened.lines());
-            let same = lines.take_while(|(a, b)| a == b).count();
-            let at = |text: &str| text.lines().nth(same).unwrap_or("(the end)").to_owned();
-            let (written, happened) = (at(&written), at(&happened));
-            let (name, line) = (script.display(), same + 1);
-            wrong.push(format!(
-                "{name}:{line}\n  written  {written}\n  happened {happened}"
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// The script as it happens.
-fn run(script: &str) -> String {
-    let mut runner = Runner::new("topic=test:2");
-    let mut out = String::new();
-    let mut lines = script.lines().peekable();
-    let mut commands = Vec::new();
-    while let Some(line) = lines.next() {
-        out.push_str(line);
-        out.push('\n');
-        if line == "----" {
-            for command in commands.drain(..) {
-                for happened in runner.command(command) {
-                    out.push_str(&happened);
-                    out.push('\n');
-                }
-            }
-            while lines.peek().is_some_and(|line| !line.is_empty()) {
-                lines.next();
-            }
-        } else if !line.is_empty() && !line.starts_with('#') {
-            commands.push(line);
-        }
-    }
-    out
+    transcript::check_folder("src/broker/scripts", |script| {
+        let mut runner = Runner::new("topic=test:2");
+        transcript::happen(script, |command| runner.command(command))
+    });
 }
 
 struct Runner {

@@ -5,31 +5,14 @@
 use super::harness::{Harness, restore};
 use super::walk::Walk;
 use crate::coordinator::{Coordinator, Effect, Event, Options};
+use crate::tests::{Replay, seed_or};
 use crate::units::{Moment, Seed};
-
-/// Names the seed if the test dies.
-struct Replay {
-    test: &'static str,
-    seed: u64,
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "replay: SEED={} cargo test --lib coordinator::tests::properties::{}",
-                self.seed, self.test
-            );
-        }
-    }
-}
 
 /// Runs a test for some seeds, from the one that was asked for.
 fn for_seeds(test: &'static str, count: u64, check: impl Fn(u64)) {
-    let first = std::env::var("SEED").ok();
-    let first = first.and_then(|seed| seed.parse().ok()).unwrap_or(1000);
+    let first = seed_or(1000);
     for seed in first..first + count {
-        let _replay = Replay { test, seed };
+        let _replay = Replay::new(module_path!(), test, seed);
         check(seed);
     }
 }

@@ -29,7 +29,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,72 +39,15 @@ use crate::coordinator::{
     Acl, ConnectRequest, Create, CreateMode, Delete, Effect, Event, Names, Operation,
     OperationReply, Options, Outstanding, Reply, Request, SetData, Stat, WatchEventKind,
 };
+use crate::tests::transcript;
 use crate::units::{ConnectionId, Seed, ServerId, Zxid};
 
 #[test]
 fn every_script_happens_as_it_is_written() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/coordinator/scripts");
-    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
-        .expect("list the scripts")
-        .map(|entry| entry.expect("list the scripts").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-        .collect();
-    scripts.sort();
-    assert!(!scripts.is_empty());
-    let mut wrong = Vec::new();
-    for script in scripts {
-        let written = std::fs::read_to_string(&script).expect("read a script");
-        let happened = run(&written);
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&script, &happened).expect("write a script");
-        } else if happened != written {
-            let line = written
-                .lines()
-                .zip(happened.lines())
-                .position(|(a, b)| a != b);
-            let line =
-                line.unwrap_or_else(|| written.lines().count().min(happened.lines().count()));
-            let at = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
-            let (written, happened) = (at(&written), at(&happened));
-            let name = script.display();
-            wrong.push(format!(
-                "{name}:{}\n  written  {written}\n  happened {happened}",
-                line + 1
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// The script as it happens.
-fn run(script: &str) -> String {
-    let mut runner = Runner::new(Options::default());
-    let mut out = String::new();
-    let mut lines = script.lines().peekable();
-    let mut commands = Vec::new();
-    while let Some(line) = lines.next() {
-        if line == "----" {
-            out.push_str("----\n");
-            for command in commands.drain(..) {
-                for happened in runner.command(command) {
-                    let _ = writeln!(out, "{happened}");
-                }
-            }
-            while lines.peek().is_some_and(|line| !line.is_empty()) {
-                lines.next();
-            }
-            continue;
-        }
-        let _ = writeln!(out, "{line}");
-        if !line.is_empty() && !line.starts_with('#') {
-            commands.push(line);
-        }
-    }
-    assert!(
-        commands.is_empty(),
-        "commands without dashes behind them: {commands:?}"
-    );
-    out
+    transcript::check_folder("src/coordinator/scripts", |script| {
+        let mut runner = Runner::new(Options::default());
+        transcript::happen(script, |command| runner.command(command))
+    });
 }
 
 struct Runner {

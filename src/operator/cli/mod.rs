@@ -25,6 +25,7 @@ mod consume;
 mod dump;
 mod explain;
 mod init;
+mod instant;
 mod partition;
 mod produce;
 pub mod progress;

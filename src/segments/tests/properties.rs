@@ -16,31 +16,11 @@ use crate::segments::recovery::Scanner;
 use crate::segments::retention::{Action, Retired};
 use crate::segments::verify::{Checker, Intervals, Outcome, Range};
 use crate::segments::walk::{Step, Walker};
-use crate::units::{Random, Seed, WallTime};
+use crate::tests::{Replay, seed_or};
+use crate::units::{Random, WallTime};
 
-/// Names the seed if the test dies.
-struct Replay {
-    test: &'static str,
-    seed: u64,
-}
-
-impl Replay {
-    fn new(test: &'static str) -> (Replay, Random) {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(20_110_427);
-        (Replay { test, seed }, Random::new(Seed(seed)))
-    }
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let Replay { test, seed } = self;
-            eprintln!("replay: SEED={seed} cargo test --lib segments::tests::properties::{test}");
-        }
-    }
+fn replay(test: &str) -> (Replay, Random) {
+    Replay::new(module_path!(), test, seed_or(20_110_427))
 }
 
 fn index(random: &mut Random, end: usize) -> usize {
@@ -89,7 +69,7 @@ fn in_pieces(random: &mut Random, mut bytes: &[u8], mut take: impl FnMut(&[u8]))
 
 #[test]
 fn a_scan_of_any_prefix_ends_with_its_last_whole_record() {
-    let (_replay, mut random) = Replay::new("a_scan_of_any_prefix_ends_with_its_last_whole_record");
+    let (_replay, mut random) = replay("a_scan_of_any_prefix_ends_with_its_last_whole_record");
     for _ in 0..300 {
         let (bytes, ends) = records(&mut random);
         for cut in 0..=bytes.len() {
@@ -108,8 +88,7 @@ fn a_scan_of_any_prefix_ends_with_its_last_whole_record() {
 
 #[test]
 fn zeros_behind_the_last_record_are_cut_off_however_many() {
-    let (_replay, mut random) =
-        Replay::new("zeros_behind_the_last_record_are_cut_off_however_many");
+    let (_replay, mut random) = replay("zeros_behind_the_last_record_are_cut_off_however_many");
     for zeros in 0..200 {
         let (mut bytes, _) = records(&mut random);
         // A last record with data, so that its end does not look like what follows.
@@ -128,7 +107,7 @@ fn zeros_behind_the_last_record_are_cut_off_however_many() {
 #[test]
 fn no_single_changed_byte_of_data_or_length_gets_past_a_check() {
     let (_replay, mut random) =
-        Replay::new("no_single_changed_byte_of_data_or_length_gets_past_a_check");
+        replay("no_single_changed_byte_of_data_or_length_gets_past_a_check");
     for _ in 0..2000 {
         let (mut bytes, ends) = records(&mut random);
         if bytes.is_empty() {
@@ -166,7 +145,7 @@ fn no_single_changed_byte_of_data_or_length_gets_past_a_check() {
 
 #[test]
 fn a_walk_in_pieces_is_the_same_as_reading_at_once() {
-    let (_replay, mut random) = Replay::new("a_walk_in_pieces_is_the_same_as_reading_at_once");
+    let (_replay, mut random) = replay("a_walk_in_pieces_is_the_same_as_reading_at_once");
     for _ in 0..500 {
         let (mut bytes, _) = records(&mut random);
         if random.below(2) == 0 && !bytes.is_empty() {
@@ -191,7 +170,7 @@ fn a_walk_in_pieces_is_the_same_as_reading_at_once() {
 
 #[test]
 fn a_dump_accounts_for_every_byte_of_anything() {
-    let (_replay, mut random) = Replay::new("a_dump_accounts_for_every_byte_of_anything");
+    let (_replay, mut random) = replay("a_dump_accounts_for_every_byte_of_anything");
     for _ in 0..300 {
         let (mut bytes, _) = records(&mut random);
         for _ in 0..random.below(4) {
@@ -213,7 +192,7 @@ fn a_dump_accounts_for_every_byte_of_anything() {
 
 #[test]
 fn a_lookup_finds_what_going_through_all_bytes_finds() {
-    let (_replay, mut random) = Replay::new("a_lookup_finds_what_going_through_all_bytes_finds");
+    let (_replay, mut random) = replay("a_lookup_finds_what_going_through_all_bytes_finds");
     for _ in 0..500 {
         let first = random.below(3) * 100;
         let mut list = VecDeque::new();
@@ -260,7 +239,7 @@ fn a_lookup_finds_what_going_through_all_bytes_finds() {
 
 #[test]
 fn intervals_are_a_set_of_positions() {
-    let (_replay, mut random) = Replay::new("intervals_are_a_set_of_positions");
+    let (_replay, mut random) = replay("intervals_are_a_set_of_positions");
     for _ in 0..300 {
         let mut fast = Intervals::default();
         let mut slow = [false; 100];
@@ -320,7 +299,7 @@ fn checkpoint(random: &mut Random) -> Checkpoint {
 #[test]
 fn a_checkpoint_is_read_as_it_was_written_and_no_other_bytes_are_one() {
     let (_replay, mut random) =
-        Replay::new("a_checkpoint_is_read_as_it_was_written_and_no_other_bytes_are_one");
+        replay("a_checkpoint_is_read_as_it_was_written_and_no_other_bytes_are_one");
     for _ in 0..100 {
         let checkpoint = checkpoint(&mut random);
         let bytes = checkpoint.encode();

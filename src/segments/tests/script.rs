@@ -29,63 +29,17 @@ use crate::segments::retention::{Action, Policy, Retired, When};
 use crate::segments::verify::Outcome;
 use crate::segments::walk::Fault;
 use crate::segments::{FileOperation, PartitionId};
+use crate::tests::transcript;
 use crate::units::WallTime;
 
 const PARTITION: PartitionId = PartitionId(0);
 
 #[test]
 fn every_script_happens_as_it_is_written() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/segments/scripts");
-    let mut wrong = Vec::new();
-    for script in [
-        "appending",
-        "lookups",
-        "recovering",
-        "retiring",
-        "verifying",
-    ] {
-        let script = folder.join(format!("{script}.txt"));
-        let written = std::fs::read_to_string(&script).expect("read a script");
-        let happened = run(&written);
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&script, &happened).expect("write a script");
-        } else if happened != written {
-            let lines = written.lines().zip(happened.lines());
-            let same = lines.take_while(|(a, b)| a == b).count();
-            let at = |text: &str| text.lines().nth(same).unwrap_or("(the end)").to_owned();
-            let (written, happened) = (at(&written), at(&happened));
-            let (name, line) = (script.display(), same + 1);
-            wrong.push(format!(
-                "{name}:{line}\n  written  {written}\n  happened {happened}"
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-fn run(script: &str) -> String {
-    let mut runner = Runner::default();
-    let mut out = String::new();
-    let mut lines = script.lines().peekable();
-    let mut commands = Vec::new();
-    while let Some(line) = lines.next() {
-        out.push_str(line);
-        out.push('\n');
-        if line == "----" {
-            for command in commands.drain(..) {
-                for happened in runner.command(command) {
-                    out.push_str(&happened);
-                    out.push('\n');
-                }
-            }
-            while lines.peek().is_some_and(|line| !line.is_empty()) {
-                lines.next();
-            }
-        } else if !line.is_empty() && !line.starts_with('#') {
-            commands.push(line);
-        }
-    }
-    out
+    transcript::check_folder("src/segments/scripts", |script| {
+        let mut runner = Runner::default();
+        transcript::happen(script, |command| runner.command(command))
+    });
 }
 
 #[derive(Default)]

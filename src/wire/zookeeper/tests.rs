@@ -7,35 +7,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::coordinator::{Refusal, Reply, Request};
+use crate::tests::{Replay, seed_or};
 use crate::units::{Random, Seed, Zxid};
 
 mod values;
 
-/// Names the seed if the test dies.
-struct Replay {
-    test: &'static str,
-    seed: u64,
-}
-
-impl Replay {
-    fn new(test: &'static str) -> (Replay, Random) {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(3_414);
-        (Replay { test, seed }, Random::new(Seed(seed)))
-    }
-}
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "replay: SEED={} cargo test --lib wire::zookeeper::tests::{}",
-                self.seed, self.test
-            );
-        }
-    }
+fn replay(test: &str) -> (Replay, Random) {
+    Replay::new(module_path!(), test, seed_or(3_414))
 }
 
 /// Runs every case of a golden file through `decode`, which also says what encoding the decoded value
@@ -204,7 +182,7 @@ fn auth_and_sasl_that_cannot_be_decoded_are_no_requests_at_all() {
 
 #[test]
 fn handshakes_at_random_come_back_as_they_were() {
-    let (_replay, mut random) = Replay::new("handshakes_at_random_come_back_as_they_were");
+    let (_replay, mut random) = replay("handshakes_at_random_come_back_as_they_were");
     for _ in 0..5_000 {
         let request = values::connect_request(&mut random);
         let bytes = payload(|out| handshake::encode_request(&request, out).expect("it fits"));
@@ -217,7 +195,7 @@ fn handshakes_at_random_come_back_as_they_were() {
 
 #[test]
 fn requests_at_random_come_back_as_they_were() {
-    let (_replay, mut random) = Replay::new("requests_at_random_come_back_as_they_were");
+    let (_replay, mut random) = replay("requests_at_random_come_back_as_they_were");
     for _ in 0..20_000 {
         let request = values::request(&mut random);
         let xid = values::number(&mut random);
@@ -228,7 +206,7 @@ fn requests_at_random_come_back_as_they_were() {
 
 #[test]
 fn replies_at_random_come_back_as_they_were() {
-    let (_replay, mut random) = Replay::new("replies_at_random_come_back_as_they_were");
+    let (_replay, mut random) = replay("replies_at_random_come_back_as_they_were");
     for _ in 0..20_000 {
         let (kind, reply) = values::reply(&mut random);
         let xid = values::number(&mut random);
@@ -247,8 +225,7 @@ fn replies_at_random_come_back_as_they_were() {
 /// request when it is encoded anew.
 #[test]
 fn bytes_at_random_are_decoded_or_refused_without_a_panic() {
-    let (_replay, mut random) =
-        Replay::new("bytes_at_random_are_decoded_or_refused_without_a_panic");
+    let (_replay, mut random) = replay("bytes_at_random_are_decoded_or_refused_without_a_panic");
     for _ in 0..60_000 {
         let bytes = values::damaged_frame(&mut random);
         let _ = handshake::decode_request(&bytes);

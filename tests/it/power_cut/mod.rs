@@ -7,6 +7,7 @@ mod image;
 mod load;
 
 use crate::bad_input::Dice;
+use crate::crash::Replay;
 use crate::deployment::{Deployment, Topic};
 use crate::lab;
 use crate::lab::mount::Mount;
@@ -22,27 +23,6 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const TOPICS: &[Topic] = &[("load", 2)];
-
-/// Names the seed if the test dies.
-struct Replay {
-    test: &'static str,
-    seed: u64,
-}
-
-impl Drop for Replay {
-    #[allow(
-        clippy::print_stderr,
-        reason = "a failing test's output is where its reader looks"
-    )]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "replay: SEED={} cargo test --test it {}",
-                self.seed, self.test
-            );
-        }
-    }
-}
 
 fn seed() -> u64 {
     std::env::var("SEED")

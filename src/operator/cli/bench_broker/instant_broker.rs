@@ -6,23 +6,21 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::mpsc;
-use std::thread;
 
 use bytes::Bytes;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::LocalSet;
+use tokio::net::TcpStream;
 
 use super::frames::payload;
 use crate::broker::{Reply, Request};
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::output::FileRange;
 use crate::net::socket::{self, OpenFiles, Progress};
+use crate::operator::cli::instant;
 use crate::segments::format::{self, Header};
 use crate::wire::metaq::Limits;
 
@@ -33,29 +31,10 @@ const TRANSFER_BYTES: usize = 1024 * 1024;
 
 /// Starts it in a thread of its own, which ends with the process.
 pub(super) fn start() -> io::Result<SocketAddr> {
-    let (tell, told) = mpsc::channel();
-    thread::Builder::new()
-        .name("instant-broker".to_owned())
-        .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            LocalSet::new().block_on(&runtime, async {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-                // Whoever started us waits for this, or is gone and needs nothing.
-                let _told = tell.send(listener.local_addr()?);
-                let partition = Rc::new(Partition::new()?);
-                loop {
-                    let (stream, _) = listener.accept().await?;
-                    stream.set_nodelay(true)?;
-                    // A client that is gone ends its own conversation only.
-                    let _task = tokio::task::spawn_local(serve(stream, Rc::clone(&partition)));
-                }
-            })
-        })
-        .map(|_: thread::JoinHandle<io::Result<()>>| ())?;
-    told.recv()
-        .map_err(|_| io::Error::other("the instant broker did not start"))
+    instant::start("instant broker", || {
+        let partition = Rc::new(Partition::new()?);
+        Ok(move |stream| serve(stream, Rc::clone(&partition)))
+    })
 }
 
 /// What every get finds.

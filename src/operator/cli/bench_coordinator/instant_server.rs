@@ -1,17 +1,15 @@
 //! A server that answers every request at once, without doing anything: what the client can do at most.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::mpsc;
-use std::thread;
+use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::LocalSet;
+use tokio::net::TcpStream;
 
 use crate::coordinator::{ConnectReply, Reply, Stat};
 use crate::cursor::Reader;
+use crate::operator::cli::instant;
 use crate::units::Zxid;
 use crate::wire::zookeeper::request::opcode;
 use crate::wire::zookeeper::{frame, handshake, reply};
@@ -21,28 +19,9 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Starts it in a thread of its own, which ends with the process. A get is answered with `data`.
 pub(super) fn start(data: Bytes) -> io::Result<SocketAddr> {
-    let (tell, told) = mpsc::channel();
-    thread::Builder::new()
-        .name("instant-server".to_owned())
-        .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            LocalSet::new().block_on(&runtime, async {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-                // Whoever started us waits for this, or is gone and needs nothing.
-                let _told = tell.send(listener.local_addr()?);
-                loop {
-                    let (stream, _) = listener.accept().await?;
-                    stream.set_nodelay(true)?;
-                    // A client that is gone ends its own conversation only.
-                    let _task = tokio::task::spawn_local(serve(stream, data.clone()));
-                }
-            })
-        })
-        .map(|_: thread::JoinHandle<io::Result<()>>| ())?;
-    told.recv()
-        .map_err(|_| io::Error::other("the instant server did not start"))
+    instant::start("instant server", || {
+        Ok(move |stream| serve(stream, data.clone()))
+    })
 }
 
 async fn serve(mut stream: TcpStream, data: Bytes) -> io::Result<()> {
