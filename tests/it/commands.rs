@@ -409,3 +409,35 @@ fn server_ini(coordinator: u16, broker: u16, web: u16, data: &Path) -> String {
         data.display()
     )
 }
+
+/// Runs a command on a terminal of its own, and returns all that appears there.
+fn on_a_terminal(arguments: &[&str]) -> String {
+    let command = format!("{CHRYSALIS} {}", arguments.join(" "));
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]);
+    let output = script.stdin(Stdio::null()).output();
+    text(&output.expect("script is part of every Linux").stdout)
+}
+
+#[test]
+fn what_takes_long_says_so_on_a_terminal_and_nowhere_else() {
+    let folder = Folder::with_a_server();
+    let path = folder.path.to_str().expect("a plain path").to_owned();
+    let bench = ["bench", "disk", &path, "--seconds", "1", "--json"];
+    let shown = on_a_terminal(&bench);
+    assert!(shown.contains("measuring the disk of"), "{shown}");
+    assert!(shown.contains("s left"), "{shown}");
+    let started = on_a_terminal(&["start", &path]);
+    assert!(started.contains("server1 is starting"), "{started}");
+    assert!(started.contains("server1 serves"), "{started}");
+    let stopped = on_a_terminal(&["stop", &path]);
+    assert!(stopped.contains("server1 is stopping"), "{stopped}");
+
+    let piped = Command::new(CHRYSALIS).args(bench).output();
+    let piped = piped.expect("the binary under test starts");
+    assert_eq!(text(&piped.stderr), "");
+    let json: serde_json::Value = serde_json::from_slice(&piped.stdout).expect("only JSON");
+    assert!(json.is_object());
+    assert_said(&folder.command("start", &[]), 0, "server1 serves");
+    assert!(!text(&folder.command("stop", &[]).stderr).contains("stopping"));
+}

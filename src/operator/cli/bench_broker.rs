@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Subcommand, value_parser};
 
+use super::progress;
 use super::zk::runtime;
 use crate::client::metaq::Address;
 use crate::net::resolve;
@@ -46,6 +47,7 @@ impl BenchBroker {
     /// Measures, and tells what came out.
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let runtime = runtime()?;
+        let waiting = progress::countdown("measuring the broker", self.what.time());
         let (measured, json) = match self.what {
             What::Put(put) => (
                 runtime.block_on(interruptible(put.measure()))?,
@@ -60,11 +62,33 @@ impl BenchBroker {
                 latency.show.json,
             ),
         };
+        drop(waiting);
         match json {
             true => writeln!(out, "{}", measured.json())?,
             false => write!(out, "{measured}")?,
         }
         Ok(())
+    }
+}
+
+impl What {
+    /// How long it takes, about.
+    fn time(&self) -> Duration {
+        let of_subject = |subject: &Subject| (subject.warm_up(), subject.seconds());
+        let ((warm_up, seconds), show) = match self {
+            What::Put(put) => (of_subject(&put.subject), &put.show),
+            What::Get(get) => (of_subject(&get.subject), &get.show),
+            What::Latency(latency) => {
+                let seconds = Duration::from_secs(latency.seconds.into());
+                ((Duration::ZERO, seconds), &latency.show)
+            }
+        };
+        let of_disk = if show.disk.is_some() {
+            seconds
+        } else {
+            Duration::ZERO
+        };
+        warm_up + seconds + of_disk
     }
 }
 

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use clap::ValueEnum;
 
+use super::progress;
 use super::zk::{CoordinatorArgument, runtime};
 use crate::client::zookeeper::{Client, Error, Options};
 use crate::coordinator::{Acl, Create, CreateMode, Delete, Request};
@@ -80,7 +81,10 @@ pub(super) enum Operation {
 impl BenchCoordinator {
     /// Measures, and tells what came out.
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let time = Duration::from_secs(u64::from(self.warm_up) + u64::from(self.seconds));
+        let waiting = progress::countdown("measuring the coordinator", time);
         let measured = runtime()?.block_on(self.measure())?;
+        drop(waiting);
         match self.json {
             true => writeln!(out, "{}", measured.json())?,
             false => write!(out, "{measured}")?,

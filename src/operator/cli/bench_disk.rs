@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::progress;
 use super::quantiles::{Quantiles, Times, per_second};
 use crate::disk::{
     AlignedBuffer, Completion, Disk, File, Files, Lane, Mode, Operation, Options, Outcome, Token,
@@ -42,11 +43,12 @@ pub(super) struct BenchDisk {
 impl BenchDisk {
     /// Measures, and tells what came out.
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let baseline = measure(
-            &self.folder,
-            &SHAPES,
-            Duration::from_secs(self.seconds.into()),
-        )?;
+        let time = Duration::from_secs(self.seconds.into());
+        let shapes = u32::try_from(SHAPES.len()).unwrap_or(u32::MAX);
+        let what = format!("measuring the disk of {}", self.folder.display());
+        let waiting = progress::countdown(what, time * shapes);
+        let baseline = measure(&self.folder, &SHAPES, time)?;
+        drop(waiting);
         match self.json {
             true => writeln!(out, "{}", baseline.json())?,
             false => write!(out, "{baseline}")?,

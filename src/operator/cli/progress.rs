@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a wheel turns on.
 const TURN: Duration = Duration::from_millis(120);
@@ -10,6 +10,25 @@ const TURN: Duration = Duration::from_millis(120);
 /// A wheel beside `what`, which is what is being waited for. It is gone when dropped.
 pub fn wheel(what: impl Into<String>) -> Progress {
     let bar = ProgressBar::new_spinner().with_message(what.into());
+    bar.enable_steady_tick(TURN);
+    Progress { bar }
+}
+
+/// A wheel beside `what`, which takes `time`, and how much of that is left.
+pub fn countdown(what: impl Into<String>, time: Duration) -> Progress {
+    let left = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let left = time.saturating_sub(state.elapsed()).as_secs();
+        let _written = match left {
+            0 => text.write_str("soon done"),
+            left => write!(text, "{left} s left"),
+        };
+    };
+    let style = ProgressStyle::with_template("{spinner} {msg}, {left}")
+        .expect("the template is a constant, and a test shows it")
+        .with_key("left", left);
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(what.into());
     bar.enable_steady_tick(TURN);
     Progress { bar }
 }

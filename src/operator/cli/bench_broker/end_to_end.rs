@@ -38,7 +38,7 @@ pub(super) struct Latency {
     interval_ms: u32,
     /// How long to measure
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=86_400))]
-    seconds: u32,
+    pub(super) seconds: u32,
     /// Bytes of each message
     #[arg(long, value_name = "BYTES", default_value_t = 1024, value_parser = value_parser!(u32).range(16..=64 * 1024 * 1024))]
     size: u32,

@@ -36,7 +36,7 @@ const GROUP: &str = "chrysalis_bench";
     chrysalis bench broker get --ceiling --json")]
 pub(super) struct Get {
     #[command(flatten)]
-    subject: Subject,
+    pub(super) subject: Subject,
     /// Bytes asked for at a time
     #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024, value_parser = value_parser!(u32).range(20..=64 * 1024 * 1024))]
     max_size: u32,

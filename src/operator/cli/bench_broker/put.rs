@@ -36,7 +36,7 @@ const SLICES_MAX: usize = 64;
     chrysalis bench broker put --ceiling")]
 pub(super) struct Put {
     #[command(flatten)]
-    subject: Subject,
+    pub(super) subject: Subject,
     /// Connections
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = value_parser!(u32).range(1..=10_000))]
     connections: u32,
