@@ -32,7 +32,9 @@ const IDENTITIES_BYTES_MAX: usize = 16 << 10;
 
 /// Bytes that the permissions of one znode may take once `auth` is resolved: each check walks over them,
 /// and a short line of a client may stand for all its identities.
-const PERMISSIONS_BYTES_MAX: usize = 64 << 10;
+const PERMISSIONS_BYTES_MAX: usize = 16 << 10;
+/// Lists beyond this are long: who walked over one need not do it again.
+const LONG_BYTES: usize = 512;
 
 /// Identities of so few bytes are compared one by one.
 const FEW_BYTES: usize = 256;
@@ -471,6 +473,12 @@ impl AclTable {
                 self.vacate(id);
             }
         }
+    }
+
+    /// Whether it takes time to find out what a list permits.
+    #[inline]
+    pub(super) fn is_long(&self, id: AclId) -> bool {
+        self.entries[id.0 as usize].permissions.len() > LONG_BYTES
     }
 
     pub(super) fn permissions(&self, id: AclId) -> &Shared {

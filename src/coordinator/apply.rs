@@ -6,6 +6,9 @@
 //! A write takes a zxid whether it is done or refused. It is not even looked at if it is not the next of
 //! the current generation of its session: a copy that was sent twice, or one that overtook another.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use super::QuotaExceeded;
 use super::acl::{AclId, Identities, Permissions};
 use super::command::{Action, AttachSession, Command, CreateSession, Op, Unreadable, Write};
@@ -77,6 +80,8 @@ struct Context<'a> {
     zxid: Zxid,
     wall: WallTime,
     asking: Identities<'a>,
+    /// Which bits of which long lists were found to be granted: a multi may ask thousands of times.
+    granted: &'a RefCell<BTreeSet<(AclId, i32)>>,
 }
 
 /// What one operation does.
@@ -181,7 +186,9 @@ impl State {
             return Outcome::Nothing;
         }
         session.sequence = write.sequence;
+        let granted = RefCell::default();
         let context = Context {
+            granted: &granted,
             session: write.session,
             zxid: self.next_zxid(),
             wall: write.wall,
@@ -447,15 +454,18 @@ impl State {
     }
 
     fn permit(&self, id: NodeId, wanted: i32, context: Context<'_>) -> Result<(), Refusal> {
-        if self
-            .tree
-            .acls
-            .permit(self.tree.get(id).body.acl, wanted, context.asking)
-        {
-            Ok(())
-        } else {
-            Err(Refusal::NoAuth)
+        let (acls, acl) = (&self.tree.acls, self.tree.get(id).body.acl);
+        let is_long = acls.is_long(acl);
+        if is_long && context.granted.borrow().contains(&(acl, wanted)) {
+            return Ok(());
         }
+        if !acls.permit(acl, wanted, context.asking) {
+            return Err(Refusal::NoAuth);
+        }
+        if is_long {
+            context.granted.borrow_mut().insert((acl, wanted));
+        }
+        Ok(())
     }
 }
 
