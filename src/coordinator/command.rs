@@ -374,6 +374,28 @@ impl<'a> Action<'a> {
     }
 }
 
+/// By what a write is known before it is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct WriteNumber {
+    pub(super) session: i64,
+    pub(super) generation: u64,
+    pub(super) sequence: u64,
+}
+
+impl WriteNumber {
+    /// That of a command, if it is a write.
+    pub(super) fn of(command: &[u8]) -> Option<WriteNumber> {
+        let mut reader = Reader::new(command);
+        let kind = (reader.u8().ok()?, reader.u8().ok()?);
+        (kind == (WRITE, VERSION)).then_some(())?;
+        Some(WriteNumber {
+            session: reader.i64().ok()?,
+            generation: reader.u64().ok()?,
+            sequence: reader.u64().ok()?,
+        })
+    }
+}
+
 impl<'a> Command<'a> {
     /// Reads a command from all of `bytes`.
     ///

@@ -5,7 +5,8 @@
 //! each other.
 //!
 //! Invariants:
-//! - if the queue is not empty its first is a write, or a sync that is not answered;
+//! - if the queue is not empty its first is a write, or a sync that is not answered; when a write is applied
+//!   it is the first, because all before it is answered at the latest then;
 //! - the sequences of the writes in the queue ascend by one, up to `sequence`.
 
 use std::collections::{HashMap, VecDeque};
@@ -134,6 +135,14 @@ impl Connection {
 
     pub(super) fn outstanding(&self) -> Outstanding {
         self.outstanding
+    }
+
+    /// The sequence of the write that is applied next.
+    pub(super) fn next_write(&self) -> Option<u64> {
+        self.waiting.iter().find_map(|waiting| match &waiting.what {
+            WaitingFor::Command { sequence, .. } => Some(*sequence),
+            WaitingFor::Turn { .. } | WaitingFor::Refused(_) | WaitingFor::Sync { .. } => None,
+        })
     }
 
     /// What was proposed for this connection and did not come back yet, in order.

@@ -3,6 +3,7 @@
 
 use super::acl::Identities;
 use super::apply::Outcome;
+use super::command::WriteNumber;
 use super::connection::WaitingFor;
 use super::read::Reader;
 use super::vocabulary::{Refusal, Reply, Request};
@@ -24,6 +25,7 @@ impl Coordinator {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
+        self.let_a_write_overtake(command, effects);
         let outcome = match self.state.apply(index, command, &mut self.consequences) {
             Ok(outcome) => outcome,
             Err(unreadable) => {
@@ -115,8 +117,41 @@ impl Coordinator {
         self.close(id, CloseReason::SessionClosed, effects);
     }
 
+    /// A write is about to be applied whose connection asked for a sync before it, and that is not answered
+    /// yet. It can be: all that was committed when the sync came lies before this write in the log, and is
+    /// applied. What stands between the two is answered as well, from the state before the write.
+    fn let_a_write_overtake(&mut self, command: &[u8], effects: &mut Vec<Effect>) {
+        if !self.syncs.is_anybody_waiting() {
+            return;
+        }
+        let Some(write) = WriteNumber::of(command) else {
+            return;
+        };
+        let Some(&id) = self.local.get(&write.session) else {
+            return;
+        };
+        let is_next = self.connections.get(id).is_some_and(|connection| {
+            let established = connection.established();
+            established.is_some_and(|known| known.generation == write.generation)
+                && connection.next_write() == Some(write.sequence)
+        });
+        if is_next {
+            self.answer_up_to_write(id, true, effects);
+        }
+    }
+
     /// Answers what waited, up to the next write or sync that has to wait on.
     pub(super) fn answer_waiting(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
+        self.answer_up_to_write(id, false, effects);
+    }
+
+    /// The same; with `syncs_are_over` no sync has to wait on.
+    fn answer_up_to_write(
+        &mut self,
+        id: ConnectionId,
+        syncs_are_over: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let mut own_bytes = 0;
         loop {
             if own_bytes > NAMES_BYTES_FAIR && self.names_bytes > NAMES_BYTES_MAX {
@@ -128,7 +163,8 @@ impl Coordinator {
                 .and_then(|connection| connection.first());
             match first.map(|first| &first.what) {
                 Some(WaitingFor::Turn { .. } | WaitingFor::Refused(_)) => {}
-                Some(WaitingFor::Sync { round, .. }) if self.syncs.is_over(*round) => {}
+                Some(WaitingFor::Sync { round, .. })
+                    if syncs_are_over || self.syncs.is_over(*round) => {}
                 Some(WaitingFor::Sync { .. } | WaitingFor::Command { .. }) | None => return,
             }
             let first = self.connections.next_waiting(id);

@@ -78,6 +78,11 @@ impl Syncs {
         connections
     }
 
+    /// Whether somebody may wait for an answer.
+    pub(super) fn is_anybody_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Whether a round is over.
     pub(super) fn is_over(&self, round: u64) -> bool {
         round <= self.over
