@@ -36,12 +36,12 @@ pub fn server(status: &ServerStatus) -> String {
     lines.row(
         "journal",
         &format!(
-            "{} of at most {} files needed, {} written in {} batches through {}",
+            "{} of at most {} files needed; {} written since the start through {}; {} since it was made",
             journal.files_needed,
             journal.files_max,
             bytes(journal.written_bytes),
-            journal.batches,
-            journal.backend
+            journal.backend,
+            counted(journal.batches, "batch"),
         ),
     );
     let disk = &status.disk;

@@ -64,16 +64,21 @@ impl Error {
 impl fmt::Display for Error {
     /// One paragraph: `E0104 open …/000123.seg: permission denied. The server stays down. Run: …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.what)?;
+        let mut text = format!("{} {}", self.code, self.what);
         if let Some(source) = &self.source {
-            write!(f, ": {}", chain(source.as_ref()))?;
+            text.push_str(": ");
+            text.push_str(&chain(source.as_ref()));
         }
         for sentence in [&self.means, &self.cure].into_iter().flatten() {
-            // A list of mistakes ends in a line of its own.
-            let separator = if self.what.contains('\n') { "\n" } else { ". " };
-            write!(f, "{separator}{}", sentence.trim_end_matches('.'))?;
+            // A list of mistakes ends in a line of its own, a question in its own mark.
+            text.push_str(match (self.what.contains('\n'), text.ends_with('?')) {
+                (true, _) => "\n",
+                (false, true) => " ",
+                (false, false) => ". ",
+            });
+            text.push_str(sentence.trim_end_matches('.'));
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 

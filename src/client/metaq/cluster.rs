@@ -48,6 +48,15 @@ impl ZooKeeper {
     }
 }
 
+/// For whom brokers register a topic. They need not have it for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Those who send.
+    Producers,
+    /// Those who read.
+    Consumers,
+}
+
 /// What brokers have registered, as one who looks for a topic sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Registered {
@@ -196,19 +205,22 @@ impl Cluster {
         }
     }
 
-    /// Whether some broker has a topic, for producers or for consumers.
-    pub(super) async fn registered(&self, topic: &str) -> Result<Registered, Error> {
-        let lists = ["brokers/topics-pub", "brokers/topics-sub"];
-        for list in lists {
-            let path = self.path(&format!("{list}/{topic}"));
-            if !self.children(&path).await?.is_empty() {
-                return Ok(Registered::Topic);
-            }
+    /// Whether some broker has a topic for one side.
+    pub(super) async fn registered(&self, topic: &str, side: Side) -> Result<Registered, Error> {
+        let list = self.path(match side {
+            Side::Producers => "brokers/topics-pub",
+            Side::Consumers => "brokers/topics-sub",
+        });
+        let brokers = self.children(&format!("{list}/{topic}")).await?;
+        if !brokers.is_empty() {
+            return Ok(Registered::Topic);
         }
         for broker in self.children(&self.path("brokers/ids")).await? {
             let Ok(broker) = broker.parse() else { continue };
             if self.readable(broker).await?.is_some() {
-                let others = self.children(&self.path(lists[0])).await?;
+                // A producer leaves a node behind for a topic that nobody has.
+                let mut others = self.children(&list).await?;
+                others.retain(|other| other != topic);
                 return Ok(Registered::OtherTopics(others));
             }
         }

@@ -39,7 +39,7 @@ mod progress;
 mod reader;
 
 pub use address::{Address, DEFAULT_PORT, NotAnAddress};
-pub use cluster::{Registered, ZooKeeper};
+pub use cluster::{Registered, Side, ZooKeeper};
 pub use connection::{Connection, Options, Pending};
 pub use connections::Connections;
 pub use consumer::{Consumer, ConsumerOptions, Start};
@@ -124,14 +124,14 @@ impl Client {
         Consumer::new(&self.shared, group, topics, options)
     }
 
-    /// Whether some broker has a topic, as ZooKeeper knows it now. Leaves no trace there.
+    /// Whether some broker has a topic for one side, as ZooKeeper knows it now. Leaves no trace there.
     ///
     /// # Errors
     /// ZooKeeper cannot be asked, or the client has none.
-    pub async fn registered(&self, topic: &str) -> Result<Registered, Error> {
+    pub async fn registered(&self, topic: &str, side: Side) -> Result<Registered, Error> {
         error::check_topic(topic)?;
         let cluster = self.shared.cluster("finding a topic's brokers").await?;
-        cluster.registered(topic).await
+        cluster.registered(topic, side).await
     }
 
     /// A reader that belongs to no group and leaves no trace.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::{config_error, progress};
-use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, ZooKeeper};
+use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, Side, ZooKeeper};
 use crate::client::rebalance::{NotAPartition, Partition};
 use crate::config::{self, ServerFolder, ZookeeperAt};
 use crate::report::{self, Code};
@@ -147,13 +147,14 @@ fn of_folder(folder: &Path) -> Result<ZooKeeper, report::Error> {
 pub(super) async fn find_topic(
     client: &Client,
     topic: &str,
+    side: Side,
     what: &str,
     patience: Duration,
 ) -> Result<(), report::Error> {
     let began = Instant::now();
     let mut waiting = None;
     loop {
-        let registered = match client.registered(topic).await {
+        let registered = match client.registered(topic, side).await {
             Err(Error::NeedsZooKeeper(_)) => return Ok(()),
             other => other.map_err(|error| explain(error, what))?,
         };

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::brokers::{BrokersArgument, PATIENCE, PartitionArgument, explain, find_topic, place};
 use super::zk::runtime;
 use crate::client::metaq::{
-    Client, Consumer, ConsumerOptions, Fetched, PartitionRange, Reader, Received, Start,
+    Client, Consumer, ConsumerOptions, Fetched, PartitionRange, Reader, Received, Side, Start,
 };
 use crate::report::{self, Code};
 
@@ -99,7 +99,7 @@ impl Consume {
         };
         runtime()?.block_on(async {
             let what = format!("read {}", self.topic);
-            find_topic(&client, &self.topic, &what, PATIENCE).await?;
+            find_topic(&client, &self.topic, Side::Consumers, &what, PATIENCE).await?;
             match &self.group {
                 Some(group) => self.consume(&client, group, &mut printer).await,
                 None => self.read(&client.reader(), &mut printer).await,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::brokers::{BrokersArgument, PartitionArgument, explain, find_topic, place};
 use super::zk::runtime;
-use crate::client::metaq::{Message, Producer, ProducerOptions, Sending, Stored};
+use crate::client::metaq::{Message, Producer, ProducerOptions, Sending, Side, Stored};
 
 /// Messages under way at a time.
 const UNDER_WAY_MAX: usize = 1000;
@@ -71,7 +71,7 @@ impl Produce {
         };
         let client = self.brokers.client()?;
         let what = format!("send to {}", self.topic);
-        find_topic(&client, &self.topic, &what, timeout).await?;
+        find_topic(&client, &self.topic, Side::Producers, &what, timeout).await?;
         let producer = client.producer_with(options);
         producer
             .publish(&self.topic)

@@ -57,3 +57,12 @@ fn an_error_that_tells_its_source_itself_is_told_once() {
         "read the snapshot: open segment 000123: no such device"
     );
 }
+
+#[test]
+fn a_question_keeps_its_mark() {
+    let error = Error::new(Code::E0303, "there is no topic a; did you mean b?").means("Nothing.");
+    assert_eq!(
+        error.to_string(),
+        "E0303 there is no topic a; did you mean b? Nothing"
+    );
+}

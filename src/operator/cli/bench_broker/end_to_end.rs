@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use super::Show;
 use super::frames::payload;
 use super::measured::{Cost, Measured};
-use crate::client::metaq::{Client, Consumer, ConsumerOptions, Message, Producer, Received, Start};
+use crate::client::metaq::{
+    Client, Consumer, ConsumerOptions, Message, Producer, Received, Side, Start,
+};
 use crate::operator::cli::bench_disk;
 use crate::operator::cli::brokers::{self, BrokersArgument, explain, find_topic};
 use crate::operator::cli::quantiles::Times;
@@ -99,7 +101,9 @@ impl Run {
     /// A producer, and a consumer that hears it.
     async fn begin(client: &Client, topic: &str, size: usize) -> anyhow::Result<Run> {
         let what = format!("measure topic {topic}");
-        find_topic(client, topic, &what, brokers::PATIENCE).await?;
+        for side in [Side::Producers, Side::Consumers] {
+            find_topic(client, topic, side, &what, brokers::PATIENCE).await?;
+        }
         let producer = client.producer();
         producer
             .publish(topic)
