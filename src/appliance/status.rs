@@ -130,7 +130,7 @@ pub struct JournalStatus {
     pub files_needed: u32,
     /// How it is written: `io_uring` or `threads`.
     pub backend: String,
-    /// Batches written since the start.
+    /// Batches since the journal was made.
     pub batches: u64,
     /// Bytes written since the start.
     pub written_bytes: u64,
