@@ -1,8 +1,10 @@
 //! From committed entries to files, and from files to checkpoints.
 //!
 //! What is committed within a turn is gathered into one [`Effect::Files`]; while some are outstanding,
-//! what comes is gathered further. Only when a job is reported as done does the visible end move and do
-//! replies leave: a client that was told 200 finds its message. Jobs are done strictly in order.
+//! what comes is gathered further. Replies leave when their job is given out: the journal has what was put, so
+//! nothing can be lost any more. Only when the job is reported as done does the visible end move; a get that
+//! comes in between waits for that (see `get`), so that a client that was told 200 finds its message. Jobs are
+//! done strictly in order.
 //!
 //! When the disk is full the writer parks: it waits for all outstanding reports, then gives out the first
 //! refused job and all after it once more, again and again, until they succeed. (All after it, because a
@@ -41,6 +43,7 @@ pub(super) struct Job {
     ticket: Ticket,
     operations: Vec<FileOperation>,
     pub(super) advances: Vec<Advance>,
+    /// The puts it stores, until they are acknowledged.
     pub(super) pending: Vec<Pending>,
     /// The last entry it brings to the files.
     pub(super) index: u64,
@@ -109,28 +112,29 @@ impl Writer {
         self.parked.as_ref()?.retry
     }
 
-    /// Closes the connection behind everything that is on its way to the files. False: nothing is.
+    /// Closes the connection behind the replies to what is gathered. False: none is due.
     pub(super) fn close_after(&mut self, connection: ConnectionId) -> bool {
-        let gathered = self.job.pending.last_mut();
-        let last = gathered.or_else(|| {
-            self.outstanding
-                .iter_mut()
-                .rev()
-                .find_map(|job| job.pending.last_mut())
-        });
-        match last {
-            Some(pending) => pending.closes.push(connection),
-            None => return false,
+        let last = self.job.pending.last_mut();
+        let due = last.is_some();
+        if let Some(pending) = last {
+            pending.closes.push(connection);
         }
-        true
+        due
     }
 
-    /// Nobody waits for what is on its way.
+    /// Nobody waits for what is gathered.
     pub(super) fn forget_replies(&mut self) {
         self.job.pending.clear();
-        self.outstanding
-            .iter_mut()
-            .for_each(|job| job.pending.clear());
+    }
+
+    /// Takes the job that was gathered, to be given out.
+    fn next_job(&mut self) -> Job {
+        let index = self.job.index;
+        let next = Job {
+            index,
+            ..Job::default()
+        };
+        std::mem::replace(&mut self.job, next)
     }
 
     /// Whether something is still to be done to this file.
@@ -228,14 +232,8 @@ impl Broker {
             if self.writer.job.index == self.writer.written {
                 return;
             }
-            let index = self.writer.job.index;
-            let job = std::mem::replace(
-                &mut self.writer.job,
-                Job {
-                    index,
-                    ..Job::default()
-                },
-            );
+            let mut job = self.writer.next_job();
+            self.acknowledge(now, &mut job, effects);
             self.finish_job(now, job, effects);
             return;
         }
@@ -244,14 +242,7 @@ impl Broker {
         }
         let ticket = self.next_ticket();
         let writer = &mut self.writer;
-        let index = writer.job.index;
-        let mut job = std::mem::replace(
-            &mut writer.job,
-            Job {
-                index,
-                ..Job::default()
-            },
-        );
+        let mut job = writer.next_job();
         job.ticket = ticket;
         job.bytes = writer.writes.bytes();
         job.operations = writer.writes.take();
@@ -260,7 +251,32 @@ impl Broker {
             ticket,
             operations: job.operations.clone(),
         });
-        writer.outstanding.push_back(job);
+        // Behind the work, which another thread can begin meanwhile.
+        self.acknowledge(now, &mut job, effects);
+        self.writer.outstanding.push_back(job);
+    }
+
+    /// Tells the clients that their puts are stored.
+    fn acknowledge(&mut self, now: Moment, job: &mut Job, effects: &mut Vec<Effect>) {
+        for pending in std::mem::take(&mut job.pending) {
+            self.stats.stored(now, &pending);
+            for put in &pending.replies {
+                let reply = Reply::Stored {
+                    message_id: put.message_id,
+                    partition: put.partition,
+                    offset: put.offset,
+                };
+                let (connection, opaque) = (put.connection, put.opaque);
+                effects.push(Effect::Reply {
+                    connection,
+                    opaque,
+                    reply,
+                });
+            }
+            for &connection in &pending.closes {
+                effects.push(Effect::Close { connection });
+            }
+        }
     }
 
     /// A job was reported as done.
@@ -282,6 +298,7 @@ impl Broker {
             self.writer.parked = Some(Parked { retry: None });
             effects.push(Effect::Warn(Warning::DiskFull));
             self.refuse_gathered(effects);
+            self.give_up_catching_up(effects);
         }
         self.finish_jobs(now, effects);
     }
@@ -364,25 +381,6 @@ impl Broker {
             }
         }
         self.writer.written = job.index;
-        for pending in &job.pending {
-            self.stats.stored(now, pending);
-            for put in &pending.replies {
-                let reply = Reply::Stored {
-                    message_id: put.message_id,
-                    partition: put.partition,
-                    offset: put.offset,
-                };
-                let (connection, opaque) = (put.connection, put.opaque);
-                effects.push(Effect::Reply {
-                    connection,
-                    opaque,
-                    reply,
-                });
-            }
-            for &connection in &pending.closes {
-                effects.push(Effect::Close { connection });
-            }
-        }
         for advance in &job.advances {
             let visible = self.partition(advance.partition).visible;
             // A later part of the same partition follows: wake its readers once.
@@ -390,6 +388,7 @@ impl Broker {
                 self.waiting.data(now, advance.partition, visible);
             }
         }
+        self.catch_up(effects);
         self.answer_waiting(now, effects);
     }
 

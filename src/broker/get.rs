@@ -24,6 +24,8 @@ use crate::units::{ConnectionId, Moment};
 
 /// "Tell me where the end is."
 const WHERE_IS_THE_END: i64 = i64::MAX;
+/// Gets that may wait for writes under way at a time; more are told that there is nothing yet.
+const CATCHING_UP_MAX: usize = 8192;
 /// Gets that may wait for checks at a time.
 const CHECKING_MAX: usize = 8192;
 /// At most one warning in so many milliseconds that a consumer asks beyond the end.
@@ -115,7 +117,7 @@ impl Broker {
         };
         let partition = self.partition(id);
         let (first, visible) = (partition.segments.first(), partition.visible);
-        let committed = partition.segments.end();
+        let end = self.readable_end(id);
         let Ok(offset) = u64::try_from(get.offset) else {
             return Some(Reply::Moved(first));
         };
@@ -135,12 +137,18 @@ impl Broker {
             return None;
         }
         if get.offset == WHERE_IS_THE_END {
-            return Some(Reply::Moved(visible));
+            return Some(Reply::Moved(end));
         }
+        if offset < end && self.catching_up.len() < CATCHING_UP_MAX {
+            self.waiting.served(now, &get.group, connection, opaque, id);
+            self.catching_up.push(waiting);
+            return None;
+        }
+        let committed = self.partition(id).segments.end();
         if offset > committed {
             self.beyond_end(now, get, committed, effects);
             if self.options.update_consumer_offsets {
-                return Some(Reply::Moved(visible));
+                return Some(Reply::Moved(end));
             }
             return Some(nothing_at(get.offset));
         }
@@ -148,6 +156,41 @@ impl Broker {
             return None;
         }
         Some(nothing_at(get.offset))
+    }
+
+    /// Where the partition ends for its readers: what is committed, because the puts of it are acknowledged; a
+    /// get in what is still being written waits for that. With the disk full that can take long, and readers go
+    /// by what is visible.
+    pub(super) fn readable_end(&self, id: PartitionId) -> u64 {
+        let partition = self.partition(id);
+        if self.writer.is_parked() {
+            partition.visible
+        } else {
+            partition.segments.end()
+        }
+    }
+
+    /// Serves the gets whose data can be seen now.
+    pub(super) fn catch_up(&mut self, effects: &mut Vec<Effect>) {
+        let partitions = &self.partitions;
+        let seen = |get: &mut WaitingGet| get.offset < partitions[get.partition.0 as usize].visible;
+        let gets: Vec<WaitingGet> = self.catching_up.extract_if(.., seen).collect();
+        for get in gets {
+            self.serve(get, effects);
+        }
+    }
+
+    /// The disk is full: what is being written cannot be waited for.
+    pub(super) fn give_up_catching_up(&mut self, effects: &mut Vec<Effect>) {
+        for get in std::mem::take(&mut self.catching_up) {
+            let (connection, opaque) = (get.connection, get.opaque);
+            let reply = self.nothing_new(&get);
+            effects.push(Effect::Reply {
+                connection,
+                opaque,
+                reply,
+            });
+        }
     }
 
     /// The same for a partition without files.

@@ -58,7 +58,7 @@ use self::retire::RetireClock;
 use self::skip::Searches;
 use self::stats::{Item, Stats};
 use self::topic::{Catalog, TopicId};
-use self::waiting::Waiting;
+use self::waiting::{Waiting, WaitingGet};
 use crate::segments::recovery::Opening;
 use crate::segments::{FileId, PartitionId};
 use crate::units::{ConnectionId, Moment, Random, Seed, WallTime};
@@ -84,6 +84,8 @@ pub struct Broker {
     /// Deletions that were decided and not applied yet.
     retiring: usize,
     removals: Removals,
+    /// Gets of what is acknowledged and still being written.
+    catching_up: Vec<WaitingGet>,
     /// Every partition's history is known.
     settled: bool,
     stats: Stats,
@@ -140,6 +142,7 @@ impl Broker {
             commands: Vec::new(),
             retiring: 0,
             removals: Removals::default(),
+            catching_up: Vec::new(),
             settled: false,
             stats: Stats::new(Moment::START),
             connections: HashSet::with_hasher(hasher),
@@ -381,6 +384,7 @@ impl Broker {
         self.retiring = 0;
         self.waiting.clear();
         self.checks.clear();
+        self.catching_up.clear();
         self.searches.clear();
         self.writer.forget_replies();
         self.forget_registrations();

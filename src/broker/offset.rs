@@ -28,6 +28,6 @@ impl Broker {
         if !partition.has_files() {
             return no_such_partition(&query.topic, query.partition);
         }
-        Reply::Offset(partition.segments.nearest(offset, partition.visible))
+        Reply::Offset(partition.segments.nearest(offset, self.readable_end(id)))
     }
 }

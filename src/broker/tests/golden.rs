@@ -106,8 +106,8 @@ fn an_empty_partition_answers_a_get_at_0_with_the_text_of_the_protocol() {
     let mut world = World::new(options(), Seed(1));
     let data = Bytes::new();
     let topic = Name::from("meta-test");
-    // The file exists and nothing in it is visible yet.
-    world.hold_writes = true;
+    // The file exists, and for want of space there is nothing in it.
+    world.disk_full = true;
     let put = Put {
         topic,
         partition: 0,
