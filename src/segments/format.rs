@@ -144,7 +144,9 @@ pub fn folder_name(topic: &str, partition: i32) -> String {
 pub fn folder_partition(name: &str) -> Option<(&str, i32)> {
     let (topic, partition) = name.rsplit_once('-')?;
     let plain = !partition.is_empty() && partition.bytes().all(|byte| byte.is_ascii_digit());
-    if topic.is_empty() || !plain {
+    // `test-01` is not the folder of partition 1: that is `test-1`, and there may be both.
+    let padded = partition.len() > 1 && partition.starts_with('0');
+    if topic.is_empty() || !plain || padded {
         return None;
     }
     Some((topic, partition.parse().ok()?))

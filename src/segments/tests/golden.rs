@@ -151,8 +151,11 @@ fn other_names_are_no_files_and_no_folders() {
         "-1",
         "test-99999999999",
         "test-+1",
+        "test-01",
+        "test-00",
     ] {
         assert_eq!(folder_partition(name), None, "{name}");
     }
     assert_eq!(folder_partition("test--2"), Some(("test-", 2)));
+    assert_eq!(folder_partition("test-0"), Some(("test", 0)));
 }
