@@ -7,6 +7,7 @@
 
 mod metaq;
 mod swapped_files;
+mod walk;
 mod zookeeper;
 
 use std::fmt::Write as _;

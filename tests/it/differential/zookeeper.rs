@@ -19,14 +19,15 @@ struct Named {
     password: Vec<u8>,
 }
 
-struct Stage {
+/// A server, and the connections of one script.
+pub(super) struct Stage {
     address: SocketAddr,
     connections: BTreeMap<String, Named>,
     base: i64,
 }
 
 impl Stage {
-    fn new(address: SocketAddr) -> Stage {
+    pub(super) fn new(address: SocketAddr) -> Stage {
         let mut first = Client::connect(address);
         // The reply to an exists carries the last zxid: that of this very session's creation.
         let base = first
@@ -43,7 +44,7 @@ impl Stage {
     }
 
     /// Ends the sessions that the script left open, so that none expires in the middle of the next script.
-    fn finish(self) {
+    pub(super) fn finish(self) {
         for (_, mut named) in self.connections {
             named.client.send(op::CLOSE, &Body::new());
             while named.client.receive().is_ok() {}
@@ -238,7 +239,7 @@ impl Stage {
     }
 
     /// Carries out one command: a connection's name, a word, arguments.
-    fn run(&mut self, line: &str) -> Vec<String> {
+    pub(super) fn run(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split(' ').collect();
         let (name, word, arguments) = (words[0], words[1], &words[2..]);
         let options: BTreeMap<&str, &str> = arguments
@@ -456,9 +457,9 @@ fn play_all(address: SocketAddr, side: Side) {
     complain(&differences);
 }
 
-#[test]
-fn the_coordinator_answers_as_zookeeper_does() {
-    let server = Server::start_with(&[], |config| {
+/// Our coordinator alone.
+pub(super) fn coordinator() -> Server {
+    Server::start_with(&[], |config| {
         set_key(config, "broker", "enabled", "false");
         set_key(
             config,
@@ -466,8 +467,12 @@ fn the_coordinator_answers_as_zookeeper_does() {
             "super_digest",
             &format!("\"{SUPER_DIGEST}\""),
         );
-    });
-    play_all(server.coordinator(), Side::Ours);
+    })
+}
+
+#[test]
+fn the_coordinator_answers_as_zookeeper_does() {
+    play_all(coordinator().coordinator(), Side::Ours);
 }
 
 #[test]
