@@ -30,7 +30,7 @@ impl Walk {
         Walk {
             dice: Dice::from(seed),
             root: format!("/walk{seed}"),
-            watches: seed % 2 == 0,
+            watches: seed.is_multiple_of(2),
         }
     }
 
