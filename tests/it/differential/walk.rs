@@ -113,12 +113,14 @@ impl Walk {
 
     fn read(&mut self) -> String {
         let word = self.one_of(&["exists", "get", "ls", "ls2"]);
-        let watch = if self.watches && self.dice.roll(2) == 0 {
+        let path = self.path();
+        // A watch on an empty path is one of the differences.
+        let watch = if self.watches && path != "\"\"" && self.dice.roll(2) == 0 {
             " watch"
         } else {
             ""
         };
-        format!("{word} {}{watch}", self.path())
+        format!("{word} {path}{watch}")
     }
 
     /// What a client does next; several commands where only all of them make sense.
@@ -147,7 +149,6 @@ impl Walk {
                 let (data, exist, child) = (self.path(), self.path(), self.path());
                 let zxid = self.dice.roll(STEPS);
                 if [&data, &exist, &child].contains(&&"\"\"".to_owned()) {
-                    // A watch on no path at all is one of the differences.
                     "ping".to_owned()
                 } else {
                     format!("setwatches zxid={zxid} data={data} exist={exist} child={child}")
