@@ -32,11 +32,14 @@ pub(super) async fn keep(
             Ok(client) => {
                 info!(servers = options.servers, "registry session opened");
                 hold(&options, &client, &mut wanted, &standing).await;
+                if wanted.borrow().is_some() {
+                    tell(&standing, Standing::Connecting);
+                }
             }
+            // Told once for as long as the reason is the same, be it for hours.
             Err(error) => tell(&standing, Standing::Failing(error)),
         }
         if wanted.borrow().is_some() {
-            tell(&standing, Standing::Connecting);
             tokio::select! {
                 () = tokio::time::sleep(RETRY) => {}
                 _ = wanted.changed() => {}
