@@ -35,6 +35,7 @@
 //! - *file*: the number of the file this batch is in; each start of a file takes one above all found.
 //! - *oldest file*: no file with a lower number is needed, and such a one may be used again once this batch is
 //!   durable.
+//! - All of these numbers, and the records' indexes and terms, are below 2^54: a header with a higher one is none.
 //! - *body crc*: crc32 of the body. *header crc*: crc32 of the 92 bytes before it.
 //!
 //! A record:
@@ -90,6 +91,9 @@ pub(super) const RECORD_HEADER_BYTES: usize = 12;
 pub(super) const BLOCK: u64 = ALIGNMENT as u64;
 
 const RECORD_VERSION: u8 = 1;
+/// No number that counts something gets here, however long a server runs: what does is false, and what does not can
+/// be added to.
+const NUMBER_END: u64 = 1 << 54;
 const HEADER_CRC_AT: usize = 92;
 
 const _: () = {
@@ -197,6 +201,10 @@ impl Header {
         if crc32fast::hash(&bytes[..HEADER_CRC_AT]) != crc {
             return Found::Nothing;
         }
+        let numbers = [incarnation, sequence, durable, file, oldest];
+        if format == FORMAT && !numbers.into_iter().all(is_count) {
+            return Found::Nothing;
+        }
         let kind = match (format, kind, zero) {
             (FORMAT, 0, 0) => Kind::Records,
             (FORMAT, 1, 0) => Kind::FileStart,
@@ -217,6 +225,11 @@ impl Header {
             crc,
         })
     }
+}
+
+/// The number may count something.
+fn is_count(number: u64) -> bool {
+    number < NUMBER_END
 }
 
 /// Bytes in its file of a batch with so long a body.
@@ -363,7 +376,9 @@ pub(super) fn decode_record(body: &mut Bytes) -> Result<(GroupId, Body), Malform
     };
     match decoded {
         Some(record) if rest.is_empty() => Ok((group, Body::Record(record))),
-        _ => Err(Malformed::Wrong("a record has the wrong length")),
+        _ => Err(Malformed::Wrong(
+            "a record has the wrong length, or false numbers",
+        )),
     }
 }
 
@@ -384,23 +399,24 @@ fn decode_entry(rest: &mut Bytes) -> Result<Option<Entry>, Malformed> {
             });
         }
     };
-    Ok(Some(Entry {
+    let data = rest.split_to(rest.len());
+    let entry = Entry {
         index,
         term,
         kind,
-        data: rest.split_to(rest.len()),
-    }))
+        data,
+    };
+    Ok(Some(entry).filter(|_| is_count(index) && is_count(term)))
 }
 
 fn decode_hard_state(rest: &mut Bytes) -> Option<HardState> {
     if rest.len() < 24 {
         return None;
     }
-    Some(HardState {
-        term: rest.get_u64_le(),
-        vote: rest.get_u64_le(),
-        commit: rest.get_u64_le(),
-    })
+    let term = rest.get_u64_le();
+    let vote = rest.get_u64_le();
+    let commit = rest.get_u64_le();
+    (is_count(term) && is_count(commit)).then_some(HardState { term, vote, commit })
 }
 
 fn decode_marker(rest: &mut Bytes) -> Option<Marker> {
@@ -411,7 +427,7 @@ fn decode_marker(rest: &mut Bytes) -> Option<Marker> {
     let term = rest.get_u64_le();
     // Copied: a marker outlives the megabyte it was read with.
     let state = Bytes::copy_from_slice(&rest.split_to(rest.len()));
-    Some(Marker { index, term, state })
+    (is_count(index) && is_count(term)).then_some(Marker { index, term, state })
 }
 
 fn decode_state(rest: &mut Bytes) -> Option<State> {
@@ -419,7 +435,7 @@ fn decode_state(rest: &mut Bytes) -> Option<State> {
     if rest.len() < 9 {
         return None;
     }
-    let last_index = rest.get_u64_le();
+    let last_index = Some(rest.get_u64_le()).filter(|index| is_count(*index))?;
     let incomplete = match rest.get_u8() {
         0 => false,
         1 => true,

@@ -7,8 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::{
-    Body, Found, HEADER_BYTES, Header, Kind, Malformed, State, decode_record, encode_record,
-    encode_state, record_bytes, state_bytes,
+    Body, Found, HEADER_BYTES, Header, Kind, Malformed, NUMBER_END, State, decode_record,
+    encode_record, encode_state, record_bytes, state_bytes,
 };
 use crate::consensus::journal::{Entry, EntryKind, HardState, Marker, Record};
 use crate::disk::AlignedBuffer;
@@ -61,8 +61,8 @@ fn header() -> Header {
         previous: 0x0403_0201,
         id: *b"0123456789abcdef",
         incarnation: 2,
-        sequence: 0x1122_3344_5566_7788,
-        durable: 0x1122_3344_5566_7787,
+        sequence: 0x0011_2233_4455_6677,
+        durable: 0x0011_2233_4455_6676,
         file: 9,
         oldest: 7,
         body_length: 1000,
@@ -247,15 +247,16 @@ fn any(random: &mut Random) -> (GroupId, Body) {
         let length = usize::try_from(random.below(end)).expect("small");
         Bytes::from(vec![random.next().to_le_bytes()[0]; length])
     };
+    let count = |random: &mut Random| random.below(NUMBER_END);
     let group = GroupId(u32::try_from(random.below(1 << 32)).expect("below"));
     let hard_state = HardState {
-        term: random.next(),
+        term: count(random),
         vote: random.next(),
-        commit: random.next(),
+        commit: count(random),
     };
     let marker = Marker {
-        index: random.next(),
-        term: random.next(),
+        index: count(random),
+        term: count(random),
         state: bytes(random, 300),
     };
     let body = match random.below(7) {
@@ -268,8 +269,8 @@ fn any(random: &mut Random) -> (GroupId, Body) {
             let kind = kinds[usize::try_from(random.below(3)).expect("small")];
             let data = bytes(random, 5000);
             Record::Entry(Entry {
-                index: random.next(),
-                term: random.next(),
+                index: count(random),
+                term: count(random),
                 kind,
                 data,
             })
@@ -280,7 +281,7 @@ fn any(random: &mut Random) -> (GroupId, Body) {
         4 => Record::Incomplete,
         5 => Record::Healed,
         _ => {
-            let (last_index, incomplete) = (random.next(), random.below(2) == 0);
+            let (last_index, incomplete) = (count(random), random.below(2) == 0);
             return (
                 group,
                 Body::State(State {
@@ -293,6 +294,40 @@ fn any(random: &mut Random) -> (GroupId, Body) {
         }
     };
     (group, Body::Record(body))
+}
+
+#[test]
+fn a_number_that_nothing_counts_up_to_is_false() {
+    let golden = header();
+    for change in [
+        |header: &mut Header| header.incarnation = NUMBER_END,
+        |header: &mut Header| header.sequence = NUMBER_END,
+        |header: &mut Header| header.durable = u64::MAX,
+        |header: &mut Header| header.file = 1 << 63,
+        |header: &mut Header| header.oldest = NUMBER_END,
+    ] {
+        let mut header = golden;
+        change(&mut header);
+        let mut bytes = [0; HEADER_BYTES];
+        header.encode(&mut bytes);
+        assert_eq!(Header::decode(&bytes), Found::Nothing);
+    }
+    let entry = |index, term| {
+        let (kind, data) = (EntryKind::Normal, Bytes::new());
+        Record::Entry(Entry {
+            index,
+            term,
+            kind,
+            data,
+        })
+    };
+    for record in [entry(NUMBER_END, 1), entry(1, u64::MAX)] {
+        let mut bytes = encoded(GroupId(1), &Body::Record(record));
+        assert!(matches!(
+            decode_record(&mut bytes),
+            Err(Malformed::Wrong(_))
+        ));
+    }
 }
 
 #[test]
