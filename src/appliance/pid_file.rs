@@ -46,8 +46,11 @@ impl PidFile {
         }
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
-        Ok(PidFile { _locked: file })
+        match writeln!(file, "{}", std::process::id()) {
+            // The lock is what counts, and a full disk must not keep the server from serving reads.
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(LockError::Io(error)),
+            _ => Ok(PidFile { _locked: file }),
+        }
     }
 
     /// The process that holds the lock of `path`, if one does.

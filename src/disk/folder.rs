@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use nix::sys::statfs::{
     BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, TMPFS_MAGIC, XFS_SUPER_MAGIC,
-    statfs,
+    fstatfs, statfs,
 };
 
 use super::{Disk, Entry, Error, Operation};
@@ -73,10 +73,11 @@ impl Lock {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let written = file.set_len(0).and_then(|()| file.rewind());
-        written
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed)?;
-        Ok(Lock { _file: file })
+        match written.and_then(|()| writeln!(file, "{}", std::process::id())) {
+            // The lock is what counts; on a full disk it goes without the number.
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(failed(error)),
+            _ => Ok(Lock { _file: file }),
+        }
     }
 }
 
@@ -148,6 +149,11 @@ const SYNCED_AS_A_WHOLE: [FsType; 5] = [
     F2FS_SUPER_MAGIC,
     TMPFS_MAGIC,
 ];
+
+/// True if the file system writes a copy elsewhere unless it is told not to.
+pub(super) fn copies_on_write(file: &fs::File) -> bool {
+    fstatfs(file).is_ok_and(|about| about.filesystem_type() == BTRFS_SUPER_MAGIC)
+}
 
 /// True if one `syncfs` covers all these folders: they are on one file system, and it is known to do it.
 pub fn sync_as_one(folders: &[PathBuf]) -> bool {

@@ -199,10 +199,20 @@ fn open_with(path: &Path, flags: OFlag, emptied: bool) -> io::Result<fs::File> {
     options.custom_flags(flags.bits()).mode(0o640).open(path)
 }
 
+/// Has a new file overwritten in place, where that is not what the file system does anyway.
+fn write_in_place(file: &fs::File) {
+    let is_new = file.metadata().is_ok_and(|about| about.len() == 0);
+    if is_new && folder::copies_on_write(file) {
+        // Without it everything works until the disk is full.
+        let _ = ring::write_in_place(file);
+    }
+}
+
 /// Opens for writes that last. Some file systems refuse `O_DIRECT` at the open, some at the first use.
 fn open_durable(path: &Path) -> io::Result<(fs::File, bool)> {
     match open_with(path, OFlag::O_DIRECT | OFlag::O_DSYNC, false) {
         Ok(file) => {
+            write_in_place(&file);
             let mut probe = AlignedBuffer::new(ALIGNMENT);
             probe.set_len(ALIGNMENT);
             match file.read_at(&mut probe, 0) {
@@ -218,6 +228,7 @@ fn open_durable(path: &Path) -> io::Result<(fs::File, bool)> {
         Err(error) => return Err(error),
     }
     let file = open_with(path, OFlag::O_DSYNC, false)?;
+    write_in_place(&file);
     // The page cache may hold what a process before us wrote and never synced, or what a failed sync left
     // marked as clean. Write it out, then forget it: what is read from now on is what the medium has.
     file.sync_data()?;

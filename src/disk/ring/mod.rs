@@ -21,6 +21,11 @@ use io_uring::{IoUring, Probe, opcode, types};
 use nix::errno::Errno;
 use nix::sys::eventfd::EventFd;
 
+// Overwriting instead of copying.
+mod in_place;
+
+pub(super) use in_place::write_in_place;
+
 use super::files::OpenFile;
 use super::{ALIGNMENT, AlignedBuffer, Completion, Error, Outcome, Token};
 
