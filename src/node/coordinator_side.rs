@@ -128,7 +128,11 @@ impl CoordinatorSide {
     /// Begins a snapshot where it is time for one or the journal needs one that holds `needed_to`, and adds to the one under
     /// way.
     pub(super) fn snapshot(&mut self, needed_to: u64, world: &mut World<'_>) {
-        let applied = self.log.applied_index();
+        // A server that was killed between a snapshot and the word of it to the journal has that still to say.
+        let (newest, applied) = (self.snapshots.newest(), self.log.applied_index());
+        if needed_to > self.log.marker_index() && (needed_to..=applied).contains(&newest) {
+            self.log.release(newest, world.journal);
+        }
         self.snapshots
             .consider(world.now, applied, needed_to, &mut self.core, world.disk);
         self.snapshots.step(&mut self.core, world.disk);

@@ -75,19 +75,57 @@ pub struct Malformed {
     index: u64,
 }
 
+/// What a log goes on from.
+pub(super) struct Remembered {
+    /// What the journal holds of the group.
+    pub(super) recovered: Option<RecoveredGroup>,
+    /// The core's own files hold everything up to here: its entries up to there are not given out again.
+    pub(super) restored: u64,
+    /// Whether the core's files may know more than the journal.
+    pub(super) accept_loss: bool,
+}
+
+impl Remembered {
+    /// The journal may have lost what the core's files hold already. Then what comes next goes on behind those:
+    /// under an index that they hold, it would be taken for applied.
+    ///
+    /// # Errors
+    /// It lost that, and nobody has accepted it.
+    fn settle(self, id: GroupId, journal: &mut Journal) -> Result<RecoveredGroup, String> {
+        let mut recovered = self.recovered.unwrap_or_default();
+        let last = recovered.last_index();
+        if self.restored <= last {
+            return Ok(recovered);
+        }
+        if !self.accept_loss && !recovered.incomplete {
+            return Err(format!(
+                "group {id}: the journal ends at entry {last}, but the group's own files hold {}",
+                self.restored
+            ));
+        }
+        recovered.entries.clear();
+        recovered.marker.index = self.restored;
+        recovered.marker.term = recovered.hard_state.term;
+        journal.append(id, Record::Reset(recovered.marker.clone()));
+        Ok(recovered)
+    }
+}
+
 impl Log {
     /// The log as the journal remembers it.
     ///
     /// # Errors
-    /// What it remembers contradicts itself.
+    /// What it remembers contradicts itself, or what the core's own files hold.
     pub(super) fn new(
         id: GroupId,
         server: ServerId,
         joining: Joining,
-        recovered: Option<RecoveredGroup>,
+        remembered: Remembered,
         seed: Seed,
+        journal: &mut Journal,
     ) -> Result<Log, String> {
-        let recovered = recovered.unwrap_or_default();
+        let restored = remembered.restored;
+        let recovered = remembered.settle(id, journal)?;
         let options = group::Options {
             id,
             // Raft knows no voter 0, and a lone MetaQ broker may have the id 0.
@@ -99,7 +137,7 @@ impl Log {
         let marker = recovered.marker.index;
         let voters = decode_voters(&recovered.marker.state)
             .ok_or_else(|| format!("group {id}: the voters in its marker cannot be read"))?;
-        let last = recovered.entries.last().map_or(marker, |entry| entry.index);
+        let last = recovered.last_index();
         let state = group::Recovered {
             term: recovered.hard_state.term,
             vote: recovered.hard_state.vote,
@@ -118,13 +156,8 @@ impl Log {
             open: BytesMut::new(),
             appended: Ticket::default(),
             marker,
-            restored: marker,
+            restored: marker.max(restored),
         })
-    }
-
-    /// The core's own files hold everything up to `index`: its entries up to there are not given out again.
-    pub(super) fn skip_to(&mut self, index: u64) {
-        self.restored = self.restored.max(index);
     }
 
     /// Takes a command of the core; it is proposed at the end of the turn.

@@ -197,6 +197,11 @@ impl Snapshots {
         Some(work.index)
     }
 
+    /// Up to which entry the newest one that is in place holds everything; 0 for none.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// How many were put in place in this run.
     pub(super) fn taken(&self) -> u64 {
         self.taken
@@ -282,6 +287,10 @@ pub(super) fn restore(
     disk: &mut dyn Disk,
 ) -> Result<(Coordinator, u64), RestoreError> {
     disk::folder::make_to_last(disk, folder)?;
+    // What a killed process has put in place lasts before anything is built on it.
+    disk.run(Operation::SyncFolder {
+        path: folder.to_path_buf(),
+    })?;
     let Outcome::Listed(entries) = disk.run(Operation::List {
         path: folder.to_path_buf(),
     })?

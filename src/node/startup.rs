@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::broker_side::BrokerSide;
 use super::connections::Connections;
 use super::coordinator_side::CoordinatorSide;
-use super::log::{Joining, Log};
+use super::log::{Joining, Log, Remembered};
 use super::segment_files::SegmentFiles;
 use super::snapshot::{self, RestoreError, Snapshots};
 use super::system::{Random, System};
@@ -57,7 +57,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         random,
         system,
     } = start;
-    let (journal, mut recovered) =
+    let (mut journal, mut recovered) =
         open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
     let coordinator = match &config.coordinator {
         Some(options) => {
@@ -69,7 +69,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
                 group,
                 seed: random.seed,
             };
-            Some(parts.open(accept_loss, &system, disk.as_mut())?)
+            Some(parts.open(accept_loss, &system, &mut journal, disk.as_mut())?)
         }
         None => None,
     };
@@ -81,9 +81,10 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
                 options,
                 folder,
                 group,
+                lost: recovered.loss.is_some(),
                 seed: random.seed,
             };
-            Some(parts.open(accept_loss, &system, disk.as_mut())?)
+            Some(parts.open(accept_loss, &system, &mut journal, disk.as_mut())?)
         }
         None => None,
     };
@@ -217,6 +218,7 @@ impl CoordinatorStart<'_> {
         self,
         accept_loss: bool,
         system: &System,
+        journal: &mut Journal,
         disk: &mut dyn Disk,
     ) -> Result<CoordinatorSide, Error> {
         let options = settings::coordinator(self.config, self.options);
@@ -226,9 +228,14 @@ impl CoordinatorStart<'_> {
         let (core, index) = restored.map_err(snapshot_refused)?;
         let configuration = self.configuration();
         let id = GroupId::COORDINATOR;
-        let mut log = Log::new(id, self.config.id, Joining::Framed, self.group, self.seed)
+        let remembered = Remembered {
+            recovered: self.group,
+            restored: index,
+            accept_loss,
+        };
+        let (server, seed) = (self.config.id, self.seed);
+        let log = Log::new(id, server, Joining::Framed, remembered, seed, journal)
             .map_err(contradiction)?;
-        log.skip_to(index);
         let every = settings::snapshot_every(self.options);
         let facts = Facts {
             configuration,
@@ -276,7 +283,10 @@ fn contradiction(reason: String) -> Error {
     Error::new(Code::E0201, "read the journal")
         .because(reason)
         .means("The server does not start.")
-        .cure("Keep a copy of data/ and look at it with `chrysalis dump journal DIR`.")
+        .cure(
+            "Keep a copy of data/, look at it with `chrysalis dump journal DIR`, and restore data/journal; or go on \
+             with what is left: `chrysalis run --accept-loss DIR`.",
+        )
 }
 
 /// What the broker is opened from.
@@ -285,6 +295,8 @@ struct BrokerStart<'a> {
     options: &'a config::Broker,
     folder: &'a ServerFolder,
     group: Option<RecoveredGroup>,
+    /// The journal is damaged, and that is accepted.
+    lost: bool,
     seed: Seed,
 }
 
@@ -293,11 +305,12 @@ impl BrokerStart<'_> {
         self,
         accept_loss: bool,
         system: &System,
+        journal: &mut Journal,
         disk: &mut dyn Disk,
     ) -> Result<BrokerSide, Error> {
         let data_folders = settings::data_folders(self.options);
         let checkpoint_path = self.checkpoint_path();
-        let found = topics::read(&data_folders, &checkpoint_path, accept_loss, disk)?;
+        let mut found = topics::read(&data_folders, &checkpoint_path, accept_loss, disk)?;
         let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
         if found.applied < marker && !accept_loss {
             return Err(Error::new(
@@ -311,10 +324,20 @@ impl BrokerStart<'_> {
             .means("Acknowledged messages may be missing; the server does not start.")
             .cure("Restore the file; or take the message files as they are: `chrysalis run --accept-loss DIR`."));
         }
+        // The second: a start that accepted a loss ended before its journal said so.
+        let last = self.group.as_ref().map_or(0, RecoveredGroup::last_index);
+        if self.lost || last < found.applied {
+            found.forsake();
+        }
         let id = GroupId::broker(self.config.id);
-        let mut log = Log::new(id, self.config.id, Joining::Alone, self.group, self.seed)
+        let remembered = Remembered {
+            recovered: self.group,
+            restored: found.applied,
+            accept_loss,
+        };
+        let (server, seed) = (self.config.id, self.seed);
+        let log = Log::new(id, server, Joining::Alone, remembered, seed, journal)
             .map_err(contradiction)?;
-        log.skip_to(found.applied);
         let options = settings::broker(self.config, self.options, &data_folders, system);
         let core = Broker::open(options, self.seed, found);
         let sync_all = (system.syncs_as_one)(&data_folders);

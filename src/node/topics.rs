@@ -28,6 +28,9 @@ pub(super) fn read(
     let refused = |error| disk_refused("read the message files", error);
     if let Some(above) = checkpoint.parent() {
         folder::make_to_last(disk, above).map_err(refused)?;
+        // A checkpoint that a killed process has put in place lasts before anything is built on it.
+        let path = above.to_path_buf();
+        disk.run(Operation::SyncFolder { path }).map_err(refused)?;
     }
     let mut found = Vec::new();
     for (number, data_folder) in (0..).zip(folders) {

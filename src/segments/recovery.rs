@@ -194,6 +194,15 @@ impl Opening {
         })
     }
 
+    /// The journal has lost entries. What the files hold beyond the checkpoint was perhaps never on stable storage, and
+    /// nothing writes it again: it goes, unless an entry that is left says otherwise. Without a checkpoint the files are
+    /// another broker's, and stay.
+    pub fn forsake(&mut self) {
+        for partition in &mut self.partitions {
+            partition.forsaken = self.applied > 0;
+        }
+    }
+
     /// What must be scanned before the broker opens.
     pub fn scans(&self) -> Vec<Scan> {
         let scan = |(index, partition): (usize, &Unsettled)| {

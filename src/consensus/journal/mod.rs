@@ -132,6 +132,14 @@ pub struct RecoveredGroup {
     pub incomplete: bool,
 }
 
+impl RecoveredGroup {
+    /// The last entry, whether it is still there or needed no longer.
+    pub fn last_index(&self) -> u64 {
+        let last = self.entries.last();
+        last.map_or(self.marker.index, |entry| entry.index)
+    }
+}
+
 /// A tail that was not acknowledged and not whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {

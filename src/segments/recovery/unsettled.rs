@@ -28,6 +28,10 @@ pub struct Unsettled {
     promise: Option<Vec<SegmentCheckpoint>>,
     /// Lost ranges that are filled up: start of the file, first and last position.
     fills: Vec<(u64, u64, u64)>,
+    /// What is missing is filled up, and does not hinder.
+    accept_loss: bool,
+    /// Only what the checkpoint promises is believed.
+    pub(super) forsaken: bool,
     pub(super) tail: Option<Tail>,
 }
 
@@ -71,9 +75,11 @@ impl Unsettled {
             files,
             promise,
             fills,
+            accept_loss,
+            forsaken: false,
             tail,
         };
-        partition.compare(accept_loss)?;
+        partition.compare()?;
         Ok(partition)
     }
 
@@ -94,7 +100,7 @@ impl Unsettled {
     }
 
     /// Compares the files with what the checkpoint promises.
-    fn compare(&mut self, accept_loss: bool) -> Result<(), Damage> {
+    fn compare(&mut self) -> Result<(), Damage> {
         let mut fills = Vec::new();
         for &SegmentCheckpoint {
             start,
@@ -106,7 +112,7 @@ impl Unsettled {
             if has >= promised {
                 continue;
             }
-            if !accept_loss {
+            if !self.accept_loss {
                 let (folder, file) = (self.folder(), file_name(start));
                 return Err(Damage::Short {
                     folder,
@@ -204,7 +210,7 @@ impl Unsettled {
     pub fn adopt(&self, id: PartitionId) -> Result<Settled, Damage> {
         let mut settled = Settled::default();
         let nothing_new = self.tail.is_none_or(|tail| tail.messages == 0) && !self.has_new_files();
-        if self.promise.is_some() && nothing_new {
+        if self.forsaken || self.promise.is_some() && nothing_new {
             self.keep_promise(id, &mut settled);
             return Ok(settled);
         }
@@ -234,6 +240,15 @@ impl Unsettled {
                         .operations
                         .push(FileOperation::Truncate { file, length });
                 }
+            }
+            // Where the journal was lost too, nothing says what was between them.
+            if let Some(next) = self.files.get(index + 1)
+                && self.accept_loss
+                && file.start + length < next.start
+            {
+                let gap = (file.start, length, next.start - file.start);
+                fill_lost(id, gap, &mut settled);
+                length = next.start - file.start;
             }
             settled.segments.push_back(opened(file, length, messages));
         }
@@ -276,8 +291,8 @@ impl Unsettled {
 
     /// The partition is what the checkpoint says; what goes beyond that goes.
     fn keep_promise(&self, id: PartitionId, settled: &mut Settled) {
-        let last = self.promised().last().map_or(0, |last| last.start);
-        self.remove_from(id, last + 1, settled);
+        let beyond = self.promised().last().map_or(0, |last| last.start + 1);
+        self.remove_from(id, beyond, settled);
         self.fill(id, settled);
         for segment in self.promised() {
             let file = FileId {
@@ -318,18 +333,7 @@ impl Unsettled {
                 start,
             };
             settled.operations.push(FileOperation::Create { file });
-            let mut position = from;
-            while position < to {
-                let length = (to - position).min(LOST.len() as u64);
-                let bytes = Bytes::from_static(&LOST[..usize::try_from(length).unwrap_or(0)]);
-                let slices = vec![bytes];
-                settled.operations.push(FileOperation::Write {
-                    file,
-                    position,
-                    slices,
-                });
-                position += length;
-            }
+            fill_lost(id, (start, from, to), settled);
         }
     }
 
@@ -351,6 +355,26 @@ impl Unsettled {
 
 /// What lost bytes are replaced by: a negative length, which no reader takes for a record.
 static LOST: [u8; 64 * 1024] = [0xff; 64 * 1024];
+
+/// Fills up a lost range: start of the file, first and last position.
+fn fill_lost(id: PartitionId, (start, from, to): (u64, u64, u64), settled: &mut Settled) {
+    let file = FileId {
+        partition: id,
+        start,
+    };
+    let mut position = from;
+    while position < to {
+        let length = (to - position).min(LOST.len() as u64);
+        let bytes = Bytes::from_static(&LOST[..usize::try_from(length).unwrap_or(0)]);
+        let slices = vec![bytes];
+        settled.operations.push(FileOperation::Write {
+            file,
+            position,
+            slices,
+        });
+        position += length;
+    }
+}
 
 fn opened(file: &FoundFile, length: u64, messages: u64) -> Segment {
     let FoundFile {

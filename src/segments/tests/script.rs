@@ -13,7 +13,7 @@
 //!   promise START+LENGTH... [retired=START]...   what the checkpoint says (none: there is none)
 //!   found START+LENGTH...                  the files in the folder
 //!   tail VALID_TO MESSAGES                 what the scan found
-//!   scans   cut OFFSET   adopt   retired FIRST   open [accept_loss]
+//!   scans   cut OFFSET   adopt   retired FIRST   open [accept_loss] [forsaken]
 //! ```
 
 use std::collections::VecDeque;
@@ -53,6 +53,7 @@ struct Runner {
     found: Vec<FoundFile>,
     tail: Option<Tail>,
     accept_loss: bool,
+    forsaken: bool,
 }
 
 /// `START+LENGTH[@WRITTEN]`.
@@ -198,6 +199,7 @@ impl Runner {
                 self.retired = retired.collect();
                 self.tail = None;
                 self.accept_loss = false;
+                self.forsaken = false;
             }
             "found" => {
                 let found = |word: &&str| {
@@ -226,6 +228,7 @@ impl Runner {
             }
             "open" => {
                 self.accept_loss = words.contains(&"accept_loss");
+                self.forsaken = words.contains(&"forsaken");
                 return self
                     .open()
                     .err()
@@ -288,6 +291,9 @@ impl Runner {
         let mut opening = Opening::new(vec![found], checkpoint, self.accept_loss)?;
         if let Some(tail) = self.tail {
             opening.scanned(0, tail);
+        }
+        if self.forsaken {
+            opening.forsake();
         }
         Ok(opening)
     }

@@ -14,12 +14,13 @@ use bytes::{Bytes, BytesMut};
 
 use chrysalis::broker::{Get, Name, Put, Request};
 use chrysalis::config::{self, Config, Machine, ServerFolder};
+use chrysalis::consensus::journal::{self, EntryKind, Journal};
 use chrysalis::coordinator::{self, Acl, ConnectRequest, Create, CreateMode, Reply, SetData};
 use chrysalis::disk::{Class, Completion, Disk, Error, File, Lane, Operation, Outcome, Token};
 use chrysalis::net::output::Chunk;
 use chrysalis::node::{Event, Node, Port, Random as StartRandom, Start, System};
 use chrysalis::segments::format::{Next, Record, next_record};
-use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime, Zxid};
+use chrysalis::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId, WallTime, Zxid};
 use chrysalis::wire::metaq::reply::Content;
 use chrysalis::wire::metaq::{Decoded, Limits, reply as metaq_reply, request as metaq_request};
 use chrysalis::wire::zookeeper::four_letter::Environment;
@@ -118,6 +119,8 @@ struct World {
     message_last: u64,
     /// Answers to reads, for whoever asked.
     read: BTreeMap<i32, Content>,
+    /// The operator has read what is lost, and goes on without it.
+    accept_loss: bool,
     trace: Vec<String>,
 }
 
@@ -142,6 +145,7 @@ impl World {
             established: false,
             message_last: 0,
             read: BTreeMap::new(),
+            accept_loss: false,
             trace: Vec::new(),
         }
     }
@@ -152,6 +156,17 @@ impl World {
 
     /// Starts the server on what is on the disk; false if a fault came first.
     fn start(&mut self) -> bool {
+        match self.open() {
+            Ok(()) => self.come_up(),
+            Err(error) => {
+                assert!(self.disk.0.borrow().is_dead() || self.faulted(), "{error}");
+                false
+            }
+        }
+    }
+
+    /// Opens the server in its folder.
+    fn open(&mut self) -> Result<(), chrysalis::report::Error> {
         let system = System {
             environment: Environment {
                 host_name: "simulated".into(),
@@ -174,7 +189,7 @@ impl World {
         let started = chrysalis::node::open(Start {
             config: &self.config,
             folder: &ServerFolder::new("/server"),
-            accept_loss: false,
+            accept_loss: self.accept_loss,
             disk: Box::new(self.disk.clone()),
             random: StartRandom {
                 journal,
@@ -182,13 +197,12 @@ impl World {
             },
             system,
         });
-        match started {
-            Ok(node) => self.node = Some(node),
-            Err(error) => {
-                assert!(self.disk.0.borrow().is_dead() || self.faulted(), "{error}");
-                return false;
-            }
-        }
+        self.node = Some(started?);
+        Ok(())
+    }
+
+    /// Turns until it serves, and connects the clients; false if a fault came first.
+    fn come_up(&mut self) -> bool {
         for _ in 0..100_000 {
             if !self.turn() {
                 return false;
@@ -427,6 +441,17 @@ impl World {
     }
 
     fn put(&mut self) {
+        let most = if self.random.below(10) == 0 {
+            40_000
+        } else {
+            300
+        };
+        let bytes = self.random.below(most);
+        self.put_bytes(usize::try_from(bytes).expect("small"));
+    }
+
+    /// Puts a message with so many bytes, and a few more.
+    fn put_bytes(&mut self, bytes: usize) {
         let producers: Vec<ConnectionId> = self
             .clients
             .keys()
@@ -436,15 +461,7 @@ impl World {
         let which = usize::try_from(self.random.below(producers.len() as u64)).expect("small");
         self.message_last += 1;
         let mut message = format!("message {} ", self.message_last).into_bytes();
-        let most = if self.random.below(10) == 0 {
-            40_000
-        } else {
-            300
-        };
-        message.resize(
-            message.len() + usize::try_from(self.random.below(most)).expect("small"),
-            b'.',
-        );
+        message.resize(message.len() + bytes, b'.');
         let message = Bytes::from(message);
         let partition = i32::try_from(self.random.below(3)).expect("small");
         self.memory.sent.insert(message.clone(), partition);
@@ -663,6 +680,220 @@ fn a_server_keeps_what_it_acknowledged() {
             seed,
         };
         run(seed);
+    }
+}
+
+/// Where the journal's oldest batches are: damage there takes what came after them.
+const FIRST_FILE: &str = "/server/data/journal/00.journal";
+
+impl World {
+    /// Flips a bit of one of the journal's first batches; true if the start finds it.
+    fn lose(&mut self) -> bool {
+        let path = Path::new(FIRST_FILE);
+        let mut disk = self.disk.0.borrow_mut();
+        let length = disk.bytes(path).len();
+        let position = loop {
+            let position = self.random.below(length.min(200_000) as u64);
+            let position = usize::try_from(position).expect("small");
+            if disk.bytes(path)[position] != 0 {
+                break position;
+            }
+        };
+        disk.flip(path, position, 3);
+        drop(disk);
+        match self.open() {
+            Ok(()) => {
+                self.node = None;
+                false
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("E0201"), "{error}");
+                true
+            }
+        }
+    }
+
+    /// The clients know that anything may be gone; what they sent may be there.
+    fn know_nothing(&mut self) {
+        self.memory.stored.clear();
+        let values: BTreeSet<u64> = (1..=self.message_last + 1).collect();
+        for known in self.memory.znodes.values_mut() {
+            *known = (0, values.clone());
+        }
+    }
+
+    /// Writes, and turns until both cores have said yes.
+    fn is_served(&mut self) -> bool {
+        let values = |world: &World| -> Vec<u64> {
+            let known = world.memory.znodes.values();
+            known.map(|(value, _)| *value).collect()
+        };
+        self.memory.stored.clear();
+        let before = values(self);
+        for turn in 0..100_000 {
+            if turn % 1000 == 0 {
+                self.put();
+                self.write_znode();
+            }
+            if !self.turn() {
+                return false;
+            }
+            if values(self) != before && !self.memory.stored.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A checkpoint or a snapshot may hold more than is left of the journal: what is written next must not be taken
+/// for what they hold already.
+#[test]
+fn a_server_that_lost_its_journal_keeps_what_it_acknowledges_from_then_on() {
+    let mut losses = 0;
+    for seed in seeds(25, 1000) {
+        let _replay = Replay {
+            test: "simulation::server::a_server_that_lost_its_journal_keeps_what_it_acknowledges_from_then_on",
+            seed,
+        };
+        let mut world = World::new(seed);
+        for _ in 0..3 {
+            assert!(world.start(), "without a fault the server starts");
+            world.live();
+            world.die();
+        }
+        // Without one its files are taken for another broker's.
+        let checkpoint = Path::new("/server/data/broker/checkpoint");
+        let paths = world.disk.0.borrow().paths();
+        if !paths.iter().any(|path| path == checkpoint) || !world.lose() {
+            continue;
+        }
+        losses += 1;
+        world.accept_loss = true;
+        world.know_nothing();
+        assert!(world.start(), "a loss is accepted");
+        world.accept_loss = false;
+        world.verify();
+        assert!(world.is_served(), "writes are answered");
+        world.live();
+        world.die();
+        assert!(world.start(), "it starts again");
+        world.verify();
+    }
+    assert!(losses > 10, "{losses} losses");
+}
+
+/// The journal is not told of the snapshot: nothing but a new start knows that the coordinator's entries are needless.
+#[test]
+fn puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it() {
+    for seed in seeds(3, 100) {
+        let _replay = Replay {
+            test: "simulation::server::puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it",
+            seed,
+        };
+        let mut world = World::new(seed);
+        assert!(world.start(), "it starts");
+        let in_place = |world: &World| {
+            let paths = world.disk.0.borrow().paths();
+            let mut names = paths.iter().filter_map(|path| path.extension());
+            names.any(|extension| extension == "snapshot")
+        };
+        for turn in 0..100_000 {
+            if in_place(&world) {
+                break;
+            }
+            if (60..260).contains(&turn) {
+                // The journal goes on in another file.
+                world.put_bytes(40_000);
+            } else {
+                world.write_znode();
+            }
+            assert!(world.turn(), "nothing fails");
+        }
+        assert!(in_place(&world), "a snapshot was made");
+        world.node = None;
+        world.clients.clear();
+        world.established = false;
+        world.disk.0.borrow_mut().kill();
+
+        assert!(world.start(), "it starts again");
+        // Twice as much as all files hold.
+        for _ in 0..800 {
+            world.put_bytes(40_000);
+            for _ in 0..10 {
+                assert!(world.turn(), "nothing fails");
+            }
+        }
+        let before = world.memory.stored.len();
+        for _ in 0..100 {
+            world.put_bytes(100);
+            world.now = world.now + Duration::from_secs(1);
+            for _ in 0..10 {
+                assert!(world.turn(), "nothing fails");
+            }
+        }
+        assert!(
+            world.memory.stored.len() > before,
+            "puts are refused for ever"
+        );
+    }
+}
+
+/// What a later release wrote stops the server; it does not guess, and it changes nothing.
+#[test]
+fn a_server_stops_at_an_entry_that_it_does_not_know() {
+    // Kind 200, version 1, of either core; the coordinator's commands stand behind their length.
+    let coordinator = [0, 0, 0, 2, 200, 1];
+    let broker = [200, 1, 0, 0, 0, 0, 0, 0];
+    // A known kind in a version that is not: the coordinator's and the broker's first.
+    let later_coordinator = [0, 0, 0, 2, 1, 99];
+    let later_broker = [1, 99, 0, 0, 0, 0, 0, 0];
+    let broker_group = GroupId::broker(ServerId(1));
+    for (group, data) in [
+        (GroupId::COORDINATOR, coordinator.as_slice()),
+        (GroupId::COORDINATOR, &later_coordinator),
+        (broker_group, &broker),
+        (broker_group, &later_broker),
+    ] {
+        let mut world = World::new(1);
+        let mut disk = world.disk.clone();
+        disk.run(Operation::MakeFolder {
+            path: "/server/data".into(),
+        })
+        .expect("make the folder");
+        let options = journal::Options {
+            file_bytes: 4 << 20,
+            files_max: 4,
+            ..journal::Options::new("/server/data/journal")
+        };
+        let (mut journal, _) =
+            Journal::open(&mut disk, options, *b"a later release.").expect("opens");
+        let entry = journal::Entry {
+            index: 1,
+            term: 1,
+            kind: EntryKind::Normal,
+            data: Bytes::copy_from_slice(data),
+        };
+        let ticket = journal.append(group, journal::Record::Entry(entry));
+        while journal.durable(group) < ticket {
+            journal.flush(Moment::START, &mut disk);
+            let mut completions = Vec::new();
+            disk.wait(&mut completions);
+            for completion in completions {
+                journal
+                    .complete(Moment::START, completion)
+                    .expect("written");
+            }
+        }
+        drop(journal);
+        disk.0.borrow_mut().kill();
+
+        world.open().expect("the journal itself is known");
+        let (now, wall) = (world.now, world.wall());
+        let node = world.node.as_mut().expect("it was opened");
+        let failure = (0..1000).find_map(|_| node.turn(now, wall).err());
+        let failure = failure.expect("it does not go on").to_string();
+        assert!(failure.contains("kind"), "{group}: {failure}");
     }
 }
 
