@@ -1,8 +1,8 @@
-//! Would the tests notice? Deliberate mistakes, kept as patches in `tests/mistakes`, each of which the crash
-//! tests must find.
+//! Would the tests notice? Deliberate mistakes, kept as patches in `tests/mistakes`, each of which the tests on the
+//! simulated disk must find: those of the journal alone (`crash`) or those of the whole server (`simulation`).
 //!
 //! Every run checks that the patches still fit the code. `CHRYSALIS_TESTS=full` applies each to a copy of the
-//! tree, builds it in a target folder of its own, and demands that the crash tests fail; the copy without a
+//! tree, builds it in a target folder of its own, and demands that those tests fail; the copy without a
 //! mistake must pass. `MISTAKE=name` tries one alone.
 
 #![allow(clippy::print_stdout, reason = "a long test tells how far it is")]
@@ -63,7 +63,7 @@ fn every_mistake_is_found() {
     let copy = tempfile::tempdir().expect("a folder");
     let tree = copy.path().join("tree");
     copy_tree(root(), &tree);
-    let control = crash_tests(&tree);
+    let control = simulated(&tree);
     assert!(
         control.status.success(),
         "without a mistake: {}",
@@ -79,7 +79,7 @@ fn every_mistake_is_found() {
             continue;
         }
         apply(&tree, &patch, &[]);
-        let output = crash_tests(&tree);
+        let output = simulated(&tree);
         apply(&tree, &patch, &["--reverse"]);
         let text = told(&output);
         assert!(
@@ -91,6 +91,9 @@ fn every_mistake_is_found() {
             .filter(|line| line.ends_with("... FAILED"))
             .collect();
         println!("{name}: {} tests fail", found.len());
+        for line in found {
+            println!("  {line}");
+        }
         if output.status.success() {
             missed.push(name.to_owned());
         }
@@ -98,8 +101,8 @@ fn every_mistake_is_found() {
     assert!(missed.is_empty(), "not found: {missed:?}");
 }
 
-/// Runs the crash tests of a tree, as many seeds as in every run.
-fn crash_tests(tree: &Path) -> Output {
+/// Runs the tests on the simulated disk of a tree, as many seeds as in every run.
+fn simulated(tree: &Path) -> Output {
     Command::new(env!("CARGO"))
         .args([
             "test",
@@ -107,9 +110,10 @@ fn crash_tests(tree: &Path) -> Output {
             "--locked",
             "--test",
             "it",
-            "crash::",
             "--",
             "--format=pretty",
+            "crash::",
+            "simulation::",
         ])
         .current_dir(tree)
         .env(
