@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 
 /// A server in a file system of its own with this much room.
 fn prepare(mount: &Mount) -> Server {
-    Server::prepare(
+    let mut server = Server::prepare(
         &mount.path().join("server1"),
         &[("alive", 1), ("fill", 1)],
         |config| {
@@ -31,7 +31,10 @@ fn prepare(mount: &Mount) -> Server {
                 &(40 * MIB).to_string(),
             );
         },
-    )
+    );
+    // Where there is room, so that it can be read.
+    server.log_to(&mount.path().with_extension("log"));
+    server
 }
 
 /// Takes all the room there is, but for `left` bytes.
@@ -49,6 +52,12 @@ fn take_room(folder: &Path, left: u64) {
             return;
         }
     }
+}
+
+/// Gives it back, all of it and now.
+fn make_room(folder: &Path) {
+    fs::remove_file(folder.join("ballast")).expect("make room");
+    nix::unistd::sync();
 }
 
 /// Puts until it is refused, and returns the text.
@@ -80,7 +89,7 @@ fn the_server_survives_a_full_disk(mount: &Mount) {
             .expect("the coordinator goes on");
     }
     // Room again.
-    fs::remove_file(mount.path().join("ballast")).expect("make room");
+    make_room(mount.path());
     eventually("puts go on", Duration::from_secs(30), || {
         client.put("fill", 0, b"after").is_ok()
     });
@@ -102,7 +111,7 @@ fn the_server_survives_a_full_disk(mount: &Mount) {
     assert!(
         zookeeper.exists("/n-0000000000", false).is_ok() || zookeeper.children("/", false).is_ok()
     );
-    fs::remove_file(mount.path().join("ballast")).expect("make room");
+    make_room(mount.path());
     eventually("puts go on", Duration::from_secs(30), || {
         client.put("fill", 0, b"after").is_ok()
     });

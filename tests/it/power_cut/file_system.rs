@@ -47,7 +47,8 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Mounts the image; the power goes in the `operations`-th write or sync from now.
+    /// Mounts the image; the power goes in the `operations`-th write or sync from now. In a namespace of its own, because
+    /// a copy of the mount in another one would keep the file system alive after its end here.
     pub(super) fn mount(image: Image, point: &Path, operations: u64, dice: Dice) -> Disk {
         let state = State {
             image,
@@ -111,8 +112,15 @@ impl Disk {
 
     /// What is left on the platter, with the dice that go on.
     pub(super) fn after_the_cut(mut self) -> (Image, Dice) {
-        if let Some(session) = self.session.take() {
-            session.umount_and_join().expect("unmount");
+        if let Some(session) = self.session.take()
+            && let Err(error) = session.umount_and_join()
+        {
+            // A request of the kernel's that the unmounting overtook is no failure.
+            assert_eq!(
+                error.raw_os_error(),
+                Some(Errno::ECONNABORTED.code()),
+                "unmount: {error}"
+            );
         }
         let mut state = lock(&self.state);
         let mut image = state.image.clone();

@@ -10,14 +10,18 @@ use crate::bad_input::Dice;
 use crate::crash::Replay;
 use crate::deployment::{Deployment, Topic};
 use crate::lab;
-use crate::lab::mount::Mount;
-use crate::process::{eventually, is_listening};
+use crate::lab::mount::{self, Mount};
+use crate::process::{Process, eventually, is_listening};
 use crate::server::{Server, set_key};
+use chrysalis::disk::{
+    self, AlignedBuffer, Backend, Disk as _, Files, Lane, Mode, Operation, Token,
+};
 use file_system::Disk;
 use image::Image;
 use load::{Ledger, Load};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -41,8 +45,58 @@ fn configure(config: &mut String, backend: &str) {
     set_key(config, "coordinator", "snapshot_every_entries", "1000");
 }
 
+/// How many rounds a test makes.
+fn rounds(fast: u64, full: u64) -> u64 {
+    if lab::suite() == lab::Suite::Full {
+        full
+    } else {
+        fast
+    }
+}
+
+fn small(number: u64) -> usize {
+    usize::try_from(number).expect("small")
+}
+
+/// Starts the server; true when it serves, false when the power went before that.
+fn serves(server: &Server, process: &mut Process, disk: &Disk) -> bool {
+    let (coordinator, broker) = (server.coordinator(), server.broker());
+    let mut served = false;
+    eventually(
+        "it serves, or the power is gone",
+        Duration::from_secs(30),
+        || {
+            served = is_listening(coordinator) && is_listening(broker);
+            served || disk.is_dark() || !process.is_running()
+        },
+    );
+    assert!(
+        served || disk.is_dark(),
+        "it did not start:\n{}",
+        process.log_tail()
+    );
+    served
+}
+
+/// Works until so much more is acknowledged, or until `end`.
+fn work(
+    ledger: Ledger,
+    server: &Server,
+    (round, seed): (u64, u64),
+    enough: usize,
+    mut end: impl FnMut() -> bool,
+) -> Load {
+    let enough = ledger.acknowledged() + enough;
+    let load = Load::start(ledger, server.coordinator(), server.broker(), round, seed);
+    eventually("some work is done", Duration::from_secs(60), || {
+        end() || load.acknowledged() >= enough
+    });
+    load
+}
+
+/// The power goes in the middle of a write or a sync, on a file system that forgets what was not synced.
 fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
-    if !lab::may_mount_fuse(test) {
+    if !lab::may_mount_fuse(test) || !mount::apart(test) {
         return;
     }
     let _alone = lab::heavy();
@@ -62,36 +116,37 @@ fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
     let (mut image, _) = disk.after_the_cut();
 
     let mut ledger = Ledger::default();
+    let mut kills = 0;
     for round in 0..rounds {
         // Some cuts fall into the start, most into the work.
         let early = dice.roll(4) == 0;
         let operations = if early { 1 + dice.roll(60) } else { u64::MAX };
         let disk = Disk::mount(image, &point, operations, Dice::from(dice.roll(1 << 30)));
         let mut process = server.spawn(&mut server.command());
-        let (coordinator, broker) = (server.coordinator(), server.broker());
-        let mut served = false;
-        eventually(
-            "it serves, or the power is gone",
-            Duration::from_secs(30),
-            || {
-                served = is_listening(coordinator) && is_listening(broker);
-                served || disk.is_dark() || !process.is_running()
-            },
-        );
-        assert!(
-            served || disk.is_dark(),
-            "round {round}: it did not start:\n{}",
-            process.log_tail()
-        );
-        if !early {
-            ledger.verify(coordinator, broker);
+        let mut served = serves(&server, &mut process, &disk);
+        let mut armed = early;
+        if served && !early && dice.roll(3) == 0 {
+            // First the process alone is killed: what the next one reads may be in the page cache only.
+            ledger.verify(server.coordinator(), server.broker());
+            let start = (round, dice.roll(1 << 30));
+            let load = work(ledger, &server, start, small(dice.roll(500)), || false);
+            process.kill();
+            ledger = load.finish();
+            kills += 1;
+            // Then the power goes soon after the next start began.
+            if dice.roll(2) == 0 {
+                disk.arm(1 + dice.roll(100));
+                armed = true;
+            }
+            process = server.spawn(&mut server.command());
+            served = serves(&server, &mut process, &disk);
+        }
+        if served && !armed {
+            ledger.verify(server.coordinator(), server.broker());
             disk.arm(1 + dice.roll(3_000));
         }
-        let before = ledger.acknowledged();
-        let load = Load::start(ledger, coordinator, broker, round, dice.roll(1 << 30));
-        eventually("the power goes", Duration::from_secs(60), || {
-            disk.is_dark() || load.acknowledged() > before + 4_000
-        });
+        let start = (rounds + round, dice.roll(1 << 30));
+        let load = work(ledger, &server, start, 4_000, || disk.is_dark());
         disk.cut();
         process.signal(Signal::SIGKILL);
         disk.let_go();
@@ -104,7 +159,7 @@ fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
     server.resume();
     ledger.verify(server.coordinator(), server.broker());
     lab::note(&format!(
-        "{test}: {rounds} power cuts, {} acknowledged writes",
+        "{test}: {rounds} power cuts, {kills} kills, {} acknowledged writes",
         ledger.acknowledged()
     ));
     assert!(
@@ -117,29 +172,19 @@ fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
 
 #[test]
 fn what_was_acknowledged_survives_power_cuts_with_io_uring() {
-    let rounds = if lab::suite() == lab::Suite::Full {
-        100
-    } else {
-        8
-    };
     the_power_goes(
         "what_was_acknowledged_survives_power_cuts_with_io_uring",
         "ring",
-        rounds,
+        rounds(8, 100),
     );
 }
 
 #[test]
 fn what_was_acknowledged_survives_power_cuts_with_threads() {
-    let rounds = if lab::suite() == lab::Suite::Full {
-        100
-    } else {
-        8
-    };
     the_power_goes(
         "what_was_acknowledged_survives_power_cuts_with_threads",
         "threads",
-        rounds,
+        rounds(8, 100),
     );
 }
 
@@ -153,24 +198,15 @@ fn killed_again_and_again(test: &'static str, folder: &Path, backend: &str, roun
     for round in 0..rounds {
         server.resume();
         ledger.verify(server.coordinator(), server.broker());
-        let enough = ledger.acknowledged() + usize::try_from(dice.roll(2_000)).expect("small");
-        let load = Load::start(
-            ledger,
-            server.coordinator(),
-            server.broker(),
-            round,
-            dice.roll(1 << 30),
-        );
-        eventually("some work is done", Duration::from_secs(60), || {
-            load.acknowledged() >= enough
-        });
+        let start = (round, dice.roll(1 << 30));
+        let load = work(ledger, &server, start, small(dice.roll(2_000)), || false);
         server.kill();
         ledger = load.finish();
     }
     server.resume();
     ledger.verify(server.coordinator(), server.broker());
     lab::note(&format!(
-        "{test}: {rounds} kills, {} acknowledged writes",
+        "{test}, {backend}: {rounds} kills, {} acknowledged writes",
         ledger.acknowledged()
     ));
     server.stop();
@@ -184,23 +220,163 @@ fn what_was_acknowledged_survives_kill_9() {
         "what_was_acknowledged_survives_kill_9",
         home.path(),
         "auto",
-        5,
+        rounds(5, 50),
     );
 }
 
-#[test]
-fn what_was_acknowledged_survives_kill_9_on_ext4_xfs_and_btrfs() {
-    const TEST: &str = "what_was_acknowledged_survives_kill_9_on_ext4_xfs_and_btrfs";
-    if !lab::full(TEST) {
+fn killed_on(test: &'static str, kind: &'static str) {
+    if !lab::full(test) {
         return;
     }
     let _alone = lab::heavy();
-    for kind in ["ext4", "xfs", "btrfs"] {
-        for backend in ["ring", "threads"] {
-            let Some(mount) = Mount::image(TEST, kind, 1 << 30) else {
-                break;
-            };
-            killed_again_and_again(TEST, mount.path(), backend, 15);
+    for backend in ["ring", "threads"] {
+        let Some(mount) = Mount::image(test, kind, 1 << 30) else {
+            return;
+        };
+        killed_again_and_again(test, mount.path(), backend, 15);
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_on_ext4() {
+    killed_on("what_was_acknowledged_survives_kill_9_on_ext4", "ext4");
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_on_xfs() {
+    killed_on("what_was_acknowledged_survives_kill_9_on_xfs", "xfs");
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_on_btrfs() {
+    killed_on("what_was_acknowledged_survives_kill_9_on_btrfs", "btrfs");
+}
+
+/// The kernel's own file system is shut down under the server, and recovers from its log: what was in the page cache is
+/// gone. The server finds its journal failing, and ends by itself.
+fn shut_down_on(test: &'static str, kind: &'static str) {
+    if !lab::full(test) {
+        return;
+    }
+    let _alone = lab::heavy();
+    let replay = Replay { test, seed: seed() };
+    let mut dice = Dice::from(replay.seed);
+    for backend in ["ring", "threads"] {
+        let Some(mount) = Mount::image(test, kind, 1 << 30) else {
+            return;
+        };
+        let mut server = Server::prepare(&mount.path().join("server1"), TOPICS, |config| {
+            configure(config, backend)
+        });
+        let logs = TempDir::new().expect("make a folder");
+        server.log_to(&logs.path().join("server.log"));
+        let mut ledger = Ledger::default();
+        for round in 0..10 {
+            server.resume();
+            ledger.verify(server.coordinator(), server.broker());
+            let start = (round, dice.roll(1 << 30));
+            let load = work(ledger, &server, start, small(dice.roll(3_000)), || false);
+            mount.shut_down();
+            let status = server.process().wait(Duration::from_secs(30));
+            assert!(!status.success(), "a server without a disk ended well");
+            server.kill();
+            ledger = load.finish();
+            mount.mount_again();
+        }
+        server.resume();
+        ledger.verify(server.coordinator(), server.broker());
+        lab::note(&format!(
+            "{test}, {backend}: 10 shutdowns, {} acknowledged writes",
+            ledger.acknowledged()
+        ));
+        server.stop();
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_shut_down_ext4() {
+    shut_down_on("what_was_acknowledged_survives_a_shut_down_ext4", "ext4");
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_shut_down_xfs() {
+    shut_down_on("what_was_acknowledged_survives_a_shut_down_xfs", "xfs");
+}
+
+/// What is reserved for a journal's file can be written, however full the disk is; also where the file system would rather
+/// write a copy elsewhere.
+fn full_on(test: &'static str, kind: &'static str) {
+    const FILE_BYTES: u64 = 4 << 20;
+    if !lab::full(test) {
+        return;
+    }
+    for backend in [Backend::Ring, Backend::Threads] {
+        let Some(mount) = Mount::image(test, kind, 512 << 20) else {
+            return;
+        };
+        let options = disk::Options {
+            backend,
+            ..disk::Options::default()
+        };
+        let mut files = Files::new(&options).expect("the disk");
+        let file = files.reserve();
+        let path = mount.path().join("00.journal");
+        let length = FILE_BYTES;
+        for operation in [
+            Operation::Open {
+                file,
+                path,
+                mode: Mode::Durable,
+            },
+            Operation::Preallocate { file, length },
+            Operation::Fill {
+                file,
+                position: 0,
+                length,
+            },
+        ] {
+            files.run(operation).expect("there is room");
+        }
+        let ballast = fs::File::create(mount.path().join("ballast")).expect("make the ballast");
+        for step in [1 << 20, 4096] {
+            let block = vec![1; step];
+            while (&ballast).write_all(&block).is_ok() {}
+        }
+        // Some file systems find out only now what it does not take.
+        let _ = ballast.sync_all();
+        for round in 0..2 {
+            for number in 0..FILE_BYTES >> 16 {
+                let mut buffer = AlignedBuffer::new(64 << 10);
+                buffer.set_len(64 << 10);
+                let position = number << 16;
+                let write = Operation::Write {
+                    file,
+                    position,
+                    buffer,
+                };
+                files.submit(Lane::Journal, Token::new(1, number), write);
+                let mut completions = Vec::new();
+                files.wait(&mut completions);
+                for completion in completions {
+                    let result = completion.result;
+                    assert!(result.is_ok(), "round {round}, {position}: {result:?}");
+                }
+            }
         }
     }
+}
+
+#[test]
+fn a_journal_file_can_be_written_on_a_full_ext4() {
+    full_on("a_journal_file_can_be_written_on_a_full_ext4", "ext4");
+}
+
+#[test]
+fn a_journal_file_can_be_written_on_a_full_xfs() {
+    full_on("a_journal_file_can_be_written_on_a_full_xfs", "xfs");
+}
+
+#[test]
+fn a_journal_file_can_be_written_on_a_full_btrfs() {
+    full_on("a_journal_file_can_be_written_on_a_full_btrfs", "btrfs");
 }
