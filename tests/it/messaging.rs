@@ -195,6 +195,8 @@ fn a_topic_is_described_with_its_settings_its_partitions_and_who_reads_it() {
     for _ in 0..3 {
         sender.put("order-paid", 1, b"hello").expect("it is taken");
     }
+    // A get is answered from the file: then all of it is written.
+    assert_eq!(sender.read_all("order-paid", 1).len(), 3);
     chrysalis(
         &server,
         &["consume", "order-paid", "--group", "billing", "--max", "2"],

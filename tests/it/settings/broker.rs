@@ -132,6 +132,8 @@ fn messages_lie_in_the_folders_that_are_named() {
     let mut client = Client::connect(server.broker());
     for (topic, folder) in [("here", "messages"), ("there", "fast")] {
         client.put(topic, 0, b"hello").expect("it is taken");
+        // A get is answered from the file: then it is written.
+        assert_eq!(client.read_all(topic, 0).len(), 1);
         let name = format!("data/{folder}/{topic}-0/00000000000000000000.meta");
         let file = fs::metadata(server.folder().join(&name));
         assert_eq!(file.expect("the message's file").len(), 25, "{name}");
