@@ -279,8 +279,7 @@ fn it_comes_back_with_its_host(host: &Host) {
         });
         host.holds_the_first_message();
     };
-    host.run("systemctl poweroff");
-    eventually("the host is down", SOON, || !host.says("true"));
+    host.lab(&["off", host.name]);
     host.lab(&["boot", host.name]);
     serves();
     let journal = host.run("journalctl -b -1 -u chrysalis@server1 -o cat");
