@@ -29,6 +29,12 @@ fn own(server: &Server, partitions: &[u32]) -> zookeeper_wire::Client {
     tree
 }
 
+/// Puts an empty message, and returns when it is in its file, where gets see it.
+fn first_message(client: &mut Client, partition: i32) {
+    client.put("test", partition, b"").expect("it is taken");
+    assert_eq!(client.read_all("test", partition).len(), 1);
+}
+
 /// Sends a get of the group that owns partitions, and does not wait for the answer.
 fn send_get(client: &mut Client, partition: u32, offset: u64) -> i32 {
     let opaque = client.next_opaque();
@@ -66,7 +72,7 @@ fn a_get_waits_for_the_next_message_and_nothing_waits_behind_it() {
     let server = Server::start(&[("test", 2)]);
     let _owner = own(&server, &[0]);
     let mut client = Client::connect(server.broker());
-    client.put("test", 0, b"").expect("it is taken");
+    first_message(&mut client, 0);
     let held = send_get(&mut client, 0, 20);
     // Served while the get waits, on the same connection.
     client.call("version", b"");
@@ -86,7 +92,7 @@ fn a_second_get_answers_the_held_one_at_once() {
     });
     let _owner = own(&server, &[0]);
     let mut client = Client::connect(server.broker());
-    client.put("test", 0, b"").expect("it is taken");
+    first_message(&mut client, 0);
     let first = send_get(&mut client, 0, 20);
     wait_for_held(&server, 1);
     let second = send_get(&mut client, 0, 20);
@@ -107,7 +113,7 @@ fn one_setting_gives_the_originals_answer() {
     });
     let _owner = own(&server, &[0, 1]);
     let mut client = Client::connect(server.broker());
-    client.put("test", 0, b"").expect("it is taken");
+    first_message(&mut client, 0);
     let get = send_get(&mut client, 0, 20);
     let nothing = "404 Could not find message at position 20".to_owned();
     assert_eq!(next(&mut client), (get, nothing));
@@ -123,7 +129,7 @@ fn a_hold_ends_after_its_time_and_the_client_asks_again_at_once() {
     });
     let _owner = own(&server, &[0]);
     let mut client = Client::connect(server.broker());
-    client.put("test", 0, b"").expect("it is taken");
+    first_message(&mut client, 0);
     let began = Instant::now();
     // As many holds as would take minutes by default.
     for _ in 0..20 {
@@ -147,7 +153,7 @@ fn no_more_gets_are_held_than_may_be() {
     let _owner = own(&server, &[0, 1]);
     let mut client = Client::connect(server.broker());
     for partition in [0, 1] {
-        client.put("test", partition, b"").expect("it is taken");
+        first_message(&mut client, partition);
     }
     let held = send_get(&mut client, 0, 20);
     wait_for_held(&server, 1);
@@ -177,7 +183,7 @@ fn a_closed_partition_takes_and_gives_nothing_until_it_is_opened() {
     });
     let _owner = own(&server, &[1]);
     let mut client = Client::connect(server.broker());
-    client.put("test", 1, b"").expect("it is taken");
+    first_message(&mut client, 1);
     let held = send_get(&mut client, 1, 20);
     wait_for_held(&server, 1);
 
