@@ -14,7 +14,7 @@ use crate::server::Server;
 
 /// A minute of nothing, after a server with one topic has come to rest.
 pub(crate) fn idle() {
-    const REST: Duration = Duration::from_secs(30);
+    const REST: Duration = Duration::from_secs(90);
     const MINUTE: Duration = Duration::from_secs(60);
     let mut server = Server::start(&[("figures", 4)]);
     sleep(REST);

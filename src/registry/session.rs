@@ -117,7 +117,11 @@ async fn reconcile(
     made: &mut BTreeMap<String, String>,
 ) -> Result<Option<String>, Error> {
     let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    client.mkdir(&plan.container, &persistent).await?;
+    // Asked first: a create that finds the node there is a write for ZooKeeper all the same, and an idle server
+    // writes nothing.
+    if client.check_stat(&plan.container).await?.is_none() {
+        client.mkdir(&plan.container, &persistent).await?;
+    }
     let master = Ephemeral {
         path: plan.master.clone(),
         content: plan.url.clone(),
