@@ -137,6 +137,15 @@ impl Writer {
         std::mem::replace(&mut self.job, next)
     }
 
+    /// Messages of these partitions that are committed and not yet in their files.
+    pub(super) fn messages_under_way(&self, of: impl Fn(PartitionId) -> bool) -> u64 {
+        let jobs = self.outstanding.iter().chain([&self.job]);
+        jobs.flat_map(|job| &job.advances)
+            .filter(|advance| of(advance.partition))
+            .map(|advance| u64::from(advance.messages))
+            .sum()
+    }
+
     /// Whether something is still to be done to this file.
     pub(super) fn touches(&self, file: FileId) -> bool {
         let mut operations = self.outstanding.iter().flat_map(|job| &job.operations);

@@ -131,6 +131,13 @@ impl Broker {
             offset,
             bytes_max,
         };
+        // What is acknowledged and still being written belongs to the answer, as far as there is room for it.
+        let until = end.min(offset.saturating_add(bytes_max.into()));
+        if offset < until && visible < until && self.catching_up.len() < CATCHING_UP_MAX {
+            self.waiting.served(now, &get.group, connection, opaque, id);
+            self.catching_up.push((until, waiting));
+            return None;
+        }
         if offset < visible {
             self.waiting.served(now, &get.group, connection, opaque, id);
             self.serve(waiting, effects);
@@ -138,11 +145,6 @@ impl Broker {
         }
         if get.offset == WHERE_IS_THE_END {
             return Some(Reply::Moved(end));
-        }
-        if offset < end && self.catching_up.len() < CATCHING_UP_MAX {
-            self.waiting.served(now, &get.group, connection, opaque, id);
-            self.catching_up.push(waiting);
-            return None;
         }
         let committed = self.partition(id).segments.end();
         if offset > committed {
@@ -173,16 +175,22 @@ impl Broker {
     /// Serves the gets whose data can be seen now.
     pub(super) fn catch_up(&mut self, effects: &mut Vec<Effect>) {
         let partitions = &self.partitions;
-        let seen = |get: &mut WaitingGet| get.offset < partitions[get.partition.0 as usize].visible;
-        let gets: Vec<WaitingGet> = self.catching_up.extract_if(.., seen).collect();
-        for get in gets {
+        let seen = |(until, get): &mut (u64, WaitingGet)| {
+            partitions[get.partition.0 as usize].visible >= *until
+        };
+        let gets: Vec<(u64, WaitingGet)> = self.catching_up.extract_if(.., seen).collect();
+        for (_, get) in gets {
             self.serve(get, effects);
         }
     }
 
     /// The disk is full: what is being written cannot be waited for.
     pub(super) fn give_up_catching_up(&mut self, effects: &mut Vec<Effect>) {
-        for get in std::mem::take(&mut self.catching_up) {
+        for (_, get) in std::mem::take(&mut self.catching_up) {
+            if get.offset < self.partition(get.partition).visible {
+                self.serve(get, effects);
+                continue;
+            }
             let (connection, opaque) = (get.connection, get.opaque);
             let reply = self.nothing_new(&get);
             effects.push(Effect::Reply {

@@ -84,8 +84,8 @@ pub struct Broker {
     /// Deletions that were decided and not applied yet.
     retiring: usize,
     removals: Removals,
-    /// Gets of what is acknowledged and still being written.
-    catching_up: Vec<WaitingGet>,
+    /// Gets of what is acknowledged and still being written, each with the visible end it waits for.
+    catching_up: Vec<(u64, WaitingGet)>,
     /// Every partition's history is known.
     settled: bool,
     stats: Stats,

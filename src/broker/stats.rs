@@ -210,7 +210,8 @@ impl Broker {
             .iter()
             .map(|one| one.segments.messages())
             .sum();
-        lines.line("total_messages", messages);
+        let under_way = self.writer.messages_under_way(|_| true);
+        lines.line("total_messages", messages + under_way);
         lines.line(
             "topics",
             self.topics_with_files().count() + self.topics_without_files().len(),
@@ -224,14 +225,16 @@ impl Broker {
             .catalog
             .iter()
             .filter_map(|(_, topic)| {
-                let partitions = topic.partitions().iter().map(|&(_, id)| self.partition(id));
-                let partitions: Vec<_> = partitions.filter(|one| one.has_files()).collect();
-                let messages = partitions.iter().map(|one| one.segments.messages()).sum();
+                let ids = topic.partitions().iter().map(|&(_, id)| id);
+                let ids: Vec<_> = ids.filter(|&id| self.partition(id).has_files()).collect();
+                let partitions: Vec<_> = ids.iter().map(|&id| self.partition(id)).collect();
+                let messages: u64 = partitions.iter().map(|one| one.segments.messages()).sum();
+                let under_way = self.writer.messages_under_way(|id| ids.contains(&id));
                 let bytes = partitions
                     .iter()
-                    .map(|one| one.visible - one.segments.first())
+                    .map(|one| one.segments.end() - one.segments.first())
                     .sum();
-                let row = (&topic.name, partitions.len(), messages, bytes);
+                let row = (&topic.name, partitions.len(), messages + under_way, bytes);
                 (!partitions.is_empty()).then_some(row)
             })
             .collect();
@@ -280,7 +283,7 @@ impl Broker {
             for &(number, id) in topic.partitions() {
                 let partition = self.partition(id);
                 if partition.has_files() {
-                    let (first, end) = (partition.segments.first(), partition.visible);
+                    let (first, end) = (partition.segments.first(), self.readable_end(id));
                     let value = format!("part {number} min_offset {first} max_offset {end}");
                     lines.line(topic.name.as_str(), value);
                 }
