@@ -39,6 +39,9 @@ const TOPICS: &[Topic] = &[
     ("twice-threads", 4),
 ];
 
+/// How long a client may say nothing. The one that sends a message every 13 s says nothing for four and a half minutes.
+const SILENCE_MAX: Duration = Duration::from_secs(450);
+
 /// Scenarios that leave the servers alone and may run side by side.
 const PEACEFUL: &[&str] = &[
     "send",
@@ -87,7 +90,7 @@ fn run(deployment: &mut dyn Deployment, at_a_time: u32, scenarios: &[&str]) {
         &home.path().join("client.log"),
         deployment,
         &names,
-        Duration::from_secs(150),
+        SILENCE_MAX,
     );
 }
 
