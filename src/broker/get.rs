@@ -133,14 +133,14 @@ impl Broker {
         };
         // What is acknowledged and still being written belongs to the answer, as far as there is room for it.
         let until = end.min(offset.saturating_add(bytes_max.into()));
-        if offset < until && visible < until && self.catching_up.len() < CATCHING_UP_MAX {
+        let waits = offset < until && visible < until && self.catching_up.len() < CATCHING_UP_MAX;
+        if waits || offset < visible {
             self.waiting.served(now, &get.group, connection, opaque, id);
-            self.catching_up.push((until, waiting));
-            return None;
-        }
-        if offset < visible {
-            self.waiting.served(now, &get.group, connection, opaque, id);
-            self.serve(waiting, effects);
+            if waits {
+                self.catching_up.push((until, waiting));
+            } else {
+                self.serve(waiting, effects);
+            }
             return None;
         }
         if get.offset == WHERE_IS_THE_END {
