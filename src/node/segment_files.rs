@@ -398,13 +398,14 @@ impl SegmentFiles {
         let (Some(open), Some(work)) = (self.open.get_mut(&file), self.works.get_mut(&work)) else {
             return;
         };
-        let from = *open.written_back.get_or_insert(position - position % PAGE);
-        let end = position + bytes;
-        let to = end - end % PAGE;
+        let page = |position: u64| position - position % PAGE;
         // Behind a truncation it begins again further in front.
-        let from = from.min(position - position % PAGE);
-        if to.saturating_sub(from) >= WRITE_BACK_STEP {
-            open.written_back = Some(to);
+        let begun = open.written_back.unwrap_or(u64::MAX);
+        let from = begun.min(page(position));
+        let to = page(position + bytes);
+        let enough = to.saturating_sub(from) >= WRITE_BACK_STEP;
+        open.written_back = Some(if enough { to } else { from });
+        if enough {
             work.write_back.push((open.handle, from, to));
         }
     }
