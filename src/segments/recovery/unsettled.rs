@@ -184,15 +184,7 @@ impl Unsettled {
         for file in self.files.iter().take_while(|file| file.start < at) {
             self.join(&settled, file.start)?;
             let length = file.length.min(at - file.start);
-            if length < file.length {
-                let file = FileId {
-                    partition: id,
-                    start: file.start,
-                };
-                settled
-                    .operations
-                    .push(FileOperation::Truncate { file, length });
-            }
+            cut_to(id, file, length, &mut settled);
             end = Some(file.start + length);
             settled.segments.push_back(opened(file, length, 0));
         }
@@ -231,15 +223,7 @@ impl Unsettled {
             {
                 length = tail.valid_to;
                 messages += tail.messages;
-                if length < file.length {
-                    let file = FileId {
-                        partition: id,
-                        start: file.start,
-                    };
-                    settled
-                        .operations
-                        .push(FileOperation::Truncate { file, length });
-                }
+                cut_to(id, file, length, &mut settled);
             }
             // Where the journal was lost too, nothing says what was between them.
             if let Some(next) = self.files.get(index + 1)
@@ -373,6 +357,19 @@ fn fill_lost(id: PartitionId, (start, from, to): (u64, u64, u64), settled: &mut 
             slices,
         });
         position += length;
+    }
+}
+
+/// Cuts the file, if it is longer.
+fn cut_to(id: PartitionId, found: &FoundFile, length: u64, settled: &mut Settled) {
+    if length < found.length {
+        let file = FileId {
+            partition: id,
+            start: found.start,
+        };
+        settled
+            .operations
+            .push(FileOperation::Truncate { file, length });
     }
 }
 
