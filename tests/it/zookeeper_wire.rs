@@ -21,6 +21,13 @@ pub(crate) fn four_letter_word(address: SocketAddr, word: &str) -> Option<String
     Some(String::from_utf8_lossy(&reply).into_owned())
 }
 
+/// The whole frame that asks for a new session with this timeout.
+pub(crate) fn hello(timeout: i32) -> Vec<u8> {
+    let body = Body::new().int(0).long(0).int(timeout).long(0);
+    let body = body.bytes(&[0; 16]).bool(false).0;
+    Body::new().bytes(&body).0
+}
+
 /// Bytes in the making.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Body(pub(crate) Vec<u8>);

@@ -4,7 +4,7 @@ use super::{Dice, assert_memory_within, assert_serves_others};
 use crate::deployment::Deployment;
 use crate::metaq_wire::{self, Answer, checksum};
 use crate::server::Server;
-use crate::zookeeper_wire::{self, Body, op};
+use crate::zookeeper_wire::{self, Body, hello, op};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
@@ -38,15 +38,7 @@ fn garbage_on_every_port_is_shrugged_off() {
     let mut server = server();
     let mut dice = Dice::new();
     // Beginnings that lead further into the parsers than chance does.
-    let hello = Body::new()
-        .int(45)
-        .int(0)
-        .long(0)
-        .int(10_000)
-        .long(0)
-        .bytes(&[0; 16])
-        .bool(false)
-        .0;
+    let hello = hello(10_000);
     let beginnings: [&[u8]; 12] = [
         b"",
         b"put alive 0 ",
@@ -247,15 +239,7 @@ fn requests_that_drip_in_byte_by_byte_are_served_and_disturb_nobody() {
             answer
         })
     };
-    let hello = Body::new()
-        .int(45)
-        .int(0)
-        .long(0)
-        .int(10_000)
-        .long(0)
-        .bytes(&[0; 16])
-        .bool(false)
-        .0;
+    let hello = hello(10_000);
     let put = format!("put drip 0 5 0 {} 1\r\nhello", checksum(b"hello")).into_bytes();
     let slow = [
         drip(TcpStream::connect(address).expect("connect"), hello),

@@ -5,7 +5,7 @@ use crate::deployment::Deployment;
 use crate::lab;
 use crate::metaq_wire;
 use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{self, Body, op};
+use crate::zookeeper_wire::{self, Body, hello, op};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -42,15 +42,7 @@ fn two_thousand_idle_and_half_sent_connections_disturb_nobody() {
     need_descriptors(4_096);
     let _alone = lab::heavy();
     let mut server = server();
-    let hello = Body::new()
-        .int(45)
-        .int(0)
-        .long(0)
-        .int(40_000)
-        .long(0)
-        .bytes(&[0; 16])
-        .bool(false)
-        .0;
+    let hello = hello(40_000);
     let starts: [(SocketAddr, &[u8]); 5] = [
         (server.coordinator(), b""),
         (server.coordinator(), &hello),
@@ -141,15 +133,7 @@ fn a_hundred_that_ask_for_much_and_read_nothing_disturb_nobody() {
 
     let get = b"get much greedy 0 0 1048576 1\r\n".to_vec();
     let stats = b"stats offsets 1\r\n".to_vec();
-    let hello = Body::new()
-        .int(45)
-        .int(0)
-        .long(0)
-        .int(40_000)
-        .long(0)
-        .bytes(&[0; 16])
-        .bool(false)
-        .0;
+    let hello = hello(40_000);
     let read = Body::new()
         .int(1)
         .int(op::GET_DATA)
