@@ -7,13 +7,40 @@
 use bytes::Bytes;
 
 use super::Broker;
-use super::command::{Append, Command, Commands, Cut, Retire, RunHead};
+use super::command::{Append, Command, Commands, Cut, Retire, RunHead, Unknown};
 use super::event::Effect;
 use super::files::Advance;
 use crate::segments::append::Run;
 use crate::segments::recovery::{Damage, Settled};
 use crate::segments::{FileId, PartitionId};
 use crate::units::WallTime;
+
+/// Why a server cannot go on.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// A later release wrote the entry.
+    pub(super) newer: bool,
+    /// What happened.
+    pub(super) reason: String,
+}
+
+impl From<Unknown> for Stop {
+    fn from(unknown: Unknown) -> Stop {
+        Stop {
+            newer: unknown.is_newer(),
+            reason: unknown.to_string(),
+        }
+    }
+}
+
+impl From<Damage> for Stop {
+    fn from(damage: Damage) -> Stop {
+        Stop {
+            newer: false,
+            reason: damage.to_string(),
+        }
+    }
+}
 
 impl Broker {
     /// Applies an entry.
@@ -22,17 +49,17 @@ impl Broker {
             // The checkpoint holds it already.
             return;
         }
-        if let Err(reason) = self.apply(index, data) {
-            self.halt(reason, effects);
+        if let Err(stop) = self.apply(index, data) {
+            self.halt(stop, effects);
             return;
         }
         self.writer.job.index = index;
     }
 
-    fn apply(&mut self, index: u64, data: Bytes) -> Result<(), String> {
+    fn apply(&mut self, index: u64, data: Bytes) -> Result<(), Stop> {
         let mut commands = Commands::new(index, data);
         loop {
-            match commands.next().map_err(|unknown| unknown.to_string())? {
+            match commands.next()? {
                 Some(Command::Append(append)) => self.apply_append(index, append)?,
                 Some(Command::Retire(retire)) => self.apply_retire(&retire),
                 None => return Ok(()),
@@ -40,12 +67,9 @@ impl Broker {
         }
     }
 
-    fn apply_append(&mut self, index: u64, mut append: Append) -> Result<(), String> {
+    fn apply_append(&mut self, index: u64, mut append: Append) -> Result<(), Stop> {
         self.ids.seen(append.last_message_id);
-        while let Some((head, records)) = append
-            .next_run(index)
-            .map_err(|unknown| unknown.to_string())?
-        {
+        while let Some((head, records)) = append.next_run(index)? {
             self.apply_run(index, &head, records, append.wall)?;
         }
         if let Some(pending) = self.proposals.committed(append.proposer, append.sequence) {
@@ -60,23 +84,25 @@ impl Broker {
         head: &RunHead,
         records: Bytes,
         wall: WallTime,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stop> {
         let id = self.partition_or_new(&head.topic, head.partition);
         let partition = &mut self.partitions[id.0 as usize];
         if let Some(unsettled) = partition.unsettled.take() {
-            let settled = unsettled
-                .cut(id, head.offset)
-                .map_err(|damage| damage.to_string())?;
+            let settled = unsettled.cut(id, head.offset)?;
             self.settle(id, settled);
         }
         let partition = &mut self.partitions[id.0 as usize];
         if partition.has_files() && partition.segments.end() != head.offset {
             let (topic, number) = (&head.topic, head.partition);
             let (end, offset) = (partition.segments.end(), head.offset);
-            return Err(format!(
+            let reason = format!(
                 "entry {index} continues partition {topic}-{number} at {offset}, but it ends at {end}; \
                  the journal and the files in the data folder do not belong together"
-            ));
+            );
+            return Err(Stop {
+                newer: false,
+                reason,
+            });
         }
         let end = head.offset + records.len() as u64;
         let run = Run {

@@ -45,7 +45,7 @@ const FLAG_ROLLS: u8 = 1;
 pub enum Unknown {
     /// A later release proposed it.
     #[error(
-        "entry {index} holds a command of kind {kind}, version {version}, of a later release; run that one"
+        "entry {index} of the broker's group: a command of kind {kind}, version {version} is not known"
     )]
     Newer {
         /// The entry.
@@ -55,6 +55,16 @@ pub enum Unknown {
         /// Its version.
         version: u8,
     },
+    /// A later release proposed it: something in it has a number that means nothing yet.
+    #[error("entry {index} of the broker's group: {what} {number} is not known")]
+    NewerNumber {
+        /// The entry.
+        index: u64,
+        /// What has the number.
+        what: &'static str,
+        /// The number.
+        number: u8,
+    },
     /// It is not what any release writes.
     #[error("entry {index} of the broker's group cannot be read: {what}")]
     Malformed {
@@ -63,6 +73,16 @@ pub enum Unknown {
         /// What is wrong.
         what: &'static str,
     },
+}
+
+impl Unknown {
+    /// Only a later release can have written it: what the journal gives out has passed its checksum.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            Unknown::Newer { .. } | Unknown::NewerNumber { .. } => true,
+            Unknown::Malformed { .. } => false,
+        }
+    }
 }
 
 /// One command.
@@ -199,8 +219,12 @@ impl Retire {
         let mut cuts = Vec::new();
         while body.has_remaining() {
             let topic_bytes = usize::from(body.try_get_u16().map_err(short)?);
-            let action = Action::from_code(body.try_get_u8().map_err(short)?);
-            let action = action.ok_or(malformed(index, "an action is not known"))?;
+            let number = body.try_get_u8().map_err(short)?;
+            let action = Action::from_code(number).ok_or(Unknown::NewerNumber {
+                index,
+                what: "action",
+                number,
+            })?;
             body.try_get_u8().map_err(short)?;
             let partition = body.try_get_i32().map_err(short)?;
             let first = body.try_get_u64().map_err(short)?;
@@ -249,6 +273,13 @@ impl Append {
             return Err(malformed(index, "a run's records are cut short"));
         }
         let records = self.runs.split_to(records_bytes);
+        if flags & !FLAG_ROLLS != 0 {
+            return Err(Unknown::NewerNumber {
+                index,
+                what: "set of flags",
+                number: flags,
+            });
+        }
         let rolls = flags & FLAG_ROLLS != 0;
         Ok(Some((
             RunHead {

@@ -258,6 +258,8 @@ pub enum Effect {
     Warn(Warning),
     /// The server cannot go on: say why and end.
     Halt {
+        /// A later version wrote an entry.
+        newer: bool,
         /// What happened, what it means, what to do.
         reason: String,
     },

@@ -359,7 +359,7 @@ impl Broker {
     fn lead(&mut self, wall: WallTime, effects: &mut Vec<Effect>) {
         self.wall = wall;
         if let Err(damage) = self.settle_all(wall) {
-            self.halt(damage.to_string(), effects);
+            self.halt(damage.into(), effects);
             return;
         }
         if self.adopting {
@@ -397,9 +397,10 @@ impl Broker {
         );
     }
 
-    fn halt(&mut self, reason: String, effects: &mut Vec<Effect>) {
+    fn halt(&mut self, stop: apply::Stop, effects: &mut Vec<Effect>) {
         self.halted = true;
-        effects.push(Effect::Halt { reason });
+        let apply::Stop { newer, reason } = stop;
+        effects.push(Effect::Halt { newer, reason });
     }
 
     fn decide_held(&mut self, now: Moment, topic: &Name, effects: &mut Vec<Effect>) {

@@ -69,12 +69,22 @@ pub(super) enum Unreadable {
     /// A kind, or a version of it, from a later release.
     #[error("command kind {kind}, version {version} is not known")]
     Unknown { kind: u8, version: u8 },
-    /// A number within a command that means nothing.
-    #[error("{0} is no {1}")]
+    /// A number within a command that means nothing yet.
+    #[error("{1} {0} is not known")]
     Meaningless(u8, &'static str),
     /// More than the command needs.
     #[error("{0} bytes behind the command")]
     TooLong(usize),
+}
+
+impl Unreadable {
+    /// Only a later release can have written it: what the journal gives out has passed its checksum.
+    pub(super) fn is_newer(&self) -> bool {
+        match self {
+            Unreadable::Unknown { .. } | Unreadable::Meaningless(..) => true,
+            Unreadable::Truncated(_) | Unreadable::TooLong(_) => false,
+        }
+    }
 }
 
 /// A command, borrowed from its bytes.

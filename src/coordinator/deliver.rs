@@ -30,8 +30,11 @@ impl Coordinator {
             Ok(outcome) => outcome,
             Err(unreadable) => {
                 self.halted = true;
-                let reason = unreadable.to_string();
-                return effects.push(Effect::Halt { index, reason });
+                return effects.push(Effect::Halt {
+                    index,
+                    newer: unreadable.is_newer(),
+                    reason: unreadable.to_string(),
+                });
             }
         };
         for change in self.consequences.changes.drain(..) {

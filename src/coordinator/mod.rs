@@ -182,11 +182,12 @@ pub enum Effect {
         /// Where the client is.
         address: IpAddr,
     },
-    /// An entry could not be understood: it is from a later version, or damaged behind its checksum.
-    /// Nothing more is applied; the process must end and say so.
+    /// An entry could not be understood. Nothing more is applied; the process must end and say so.
     Halt {
         /// The entry.
         index: u64,
+        /// A later version wrote it; otherwise it is damaged behind its checksum.
+        newer: bool,
         /// What is wrong with it.
         reason: String,
     },

@@ -83,7 +83,7 @@ pub(super) struct BrokerSide {
     checkpoint_again: Option<(Moment, Ticket, Bytes)>,
     wants_space: bool,
     /// The core has asked for its own end.
-    halted: Option<String>,
+    halted: Option<Failure>,
 }
 
 impl BrokerSide {
@@ -199,7 +199,7 @@ impl BrokerSide {
             }
         }
         match self.halted.take() {
-            Some(reason) => Err(Failure::Halted(reason)),
+            Some(failure) => Err(failure),
             None => Ok(any),
         }
     }
@@ -385,7 +385,9 @@ impl BrokerSide {
                     );
                 }
                 Effect::Warn(warning) => warn_operator(&warning),
-                Effect::Halt { reason } => self.halted = Some(reason),
+                Effect::Halt { newer, reason } => {
+                    self.halted = Some(Failure::halted(newer, reason, world.journal));
+                }
             }
         }
     }

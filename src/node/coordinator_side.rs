@@ -45,7 +45,7 @@ pub(super) struct CoordinatorSide {
     pub(super) leads: bool,
     quota_warned_at: Option<Moment>,
     limit_warned_at: [Option<Moment>; Limit::ALL.len()],
-    halted: Option<String>,
+    halted: Option<Failure>,
 }
 
 impl CoordinatorSide {
@@ -190,7 +190,7 @@ impl CoordinatorSide {
             }
         }
         match self.halted.take() {
-            Some(reason) => Err(Failure::Halted(reason)),
+            Some(failure) => Err(failure),
             None => Ok(any),
         }
     }
@@ -259,8 +259,13 @@ impl CoordinatorSide {
                     warn!(%address, raise = key, "{what}");
                 }
             }
-            Effect::Halt { index, reason } => {
-                self.halted = Some(format!("entry {index} of the coordinator: {reason}"));
+            Effect::Halt {
+                index,
+                newer,
+                reason,
+            } => {
+                let reason = format!("entry {index} of the coordinator's group: {reason}");
+                self.halted = Some(Failure::halted(newer, reason, world.journal));
             }
         }
     }

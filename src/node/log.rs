@@ -5,9 +5,11 @@
 //! entry costs the group a round; the broker's come joined already.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::Failure;
 use crate::consensus::group::{self, Group, Output, Persist};
 use crate::consensus::journal::{
     Entry, EntryKind, HardState, Journal, Marker, Record, RecoveredGroup, Ticket,
@@ -70,9 +72,27 @@ pub(super) enum News {
 /// An entry of joined commands whose lengths do not add up: a newer version's, or a fault of ours.
 #[derive(Debug, thiserror::Error)]
 #[error("entry {index} of group {group} cannot be taken apart")]
-pub struct Malformed {
+struct Malformed {
     group: GroupId,
     index: u64,
+}
+
+/// Why a log cannot go on from what is remembered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    /// A later version wrote it.
+    #[error("{}: group {group}: the voters in its marker are of version {version}", journal.display())]
+    Newer {
+        /// The journal's folder.
+        journal: PathBuf,
+        /// The group.
+        group: GroupId,
+        /// What the marker's state begins with.
+        version: u8,
+    },
+    /// It contradicts itself, or what the core's own files hold.
+    #[error("{0}")]
+    Contradiction(String),
 }
 
 /// What a log goes on from.
@@ -115,7 +135,7 @@ impl Log {
     /// The log as the journal remembers it.
     ///
     /// # Errors
-    /// What it remembers contradicts itself, or what the core's own files hold.
+    /// What it remembers is a later version's, or contradicts itself or what the core's own files hold.
     pub(super) fn new(
         id: GroupId,
         server: ServerId,
@@ -123,9 +143,22 @@ impl Log {
         remembered: Remembered,
         seed: Seed,
         journal: &mut Journal,
-    ) -> Result<Log, String> {
+    ) -> Result<Log, Unusable> {
         let restored = remembered.restored;
-        let recovered = remembered.settle(id, journal)?;
+        let marker = remembered.recovered.as_ref().map(|group| &group.marker);
+        let voters = marker.map_or(Ok(Some(Vec::new())), |marker| decode_voters(&marker.state));
+        // Before anything is changed.
+        let voters = voters.map_err(|version| Unusable::Newer {
+            journal: journal.folder().to_path_buf(),
+            group: id,
+            version,
+        })?;
+        let voters = voters.ok_or_else(|| {
+            Unusable::Contradiction(format!("group {id}: its marker's voters cannot be read"))
+        })?;
+        let recovered = remembered
+            .settle(id, journal)
+            .map_err(Unusable::Contradiction)?;
         let options = group::Options {
             id,
             // Raft knows no voter 0, and a lone MetaQ broker may have the id 0.
@@ -135,8 +168,6 @@ impl Log {
             heartbeat_ticks: 2,
         };
         let marker = recovered.marker.index;
-        let voters = decode_voters(&recovered.marker.state)
-            .ok_or_else(|| format!("group {id}: the voters in its marker cannot be read"))?;
         let last = recovered.last_index();
         let state = group::Recovered {
             term: recovered.hard_state.term,
@@ -147,8 +178,8 @@ impl Log {
             voters,
             entries: recovered.entries.into_iter().map(to_group).collect(),
         };
-        let group =
-            Group::new(options, state, seed).map_err(|error| format!("group {id}: {error}"))?;
+        let group = Group::new(options, state, seed)
+            .map_err(|error| Unusable::Contradiction(format!("group {id}: {error}")))?;
         Ok(Log {
             group,
             joining,
@@ -187,11 +218,14 @@ impl Log {
     }
 
     /// Proposes what waits, hands to the journal what must survive, and gives out what is committed.
+    ///
+    /// # Errors
+    /// An entry cannot be taken apart.
     pub(super) fn turn(
         &mut self,
         journal: &mut Journal,
         news: &mut Vec<News>,
-    ) -> Result<(), Malformed> {
+    ) -> Result<(), Failure> {
         self.group.durable(journal.durable(self.group.id()).0);
         self.close_open();
         while let Some(entry) = self.waiting.front() {
@@ -218,7 +252,9 @@ impl Log {
         );
         for output in outputs {
             match output {
-                Output::Committed(entry) => self.give_out(entry, news)?,
+                Output::Committed(entry) => self
+                    .give_out(entry, news)
+                    .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?,
                 Output::Led { term } => news.push(News::Led { term }),
                 Output::Deposed { .. } => news.push(News::Deposed),
             }
@@ -327,14 +363,21 @@ fn encode_voters(voters: &[u64]) -> Bytes {
     state.freeze()
 }
 
-/// No voters where nothing was written yet; `None` where it cannot be understood.
-fn decode_voters(state: &Bytes) -> Option<Vec<u64>> {
+/// No voters where nothing was written yet; `None` where their bytes do not add up.
+///
+/// # Errors
+/// They are of this version, which is not known.
+fn decode_voters(state: &Bytes) -> Result<Option<Vec<u64>>, u8> {
     let mut state = state.clone();
-    if state.is_empty() {
-        return Some(Vec::new());
+    let Ok(version) = state.try_get_u8() else {
+        return Ok(Some(Vec::new()));
+    };
+    if version != VOTERS_VERSION {
+        return Err(version);
     }
-    if state.get_u8() != VOTERS_VERSION || !state.len().is_multiple_of(8) {
-        return None;
+    if !state.len().is_multiple_of(8) {
+        return Ok(None);
     }
-    Some(std::iter::from_fn(|| state.try_get_u64().ok()).collect())
+    let voters = std::iter::from_fn(|| state.try_get_u64().ok());
+    Ok(Some(voters.collect()))
 }

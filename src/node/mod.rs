@@ -11,6 +11,7 @@
 //! or the end of the process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::broker;
 use crate::config::Config;
@@ -111,20 +112,36 @@ pub enum Failure {
     /// The message files cannot be written.
     #[error("the message files failed: {0}")]
     Files(#[from] disk::Error),
-    /// The log holds something that cannot be understood.
-    #[error(transparent)]
-    Log(#[from] log::Malformed),
+    /// The journal holds an entry of a later version.
+    #[error("{}: {what}", journal.display())]
+    Newer {
+        /// The journal's folder.
+        journal: PathBuf,
+        /// The entry, and what is not known.
+        what: String,
+    },
     /// A core gave up.
     #[error("{0}")]
     Halted(String),
 }
 
 impl Failure {
+    /// A core gave up at an entry, or between two of them.
+    fn halted(newer: bool, reason: String, journal: &Journal) -> Failure {
+        if !newer {
+            return Failure::Halted(reason);
+        }
+        Failure::Newer {
+            journal: journal.folder().to_path_buf(),
+            what: reason,
+        }
+    }
+
     /// What an operator is told.
-    fn into_error(self) -> Error {
+    pub fn into_error(self) -> Error {
         let code = match &self {
             Failure::Journal(_) | Failure::Files(_) => Code::E0205,
-            Failure::Log(_) => Code::E0106,
+            Failure::Newer { .. } => return newer_data("apply the journal", self),
             Failure::Halted(_) => Code::E0900,
         };
         Error::new(code, "the server cannot go on")
@@ -132,6 +149,17 @@ impl Failure {
             .means("It ends; everything that was acknowledged is on disk.")
             .cure("Start it again; what the reason names may need to be looked at first.")
     }
+}
+
+/// What an operator is told of data that a later version wrote.
+fn newer_data(what: &str, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Code::E0106, what)
+        .because(why)
+        .means(
+            "A newer version of Chrysalis wrote this data. This one does not serve it, rather than lose what it does \
+             not understand; everything is still on disk.",
+        )
+        .cure("Install the newer version again and start it: chrysalis explain E0106")
 }
 
 /// One server, without its sockets and its clock.

@@ -308,7 +308,8 @@ pub(super) fn restore(
                     state = Some(restored);
                     continue;
                 }
-                Err(source) if !accept_loss => {
+                // What a later version wrote is not lost, and its journal may have forgotten what is in it.
+                Err(source) if !accept_loss || matches!(source, SnapshotError::Version(_)) => {
                     return Err(RestoreError::Snapshot { path, source });
                 }
                 Err(error) => {

@@ -12,15 +12,16 @@ use tracing::{info, warn};
 use super::broker_side::BrokerSide;
 use super::connections::Connections;
 use super::coordinator_side::CoordinatorSide;
-use super::log::{Joining, Log, Remembered};
+use super::log::{Joining, Log, Remembered, Unusable};
 use super::segment_files::SegmentFiles;
 use super::snapshot::{self, RestoreError, Snapshots};
 use super::system::{Random, System};
 use super::words::Facts;
-use super::{MachineOptions, Node, settings, topics};
+use super::{MachineOptions, Node, newer_data, settings, topics};
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
 use crate::consensus::journal::{Journal, OpenError, Recovered, RecoveredGroup};
+use crate::coordinator::SnapshotError;
 use crate::disk::{Class, Disk};
 use crate::report::{Code, Error};
 use crate::units::{GroupId, Seed};
@@ -157,10 +158,7 @@ fn journal_refused(error: OpenError) -> Error {
                 "Keep a copy of data/, see what is missing with `chrysalis dump journal DIR`, and restore the \
                  file; or go on without it: `chrysalis run --accept-loss DIR`.",
             ),
-        OpenError::Newer { .. } => Error::new(Code::E0106, "open the journal")
-            .because(error)
-            .means("The server does not start; nothing was changed.")
-            .cure("Start the version that wrote it."),
+        OpenError::Newer { .. } => newer_data("open the journal", error),
         OpenError::Options(_) => Error::new(Code::E0001, "open the journal")
             .because(error)
             .means("The server does not start.")
@@ -234,8 +232,8 @@ impl CoordinatorStart<'_> {
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let log = Log::new(id, server, Joining::Framed, remembered, seed, journal)
-            .map_err(contradiction)?;
+        let log =
+            Log::new(id, server, Joining::Framed, remembered, seed, journal).map_err(unusable)?;
         let every = settings::snapshot_every(self.options);
         let facts = Facts {
             configuration,
@@ -269,6 +267,10 @@ impl CoordinatorStart<'_> {
 fn snapshot_refused(error: RestoreError) -> Error {
     match error {
         RestoreError::Disk(error) => disk_refused("read the coordinator's snapshot", error),
+        RestoreError::Snapshot {
+            source: SnapshotError::Version(_),
+            ..
+        } => newer_data("read the coordinator's snapshot", error),
         error => Error::new(Code::E0202, "read the coordinator's snapshot")
             .because(error)
             .means("The tree cannot be read back; the server does not start.")
@@ -279,7 +281,10 @@ fn snapshot_refused(error: RestoreError) -> Error {
     }
 }
 
-fn contradiction(reason: String) -> Error {
+fn unusable(reason: Unusable) -> Error {
+    if let Unusable::Newer { .. } = reason {
+        return newer_data("read the journal", reason);
+    }
     Error::new(Code::E0201, "read the journal")
         .because(reason)
         .means("The server does not start.")
@@ -336,8 +341,8 @@ impl BrokerStart<'_> {
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let log = Log::new(id, server, Joining::Alone, remembered, seed, journal)
-            .map_err(contradiction)?;
+        let log =
+            Log::new(id, server, Joining::Alone, remembered, seed, journal).map_err(unusable)?;
         let options = settings::broker(self.config, self.options, &data_folders, system);
         let core = Broker::open(options, self.seed, found);
         let sync_all = (system.syncs_as_one)(&data_folders);

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::newer_data;
 use super::startup::disk_refused;
 use crate::disk::{self, Class, Disk, Mode, Operation, Outcome, folder};
 use crate::report::{Code, Error};
@@ -109,12 +110,11 @@ fn read_checkpoint(
             tracing::warn!(path = %path.display(), "a damaged checkpoint is passed over, as accepted");
             Ok(None)
         }
-        Err(error) => {
-            let code = match error {
-                Unreadable::Damaged(_) => Code::E0203,
-                _ => Code::E0106,
-            };
-            Err(Error::new(code, format!("read {}", path.display()))
+        Err(error @ Unreadable::Newer(_)) => {
+            Err(newer_data(&format!("read {}", path.display()), error))
+        }
+        Err(error @ Unreadable::Damaged(_)) => {
+            Err(Error::new(Code::E0203, format!("read {}", path.display()))
                 .because(error)
                 .means("The server does not start.")
                 .cure("Restore the file from a copy of data/."))

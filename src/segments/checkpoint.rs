@@ -82,7 +82,7 @@ pub enum Unreadable {
     #[error("the broker's checkpoint is damaged ({0}); restore it, or run with --accept-loss")]
     Damaged(&'static str),
     /// A later release wrote it.
-    #[error("the broker's checkpoint has version {0}, written by a later release; run that one")]
+    #[error("the broker's checkpoint has version {0}, which is not known")]
     Newer(u32),
 }
 

@@ -125,7 +125,7 @@ impl Run {
                     assert!(full, "{}", refusal.text);
                     self.open.remove(&opaque);
                 }
-                Effect::Halt { reason } => panic!("{reason}"),
+                Effect::Halt { reason, .. } => panic!("{reason}"),
                 _ => {}
             }
         }

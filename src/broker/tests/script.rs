@@ -417,7 +417,10 @@ impl Runner {
             Effect::PauseReading => "pause reading".to_owned(),
             Effect::ResumeReading => "resume reading".to_owned(),
             Effect::Warn(warning) => format!("warning: {warning:?}"),
-            Effect::Halt { reason } => format!("halt: {reason}"),
+            Effect::Halt { newer, reason } => {
+                let whose = if newer { "a later version's: " } else { "" };
+                format!("halt: {whose}{reason}")
+            }
             other => panic!("{other:?} is carried out, not told"),
         }
     }

@@ -1,12 +1,15 @@
 //! What is in a journal's files, for people: the chain batch by batch, how it ends, and what lies behind.
 //!
-//! Only reads. It may be used on a server's files while it runs; then the end may be in the middle of a batch.
+//! Only reads. It may be used on a server's files while it runs; then the end may be in the middle of a batch. What
+//! a later version wrote is shown as what is not known, and the rest all the same.
 
 use std::path::{Path, PathBuf};
 
-use super::format::{Body, Header, Kind};
+use bytes::Bytes;
+
+use super::format::{Body, Header, Kind, Malformed, decode_record};
 use super::identity::{self, Identity};
-use super::open::{lost_entries, read_batch, read_identity};
+use super::open::{lost_entries, newer, read_identity};
 use super::replay::Replay;
 use super::survey::{Survey, survey};
 use super::walk::{Place, Reader, walk};
@@ -57,6 +60,11 @@ pub enum DumpedRecord {
     },
     /// Any other record.
     Other(Record),
+    /// One that only a later version knows.
+    Newer {
+        /// Its number, or none for an entry of which only the kind of bytes is not known.
+        kind: Option<u8>,
+    },
     /// A group's state at the start of a file.
     State {
         /// The newest term.
@@ -85,12 +93,15 @@ pub struct DumpEnd {
     pub sequence: u64,
     /// What is damaged; `None` for a clean end or a torn tail.
     pub damage: Option<Damage>,
+    /// The first record that only a later version knows. What follows from the records was not judged then.
+    pub newer: Option<String>,
 }
 
 /// Shows every batch of the journal in `folder`, in order; those behind the chain's end last.
 ///
 /// # Errors
-/// The files cannot be read, or are of a newer version. Damage is no error here but part of the answer.
+/// The files cannot be read, or are of a newer format. Damage is no error here but part of the answer, and so are
+/// records of a newer version.
 pub fn dump(
     disk: &mut dyn Disk,
     folder: &Path,
@@ -113,28 +124,33 @@ pub fn dump(
         return Err(disk::Error::new("find a journal in", folder, none).into());
     }
     let mut replay = Replay::default();
-    let mut contradiction = None;
+    let mut wrong = Wrong::default();
     let walked = walk(disk, &survey, &mut |place, header, body| {
         let mut batch = describe(&survey, place, header, false);
-        let taken = read_batch(&survey, place, header, body, &mut |group, body| {
-            batch.records.push((group, record(&body)));
-            replay.apply(group, body).map(|_| ())
-        });
+        let blind = wrong.newer.is_some();
+        let found = take_apart(
+            &survey,
+            (place, header),
+            body,
+            &mut batch,
+            &mut |group, body| {
+                if blind {
+                    return Ok(());
+                }
+                replay.apply(group, body).map(|_| ())
+            },
+        );
+        wrong.first(found);
         show(batch);
-        match taken {
-            Err(OpenError::Damaged(damage)) => {
-                contradiction.get_or_insert(damage);
-                Ok(())
-            }
-            taken => taken,
-        }
+        Ok(())
     })?;
-    let lost = lost_entries(&survey, &walked, &replay);
-    let damage = contradiction.or(walked.damage).or(lost);
+    // What an unknown record changes is unknown too.
+    let lost = lost_entries(&survey, &walked, &replay).filter(|_| wrong.newer.is_none());
     let last = walked
         .last
         .map_or((0, 0), |last| (last.incarnation, last.sequence));
-    behind(disk, &survey, last, show)?;
+    wrong.newer = wrong.newer.or(behind(disk, &survey, last, show)?);
+    let damage = wrong.contradiction.or(walked.damage).or(lost);
     let end = survey.slots.get(walked.end.slot);
     let path = end.map_or_else(|| folder.to_path_buf(), |slot| slot.path.clone());
     Ok(DumpEnd {
@@ -142,16 +158,79 @@ pub fn dump(
         position: walked.end.position,
         sequence: last.1,
         damage,
+        newer: wrong.newer,
     })
 }
 
-/// Shows what can be read behind the last good batch.
+/// What is wrong with records whose checksum is right.
+#[derive(Default)]
+struct Wrong {
+    contradiction: Option<Damage>,
+    /// A later version's record, in words.
+    newer: Option<String>,
+}
+
+impl Wrong {
+    /// Keeps what was found first. A contradiction behind a later version's record says nothing.
+    fn first(&mut self, found: Wrong) {
+        if self.newer.is_none() {
+            self.contradiction = self.contradiction.take().or(found.contradiction);
+            self.newer = found.newer;
+        }
+    }
+}
+
+/// Takes a good batch apart: all records that can be told from each other, whoever knows them.
+fn take_apart(
+    survey: &Survey,
+    (place, header): (Place, &Header),
+    mut body: Bytes,
+    batch: &mut DumpedBatch,
+    take: &mut dyn FnMut(GroupId, Body) -> Result<(), String>,
+) -> Wrong {
+    let mut wrong = Wrong::default();
+    while !body.is_empty() {
+        let group = body.get(4..8).and_then(|group| group.try_into().ok());
+        let group = GroupId(group.map_or(0, u32::from_le_bytes));
+        let what = match decode_record(&mut body) {
+            Ok((group, body)) => {
+                batch.records.push((group, record(&body)));
+                match take(group, body) {
+                    Err(what) if wrong.newer.is_none() => what,
+                    _ => continue,
+                }
+            }
+            Err(Malformed::Wrong(what)) => what.to_owned(),
+            Err(unknown) => {
+                let kind = match unknown {
+                    Malformed::Unknown { kind, .. } => Some(kind),
+                    _ => None,
+                };
+                batch.records.push((group, DumpedRecord::Newer { kind }));
+                let newer = newer(survey, place, &unknown).to_string();
+                wrong.newer.get_or_insert(newer);
+                continue;
+            }
+        };
+        wrong.contradiction.get_or_insert(Damage {
+            path: batch.path.clone(),
+            position: place.position,
+            sequence: header.sequence,
+            acknowledged: survey.durable,
+            what,
+        });
+        break;
+    }
+    wrong
+}
+
+/// Shows what can be read behind the last good batch. Gives back the first record that only a later version knows.
 fn behind(
     disk: &mut dyn Disk,
     survey: &Survey,
     last: (u64, u64),
     show: &mut dyn FnMut(DumpedBatch),
-) -> Result<(), OpenError> {
+) -> Result<Option<String>, OpenError> {
     let mut later: Vec<(Place, Header)> = Vec::new();
     for (slot, surveyed) in survey.slots.iter().enumerate() {
         for (position, header) in &surveyed.headers {
@@ -168,21 +247,19 @@ fn behind(
     }
     later.sort_by_key(|(_, header)| (header.incarnation, header.sequence));
     let mut reader = Reader::default();
+    let mut wrong = Wrong::default();
     for (place, header) in later {
         let Some(body) = reader.body(disk, survey, place, &header)? else {
             continue;
         };
         let mut batch = describe(survey, place, &header, true);
-        let read = read_batch(survey, place, &header, body, &mut |group, body| {
-            batch.records.push((group, record(&body)));
+        let found = take_apart(survey, (place, &header), body, &mut batch, &mut |_, _| {
             Ok(())
         });
-        match read {
-            Ok(()) | Err(OpenError::Damaged(_)) => show(batch),
-            Err(error) => return Err(error),
-        }
+        wrong.first(found);
+        show(batch);
     }
-    Ok(())
+    Ok(wrong.newer)
 }
 
 fn describe(survey: &Survey, place: Place, header: &Header, behind: bool) -> DumpedBatch {

@@ -261,6 +261,8 @@ pub(super) enum Body {
 pub(super) enum Malformed {
     /// A kind or version from the future.
     Unknown { kind: u8, version: u8 },
+    /// An entry whose bytes are of a kind from the future.
+    UnknownEntry { kind: u8 },
     /// It does not parse: a bug of the server that wrote it.
     Wrong(&'static str),
 }
@@ -343,7 +345,7 @@ fn encode_marker(buffer: &mut AlignedBuffer, marker: &Marker) {
     buffer.extend(&marker.state);
 }
 
-/// Takes the next record off a body; the entries' data share the body's memory.
+/// Takes the next record off a body, one from the future too; the entries' data share the body's memory.
 pub(super) fn decode_record(body: &mut Bytes) -> Result<(GroupId, Body), Malformed> {
     if body.len() < RECORD_HEADER_BYTES {
         return Err(Malformed::Wrong("a record's header is cut off"));
@@ -353,10 +355,11 @@ pub(super) fn decode_record(body: &mut Bytes) -> Result<(GroupId, Body), Malform
     let kind = body.get_u8();
     let version = body.get_u8();
     let zero = body.get_u16_le();
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
     if version != RECORD_VERSION || zero != 0 {
+        body.advance(length.min(body.len()));
         return Err(Malformed::Unknown { kind, version });
     }
-    let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > body.len() {
         return Err(Malformed::Wrong("a record is longer than its batch"));
     }
@@ -392,12 +395,7 @@ fn decode_entry(rest: &mut Bytes) -> Result<Option<Entry>, Malformed> {
         0 => EntryKind::Normal,
         1 => EntryKind::ConfChange,
         2 => EntryKind::ConfChangeV2,
-        _ => {
-            return Err(Malformed::Unknown {
-                kind: 1,
-                version: RECORD_VERSION,
-            });
-        }
+        kind => return Err(Malformed::UnknownEntry { kind }),
     };
     let data = rest.split_to(rest.len());
     let entry = Entry {

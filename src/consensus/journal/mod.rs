@@ -15,7 +15,7 @@
 //! later batch that says so is durable. A journal that failed once writes nothing any more.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::disk::{self, Completion, Disk, File, Outcome};
@@ -181,7 +181,7 @@ pub enum OpenError {
     )]
     Damaged(Damage),
     /// A newer version wrote it, or something in it is unknown to this one.
-    #[error("{}: {what}: written by a newer version; start that version", path.display())]
+    #[error("{}: {what}, which is not known", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -283,6 +283,11 @@ impl Journal {
         id: [u8; 16],
     ) -> Result<(Journal, Recovered), OpenError> {
         open::open(disk, options, id)
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.options.folder
     }
 
     /// Takes a record; nothing is written before `flush`.

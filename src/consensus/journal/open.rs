@@ -370,11 +370,7 @@ pub(super) fn read_batch(
                 Err(what) => what,
             },
             Err(Malformed::Wrong(what)) => what.to_owned(),
-            Err(Malformed::Unknown { kind, version }) => {
-                let place = place.position;
-                let what = format!("a record of kind {kind}, version {version}, at byte {place}");
-                return Err(OpenError::Newer { path: path(), what });
-            }
+            Err(unknown) => return Err(newer(survey, place, &unknown)),
         };
         return Err(OpenError::Damaged(Damage {
             path: path(),
@@ -385,6 +381,22 @@ pub(super) fn read_batch(
         }));
     }
     Ok(())
+}
+
+/// A record in the batch at `place` is from the future.
+pub(super) fn newer(survey: &Survey, place: Place, unknown: &Malformed) -> OpenError {
+    let at = place.position;
+    let what = match unknown {
+        Malformed::Unknown { kind, version } => {
+            format!("the batch at byte {at} has a record of kind {kind}, version {version}")
+        }
+        Malformed::UnknownEntry { kind } => {
+            format!("the batch at byte {at} has an entry of kind {kind}")
+        }
+        Malformed::Wrong(what) => unreachable!("{what}: that is no version's"),
+    };
+    let path = survey.slots[place.slot].path.clone();
+    OpenError::Newer { path, what }
 }
 
 /// The chain is whole, but begins behind entries that a group still needs.

@@ -118,7 +118,7 @@ fn what_is_not_understood_is_said_so() {
     let mut encoder = Encoder::default();
     let mut close = encoder.close_session(ORIGIN).to_vec();
     *close.last_mut().expect("not empty") = 77;
-    check(&close, "77 is no action");
+    check(&close, "action 77 is not known");
 }
 
 fn text() -> impl Strategy<Value = Bytes> {

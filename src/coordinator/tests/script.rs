@@ -523,7 +523,14 @@ impl Runner {
                 quota.limit
             ),
             Effect::LimitReached { limit, address } => format!("limit {limit:?} for {address}"),
-            Effect::Halt { index, reason } => format!("halt at entry {index}: {reason}"),
+            Effect::Halt {
+                index,
+                newer,
+                reason,
+            } => {
+                let whose = if *newer { "a later version's: " } else { "" };
+                format!("halt at entry {index}: {whose}{reason}")
+            }
             Effect::Propose(_) | Effect::ReadIndex { .. } => {
                 unreachable!("the harness keeps these")
             }

@@ -225,13 +225,7 @@ fn a_kind_or_version_of_the_future_is_named_and_not_guessed() {
     let mut bytes = encoded(GroupId(1), &Body::Record(Record::Entry(entry))).to_vec();
     bytes[12 + 16] = 3;
     let decoded = decode_record(&mut Bytes::from(bytes));
-    assert_eq!(
-        decoded,
-        Err(Malformed::Unknown {
-            kind: 1,
-            version: 1
-        })
-    );
+    assert_eq!(decoded, Err(Malformed::UnknownEntry { kind: 3 }));
 
     let mut bytes = [0; HEADER_BYTES];
     header().encode(&mut bytes);

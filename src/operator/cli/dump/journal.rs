@@ -17,7 +17,8 @@ use crate::units::GroupId;
 ///
 /// Prints a line for each batch (its number, file and byte) and a line for each record in it. Changes nothing,
 /// and needs no server; on the files of a running one the end may be a batch that is being written. Ends with
-/// 11 if something that was acknowledged is damaged, after it has named what is missing.
+/// 11 if something that was acknowledged is damaged, after it has named what is missing, and with 16 if a newer
+/// version wrote some of it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump journal server1 | tail\n  \
@@ -34,22 +35,24 @@ impl Journal {
     pub(in crate::operator::cli) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let inner = self.folder.join("data").join("journal");
         let folder = if inner.is_dir() { inner } else { self.folder };
-        match journal(&folder, self.json, out)? {
-            Some(damage) => Err(damaged(&damage).into()),
-            None => Ok(()),
+        let end = journal(&folder, self.json, out)?;
+        match (end.damage, end.newer) {
+            (Some(damage), _) => Err(damaged(&damage).into()),
+            (None, Some(newer)) => Err(of_newer_version(newer).into()),
+            (None, None) => Ok(()),
         }
     }
 }
 
-/// Prints the journal in `folder`, and gives back what is damaged in it.
+/// Prints the journal in `folder`, and gives back how it ends and what is wrong with it.
 ///
 /// # Errors
-/// The files cannot be read, are of a newer version, or the output is closed.
+/// The files cannot be read, are of a newer format, or the output is closed.
 pub(in crate::operator::cli) fn journal(
     folder: &Path,
     json: bool,
     out: &mut dyn Write,
-) -> anyhow::Result<Option<Damage>> {
+) -> anyhow::Result<DumpEnd> {
     let options = Options {
         backend: Backend::Threads,
         ..Options::default()
@@ -74,18 +77,25 @@ pub(in crate::operator::cli) fn journal(
     } else {
         end_as_text(&end, &missing, out)?;
     }
-    Ok(end.damage)
+    Ok(end)
 }
 
 fn cannot_read(folder: &Path, error: OpenError) -> Error {
     let code = match &error {
         OpenError::Damaged(_) => Code::E0201,
-        OpenError::Newer { .. } => Code::E0106,
+        OpenError::Newer { .. } => return of_newer_version(error),
         OpenError::Disk(error) if error.class == Class::Missing => Code::E0307,
         OpenError::Disk(error) if error.class == Class::Permission => Code::E0103,
         OpenError::Disk(_) | OpenError::Options(_) => Code::E0104,
     };
     Error::new(code, format!("read the journal in {}", folder.display())).because(error)
+}
+
+fn of_newer_version(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Code::E0106, "read the journal")
+        .because(why)
+        .means("A newer version of Chrysalis wrote it; this one cannot tell all that is in it, and changes nothing.")
+        .cure("Take the dump with the version that wrote it: chrysalis explain E0106")
 }
 
 fn damaged(damage: &Damage) -> Error {
@@ -162,6 +172,10 @@ fn record_as_text(record: &DumpedRecord) -> String {
         DumpedRecord::Other(Record::Incomplete) => "something may be gone".to_owned(),
         DumpedRecord::Other(Record::Healed) => "made good".to_owned(),
         DumpedRecord::Other(Record::Entry(entry)) => format!("entry {}", entry.index),
+        DumpedRecord::Newer { kind } => match kind {
+            Some(kind) => format!("a record of kind {kind}, OF A NEWER VERSION"),
+            None => "an entry OF A NEWER VERSION".to_owned(),
+        },
         DumpedRecord::State {
             term,
             vote,
@@ -206,7 +220,14 @@ fn end_as_text(end: &DumpEnd, missing: &Missing, out: &mut dyn Write) -> std::io
         position,
         sequence,
         damage,
+        newer,
     } = end;
+    if let Some(newer) = newer {
+        writeln!(
+            out,
+            "NEWER: {newer}; what follows from the records was not checked"
+        )?;
+    }
     let Some(damage) = damage else {
         writeln!(
             out,
@@ -291,6 +312,7 @@ fn record_as_json(group: GroupId, record: &DumpedRecord) -> Value {
             json!({ "group": group, "record": "incomplete" })
         }
         DumpedRecord::Other(Record::Healed) => json!({ "group": group, "record": "healed" }),
+        DumpedRecord::Newer { kind } => json!({ "group": group, "record": "newer", "kind": kind }),
         DumpedRecord::Other(Record::Entry(entry)) => json!({
             "group": group, "record": "entry", "index": entry.index, "term": entry.term,
         }),
@@ -323,6 +345,7 @@ fn end_as_json(end: &DumpEnd) -> Value {
         "path": end.path.to_string_lossy(),
         "position": end.position,
         "damage": damage,
+        "newer": end.newer,
     })
 }
 

@@ -54,8 +54,8 @@ fn make(folder: &Path) {
 
 fn printed(folder: &Path, json: bool) -> (String, bool) {
     let mut out = Vec::new();
-    let damage = journal(folder, json, &mut out).unwrap_or_else(|error| panic!("{error:#}"));
-    (String::from_utf8(out).expect("text"), damage.is_some())
+    let end = journal(folder, json, &mut out).unwrap_or_else(|error| panic!("{error:#}"));
+    (String::from_utf8(out).expect("text"), end.damage.is_some())
 }
 
 fn flip(path: &Path, position: usize) {
@@ -126,4 +126,59 @@ fn what_is_no_journal_is_told() {
     assert!(format!("{error:#}").contains("journal"), "{error:#}");
     let missing = folder.path().join("missing");
     assert!(journal(&missing, false, &mut Vec::new()).is_err());
+}
+
+/// Changes a byte of the batch at `batch`, and makes its checksums right again.
+fn forge(path: &Path, batch: usize, position: usize, value: u8) {
+    let mut bytes = std::fs::read(path).expect("read");
+    let bytes_of = &mut bytes[batch..];
+    bytes_of[96 + position] = value;
+    let length = u32::from_le_bytes(bytes_of[72..76].try_into().expect("four bytes"));
+    let end = 96 + usize::try_from(length).expect("32 bits");
+    let check = crc32fast::hash(&bytes_of[96..end]);
+    bytes_of[76..80].copy_from_slice(&check.to_le_bytes());
+    let check = crc32fast::hash(&bytes_of[..92]);
+    bytes_of[92..96].copy_from_slice(&check.to_le_bytes());
+    // What is behind it names this check.
+    let next = &mut bytes_of[4096..];
+    next[12..16].copy_from_slice(&check.to_le_bytes());
+    let check = crc32fast::hash(&next[..92]);
+    next[92..96].copy_from_slice(&check.to_le_bytes());
+    std::fs::write(path, bytes).expect("written");
+}
+
+/// What this version does not know ends neither the dump nor what can be told of the rest.
+#[test]
+fn a_record_of_a_newer_version_is_named_among_those_that_are_known() {
+    // The record's kind, and the kind of its entry's bytes.
+    for (position, what, shown) in [
+        (8, "a record of kind 99, version 1", "a record of kind 99,"),
+        (12 + 16, "an entry of kind 99", "an entry OF"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        make(folder.path());
+        // Of entry 5, before the seal: none but that names its check.
+        forge(&folder.path().join("00.journal"), 5 * 4096, position, 99);
+        let (text, damaged) = printed(folder.path(), false);
+        assert!(!damaged, "{text}");
+        assert!(text.contains(&format!("    group 2  {shown}")), "{text}");
+        assert!(text.contains("    group 2  entry 4  term 1"), "{text}");
+        assert!(text.contains("end behind batch 7"), "{text}");
+        let newer = format!("00.journal: the batch at byte 20480 has {what}, which is not known");
+        assert!(text.contains(&newer), "{text}");
+        let (text, _) = printed(folder.path(), true);
+        let end = text.lines().last().expect("an end");
+        let end: serde_json::Value = serde_json::from_str(end).expect("JSON");
+        assert!(end["newer"].as_str().expect("a text").ends_with(&newer));
+
+        let mut out = Vec::new();
+        let command = super::Journal {
+            folder: folder.path().to_path_buf(),
+            json: false,
+        };
+        let error = command.run(&mut out).expect_err("it does not know all");
+        let error = error.downcast_ref::<crate::report::Error>().expect("ours");
+        assert_eq!(error.code(), crate::report::Code::E0106);
+        assert!(error.to_string().contains(&newer), "{error}");
+    }
 }
