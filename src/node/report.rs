@@ -223,9 +223,8 @@ fn registration(registry: Option<&Registry>) -> Registration {
         None => Registration::Off,
         Some(Standing::Registered) => Registration::Registered,
         Some(Standing::Connecting | Standing::Withdrawn) => Registration::Trying,
-        Some(Standing::Conflict(holder)) => Registration::Failing {
-            reason: format!("another broker with this id is registered: {holder}"),
-        },
-        Some(Standing::Failing(reason)) => Registration::Failing { reason },
+        Some(Standing::Conflict(reason) | Standing::Failing(reason)) => {
+            Registration::Failing { reason }
+        }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The node says what it wants to be seen as ([`Wanted`]); a task holds a session and makes it so, again
 //! after every expiry, and takes away what is no longer wanted. What is wanted is worked out without
-//! I/O in `plan`; `session` does the talking through the `zookeeper-client` crate. Layout and moments
-//! are those of `spec/metamorphosis.md` 3.1.
+//! I/O in `plan`; `session` and `nodes` do the talking through the `zookeeper-client` crate. Layout and
+//! moments are those of `spec/metamorphosis.md` 3.1.
 //!
 //! Not here: reading what consumers register (the node asks the built-in tree itself).
 
@@ -16,7 +16,9 @@ use crate::units::ServerId;
 
 // What nodes there should be, worked out without I/O.
 mod plan;
-// A session that keeps them so.
+// One session's nodes.
+mod nodes;
+// Sessions that keep them as they should be.
 mod session;
 
 /// How clients are to see this broker.
@@ -57,12 +59,14 @@ pub struct Options {
 /// How it stands with the registration, for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Standing {
-    /// No session yet, or it was lost; clients that are connected go on, new ones do not find this broker.
+    /// No connection yet, or it was lost. Clients that are connected go on; new ones find this broker until
+    /// its session ends.
     #[default]
     Connecting,
     /// All is as wanted.
     Registered,
-    /// Another broker holds this id: its URL. This one waits until that node goes.
+    /// A node that must not be touched stands in the way: which, and what is known about it. This broker
+    /// waits until it goes.
     Conflict(String),
     /// The last attempt went wrong; the text says how, and it is tried again.
     Failing(String),

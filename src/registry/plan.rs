@@ -15,6 +15,9 @@ pub(super) struct Ephemeral {
     pub(super) path: String,
     /// Its content.
     pub(super) content: String,
+    /// Whether clients watch its content. Otherwise they watch what is beside it, so that a change of its
+    /// content is noticed only if it goes and comes.
+    pub(super) content_is_watched: bool,
 }
 
 /// Everything a broker registers, in the order in which it is made.
@@ -43,6 +46,7 @@ pub(super) fn plan(root: &str, wanted: &Wanted) -> Plan {
     let mut others = vec![Ephemeral {
         path: format!("{container}/master_config_checksum"),
         content: wanted.config_checksum.to_string(),
+        content_is_watched: true,
     }];
     for (name, topic) in &wanted.topics {
         let child = format!("{name}/{}-m", wanted.broker);
@@ -55,12 +59,14 @@ pub(super) fn plan(root: &str, wanted: &Wanted) -> Plan {
         others.push(Ephemeral {
             path: format!("{brokers}/topics/{child}"),
             content: partitions.to_string(),
+            content_is_watched: false,
         });
         if topic.accept_publish {
             let path = format!("{brokers}/topics-pub/{child}");
             others.push(Ephemeral {
                 path,
                 content: json.clone(),
+                content_is_watched: false,
             });
         }
         if topic.accept_subscribe {
@@ -68,6 +74,7 @@ pub(super) fn plan(root: &str, wanted: &Wanted) -> Plan {
             others.push(Ephemeral {
                 path,
                 content: json,
+                content_is_watched: false,
             });
         }
     }

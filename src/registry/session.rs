@@ -1,25 +1,30 @@
-//! A ZooKeeper session that keeps the broker's nodes as they are wanted.
+//! ZooKeeper sessions, one after the other, in which the broker's nodes are kept as they are wanted.
 //!
-//! One loop: connect, make the plan true, wait until the wish, the session or the clock says look
-//! again. Every pass is the same reconciliation, so expiry, restart, reload and an operator's stray
-//! `delete` are one case. A node of ours left by an earlier process is taken over at once; the
-//! original stopped half-dead there (spec 7, bug 19).
+//! One loop: connect, make the plan true, wait until the wish, a node, the session or the clock says look
+//! again. Every pass is the same reconciliation (`nodes`), so expiry, restart, reload and an operator's
+//! stray `delete` are one case.
 
-use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{info, warn};
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::{Client, SessionState, StateWatcher};
 
-use super::plan::{Ephemeral, Plan, plan};
+use super::nodes::Nodes;
+use super::plan::plan;
 use super::{Options, Standing, Wanted};
 use crate::net::resolve;
 
-/// How long to wait after something went wrong; short, because a broker nobody finds is of no use.
+/// How long to wait after something went wrong; short, because a broker nobody finds is of no use. Also
+/// how long two looks at the nodes are apart at least: somebody may delete one again and again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the nodes are looked at although nothing was heard: somebody may have deleted one.
+/// How often the nodes are looked at although nothing was heard.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How often each server is named to the library. It doubles its pause each time it has been through its
+/// list, and would look for a ZooKeeper that was away for twenty seconds only twenty seconds later.
+const NAMED: usize = 32;
 
 /// Keeps the nodes as `wanted` says until it says `None`, and then takes them away.
 pub(super) async fn keep(
@@ -27,11 +32,17 @@ pub(super) async fn keep(
     mut wanted: watch::Receiver<Option<Wanted>>,
     standing: watch::Sender<Standing>,
 ) {
-    while wanted.borrow().is_some() {
-        match connect(&options).await {
+    while wanted.borrow_and_update().is_some() {
+        let opened = tokio::select! {
+            opened = connect(&options) => opened,
+            () = unwanted(&mut wanted) => break,
+        };
+        match opened {
             Ok(client) => {
-                info!(servers = options.servers, "registry session opened");
-                hold(&options, &client, &mut wanted, &standing).await;
+                let session = client.session_id();
+                info!(servers = options.servers, %session, "registry session opened");
+                hold(&options, client, &mut wanted, &standing).await;
+                info!(%session, "registry session ended");
                 if wanted.borrow().is_some() {
                     tell(&standing, Standing::Connecting);
                 }
@@ -39,11 +50,9 @@ pub(super) async fn keep(
             // Told once for as long as the reason is the same, be it for hours.
             Err(error) => tell(&standing, Standing::Failing(error)),
         }
-        if wanted.borrow().is_some() {
-            tokio::select! {
-                () = tokio::time::sleep(RETRY) => {}
-                _ = wanted.changed() => {}
-            }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            () = unwanted(&mut wanted) => {}
         }
     }
     tell(&standing, Standing::Withdrawn);
@@ -57,182 +66,94 @@ async fn connect(options: &Options) -> Result<Client, String> {
         .with_session_timeout(options.session_timeout)
         // The operations of 3.4.5 are enough, and every server has them.
         .with_server_version(3, 4, 5)
-        .connect(&servers)
+        // Whoever is not there is asked again by us, and the operator is told meanwhile.
+        .with_fail_eagerly()
+        .connect(&named_often(&servers))
         .await
         .map_err(|error| format!("connect to ZooKeeper at {}: {error}", options.servers))
+}
+
+fn named_often(servers: &str) -> String {
+    let (hosts, chroot) = match servers.find('/') {
+        Some(slash) => servers.split_at(slash),
+        None => (servers, ""),
+    };
+    format!("{}{chroot}", [hosts; NAMED].join(","))
+}
+
+/// Resolves when nothing is wanted any more.
+async fn unwanted(wanted: &mut watch::Receiver<Option<Wanted>>) {
+    // An error says that nobody is left who could want anything.
+    let _ = wanted.wait_for(Option::is_none).await;
 }
 
 /// One session, until it ends or nothing is wanted any more.
 async fn hold(
     options: &Options,
-    client: &Client,
+    client: Client,
     wanted: &mut watch::Receiver<Option<Wanted>>,
     standing: &watch::Sender<Standing>,
 ) {
     let mut state = client.state_watcher();
-    let mut made = BTreeMap::new();
-    let mut plan_made = Plan::default();
+    let mut nodes = Nodes::new(client);
     loop {
         let wish = wanted.borrow_and_update().clone();
         let Some(wish) = wish else {
-            withdraw(client, &plan_made, &made).await;
+            nodes.withdraw().await;
             return;
         };
-        let plan = plan(&options.root, &wish);
-        let again = match reconcile(client, &plan, &mut made).await {
-            Ok(None) => {
-                tell(standing, Standing::Registered);
-                LOOK_AGAIN
-            }
-            Ok(Some(holder)) => {
-                tell(standing, Standing::Conflict(holder));
-                RETRY
-            }
-            Err(error) => {
-                tell(
-                    standing,
-                    Standing::Failing(format!("register in ZooKeeper: {error}")),
-                );
-                RETRY
-            }
+        let looked = Instant::now();
+        let outcome = {
+            let pass = nodes.reconcile(plan(&options.root, &wish));
+            watched(pass, &mut state, standing).await
         };
-        plan_made = plan;
+        let now = match outcome {
+            Ok(None) => Standing::Registered,
+            Ok(Some(obstacle)) => Standing::Conflict(obstacle),
+            Err(_) if !is_connected(state.peek_state()) => Standing::Connecting,
+            Err(trouble) => Standing::Failing(trouble.to_string()),
+        };
+        let again = match now {
+            Standing::Registered => LOOK_AGAIN,
+            _ => RETRY,
+        };
+        tell(standing, now);
         tokio::select! {
-            _ = wanted.changed() => {}
-            _ = state.changed() => {}
+            _ = wanted.changed() => continue,
+            now = state.changed() => note(now, standing),
+            () = nodes.changed() => tokio::time::sleep_until(looked + RETRY).await,
             () = tokio::time::sleep(again) => {}
         }
-        if client.state().is_terminated() {
+        if state.peek_state().is_terminated() {
             return;
         }
     }
 }
 
-/// Makes the plan true. `made` is what this session is known to own.
-///
-/// Returns the URL of another broker that holds the id, if one does.
-async fn reconcile(
-    client: &Client,
-    plan: &Plan,
-    made: &mut BTreeMap<String, String>,
-) -> Result<Option<String>, Error> {
-    let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    // Asked first: a create that finds the node there is a write for ZooKeeper all the same, and an idle server
-    // writes nothing.
-    if client.check_stat(&plan.container).await?.is_none() {
-        client.mkdir(&plan.container, &persistent).await?;
-    }
-    let master = Ephemeral {
-        path: plan.master.clone(),
-        content: plan.url.clone(),
-    };
-    if let Some((found, ours)) = owner(client, &plan.master).await?
-        && !ours
-        && found != plan.url
-    {
-        return Ok(Some(found));
-    }
-    own(client, &master, made).await?;
-    let (content, _) = client.get_data(&plan.container).await?;
-    if content != plan.url.as_bytes() {
-        client
-            .set_data(&plan.container, plan.url.as_bytes(), None)
-            .await?;
-    }
-    let stale: Vec<String> = made
-        .keys()
-        .filter(|path| **path != plan.master && !plan.others.iter().any(|node| node.path == **path))
-        .cloned()
-        .collect();
-    for path in stale {
-        forgive_missing(client.delete(&path, None).await)?;
-        made.remove(&path);
-    }
-    for node in &plan.others {
-        own(client, node, made).await?;
-    }
-    Ok(None)
-}
-
-/// Makes this node exist, with this content, in this session.
-async fn own(
-    client: &Client,
-    node: &Ephemeral,
-    made: &mut BTreeMap<String, String>,
-) -> Result<(), Error> {
-    match owner(client, &node.path).await? {
-        Some((content, true)) if content == node.content => {}
-        found => {
-            if found.is_some() {
-                // Another session's (an earlier process of this broker) or other content: clients watch
-                // children, so it has to go and come.
-                forgive_missing(client.delete(&node.path, None).await)?;
-            }
-            create(client, node).await?;
-        }
-    }
-    made.insert(node.path.clone(), node.content.clone());
-    Ok(())
-}
-
-async fn create(client: &Client, node: &Ephemeral) -> Result<(), Error> {
-    let ephemeral = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
-    match client
-        .create(&node.path, node.content.as_bytes(), &ephemeral)
-        .await
-    {
-        Err(Error::NoNode) => {
-            if let Some((parent, _)) = node.path.rsplit_once('/') {
-                let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
-                client.mkdir(parent, &persistent).await?;
-            }
-            client
-                .create(&node.path, node.content.as_bytes(), &ephemeral)
-                .await?;
-        }
-        result => {
-            result?;
-        }
-    }
-    Ok(())
-}
-
-/// A node's content and whether this session owns it; `None` if there is no node.
-async fn owner(client: &Client, path: &str) -> Result<Option<(String, bool)>, Error> {
-    match client.get_data(path).await {
-        Ok((content, stat)) => {
-            let ours = stat.ephemeral_owner == client.session_id().0;
-            Ok(Some((String::from_utf8_lossy(&content).into_owned(), ours)))
-        }
-        Err(Error::NoNode) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Takes all away, topics first, so that no client is sent to a broker that is leaving.
-async fn withdraw(client: &Client, plan: &Plan, made: &BTreeMap<String, String>) {
-    let topics_first = made.keys().filter(|path| **path != plan.master);
-    for path in topics_first.chain(made.keys().filter(|path| **path == plan.master)) {
-        if let Err(error) = forgive_missing(client.delete(path, None).await) {
-            warn!(path, %error, "registry node not removed; it goes with the session");
-        }
-    }
-    if !plan.container.is_empty() {
-        match client.delete(&plan.container, None).await {
-            Ok(()) | Err(Error::NoNode) => {}
-            // A slave is still there: it takes over the reading clients.
-            Err(_) => {
-                let _ = client.set_data(&plan.container, b"", None).await;
-            }
+/// Waits for a pass over the nodes, and tells when the connection is lost in the middle of it: the
+/// library keeps requests until it has another one.
+async fn watched<T>(
+    pass: impl Future<Output = T>,
+    state: &mut StateWatcher,
+    standing: &watch::Sender<Standing>,
+) -> T {
+    let mut pass = pin!(pass);
+    loop {
+        tokio::select! {
+            outcome = &mut pass => return outcome,
+            now = state.changed() => note(now, standing),
         }
     }
 }
 
-fn forgive_missing(result: Result<(), Error>) -> Result<(), Error> {
-    match result {
-        Err(Error::NoNode) => Ok(()),
-        result => result,
+fn note(now: SessionState, standing: &watch::Sender<Standing>) {
+    if !is_connected(now) {
+        tell(standing, Standing::Connecting);
     }
+}
+
+fn is_connected(state: SessionState) -> bool {
+    state == SessionState::SyncConnected
 }
 
 /// Tells a change once, and logs what an operator should know.
@@ -243,14 +164,14 @@ fn tell(standing: &watch::Sender<Standing>, now: Standing) {
         }
         match &now {
             Standing::Registered => info!("registered in ZooKeeper"),
-            Standing::Conflict(holder) => {
+            Standing::Conflict(obstacle) => {
                 warn!(
-                    holder,
-                    "another broker holds this id; waiting for its node to go"
+                    obstacle,
+                    "this broker's place in ZooKeeper is taken; waiting until it is free"
                 );
             }
             Standing::Failing(reason) => warn!(reason, "not registered, trying again"),
-            Standing::Connecting => info!("connecting to ZooKeeper to register"),
+            Standing::Connecting => info!("no connection to ZooKeeper, connecting"),
             Standing::Withdrawn => {
                 info!("no longer registered in ZooKeeper: clients turn elsewhere")
             }
@@ -258,4 +179,16 @@ fn tell(standing: &watch::Sender<Standing>, now: Standing) {
         *before = now;
         true
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_was_away_for_long_is_looked_for_often() {
+        let named = named_often("127.0.0.1:1,[::1]:2/a/b");
+        assert_eq!(named.matches("127.0.0.1:1,[::1]:2").count(), NAMED);
+        assert!(named.ends_with("[::1]:2/a/b"), "{named}");
+    }
 }

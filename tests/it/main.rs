@@ -20,6 +20,7 @@ mod mistakes;
 mod originals;
 mod power_cut;
 mod process;
+mod registry;
 mod retention;
 mod server;
 mod settings;

@@ -92,6 +92,10 @@ impl ZooKeeper {
         self.address
     }
 
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the server was started")
+    }
+
     /// Starts it again on what it has.
     pub(crate) fn resume(&mut self) {
         let log = self.folder.path().join("zookeeper.log");
