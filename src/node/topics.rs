@@ -36,7 +36,9 @@ pub(super) fn read(
     let mut found = Vec::new();
     for (number, data_folder) in (0..).zip(folders) {
         folder::make_to_last(disk, data_folder).map_err(refused)?;
-        find_partitions(data_folder, number, &mut found, disk).map_err(refused)?;
+        for partition in list_partitions(data_folder, number, disk).map_err(refused)? {
+            found.push(partition.found().map_err(damaged)?);
+        }
     }
     let known = read_checkpoint(checkpoint, accept_loss, disk)?;
     let mut opening = Opening::new(found, known, accept_loss).map_err(damaged)?;
@@ -48,12 +50,21 @@ pub(super) fn read(
     Ok(opening)
 }
 
-fn find_partitions(
+/// A partition's folder, and what lies in it.
+struct Listed {
+    path: PathBuf,
+    topic: String,
+    number: i32,
+    data_folder: u32,
+    entries: Vec<disk::Entry>,
+}
+
+fn list_partitions(
     folder: &Path,
     data_folder: u32,
-    found: &mut Vec<Found>,
     disk: &mut dyn Disk,
-) -> Result<(), disk::Error> {
+) -> Result<Vec<Listed>, disk::Error> {
+    let mut partitions = Vec::new();
     for entry in list(folder, disk)? {
         let Some((topic, number)) = format::folder_partition(&entry.name) else {
             continue;
@@ -61,28 +72,65 @@ fn find_partitions(
         if !entry.folder {
             continue;
         }
-        let mut files = Vec::new();
-        for file in list(&folder.join(&entry.name), disk)? {
+        let path = folder.join(&entry.name);
+        let entries = list(&path, disk)?;
+        for file in &entries {
             if file.name.ends_with(UNFINISHED_ARCHIVE) {
-                let path = folder.join(&entry.name).join(&file.name);
+                let path = path.join(&file.name);
                 disk.run(Operation::Remove { path })?;
             }
-            if let (Some(start), false) = (format::file_start(&file.name), file.folder) {
+        }
+        partitions.push(Listed {
+            path,
+            topic: topic.to_owned(),
+            number,
+            data_folder,
+            entries,
+        });
+    }
+    Ok(partitions)
+}
+
+impl Listed {
+    /// The partition's own files. Others are passed over, and those that look like one are told.
+    fn found(self) -> Result<Found, Damage> {
+        let mut files = Vec::new();
+        for file in self.entries.iter().filter(|entry| !entry.folder) {
+            if let Some(start) = format::file_start(&file.name) {
                 files.push(FoundFile {
                     start,
                     length: file.length,
                     modified: file.modified,
                 });
+            } else if file.name.ends_with(format::SUFFIX) {
+                self.judge(&file.name)?;
             }
         }
-        found.push(Found {
-            topic: topic.to_owned(),
-            number,
-            data_folder,
+        Ok(Found {
+            topic: self.topic,
+            number: self.number,
+            data_folder: self.data_folder,
             files,
-        });
+        })
     }
-    Ok(())
+
+    /// Whether a file that is named nearly like a message file can be passed over. Metamorphosis reads `0.meta` as
+    /// the file at 0: where that one is not there, these may be its messages.
+    fn judge(&self, file: &str) -> Result<(), Damage> {
+        let name = format::file_number(file).map(format::file_name);
+        if let Some(name) = name
+            && !self.entries.iter().any(|entry| entry.name == name)
+        {
+            return Err(Damage::Misnamed {
+                folder: self.path.display().to_string(),
+                file: file.to_owned(),
+                name,
+            });
+        }
+        let path = self.path.join(file);
+        tracing::warn!(path = %path.display(), "passed over: it is not named as a message file is");
+        Ok(())
+    }
 }
 
 fn list(folder: &Path, disk: &mut dyn Disk) -> Result<Vec<disk::Entry>, disk::Error> {
@@ -185,11 +233,30 @@ fn scan_tail(
 }
 
 fn damaged(damage: Damage) -> Error {
+    let (means, cure) = match &damage {
+        Damage::Misnamed { name, .. } => (
+            "The server does not start: these may be messages.",
+            format!(
+                "If they are, rename it to {name}; if it is a copy, move it out of the folder."
+            ),
+        ),
+        Damage::Stray { .. } => (
+            "The server does not start: it would be served as messages.",
+            "Move it out of the folder.".to_owned(),
+        ),
+        Damage::Twice { .. } => (
+            "The server does not start: one of them is not what consumers were promised.",
+            "Move one of them away.".to_owned(),
+        ),
+        Damage::Short { .. } | Damage::Gap { .. } | Damage::Elsewhere { .. } => (
+            "The server does not start: what consumers were promised is not there.",
+            "Restore the files from a copy; or go on without what is missing: \
+             `chrysalis run --accept-loss DIR`."
+                .to_owned(),
+        ),
+    };
     Error::new(Code::E0203, "open the message files")
         .because(damage)
-        .means("The server does not start: what consumers were promised is not there.")
-        .cure(
-            "Restore the files from a copy; or go on without what is missing: \
-             `chrysalis run --accept-loss DIR`.",
-        )
+        .means(means)
+        .cure(cure)
 }

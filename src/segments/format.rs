@@ -124,6 +124,12 @@ pub fn file_name(start: u64) -> String {
 
 /// The start of the segment with this file name; `None` for any other name (archived ones included).
 pub fn file_start(name: &str) -> Option<u64> {
+    file_number(name).filter(|start| file_name(*start) == name)
+}
+
+/// The number in a name that ends as a segment's does, however many digits it has: Metamorphosis takes `0.meta`
+/// for the segment at 0, and never writes such a name.
+pub fn file_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SUFFIX)?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let start: u64 = if plain {

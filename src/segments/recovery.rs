@@ -56,10 +56,7 @@ pub struct FoundFile {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Damage {
     /// A file that the checkpoint names is missing or shorter.
-    #[error(
-        "{folder}/{file} has {has} of its {promised} bytes: acknowledged messages are missing; restore the \
-         file, or run with --accept-loss"
-    )]
+    #[error("{folder}/{file} has {has} of its {promised} bytes: acknowledged messages are missing")]
     Short {
         /// The partition's folder.
         folder: String,
@@ -71,12 +68,22 @@ pub enum Damage {
         promised: u64,
     },
     /// A file that begins where no segment begins.
-    #[error("{folder}/{file} is none of the files of this partition; move it away")]
+    #[error("{folder}/{file} is none of the files of this partition")]
     Stray {
         /// The partition's folder.
         folder: String,
         /// The file.
         file: String,
+    },
+    /// A file whose number is not written as it has to be, and the file it should be is not there.
+    #[error("{folder}/{file} is not named as a message file is; it would be {name}")]
+    Misnamed {
+        /// The partition's folder.
+        folder: String,
+        /// The file.
+        file: String,
+        /// What its number would be as a name.
+        name: String,
     },
     /// Two files do not join.
     #[error(
@@ -103,7 +110,7 @@ pub enum Damage {
         entry: u64,
     },
     /// The same partition lies in two data folders.
-    #[error("{folder} is in two data folders; move one away")]
+    #[error("{folder} is in two data folders")]
     Twice {
         /// The partition's folder.
         folder: String,

@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use crate::segments::checkpoint::{Checkpoint, Unreadable};
 use crate::segments::dump::{self, Entry};
-use crate::segments::format::{checksum, file_name, file_start, folder_name, folder_partition};
+use crate::segments::format::{
+    checksum, file_name, file_number, file_start, folder_name, folder_partition,
+};
 
 /// The cases of a golden file: bytes, and what they are.
 fn cases(file: &str) -> Vec<(Bytes, String)> {
@@ -138,11 +140,16 @@ fn other_names_are_no_files_and_no_folders() {
         ".meta",
         "-1.meta",
         "+1.meta",
-        "9223372036854775808.meta",
+        "0.meta",
+        "000000000000000000000.meta",
+        "copy of 00000000000000000000.meta",
+        "09223372036854775808.meta",
         "99999999999999999999999.meta",
     ] {
         assert_eq!(file_start(name), None, "{name}");
     }
+    assert_eq!(file_number("264.meta"), Some(264));
+    assert_eq!(file_number("x.meta"), None);
     for name in [
         "transactions",
         "test-",

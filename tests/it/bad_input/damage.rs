@@ -212,3 +212,44 @@ fn a_flipped_byte_in_a_segment_is_answered_500_and_the_rest_is_served() {
     client.put("hurt", 0, b"new").expect("puts go on");
     assert_serves_others(&server);
 }
+
+/// Metamorphosis takes `0.meta` for the file at 0, and `x.meta` ends its start.
+#[test]
+fn files_named_nearly_like_message_files_are_passed_over_or_told_by_name() {
+    let mut server = prepared(|_| {});
+    let mut client = Client::connect(server.broker());
+    client.put("well", 0, b"hello").expect("put");
+    server.stop();
+
+    let partition = server.topics_folder().join("well-0");
+    let file = partition.join("00000000000000000000.meta");
+    let copies = ["0.meta", "x.meta", "copy of 0.meta", ".meta"].map(|name| partition.join(name));
+    for copy in &copies {
+        fs::write(copy, "not this").expect("write a file");
+    }
+    fs::create_dir(partition.join("7.meta")).expect("make a folder");
+    fs::write(partition.join("00000000000000000000.meta~"), "a backup").expect("write a file");
+    server.resume();
+    let mut client = Client::connect(server.broker());
+    assert_eq!(client.read_all("well", 0).len(), 1);
+    let log = server.process().log();
+    for copy in &copies {
+        assert!(log.contains(&*copy.to_string_lossy()), "{copy:?}: {log}");
+    }
+    server.stop();
+
+    // Without the file that it may be a copy of, it may be that file.
+    fs::remove_file(&copies[0]).expect("remove it");
+    fs::rename(&file, partition.join("00.meta")).expect("rename it");
+    let (code, said) = refused_start(&mut server.command());
+    assert_eq!(code, DAMAGED_DATA, "{said}");
+    assert!(said.contains("well-0/00.meta"), "{said}");
+    assert!(
+        said.contains("rename it to 00000000000000000000.meta"),
+        "{said}"
+    );
+    fs::rename(partition.join("00.meta"), &file).expect("rename it");
+    server.resume();
+    let mut client = Client::connect(server.broker());
+    assert_eq!(client.read_all("well", 0)[0].1.data, b"hello");
+}

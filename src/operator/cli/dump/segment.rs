@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::operator::cli::progress;
 use crate::report::{Code, Error};
-use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_start, next_record};
+use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_number, next_record};
 
 /// Print the records of a message file
 ///
@@ -41,7 +41,7 @@ impl Segment {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         // A copy may have any name: then offsets count from the file's first byte.
-        let start = file_start(name).unwrap_or(0);
+        let start = file_number(name).unwrap_or(0);
         let cannot_read = |error: std::io::Error| cannot_read(&self.file, error);
         let file = File::open(&self.file).map_err(cannot_read)?;
         let mut records =
