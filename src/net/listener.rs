@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -36,6 +36,15 @@ impl Bound {
         Ok(Bound(socket))
     }
 
+    /// Where it is. Of port 0 the kernel has made a real one.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let address = self.0.local_addr()?.as_socket();
+        address.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
+    }
+
     /// Lets clients come.
     ///
     /// # Errors
@@ -45,6 +54,16 @@ impl Bound {
         self.0.set_nonblocking(true)?;
         TcpListener::from_std(self.0.into())
     }
+}
+
+/// Where a client on this host reaches what listens at `address`: a port that listens everywhere, over loopback.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// Why there is no room for a connection.

@@ -52,6 +52,7 @@ pub fn run(config: Config, folder: ServerFolder, options: RunOptions) -> Result<
 async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Result<(), Error> {
     let clock = Clock::start();
     let taken = Taken::take(&config)?;
+    let ports = taken.ports();
     let mut signals = Signals::listen()
         .map_err(|error| Error::new(Code::E0900, "listen for signals").because(error))?;
     options.readiness.doing("reading what is on disk");
@@ -65,6 +66,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         random: system::random()
             .map_err(|error| Error::new(Code::E0900, "read random bytes").because(error))?,
         system: system::facts(),
+        ports,
     })?;
     info!(
         %backend,
@@ -79,7 +81,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         () = shell.serving.notified() => {}
         () = shell.failed.notified() => return Err(shell.failure()),
     }
-    let (ports, listeners) = taken.listen(&shell)?;
+    let listeners = taken.listen(&shell)?;
     let (control, commands) = control::listen(&folder)?;
     let mut server = Server {
         shell,
@@ -92,8 +94,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         state: ServerState::Serving,
     };
     server.start_registry();
-    server.readiness.serving(&server.ports);
-    let ports = server.ports;
+    server.readiness.serving(&ports);
     info!(%ports, start_ms = server.shell.clock.now().as_millis(), "serving");
     let ended = server.serve(&mut signals).await;
     control.abort();
@@ -242,11 +243,19 @@ async fn next(interval: &mut Option<Interval>) {
     }
 }
 
+/// A port, taken and silent.
+struct TakenPort {
+    bound: Bound,
+    /// Of port 0, the one the kernel chose.
+    address: SocketAddr,
+    census: Census,
+}
+
 /// The server's ports, taken and silent.
 struct Taken {
-    coordinator: Option<(Bound, Census)>,
-    broker: Option<(Bound, Census)>,
-    web: Option<(Bound, Census)>,
+    coordinator: Option<TakenPort>,
+    broker: Option<TakenPort>,
+    web: Option<TakenPort>,
 }
 
 impl Taken {
@@ -258,34 +267,37 @@ impl Taken {
         })
     }
 
+    fn ports(&self) -> Ports {
+        let address = |taken: &Option<TakenPort>| taken.as_ref().map(|taken| taken.address);
+        Ports {
+            coordinator: address(&self.coordinator),
+            broker: address(&self.broker),
+            web: address(&self.web),
+        }
+    }
+
     /// Lets clients come to all ports.
-    fn listen(self, shell: &Rc<Shell>) -> Result<(Ports, Vec<JoinHandle<()>>), Error> {
-        let mut ports = Ports::default();
+    fn listen(self, shell: &Rc<Shell>) -> Result<Vec<JoinHandle<()>>, Error> {
         let mut tasks = Vec::new();
-        if let Some((bound, census)) = self.coordinator {
-            let (listener, address) = start_listening(bound)?;
-            ports.coordinator = Some(address);
-            let census = Rc::new(RefCell::new(census));
-            let accept = Rc::clone(shell).accept(Port::Coordinator, listener, census);
-            tasks.push(spawn_local(accept));
+        for (port, taken) in [
+            (Port::Coordinator, self.coordinator),
+            (Port::Broker, self.broker),
+        ] {
+            if let Some(TakenPort { bound, census, .. }) = taken {
+                let census = Rc::new(RefCell::new(census));
+                let accept = Rc::clone(shell).accept(port, start_listening(bound)?, census);
+                tasks.push(spawn_local(accept));
+            }
         }
-        if let Some((bound, census)) = self.broker {
-            let (listener, address) = start_listening(bound)?;
-            ports.broker = Some(address);
-            let census = Rc::new(RefCell::new(census));
-            let accept = Rc::clone(shell).accept(Port::Broker, listener, census);
-            tasks.push(spawn_local(accept));
-        }
-        if let Some((bound, _)) = self.web {
-            let (listener, address) = start_listening(bound)?;
-            ports.web = Some(address);
+        if let Some(TakenPort { bound, .. }) = self.web {
+            let listener = start_listening(bound)?;
             tasks.push(spawn_local(web::serve(Rc::clone(shell), listener)));
         }
-        Ok((ports, tasks))
+        Ok(tasks)
     }
 }
 
-fn take(listening: Option<Listening>) -> Result<Option<(Bound, Census)>, Error> {
+fn take(listening: Option<Listening>) -> Result<Option<TakenPort>, Error> {
     let Some(Listening {
         key,
         address,
@@ -294,8 +306,15 @@ fn take(listening: Option<Listening>) -> Result<Option<(Bound, Census)>, Error> 
     else {
         return Ok(None);
     };
-    Bound::take(address)
-        .map(|bound| Some((bound, census)))
+    let taken = Bound::take(address).and_then(|bound| {
+        Ok(TakenPort {
+            address: bound.address()?,
+            bound,
+            census,
+        })
+    });
+    taken
+        .map(Some)
         .map_err(|error| refused(key, address, error))
 }
 
@@ -327,12 +346,8 @@ fn refused(key: &str, address: SocketAddr, error: std::io::Error) -> Error {
         .cure(cure)
 }
 
-fn start_listening(bound: Bound) -> Result<(TcpListener, SocketAddr), Error> {
-    let listening = bound.listen().and_then(|listener| {
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    listening.map_err(|error| {
+fn start_listening(bound: Bound) -> Result<TcpListener, Error> {
+    bound.listen().map_err(|error| {
         Error::new(Code::E0101, "listen on a port that was free a moment ago")
             .because(error)
             .means("The server stops again.")

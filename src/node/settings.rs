@@ -16,7 +16,7 @@ use crate::config::{
 };
 use crate::consensus::journal;
 use crate::coordinator;
-use crate::net::listener::Census;
+use crate::net::listener::{Census, reachable};
 use crate::net::zookeeper_connection;
 use crate::report::tracing as log_lines;
 use crate::segments::retention::{Action, Policy, When};
@@ -140,23 +140,11 @@ pub(super) fn registry(
     Some(registry::Options {
         servers: match &own.zookeeper.at {
             ZookeeperAt::External(servers) => servers.clone(),
-            // A port that listens everywhere is reached over loopback.
             ZookeeperAt::BuiltIn => reachable(coordinator?).to_string(),
         },
         root: own.zookeeper.root.clone(),
         session_timeout: own.zookeeper.session_timeout,
     })
-}
-
-/// An address that a client on this host can connect to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, address.port()).into()
-        }
-        _ => address,
-    }
 }
 
 /// How long clients may go on after the broker has left ZooKeeper. With the coordinator in this same
@@ -238,16 +226,17 @@ pub(super) fn data_folders(own: &config::Broker) -> Vec<PathBuf> {
     folders
 }
 
-/// The broker's options.
+/// The broker's options; `port` is where it really listens.
 pub(super) fn broker(
     config: &Config,
     own: &config::Broker,
+    port: u16,
     data_folders: &[PathBuf],
     system: &System,
 ) -> broker::Options {
-    let url = super::broker_url(&own.advertised_host, own.port);
+    let url = super::broker_url(&own.advertised_host, port);
     let topics = topics(config, own, data_folders);
-    let mut options = broker::Options::new(config.id, url, own.port, topics);
+    let mut options = broker::Options::new(config.id, url, port, topics);
     options.pid = system.pid;
     options.segment_bytes_max = u64::from(own.segment_bytes);
     options.transfer_bytes_max = own.transfer_bytes_max;

@@ -4,6 +4,7 @@
 //! Nothing here waits for anything but the disk, through the same [`Disk`] that serves later, so a
 //! simulation starts servers as the real shell does.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::snapshot::{self, RestoreError, Snapshots};
 use super::system::{Random, System};
 use super::words::Facts;
 use super::{MachineOptions, Node, newer_data, settings, topics};
+use crate::appliance::Ports;
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
 use crate::consensus::journal::{Journal, OpenError, Recovered, RecoveredGroup};
@@ -41,6 +43,8 @@ pub struct Start<'a> {
     pub random: Random,
     /// Facts of the machine.
     pub system: System,
+    /// What it will listen on: the configuration may have left the ports open.
+    pub ports: Ports,
 }
 
 /// Opens the server in a folder. It serves ([`Node::serves`]) after a few turns, when what the journal holds
@@ -57,6 +61,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         mut disk,
         random,
         system,
+        ports,
     } = start;
     let (mut journal, mut recovered) =
         open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
@@ -66,6 +71,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
             let parts = CoordinatorStart {
                 config,
                 options,
+                port: real(ports.coordinator, options.port),
                 folder,
                 group,
                 seed: random.seed,
@@ -80,6 +86,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
             let parts = BrokerStart {
                 config,
                 options,
+                port: real(ports.broker, options.port),
                 folder,
                 group,
                 lost: recovered.loss.is_some(),
@@ -118,6 +125,11 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
             .as_ref()
             .map_or_else(String::new, |broker| broker.zookeeper.root.clone()),
     })
+}
+
+/// The port that is listened on, or the configured one where nothing listens.
+fn real(address: Option<SocketAddr>, configured: u16) -> u16 {
+    address.map_or(configured, |address| address.port())
 }
 
 fn open_journal(
@@ -206,6 +218,7 @@ fn another_server(config: &Config, group: GroupId) -> Error {
 struct CoordinatorStart<'a> {
     config: &'a Config,
     options: &'a config::Coordinator,
+    port: u16,
     folder: &'a ServerFolder,
     group: Option<RecoveredGroup>,
     seed: Seed,
@@ -251,7 +264,7 @@ impl CoordinatorStart<'_> {
     fn configuration(&self) -> Configuration {
         let ms = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
         Configuration {
-            client_port: self.options.port,
+            client_port: self.port,
             data_folder: self.folder.coordinator().display().to_string(),
             journal_folder: self.folder.journal().display().to_string(),
             tick_ms: u32::try_from(self.options.tick_time.as_millis()).unwrap_or(u32::MAX),
@@ -298,6 +311,7 @@ fn unusable(reason: Unusable) -> Error {
 struct BrokerStart<'a> {
     config: &'a Config,
     options: &'a config::Broker,
+    port: u16,
     folder: &'a ServerFolder,
     group: Option<RecoveredGroup>,
     /// The journal is damaged, and that is accepted.
@@ -343,7 +357,7 @@ impl BrokerStart<'_> {
         let (server, seed) = (self.config.id, self.seed);
         let log =
             Log::new(id, server, Joining::Alone, remembered, seed, journal).map_err(unusable)?;
-        let options = settings::broker(self.config, self.options, &data_folders, system);
+        let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
         let core = Broker::open(options, self.seed, found);
         let sync_all = (system.syncs_as_one)(&data_folders);
         let files = SegmentFiles::new(data_folders, checkpoint_path, sync_all);

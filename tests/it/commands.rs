@@ -4,7 +4,8 @@ use crate::lab;
 use crate::process::free_port;
 use crate::server::{CHRYSALIS, set_key};
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -147,12 +148,7 @@ fn a_server_is_started_asked_restarted_and_stopped() {
 #[test]
 fn a_broker_that_is_still_registering_is_waited_for() {
     let folder = Folder::with_a_server();
-    let client = |arguments: &[&str]| {
-        let mut chrysalis = Command::new(CHRYSALIS);
-        // As in a shell that stands in the server's folder.
-        chrysalis.args(arguments).current_dir(&folder.path);
-        chrysalis.output().expect("the binary under test starts")
-    };
+    let client = |arguments: &[&str]| chrysalis_in(&folder, arguments);
     // Whoever stands in the folder finds the coordinator by its configuration.
     let file = folder.path.join("conf/server.toml");
     let mut configuration = fs::read_to_string(&file).expect("init has made it");
@@ -169,6 +165,54 @@ fn a_broker_that_is_still_registering_is_waited_for() {
         assert_ended(&folder.command("restart", &[]), 0);
         assert_said(&client(&["consume", "test"]), 0, "hello\n");
     }
+}
+
+#[test]
+fn a_server_on_ports_of_the_kernels_choice_is_found_by_all_who_ask_for_it() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let status = folder.command("status", &["--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("it is JSON");
+    let address = |name: &str| {
+        status["ports"][name]
+            .as_str()
+            .expect("it serves")
+            .to_owned()
+    };
+    let (coordinator, broker) = (address("coordinator"), address("broker"));
+    assert_eq!(status["advertised"], *broker);
+
+    let produced = chrysalis_in(&folder, &["produce", "test", "hello"]);
+    assert_said(&produced, 0, "test");
+    assert_said(&chrysalis_in(&folder, &["consume", "test"]), 0, "hello\n");
+    let registered = chrysalis_in(&folder, &["zk", "get", "/meta/brokers/ids/1/master"]);
+    assert_said(&registered, 0, &format!("meta://{broker}\n"));
+
+    let ask = |address: &str, request: &[u8]| {
+        let mut socket = TcpStream::connect(address).expect("the port serves");
+        socket.write_all(request).expect("it reads");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).expect("it answers");
+        answer
+    };
+    let port = |address: &str| address.rsplit_once(':').expect("a port").1.to_owned();
+    let conf = ask(&coordinator, b"conf");
+    assert!(
+        conf.contains(&format!("clientPort={}\n", port(&coordinator))),
+        "{conf}"
+    );
+    let stats = ask(&broker, b"stats  1\r\nquit\r\n");
+    let port = port(&broker);
+    assert!(stats.contains(&format!("port {port}")), "{stats}");
+    let refused = ask(&broker, b"put other 0 0 0 1\r\nquit\r\n");
+    assert!(refused.contains(&broker), "{refused}");
+}
+
+/// A command as it is typed in a shell that stands in the server's folder.
+fn chrysalis_in(folder: &Folder, arguments: &[&str]) -> Output {
+    let mut chrysalis = Command::new(CHRYSALIS);
+    chrysalis.args(arguments).current_dir(&folder.path);
+    chrysalis.output().expect("the binary under test starts")
 }
 
 #[test]

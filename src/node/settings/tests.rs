@@ -68,7 +68,7 @@ fn told(config: &Config) -> String {
     }
     if let Some(own) = &config.broker {
         let folders = data_folders(own);
-        let options = broker(config, own, &folders, &system::facts());
+        let options = broker(config, own, own.port, &folders, &system::facts());
         // What clients may ask for says everything; here it is about what is done.
         let topics = Topics {
             config_text: Bytes::new(),
@@ -159,7 +159,7 @@ fn a_get_returns_the_largest_message_whatever_is_written() {
     ] {
         let config = read(&format!("[broker]\n{written}\n")).expect("it is permitted");
         let own = config.broker.as_ref().expect("it is a broker");
-        let options = broker(&config, own, &data_folders(own), &system::facts());
+        let options = broker(&config, own, own.port, &data_folders(own), &system::facts());
         assert_eq!(options.transfer_bytes_max, expected, "{written}");
         let is_raised = written == "transfer_bytes_max = 4096";
         assert_eq!(

@@ -1,12 +1,11 @@
 //! Which brokers a command talks to, and what to tell when that does not work.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use super::{config_error, progress};
+use super::{config_error, progress, server};
 use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, Side, ZooKeeper};
 use crate::client::rebalance::{NotAPartition, Partition};
 use crate::config::{self, ServerFolder, ZookeeperAt};
@@ -56,11 +55,16 @@ impl BrokersArgument {
         if let Some(address) = &self.broker {
             return Ok(Brokers::Direct(address.clone()));
         }
-        let zookeeper = match (&self.zookeeper, &self.folder) {
-            (Some(servers), _) => self.zookeeper_at(servers),
-            (None, Some(folder)) => of_folder(folder)?,
-            (None, None) if Path::new("conf/server.toml").exists() => of_folder(Path::new("."))?,
-            (None, None) => self.zookeeper_at(ZOOKEEPER),
+        let folder = || {
+            let named = self.folder.as_ref().map(ServerFolder::new);
+            named.or_else(server::folder_here)
+        };
+        let zookeeper = match &self.zookeeper {
+            Some(servers) => self.zookeeper_at(servers),
+            None => match folder() {
+                Some(folder) => of_folder(&folder)?,
+                None => self.zookeeper_at(ZOOKEEPER),
+            },
         };
         Ok(Brokers::ZooKeeper(zookeeper))
     }
@@ -115,10 +119,10 @@ pub(super) fn place(broker: Option<u16>, partition: i32) -> String {
 }
 
 /// The ZooKeeper in which a server registers, as its own machine reaches it.
-fn of_folder(folder: &Path) -> Result<ZooKeeper, report::Error> {
-    let config = config::load(&ServerFolder::new(folder)).map_err(config_error)?;
+fn of_folder(folder: &ServerFolder) -> Result<ZooKeeper, report::Error> {
+    let config = config::load(folder).map_err(config_error)?;
     let missing = |what| {
-        let folder = folder.display();
+        let folder = folder.root().display();
         report::Error::new(Code::E0401, format!("the server in {folder} has no {what}"))
             .means("Nothing was asked.")
             .cure("Name the brokers: --zookeeper HOST:PORT, or --broker HOST:PORT.")
@@ -128,12 +132,7 @@ fn of_folder(folder: &Path) -> Result<ZooKeeper, report::Error> {
         ZookeeperAt::External(servers) => servers,
         ZookeeperAt::BuiltIn => {
             let coordinator = config.coordinator.ok_or_else(|| missing("coordinator"))?;
-            let ip = match coordinator.listen {
-                IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                ip => ip,
-            };
-            std::net::SocketAddr::new(ip, coordinator.port).to_string()
+            server::coordinator_address(folder, &coordinator)?.to_string()
         }
     };
     Ok(ZooKeeper {

@@ -1,13 +1,15 @@
 //! What the commands about a running server share: is it running, and how to talk to it.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use crate::appliance::control::{self, CallError, Request, Response};
 use crate::appliance::pid_file::Holder;
 use crate::appliance::{PidFile, status};
-use crate::config::ServerFolder;
+use crate::config::{Coordinator, ServerFolder};
+use crate::net::listener::reachable;
 use crate::report::{Code, Error};
 
 /// How long a running server may take to answer.
@@ -54,6 +56,30 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
             "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {root}",
             folder.name()
         )))
+}
+
+/// The server folder one stands in, if it is one.
+pub(super) fn folder_here() -> Option<ServerFolder> {
+    let folder = ServerFolder::new(std::env::current_dir().ok()?);
+    let configurations = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
+    let is_one = configurations.iter().any(|file| file.exists());
+    is_one.then_some(folder)
+}
+
+/// Where clients on this host reach the coordinator of the server in `folder`.
+///
+/// # Errors
+/// The configuration leaves the port to the kernel, and the server does not run.
+pub(super) fn coordinator_address(
+    folder: &ServerFolder,
+    own: &Coordinator,
+) -> Result<SocketAddr, Error> {
+    let configured = SocketAddr::new(own.listen, own.port);
+    let address = match own.port {
+        0 => ask_status(folder)?.ports.coordinator.unwrap_or(configured),
+        _ => configured,
+    };
+    Ok(reachable(address))
 }
 
 /// What an operator is told whose command needs a running server.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use chrysalis::appliance::Ports;
 use chrysalis::broker::{Get, Name, Put, Request};
 use chrysalis::config::{self, Config, Machine, ServerFolder};
 use chrysalis::consensus::journal::{self, EntryKind, Journal};
@@ -197,6 +198,7 @@ impl World {
                 seed: Seed(self.random.next()),
             },
             system,
+            ports: Ports::default(),
         });
         self.node = Some(started?);
         Ok(())

@@ -1,8 +1,8 @@
 //! Which coordinator a command talks to, and what to tell when that does not work.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
@@ -10,7 +10,7 @@ use crate::client::zookeeper::{Client, Error, Options};
 use crate::config::{self, ServerFolder};
 use crate::coordinator::Refusal;
 use crate::net::resolve;
-use crate::operator::cli::config_error;
+use crate::operator::cli::{config_error, server};
 use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
@@ -63,9 +63,9 @@ impl CoordinatorArgument {
         if let Some(list) = &self.server {
             return resolved(list).await;
         }
-        let address = match &self.folder {
-            Some(folder) => of_folder(folder)?,
-            None if Path::new("conf/server.toml").exists() => of_folder(Path::new("."))?,
+        let folder = self.folder.as_ref().map(ServerFolder::new);
+        let address = match folder.or_else(server::folder_here) {
+            Some(folder) => of_folder(&folder)?,
             None => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
         };
         Ok(vec![Server {
@@ -104,22 +104,20 @@ async fn resolved(list: &str) -> Result<Vec<Server>, report::Error> {
 }
 
 /// The address at which a server's own machine reaches its coordinator.
-fn of_folder(folder: &Path) -> Result<SocketAddr, report::Error> {
-    let config = config::load(&ServerFolder::new(folder)).map_err(config_error)?;
+fn of_folder(folder: &ServerFolder) -> Result<SocketAddr, report::Error> {
+    let config = config::load(folder).map_err(config_error)?;
     let Some(coordinator) = config.coordinator else {
         return Err(report::Error::new(
             Code::E0401,
-            format!("the server in {} has no coordinator", folder.display()),
+            format!(
+                "the server in {} has no coordinator",
+                folder.root().display()
+            ),
         )
         .means("Nothing was asked.")
         .cure("Name another one: --server HOST:PORT."));
     };
-    let ip = match coordinator.listen {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    Ok(SocketAddr::new(ip, coordinator.port))
+    server::coordinator_address(folder, &coordinator)
 }
 
 /// The runtime of a command: one thread, which it shares with nobody.
