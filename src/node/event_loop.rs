@@ -36,7 +36,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How much of what such a connection still sends is read and thrown away.
 const LINGER_BYTES: usize = 4 << 20;
 /// How long accepting pauses when the process has no descriptor left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The two clocks, read together once a turn.
 #[derive(Debug)]

@@ -289,9 +289,9 @@ impl Taken {
                 tasks.push(spawn_local(accept));
             }
         }
-        if let Some(TakenPort { bound, .. }) = self.web {
+        if let Some(TakenPort { bound, census, .. }) = self.web {
             let listener = start_listening(bound)?;
-            tasks.push(spawn_local(web::serve(Rc::clone(shell), listener)));
+            tasks.push(spawn_local(web::serve(Rc::clone(shell), listener, census)));
         }
         Ok(tasks)
     }

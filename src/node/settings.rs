@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::connections::Limits;
 use super::space::Space;
 use super::system::System;
+use super::web;
 use crate::appliance::standard_error_is_systemds_journal;
 use crate::broker::{self, Section, Settings, Topics, WaitingOptions};
 use crate::config::{
@@ -121,7 +122,7 @@ pub(super) fn broker_port(config: &Config) -> Option<Listening> {
 /// The web port.
 pub(super) fn web_port(config: &Config) -> Option<Listening> {
     let own = config.web?;
-    let census = Census::new(0, 0);
+    let census = Census::new(web::CONNECTIONS_MAX, 0);
     Some(listening("web.port", own.listen, own.port, census))
 }
 

@@ -1,19 +1,34 @@
 //! `/health` and `/metrics`, on the web port.
+//!
+//! Who asks here asks one thing, a few times a minute. So a connection gets one answer and [`TIME_MAX`] for all
+//! of it, and there are at most [`CONNECTIONS_MAX`] of them: whoever sends half a request, or drips, or
+//! reads nothing, costs one place for some seconds.
 
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tokio::task::spawn_local;
+use tracing::{debug, warn};
 
-use super::event_loop::Shell;
+use super::event_loop::{ACCEPT_PAUSE, Shell};
+use crate::net::listener::Census;
 
-/// Scrapes that may wait for the loop; more are answered 503.
-const WAITING_MAX: usize = 16;
+/// Connections at a time; one more is closed at once.
+pub(super) const CONNECTIONS_MAX: usize = 64;
+/// From a connection's first moment to the last byte of its answer.
+const TIME_MAX: Duration = Duration::from_secs(5);
+/// Refusals make one line in this time, however many there are.
+const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What the web port asks the loop.
 enum Question {
@@ -25,8 +40,8 @@ enum Question {
 ///
 /// The library wants handlers that could run on any thread; the node lives on this one. So the handlers ask
 /// through a channel, a few times a minute.
-pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener) {
-    let (ask, mut questions) = mpsc::channel::<Question>(WAITING_MAX);
+pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener, census: Census) {
+    let (ask, mut questions) = mpsc::channel::<Question>(CONNECTIONS_MAX);
     let answers = async {
         while let Some(question) = questions.recv().await {
             // Whoever went away needs no answer.
@@ -36,6 +51,13 @@ pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener) {
             }
         }
     };
+    tokio::select! {
+        () = answers => {}
+        () = accept(listener, census, router(ask)) => {}
+    }
+}
+
+fn router(ask: mpsc::Sender<Question>) -> Router {
     let health = {
         let ask = ask.clone();
         move || async move {
@@ -60,15 +82,46 @@ pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener) {
             _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         }
     };
-    let router = Router::new()
+    Router::new()
         .route("/health", get(health))
-        .route("/metrics", get(metrics));
-    tokio::select! {
-        () = answers => {}
-        served = axum::serve(listener, router).into_future() => {
-            if let Err(error) = served {
-                error!(%error, "the web port serves no more");
+        .route("/metrics", get(metrics))
+}
+
+async fn accept(listener: TcpListener, census: Census, router: Router) {
+    let census = Rc::new(RefCell::new(census));
+    let mut last_refusal = None;
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                if census.borrow_mut().admit(address.ip()).is_err() {
+                    if last_refusal.is_none_or(|at: Instant| at.elapsed() >= REFUSALS_TOLD_EVERY) {
+                        last_refusal = Some(Instant::now());
+                        warn!(%address, "connection to the web port refused: there are too many");
+                    }
+                    continue;
+                }
+                let (census, router) = (Rc::clone(&census), router.clone());
+                spawn_local(async move {
+                    answer(stream, router).await;
+                    census.borrow_mut().leave(address.ip());
+                });
+            }
+            Err(error) => {
+                warn!(%error, "accept a connection to the web port");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// One request, one answer, and the end.
+async fn answer(stream: TcpStream, router: Router) {
+    let mut http = http1::Builder::new();
+    http.keep_alive(false);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match tokio::time::timeout(TIME_MAX, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "no request on the web port"),
+        Err(_) => debug!("a connection to the web port took too long"),
     }
 }

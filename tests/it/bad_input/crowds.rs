@@ -179,3 +179,52 @@ fn somebody_who_writes_without_reading_is_stopped_and_disturbs_nobody() {
     assert_memory_within(&mut server, CONNECTIONS_BYTES);
     drop(writers);
 }
+
+#[test]
+fn a_crowd_at_the_web_port_is_cut_and_leaves_room_for_others() {
+    const WEB_CONNECTIONS_MAX: usize = 64;
+    let server = Server::start(&[("alive", 1)]);
+    let connect = || {
+        let socket = TcpStream::connect(server.web()).expect("the port accepts");
+        let limit = Some(Duration::from_secs(60));
+        socket.set_read_timeout(limit).expect("set a timeout");
+        socket
+    };
+    let mut crowd: Vec<TcpStream> = (0..WEB_CONNECTIONS_MAX).map(|_| connect()).collect();
+    for socket in &mut crowd[1..] {
+        socket
+            .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+            .expect("the server reads");
+    }
+    let mut answer = Vec::new();
+    let refused = connect().read_to_end(&mut answer);
+    assert_eq!(refused.expect("it is closed"), 0);
+    assert_serves_others(&server);
+
+    // A drip does not keep a connection longer than silence does.
+    let mut drip = crowd[1].try_clone().expect("a second handle");
+    let dripping = std::thread::spawn(move || {
+        while drip.write_all(b"a: b\r\n").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    for socket in &mut crowd {
+        let mut byte = [0];
+        // Bytes of the drip that were not read any more make it a reset.
+        let ended = socket.read(&mut byte);
+        assert!(!matches!(ended, Ok(1)), "half a request was answered");
+        if let Err(error) = ended {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    }
+    dripping.join().expect("the drip was cut");
+    let mut socket = connect();
+    socket
+        .write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("the server reads");
+    // One answer, and the end: nobody holds a place for later.
+    socket
+        .read_to_end(&mut answer)
+        .expect("an answer and the end");
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{answer:?}");
+}
