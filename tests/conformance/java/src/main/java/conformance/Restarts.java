@@ -6,7 +6,7 @@ import com.taobao.metamorphosis.client.producer.SendResult;
 import java.nio.charset.StandardCharsets;
 import java.util.HashSet;
 import java.util.Map;
-import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -26,7 +26,8 @@ final class Restarts {
         MessageProducer producer = lab.producer("restart");
         Inbox inbox = new Inbox();
         lab.consume(lab.group("g"), "restart", inbox);
-        Set<String> successes = ConcurrentHashMap.newKeySet();
+        // Where each message that was reported as sent lies.
+        Map<String, String> successes = new ConcurrentHashMap<>();
         AtomicBoolean stop = new AtomicBoolean();
         AtomicInteger failures = new AtomicInteger();
         AtomicInteger attempts = new AtomicInteger();
@@ -40,7 +41,7 @@ final class Restarts {
                     try {
                         SendResult result = producer.sendMessage(new Message("restart", text.getBytes(StandardCharsets.UTF_8)));
                         if (result.isSuccess()) {
-                            successes.add(text);
+                            successes.put(text, result.getPartition() + " at " + result.getOffset());
                             Thread.sleep(1);
                             continue;
                         }
@@ -68,14 +69,18 @@ final class Restarts {
                 sender.join();
             }
         }
-        Lab.await("every message that was reported as sent", 60, () -> inbox.count() >= successes.size() && missing(successes, inbox).isEmpty());
+        try {
+            Lab.await("every message that was reported as sent", 60, () -> inbox.count() >= successes.size() && missing(successes, inbox).isEmpty());
+        } catch (AssertionError incomplete) {
+            throw new AssertionError(incomplete.getMessage() + "; missing " + missing(successes, inbox), incomplete);
+        }
         lab.harness.say("@measure " + lab.scenario + " attempts=" + attempts + " successes=" + successes.size() + " failures=" + failures
                 + " received=" + inbox.count());
     }
 
-    private static Set<String> missing(Set<String> expected, Inbox inbox) {
-        Set<String> missing = new HashSet<>(expected);
-        missing.removeAll(new HashSet<>(inbox.texts()));
+    private static Map<String, String> missing(Map<String, String> expected, Inbox inbox) {
+        Map<String, String> missing = new TreeMap<>(expected);
+        missing.keySet().removeAll(new HashSet<>(inbox.texts()));
         return missing;
     }
 }
