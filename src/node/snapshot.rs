@@ -1,9 +1,10 @@
 //! The coordinator's snapshots on the disk: taken in slices while the server works, put in place whole, and
 //! read back at the start.
 //!
-//! A snapshot is written as `<index>.snapshot.new`, synced, renamed, and its folder synced; only then is the
-//! journal told that it may forget the entries up to `<index>`. One that cannot be written (no space, mostly)
-//! is given up and tried again later: the journal keeps its entries meanwhile.
+//! A snapshot is written as `<index>.snapshot.new` and synced; only when all of that has succeeded is it renamed
+//! and its folder synced; and only then is the journal told that it may forget the entries up to `<index>`. One
+//! that cannot be written (no space, mostly) is given up and tried again later: the journal keeps its entries
+//! meanwhile.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +55,8 @@ struct UnderWay {
     /// Operations that have not completed.
     left: usize,
     sliced: bool,
+    /// Its bytes are durable and it was given its name.
+    named: bool,
     failed: Option<disk::Error>,
     /// The tokens' number, so that a former attempt's completions are told apart.
     attempt: u64,
@@ -99,6 +102,7 @@ impl Snapshots {
             written: 0,
             left: 0,
             sliced: false,
+            named: false,
             failed: None,
             attempt: self.attempts,
         });
@@ -124,7 +128,6 @@ impl Snapshots {
         let (file, position) = (work.file, work.position);
         work.position += slice.bytes.len() as u64;
         work.sliced = slice.is_last;
-        let path = work.path.clone();
         if !slice.bytes.is_empty() {
             self.submit(
                 Operation::WriteGather {
@@ -138,15 +141,6 @@ impl Snapshots {
         if slice.is_last {
             self.submit(Operation::Sync { file }, disk);
             self.submit(Operation::Close { file }, disk);
-            self.submit(
-                Operation::Rename {
-                    from: unfinished(&path),
-                    to: path,
-                },
-                disk,
-            );
-            let folder = self.folder.clone();
-            self.submit(Operation::SyncFolder { path: folder }, disk);
         }
     }
 
@@ -172,6 +166,15 @@ impl Snapshots {
             work.written = work.position;
         }
         if work.left > 0 || !(work.sliced || work.failed.is_some()) {
+            return None;
+        }
+        if !work.named && work.failed.is_none() {
+            work.named = true;
+            let to = work.path.clone();
+            let from = unfinished(&to);
+            self.submit(Operation::Rename { from, to }, disk);
+            let path = self.folder.clone();
+            self.submit(Operation::SyncFolder { path }, disk);
             return None;
         }
         let work = self.under_way.take()?;

@@ -786,6 +786,61 @@ fn a_server_that_lost_its_journal_keeps_what_it_acknowledges_from_then_on() {
     assert!(losses > 10, "{losses} losses");
 }
 
+impl World {
+    /// Writes znodes until a file with this ending is in the server's folder.
+    fn write_until(&mut self, ending: &str) {
+        for _ in 0..100_000 {
+            if self.has(ending) {
+                return;
+            }
+            self.write_znode();
+            assert!(self.turn(), "nothing fails");
+        }
+        panic!("no {ending} was made");
+    }
+
+    fn has(&self, ending: &str) -> bool {
+        let paths = self.disk.0.borrow().paths();
+        paths
+            .iter()
+            .any(|path| path.to_string_lossy().ends_with(ending))
+    }
+}
+
+/// Whatever fails while a snapshot is written, and wherever the power goes: what has a snapshot's name is whole.
+#[test]
+fn a_snapshot_is_in_place_only_when_it_is_whole() {
+    for seed in seeds(5, 100) {
+        let _replay = Replay {
+            test: "simulation::server::a_snapshot_is_in_place_only_when_it_is_whole",
+            seed,
+        };
+        let faults = [
+            Fault::Fails(Class::NoSpace),
+            Fault::Fails(Class::Damaged),
+            Fault::Power,
+        ];
+        for (nth, fault) in (0..12).flat_map(|nth| faults.map(|fault| (nth, fault))) {
+            let mut world = World::new(seed);
+            assert!(world.start(), "it starts");
+            world.write_until(".snapshot.new");
+            world
+                .trace
+                .push(format!("fault {fault:?} at operation {nth}"));
+            world.disk.0.borrow_mut().fault(nth, fault);
+            for _ in 0..200 {
+                if !world.turn() {
+                    break;
+                }
+            }
+            world.die();
+            if let Err(error) = world.open() {
+                panic!("{fault:?} at operation {nth}: {error}");
+            }
+        }
+    }
+}
+
 /// The journal is not told of the snapshot: nothing but a new start knows that the coordinator's entries are needless.
 #[test]
 fn puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it() {
