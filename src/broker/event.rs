@@ -12,6 +12,17 @@ use crate::units::{ConnectionId, WallTime};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
+/// A partition of this broker and the consumer that owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// The topic.
+    pub topic: Name,
+    /// The partition.
+    pub partition: i32,
+    /// The consumer.
+    pub consumer: Name,
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -100,6 +111,13 @@ pub enum Event {
         partition: i32,
         /// The consumer that owns the partition; `None` when there is no owner node, or nobody to ask.
         consumer: Option<Name>,
+    },
+    /// The answer to an [`Effect::AskOwned`], at once or later.
+    Owned {
+        /// As asked.
+        group: Name,
+        /// What its consumers own of this broker.
+        owned: Vec<Owned>,
     },
     /// How much room there is. Reported when it changes.
     Pressure(Pressure),
@@ -244,6 +262,12 @@ pub enum Effect {
         topic: Name,
         /// The partition.
         partition: i32,
+    },
+    /// Which partitions of this broker does this group own in ZooKeeper? Answer by [`Event::Owned`], at once
+    /// where the tree is here.
+    AskOwned {
+        /// The consumer group.
+        group: Name,
     },
     /// Close the connection after what was sent to it has been delivered.
     Close {

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Broker;
-use super::event::{Effect, Ticket, Warning};
+use super::event::{Effect, Owned, Ticket, Warning};
 use super::put::excerpt;
 use super::reply::{Refusal, RefusalKind, Reply};
 use super::request::{Get, Name};
 use super::stats::Item;
-use super::waiting::{Answer, End, WaitingGet};
+use super::waiting::{Answer, End, Ownership, Question, Served, WaitingGet};
 use crate::segments::format::Header;
 use crate::segments::lookup::Lookup;
 use crate::segments::verify::{Outcome, Range};
@@ -135,7 +135,11 @@ impl Broker {
         let until = end.min(offset.saturating_add(bytes_max.into()));
         let waits = offset < until && visible < until && self.catching_up.len() < CATCHING_UP_MAX;
         if waits || offset < visible {
-            self.waiting.served(now, &get.group, connection, opaque, id);
+            let served = Served {
+                at_once: !waits,
+                more: until < end,
+            };
+            self.waiting.served(now, &get.group, waiting, served);
             if waits {
                 self.catching_up.push((until, waiting));
             } else {
@@ -404,16 +408,37 @@ impl Broker {
         }
     }
 
+    /// What a group's consumers own, as far as it is here.
+    pub(super) fn owned(&mut self, now: Moment, group: &Name, owned: Vec<Owned>) {
+        let here = |one: Owned| {
+            let topic = self.catalog.find(&one.topic)?;
+            let partition = self.catalog.topic(topic).partition(one.partition)?;
+            let segments = &self.partition(partition).segments;
+            Some(Ownership {
+                partition,
+                consumer: one.consumer,
+                has_messages: segments.first() < segments.end(),
+            })
+        };
+        let owned: Vec<Ownership> = owned.into_iter().filter_map(here).collect();
+        self.waiting.owned(now, group, &owned);
+    }
+
     /// Answers the gets whose waiting ended, and asks what the waiting wants to know.
     pub(super) fn answer_waiting(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         while !self.waiting.answers.is_empty() || !self.waiting.questions.is_empty() {
             for question in std::mem::take(&mut self.waiting.questions) {
-                let (topic, partition) = self.name_of(question.partition);
-                let (topic, group) = (topic.clone(), question.group);
-                effects.push(Effect::AskOwner {
-                    group,
-                    topic,
-                    partition,
+                effects.push(match question {
+                    Question::Owner { group, partition } => {
+                        let (topic, partition) = self.name_of(partition);
+                        let topic = topic.clone();
+                        Effect::AskOwner {
+                            group,
+                            topic,
+                            partition,
+                        }
+                    }
+                    Question::Owned { group } => Effect::AskOwned { group },
                 });
             }
             for Answer { get, end } in std::mem::take(&mut self.waiting.answers) {

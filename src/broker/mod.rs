@@ -38,7 +38,7 @@ mod tests;
 
 use std::collections::HashSet;
 
-pub use event::{Effect, Event, Pressure, Ticket, TopicRegistration, Warning};
+pub use event::{Effect, Event, Owned, Pressure, Ticket, TopicRegistration, Warning};
 pub use options::{Options, WaitingOptions};
 pub use reply::{Refusal, RefusalKind, Reply};
 pub use request::{Get, Name, OffsetQuery, Put, Request, Sync, Transaction, TransactionStep};
@@ -227,6 +227,10 @@ impl Broker {
                     self.waiting.owner(now, &group, id, consumer.as_ref());
                     self.answer_waiting(now, effects);
                 }
+            }
+            Event::Owned { group, owned } => {
+                self.owned(now, &group, owned);
+                self.answer_waiting(now, effects);
             }
             Event::Pressure(pressure) => {
                 self.pressure = pressure;

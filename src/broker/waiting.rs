@@ -36,6 +36,13 @@
 //! before it makes room. If the wanted one comes back in that moment, two were outstanding, and we have
 //! learned that T is larger; without that a consumer with one busy partition would have all its idle ones
 //! answered 404 for ever.
+//!
+//! *No partition is starved.* Data may also lie there already: from before this server was started, before
+//! the consumer was, or behind what it was told last. So when a group begins to be held, or something
+//! happened to it (an owner changed, a connection went, a client began to fetch anew), its owner nodes are
+//! read, and every partition with messages that its owner did not reach the end of is wanted too. If the
+//! wanted one does not come within `WANTED_MAX`, the others are held again, but while a thread is missing
+//! their holds end with 404, which lets whatever waits in the client's queue go first.
 
 mod client;
 mod index;
@@ -62,6 +69,15 @@ pub(super) struct WaitingGet {
     pub(super) bytes_max: u32,
 }
 
+/// How a get with data is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    /// The data is there; else it is being written.
+    pub(super) at_once: bool,
+    /// There is more than fits into the answer.
+    pub(super) more: bool,
+}
+
 /// How a held get is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -82,11 +98,22 @@ pub(super) struct Answer {
     pub(super) end: End,
 }
 
-/// An owner that must be known.
+/// What must be known of the owner nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) group: Name,
+pub(super) enum Question {
+    /// Who owns this partition.
+    Owner { group: Name, partition: PartitionId },
+    /// All that the group owns here.
+    Owned { group: Name },
+}
+
+/// A partition here that a consumer owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ownership {
     pub(super) partition: PartitionId,
+    pub(super) consumer: Name,
+    /// There are messages in it.
+    pub(super) has_messages: bool,
 }
 
 /// What an operator may see of one consumer.
@@ -154,6 +181,8 @@ impl Held {
 enum Told {
     /// Nothing yet: no get has come, or its answer is due.
     Never,
+    /// Nothing, and it was found to be its consumer's just now: its first get may be on its way.
+    Starting,
     /// Data; a thread of the client works on it, or will come back without a delay.
     Data,
     /// To ask again at once; the same thread will.
@@ -176,6 +205,10 @@ struct Key {
     told_at: Moment,
     /// Data came since the last get.
     fresh: bool,
+    /// Its owner has reached the end of it: no get of it is missed until there is more.
+    settled: bool,
+    /// Its get waits for data that is being written.
+    due: bool,
     /// The last bad record: at which offset, on which connection, and whether `offset` was asked since.
     again: Option<(u64, ConnectionId, bool)>,
     /// A client that waited less than the hold: which, how long it is held now, holds since that ended in
@@ -188,6 +221,10 @@ struct Key {
 struct Group {
     name: Name,
     present_until: Moment,
+    /// What its consumers own must be read anew.
+    shaken: bool,
+    /// When it was read last.
+    read: Option<Moment>,
     keys: usize,
     consumers: usize,
     /// Partitions that got data and had no owner in this group when last asked.
@@ -375,17 +412,15 @@ impl Waiting {
         true
     }
 
-    /// A get that is answered at once with data.
-    pub(super) fn served(
-        &mut self,
-        now: Moment,
-        group: &Name,
-        connection: ConnectionId,
-        opaque: i32,
-        partition: PartitionId,
-    ) {
-        if let Some(key) = self.came(now, group, connection, opaque, partition) {
-            self.tell(now, key, Told::Data);
+    /// A get that is answered with data: at once, or as soon as that is written.
+    pub(super) fn served(&mut self, now: Moment, group: &Name, get: WaitingGet, served: Served) {
+        let came = self.came(now, group, get.connection, get.opaque, get.partition);
+        let Some(key) = came else { return };
+        self.tell(now, key, Told::Data);
+        let state = self.keys.get_mut(&key).expect("it has just come");
+        state.due = !served.at_once;
+        if served.more {
+            self.miss(now, key);
         }
     }
 
@@ -471,6 +506,31 @@ impl Waiting {
         }
     }
 
+    /// All that a group owns here.
+    pub(super) fn owned(&mut self, now: Moment, group: &Name, owned: &[Ownership]) {
+        let Some(&group_id) = self.group_ids.get(group) else {
+            return;
+        };
+        for one in owned {
+            let key = self.key_or_new(now, group, one.partition);
+            let owner = self.consumer_or_new(group_id, &one.consumer);
+            self.own(now, key, owner);
+            let away = self.consumers[&owner].away.contains(&key);
+            let state = self
+                .keys
+                .get_mut(&key)
+                .expect("it was made above if it was not there");
+            if !one.has_messages || state.settled || !state.held.is_empty() || away {
+                continue;
+            }
+            if state.told == Told::Never {
+                (state.told, state.told_at) = (Told::Starting, now);
+            }
+            self.want(now, key);
+        }
+        self.group_mut(group_id).shaken = false;
+    }
+
     /// The visible end of a partition moved.
     pub(super) fn data(&mut self, now: Moment, partition: PartitionId, visible: u64) {
         if self.groups.is_empty() {
@@ -479,14 +539,21 @@ impl Waiting {
         let state = self.partition_mut(partition);
         state.last_data = now;
         for key in state.keys.clone() {
-            let state = &self.keys[&key];
+            let state = self.keys.get_mut(&key).expect("its partition names it");
             if state.held.is_empty() {
-                self.wake_owner(now, key);
+                // A get that waits for this very data is answered in a moment.
+                if !std::mem::take(&mut state.due) {
+                    self.wake_owner(now, key);
+                }
                 continue;
             }
             for id in state.held.clone() {
-                if self.held[&id].get.offset < visible {
+                let get = self.held[&id].get;
+                if get.offset < visible {
                     self.answer(now, id, End::Data);
+                    if get.offset + u64::from(get.bytes_max) < visible {
+                        self.miss(now, key);
+                    }
                 }
             }
         }
@@ -513,12 +580,14 @@ impl Waiting {
         for id in state.held {
             self.remove(id);
         }
-        for consumer in self.consumers.values_mut() {
-            if consumer.connection == connection {
-                consumer.threads = Threads::default();
-                consumer.away.clear();
-                consumer.wanted.clear();
-            }
+        let left: Vec<ConsumerId> = self
+            .consumers
+            .iter()
+            .filter(|(_, consumer)| consumer.connection == connection)
+            .map(|(&id, _)| id)
+            .collect();
+        for consumer in left {
+            self.shake(consumer);
         }
     }
 
@@ -564,7 +633,11 @@ impl Waiting {
                     self.consumer_mut(consumer).room_made += 1;
                     End::Nothing
                 }
-                Some(_) if self.is_java(held.get.connection) => End::Again,
+                Some(consumer)
+                    if self.is_java(held.get.connection) && !self.lacks_thread(consumer) =>
+                {
+                    End::Again
+                }
                 Some(_) => End::Nothing,
             };
             self.waited(id);

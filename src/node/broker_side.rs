@@ -20,7 +20,9 @@ use super::traffic::Dropped;
 use super::verification::Verification;
 use crate::appliance::status::{BrokerStatus, TopicSummary};
 use crate::broker::status::TopicStatus;
-use crate::broker::{Broker, Effect, Event, Name, Pressure, Ticket, TopicRegistration, Warning};
+use crate::broker::{
+    Broker, Effect, Event, Name, Owned, Pressure, Ticket, TopicRegistration, Warning,
+};
 use crate::consensus::journal::Journal;
 use crate::disk::{Completion, Disk};
 use crate::net::output::FileRange;
@@ -32,10 +34,15 @@ use crate::wire::metaq::request::Asked;
 /// How long a checkpoint waits that found no space.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 
+/// The most partitions of a group that are told of at a time.
+const OWNED_MAX: usize = 4096;
+
 /// Who owns a partition, as far as this process can tell at once.
 pub(super) trait Owners {
     /// The consumer id in the owner node of (group, topic, partition of this broker), if there is one.
     fn owner(&self, group: &str, topic: &str, partition: i32, broker: ServerId) -> Option<String>;
+    /// The partitions of this broker that have an owner node of the group.
+    fn owned(&self, group: &str, broker: ServerId) -> Vec<Owned>;
 }
 
 /// The built-in coordinator's tree, below the registry's root.
@@ -44,12 +51,49 @@ pub(super) struct BuiltIn<'a> {
     pub(super) root: &'a str,
 }
 
+impl BuiltIn<'_> {
+    fn children(&self, path: &str) -> impl Iterator<Item = &str> {
+        let coordinator = self.coordinator.map(|side| &side.core);
+        let names = coordinator.and_then(|core| core.peek_children(path.as_bytes()));
+        names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| std::str::from_utf8(name).ok())
+    }
+}
+
 impl Owners for BuiltIn<'_> {
     fn owner(&self, group: &str, topic: &str, partition: i32, broker: ServerId) -> Option<String> {
         let root = self.root;
         let path = format!("{root}/consumers/{group}/owners/{topic}/{broker}-{partition}");
         let consumer = self.coordinator?.core.peek(path.as_bytes())?;
         Some(String::from_utf8_lossy(consumer).into_owned())
+    }
+
+    fn owned(&self, group: &str, broker: ServerId) -> Vec<Owned> {
+        let root = self.root;
+        let mut owned = Vec::new();
+        for topic in self.children(&format!("{root}/consumers/{group}/owners")) {
+            for node in self.children(&format!("{root}/consumers/{group}/owners/{topic}")) {
+                let partition = node.split_once('-').and_then(|(id, number)| {
+                    let number = number.parse::<i32>().ok()?;
+                    (id.parse() == Ok(broker.0)).then_some(number)
+                });
+                let consumer =
+                    partition.and_then(|number| self.owner(group, topic, number, broker));
+                if let (Some(partition), Some(consumer)) = (partition, consumer) {
+                    owned.push(Owned {
+                        topic: Name::from(topic),
+                        partition,
+                        consumer: Name::from(consumer),
+                    });
+                }
+                if owned.len() == OWNED_MAX {
+                    return owned;
+                }
+            }
+        }
+        owned
     }
 }
 
@@ -370,6 +414,10 @@ impl BrokerSide {
                         },
                         world,
                     );
+                }
+                Effect::AskOwned { group } => {
+                    let owned = world.owners.owned(group.as_str(), self.id);
+                    self.handle(Event::Owned { group, owned }, world);
                 }
                 Effect::Close { connection } => world.connections.close(connection),
                 Effect::PauseReading => self.reading_paused = true,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::broker::{Broker, Effect, Event, Name, Options, Request, Ticket};
+use crate::broker::{Broker, Effect, Event, Name, Options, Owned, Request, Ticket};
 use crate::segments::checkpoint::Checkpoint;
 use crate::segments::format::{file_name, folder_partition};
 use crate::segments::recovery::{Damage, Found, FoundFile, Opening, Scanner};
@@ -218,6 +218,18 @@ impl World {
                     let (group, topic, partition) = self.questions.pop_back().unwrap();
                     self.answer_owner(&group, &topic, partition);
                 }
+            }
+            Effect::AskOwned { group } => {
+                let owned = self.owners.iter();
+                let owned = owned
+                    .filter(|((owner_group, ..), _)| *owner_group == group.to_string())
+                    .map(|((_, topic, partition), consumer)| Owned {
+                        topic: Name::from(topic.as_str()),
+                        partition: *partition,
+                        consumer: Name::from(consumer.as_str()),
+                    })
+                    .collect();
+                self.event(Event::Owned { group, owned });
             }
             Effect::Verify { ticket, range } => {
                 let outcome = self.verify(&range);

@@ -1,6 +1,7 @@
 //! What a client's requests say about it: what kind it is, how long it waits, and what it does next.
 
-use super::{Connection, ConnectionId, End, HeldId, KeyId, Told, Waiting};
+use super::room::OWNER_BELIEVED;
+use super::{Connection, ConnectionId, ConsumerId, End, HeldId, KeyId, Told, Waiting};
 use crate::broker::request::Name;
 use crate::segments::PartitionId;
 use crate::units::Moment;
@@ -39,6 +40,7 @@ impl Waiting {
             .expect("the index names only keys that exist");
         state.used = now;
         state.fresh = false;
+        state.due = false;
         if let Some((_, held_on, asked)) = &mut state.again
             && *held_on == connection
             && !*asked
@@ -58,6 +60,9 @@ impl Waiting {
             let state = self.keys.get_mut(&key).expect("it was just found");
             state.impatient = Some((connection, waited / 2, 0));
             self.answer(now, id, End::Nothing);
+            if let Some(owner) = owner {
+                self.begin_anew(now, owner);
+            }
         }
         if let Some(owner) = owner {
             let consumer = self.consumer_mut(owner);
@@ -70,6 +75,17 @@ impl Waiting {
             }
         }
         Some(key)
+    }
+
+    /// A client asks again what it is held for: it gave up waiting, or fetches all its partitions anew. What
+    /// it was held for before it did has nobody any more who waits for it.
+    fn begin_anew(&mut self, now: Moment, owner: ConsumerId) {
+        self.shake(owner);
+        for id in self.consumers[&owner].held.clone() {
+            if now.since(self.held[&id].since) >= OWNER_BELIEVED {
+                self.answer(now, id, End::Nothing);
+            }
+        }
     }
 
     /// A hold ended without a complaint: its client waits at least that long.
@@ -98,6 +114,7 @@ impl Waiting {
         let state = self.keys.get_mut(&key).expect("the caller has the key");
         state.told = told;
         state.told_at = now;
+        state.settled &= told != Told::Data;
         if let Some(owner) = state.owner {
             let consumer = self.consumer_mut(owner);
             if told == Told::Data {

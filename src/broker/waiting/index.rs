@@ -53,6 +53,8 @@ impl Waiting {
                 let group = Group {
                     name,
                     present_until,
+                    shaken: true,
+                    read: None,
                     keys: 0,
                     consumers: 0,
                     unclaimed,
@@ -80,6 +82,8 @@ impl Waiting {
                 told: Told::Never,
                 told_at: now,
                 fresh: false,
+                settled: false,
+                due: false,
                 again: None,
                 impatient: None,
                 used: now,
@@ -156,7 +160,12 @@ impl Waiting {
                 }
             }
             self.disown(key);
-            self.consumer_mut(owner).keys.insert(key);
+            let consumer = self.consumer_mut(owner);
+            consumer.keys.insert(key);
+            let group = consumer.group;
+            self.group_mut(group).shaken = true;
+            let state = self.keys.get_mut(&key).expect("it was just found");
+            (state.told, state.settled) = (Told::Never, false);
         }
         let state = self.keys.get_mut(&key).expect("it was just found");
         state.owner = Some(owner);
@@ -183,7 +192,7 @@ impl Waiting {
         if !state.asked {
             state.asked = true;
             let group = self.groups[&state.group].name.clone();
-            self.questions.push(Question {
+            self.questions.push(Question::Owner {
                 group,
                 partition: state.partition,
             });

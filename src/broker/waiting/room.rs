@@ -75,11 +75,12 @@ impl Waiting {
             Some((client, limit, _)) if client == connection => limit.min(self.options.hold_max),
             _ => self.options.hold_max,
         };
+        self.keys
+            .get_mut(&key)
+            .expect("a held get has its key")
+            .settled = true;
         let consumer = self.consumer_mut(owner);
         consumer.connection = connection;
-        consumer
-            .wanted
-            .retain(|_, since| now.since(*since) <= WANTED_MAX);
         let outstanding = consumer.held.len() + 1;
         consumer.threads.observe(now, outstanding);
         if limit < HOLD_MIN {
@@ -111,8 +112,17 @@ impl Waiting {
         let group = self.groups.get_mut(&id).expect("a key names it");
         if group.present_until < now {
             self.groups_epoch += 1;
+            group.shaken = true;
         }
         group.present_until = now + PRESENT_FOR;
+        let may_read = group
+            .read
+            .is_none_or(|read| now.since(read) >= OWNER_BELIEVED);
+        if group.shaken && may_read {
+            (group.shaken, group.read) = (false, Some(now));
+            let group = group.name.clone();
+            self.questions.push(Question::Owned { group });
+        }
         let due = |asked: &Moment| now.since(*asked) >= OWNER_BELIEVED;
         let again: Vec<PartitionId> = group
             .unclaimed
@@ -124,7 +134,7 @@ impl Waiting {
         let name = group.name.clone();
         for partition in again {
             group.unclaimed.insert(partition, now);
-            self.questions.push(Question {
+            self.questions.push(Question::Owner {
                 group: name.clone(),
                 partition,
             });
@@ -145,18 +155,28 @@ impl Waiting {
     /// Whether a consumer with so many gets outstanding has a thread left for each key that is wanted.
     pub(super) fn room(&self, now: Moment, owner: ConsumerId, outstanding: usize) -> Room {
         let consumer = &self.consumers[&owner];
-        if consumer.wanted.is_empty() {
+        let wanted: Vec<KeyId> = consumer
+            .wanted
+            .iter()
+            .filter(|(_, since)| now.since(**since) <= WANTED_MAX)
+            .map(|(&id, _)| id)
+            .collect();
+        if wanted.is_empty() {
             return Room::Enough;
         }
         let coming = |id: &KeyId| {
             let key = &self.keys[id];
             let soon = now.since(key.told_at) < WORKING;
-            (matches!(key.told, Told::Data | Told::Again), soon)
+            let comes = match key.told {
+                Told::Data | Told::Again => true,
+                Told::Starting => soon,
+                Told::Never | Told::Nothing => false,
+            };
+            (comes, soon)
         };
-        let back: Vec<(bool, bool)> = consumer.wanted.keys().map(coming).collect();
-        let again = consumer
-            .wanted
-            .keys()
+        let back: Vec<(bool, bool)> = wanted.iter().map(coming).collect();
+        let again = wanted
+            .iter()
             .filter(|id| !consumer.away.contains(id))
             .count();
         let threads_left = consumer.threads.seen().saturating_sub(outstanding);
@@ -177,15 +197,12 @@ impl Waiting {
             return;
         };
         let consumer = self.consumer_mut(owner);
-        consumer
-            .wanted
-            .retain(|_, since| now.since(*since) <= WANTED_MAX);
-        let known = consumer.wanted.contains_key(&key);
-        consumer.wanted.entry(key).or_insert(now);
-        let outstanding = consumer.held.len();
-        if known {
+        let known = consumer.wanted.get(&key);
+        if known.is_some_and(|&since| now.since(since) <= WANTED_MAX) {
             return;
         }
+        consumer.wanted.insert(key, now);
+        let outstanding = consumer.held.len();
         let Some(id) = self.longest_idle(owner) else {
             return;
         };
@@ -205,6 +222,42 @@ impl Waiting {
                 self.answer(now, id, End::Nothing);
             }
         }
+    }
+
+    /// There is more for a key than its client was sent: a get of it is missed until it comes.
+    pub(super) fn miss(&mut self, now: Moment, key: KeyId) {
+        if let Some(owner) = self.keys[&key].owner {
+            self.consumer_mut(owner).wanted.entry(key).or_insert(now);
+        }
+    }
+
+    /// All that a consumer was told is in doubt: it left, or fetches anew.
+    pub(super) fn shake(&mut self, owner: ConsumerId) {
+        let consumer = self.consumer_mut(owner);
+        consumer.threads = Threads::default();
+        consumer.away.clear();
+        consumer.wanted.clear();
+        let (group, keys) = (consumer.group, consumer.keys.clone());
+        self.group_mut(group).shaken = true;
+        for key in keys {
+            let state = self
+                .keys
+                .get_mut(&key)
+                .expect("a consumer names only keys that exist");
+            (state.told, state.settled, state.due) = (Told::Never, false, false);
+        }
+    }
+
+    /// Whether more gets of a consumer are missed than it has threads left for, so that some wait in its queue.
+    pub(super) fn lacks_thread(&self, owner: ConsumerId) -> bool {
+        let consumer = &self.consumers[&owner];
+        let missed = consumer
+            .wanted
+            .keys()
+            .filter(|id| !consumer.away.contains(id))
+            .count();
+        let threads_left = consumer.threads.seen().saturating_sub(consumer.held.len());
+        consumer.away.len() + missed > threads_left
     }
 
     pub(super) fn longest_idle(&self, owner: ConsumerId) -> Option<HeldId> {
@@ -261,7 +314,7 @@ impl Waiting {
                 continue;
             }
             group.unclaimed.insert(partition, now);
-            self.questions.push(Question {
+            self.questions.push(Question::Owner {
                 group: group.name.clone(),
                 partition,
             });
