@@ -1,6 +1,6 @@
 //! What a client's requests say about it: what kind it is, how long it waits, and what it does next.
 
-use super::room::OWNER_BELIEVED;
+use super::room::{HOLD_MIN, OWNER_BELIEVED};
 use super::{Connection, ConnectionId, ConsumerId, End, HeldId, KeyId, Told, Waiting};
 use crate::broker::request::Name;
 use crate::segments::PartitionId;
@@ -58,7 +58,7 @@ impl Waiting {
             // Its client gave up on that one: it waits less than it was held.
             let waited = now.since(self.held[&id].since);
             let state = self.keys.get_mut(&key).expect("it was just found");
-            state.impatient = Some((connection, waited / 2, 0));
+            state.impatient = Some((connection, (waited / 2).max(HOLD_MIN), 0));
             self.answer(now, id, End::Nothing);
             if let Some(owner) = owner {
                 self.begin_anew(now, owner);

@@ -19,8 +19,8 @@ const PROBE: Duration = Duration::from_millis(100);
 const THREADS_WINDOW: Duration = Duration::from_secs(30);
 /// How long after it was answered a partition is taken to be on its way back.
 const WORKING: Duration = Duration::from_millis(250);
-/// A client that waits less than this is not held at all.
-const HOLD_MIN: Duration = Duration::from_millis(100);
+/// No client is held for less: most that ask again so soon do not give up, they begin to fetch anew.
+pub(super) const HOLD_MIN: Duration = Duration::from_millis(500);
 /// A group counts as present for so long after its last held get.
 const PRESENT_FOR: Duration = Duration::from_secs(15);
 /// Partitions of unknown ownership remembered per group.
@@ -83,10 +83,6 @@ impl Waiting {
         consumer.connection = connection;
         let outstanding = consumer.held.len() + 1;
         consumer.threads.observe(now, outstanding);
-        if limit < HOLD_MIN {
-            self.answer(now, id, End::Nothing);
-            return;
-        }
         let probe = match self.room(now, owner, outstanding) {
             Room::Enough => None,
             Room::Perhaps => Some(now + PROBE),
