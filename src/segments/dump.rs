@@ -95,6 +95,7 @@ fn step_at(bytes: &[u8], position: usize) -> Result<Header, Fault> {
     let mut walker = Walker::new(position as u64, bytes.len() as u64);
     match walker.feed(&mut &bytes[position..]) {
         Some(Step::Record { header, .. }) => Ok(header),
+        Some(Step::Hole { .. }) => Err(Fault::Zeros),
         Some(Step::Fault { fault, .. }) => Err(fault),
         None => Err(Fault::ShortHeader),
     }

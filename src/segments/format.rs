@@ -10,8 +10,9 @@
 //! ```
 //!
 //! `checksum` is the crc32 of the data alone with its top bit cleared: clients hold it in a signed int and
-//! take -1 for "not given". Id and flag are not covered. Records follow each other without a gap. Twenty
-//! zero bytes are a valid record, so a file is never preallocated or filled.
+//! take -1 for "not given". Id and flag are not covered. Records follow each other without a gap. Metamorphosis
+//! takes twenty zero bytes for an empty message with the id 0, so a file is never preallocated or filled; here
+//! they are a hole ([`Header::is_hole`]).
 
 use bytes::Bytes;
 
@@ -67,6 +68,13 @@ impl Header {
         })
     }
 
+    /// All zeros: what a file system leaves of a write that did not reach the disk. No message looks so, although
+    /// its checksum would be right: none has the id 0. Ours are positive, and the original's counts milliseconds since
+    /// one in April 2011, or (since 1.4.5) is negative for the first 41 years that a machine is up.
+    pub fn is_hole(&self) -> bool {
+        self.encode() == [0; HEADER_BYTES]
+    }
+
     /// Bytes of the whole record.
     pub fn record_bytes(&self) -> u64 {
         HEADER_BYTES as u64 + u64::from(self.length)
@@ -93,7 +101,8 @@ pub enum Next {
     Damaged,
 }
 
-/// Takes the next record off `bytes`, which is what a `value` reply or a segment file holds.
+/// Takes the next record off `bytes`, which is what a `value` reply or a segment file holds. A hole is one too: the
+/// original sends it, and a client that took it for damage would not get past it.
 pub fn next_record(bytes: &mut Bytes) -> Next {
     let Some(head) = bytes.first_chunk::<HEADER_BYTES>() else {
         return Next::Incomplete;

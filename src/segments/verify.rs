@@ -72,6 +72,12 @@ impl Checker {
             }
             match self.walker.feed(&mut bytes)? {
                 Step::Record { .. } => {}
+                Step::Hole { position } => {
+                    return Some(Outcome::Bad {
+                        at: position,
+                        fault: Fault::Zeros,
+                    });
+                }
                 Step::Fault { position, fault } => {
                     return Some(Outcome::Bad {
                         at: position,

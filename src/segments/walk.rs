@@ -2,6 +2,9 @@
 //!
 //! The one place that decides whether bytes are a record; checking a cold range, scanning a tail after a
 //! crash and dumping a file are all done with it. Nothing is buffered but a header: data is only summed.
+//!
+//! Twenty zeros where a record should begin are a [`Step::Hole`], although their checksum is right: see
+//! [`Header::is_hole`].
 
 use super::format::{HEADER_BYTES, Header};
 
@@ -14,6 +17,11 @@ pub enum Step {
         position: u64,
         /// Its header.
         header: Header,
+    },
+    /// Zeros in place of a header. The walk goes on behind them: what is there may be a record, or another hole.
+    Hole {
+        /// Their position.
+        position: u64,
     },
     /// No record begins here. The walk is over.
     Fault {
@@ -35,6 +43,8 @@ pub enum Fault {
     BeyondEnd,
     /// The data does not have the checksum of the header.
     Checksum,
+    /// There are zeros where the header should be.
+    Zeros,
 }
 
 /// A walk over the records in `[position, end)` of a file.
@@ -126,6 +136,12 @@ impl Walker {
                     };
                     if header.record_bytes() > room {
                         return self.fault(Fault::BeyondEnd);
+                    }
+                    if header.is_hole() {
+                        let position = self.position;
+                        self.position += header.record_bytes();
+                        self.state = State::fresh();
+                        return Some(Step::Hole { position });
                     }
                     self.state = State::Data {
                         header,

@@ -82,3 +82,53 @@ fn consumers_go_on_behind_damage_when_an_operator_says_so() {
     let (code, text) = result(client.get("orders", 0, offsets[2], 4096));
     assert_eq!(code, 500, "until the server restarts: {text}");
 }
+
+/// What a file system leaves of a write that did not reach the disk. The checksum of twenty zeros is that of an empty
+/// message with the id 0; and nothing but the bytes tells, where the journal and the checkpoint are lost as well.
+#[test]
+fn a_hole_of_zeros_is_damage_and_not_a_row_of_empty_messages() {
+    let mut server = Server::start(&[("orders", 1)]);
+    let mut client = Client::connect(server.broker());
+    let texts: [&[u8]; 5] = [
+        b"twenty bytes of data",
+        b"",
+        b"lost, with 40 bytes.",
+        b"",
+        b"what follows",
+    ];
+    let mut offsets = Vec::new();
+    for text in texts {
+        let stored = client.put("orders", 0, text).expect("it takes it");
+        offsets.push(stored.offset);
+    }
+    server.stop();
+    let file = server
+        .topics_folder()
+        .join("orders-0/00000000000000000000.meta");
+    let mut bytes = fs::read(&file).expect("the messages are in it");
+    let place = |offset: i64| usize::try_from(offset).expect("a position");
+    bytes[place(offsets[2])..place(offsets[3])].fill(0);
+    fs::write(&file, &bytes).expect("make the hole");
+    for lost in ["journal", "broker", "coordinator"] {
+        fs::remove_dir_all(server.folder().join("data").join(lost)).expect("lose it");
+    }
+    server.resume();
+
+    // The folder is taken over as another broker's: nothing behind the hole is cut off.
+    assert_eq!(fs::read(&file).expect("it is there"), bytes);
+    let mut client = Client::connect(server.broker());
+    let Answer::Value { bytes: read, .. } = client.get("orders", 0, 0, 4096) else {
+        panic!("the first two are good");
+    };
+    assert_eq!(read, bytes[..place(offsets[2])]);
+    let (code, text) = result(client.get("orders", 0, offsets[2], 4096));
+    assert_eq!(code, 500, "{text}");
+
+    let done = skip_damage(&server);
+    assert!(done.status.success(), "{done:?}");
+    // To the next that has data: an empty message behind zeros cannot be told from them for certain.
+    let moved = result(client.get("orders", 0, offsets[2], 4096));
+    assert_eq!(moved, (301, offsets[4].to_string()));
+    let (_, last) = client.read_all("orders", 0).pop().expect("the last one");
+    assert_eq!(last.data, texts[4]);
+}

@@ -1,7 +1,6 @@
 //! Finds the last valid record of a file.
 
-use crate::segments::format::HEADER_BYTES;
-use crate::segments::walk::{Fault, Step, Walker};
+use crate::segments::walk::{Step, Walker};
 
 /// What a scan found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,16 +15,12 @@ pub struct Tail {
 
 /// Goes through a range of a file to its last valid record.
 ///
-/// Zeros at the end of the file are cut off although twenty of them are a valid record: they are what a
-/// file system leaves of writes that did not reach the disk. (Metamorphosis takes them for messages.)
+/// A hole behind the last record is cut off; Metamorphosis takes it for messages. It may have appended others behind
+/// them, so a hole with records behind it stays: gets there find it damaged.
 #[derive(Clone, Debug)]
 pub struct Scanner {
     walker: Walker,
     valid: Tail,
-    /// The tail up to where the records that are all zeros begin which end the valid part.
-    before_zeros: Option<Tail>,
-    over: bool,
-    rest_is_zero: bool,
 }
 
 impl Scanner {
@@ -37,48 +32,24 @@ impl Scanner {
                 valid_to: from,
                 ..Tail::default()
             },
-            before_zeros: None,
-            over: false,
-            rest_is_zero: true,
         }
     }
 
     /// Takes the next bytes of the range.
     pub fn feed(&mut self, mut bytes: &[u8]) {
-        while !self.over && !bytes.is_empty() {
-            let before = bytes;
-            match self.walker.feed(&mut bytes) {
-                Some(Step::Record { header, .. }) => {
-                    let zero = header.encode() == [0; HEADER_BYTES];
-                    if !zero {
-                        self.before_zeros = None;
-                    } else if self.before_zeros.is_none() {
-                        self.before_zeros = Some(self.valid);
-                    }
-                    self.valid.valid_to = self.walker.position();
-                    self.valid.messages += 1;
-                    self.valid.last_message_id =
-                        self.valid.last_message_id.max(Some(header.message_id));
-                }
-                Some(Step::Fault { fault, .. }) => {
-                    self.over = true;
-                    // Every other fault needs a byte that is not zero.
-                    self.rest_is_zero = fault == Fault::ShortHeader;
-                    bytes = before;
-                }
-                None => break,
+        // What follows a fault is not looked at: the walk is over.
+        while let Some(step) = self.walker.feed(&mut bytes) {
+            if let Step::Record { header, .. } = step {
+                self.valid.valid_to = self.walker.position();
+                self.valid.messages += 1;
+                self.valid.last_message_id =
+                    self.valid.last_message_id.max(Some(header.message_id));
             }
-        }
-        if self.over {
-            self.rest_is_zero &= bytes.iter().all(|&byte| byte == 0);
         }
     }
 
     /// What was found, once the whole range was fed.
     pub fn finish(self) -> Tail {
-        match self.before_zeros {
-            Some(tail) if self.rest_is_zero => tail,
-            _ => self.valid,
-        }
+        self.valid
     }
 }

@@ -15,7 +15,7 @@ use crate::segments::partition::{Segment, Segments};
 use crate::segments::recovery::Scanner;
 use crate::segments::retention::{Action, Retired};
 use crate::segments::verify::{Checker, Intervals, Outcome, Range};
-use crate::segments::walk::{Step, Walker};
+use crate::segments::walk::{Fault, Step, Walker};
 use crate::tests::{Replay, seed_or};
 use crate::units::{Random, WallTime};
 
@@ -102,6 +102,60 @@ fn zeros_behind_the_last_record_are_cut_off_however_many() {
         in_pieces(&mut random, &bytes, |piece| scanner.feed(piece));
         assert_eq!(scanner.finish().valid_to, end, "{zeros} zeros");
     }
+}
+
+/// A block of a file that never reached the disk, from one record's beginning to another's. The records behind it are
+/// kept: an original that took the zeros for messages went on behind them.
+#[test]
+fn a_hole_between_records_is_no_message_and_stays() {
+    let (_replay, mut random) = replay("a_hole_between_records_is_no_message_and_stays");
+    for _ in 0..300 {
+        let (before, ends) = records(&mut random);
+        let holes = 1 + index(&mut random, 10);
+        let (after, ends_after) = records(&mut random);
+        let mut bytes = before.clone();
+        bytes.resize(before.len() + 20 * holes, 0);
+        bytes.extend_from_slice(&after);
+        let mut scanner = Scanner::new(0, bytes.len() as u64);
+        in_pieces(&mut random, &bytes, |piece| scanner.feed(piece));
+        let tail = scanner.finish();
+        let valid = if after.is_empty() { &before } else { &bytes };
+        assert_eq!(tail.valid_to, valid.len() as u64);
+        assert_eq!(tail.messages, (ends.len() + ends_after.len() - 2) as u64);
+
+        let range = Range {
+            file: FileId {
+                partition: PartitionId(0),
+                start: 0,
+            },
+            from: 0,
+            to: bytes.len() as u64,
+            length: bytes.len() as u64,
+        };
+        let mut checker = Checker::new(&range);
+        let mut outcome = None;
+        in_pieces(&mut random, &bytes, |piece| {
+            outcome = outcome.or_else(|| checker.feed(piece));
+        });
+        let bad = Outcome::Bad {
+            at: before.len() as u64,
+            fault: Fault::Zeros,
+        };
+        assert_eq!(outcome, Some(bad));
+    }
+}
+
+/// Zeros, and then something that is no record: neither is a message.
+#[test]
+fn a_hole_before_garbage_is_cut_off_with_it() {
+    let (_replay, mut random) = replay("a_hole_before_garbage_is_cut_off_with_it");
+    let (mut bytes, _) = records(&mut random);
+    let end = bytes.len() as u64;
+    bytes.resize(bytes.len() + 60, 0);
+    bytes.extend_from_slice(&[0xff; 50]);
+    let mut scanner = Scanner::new(0, bytes.len() as u64);
+    in_pieces(&mut random, &bytes, |piece| scanner.feed(piece));
+    assert_eq!(scanner.finish().valid_to, end);
 }
 
 #[test]

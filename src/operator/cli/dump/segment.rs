@@ -14,7 +14,7 @@ use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_number, n
 ///
 /// Prints a line for each record: its offset in the partition, its message id with the time in it, its
 /// flag, its length, and how its data begins. The file may be one that the original broker has written,
-/// and it may be in use. Ends with 11 if a record is damaged.
+/// and it may be in use. Ends with 11 if a record is damaged, or zeros are in its place.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump segment data/topics/orders-0/00000000000000000000.meta | tail\n  \
@@ -65,6 +65,12 @@ impl Segment {
                     break;
                 }
                 Found::Damaged => return Err(damaged(&self.file, offset, offset - start).into()),
+                Found::Hole => {
+                    let why = "zeros, which a crash leaves of what was not written";
+                    return Err(damaged(&self.file, offset, offset - start)
+                        .because(why)
+                        .into());
+                }
             }
             printed += 1;
             bar.done(total - records.unread);
@@ -143,6 +149,8 @@ enum Found {
     /// So many bytes that are not a whole record.
     Unfinished(usize),
     Damaged,
+    /// Zeros.
+    Hole,
 }
 
 /// The records of a file, read in pieces.
@@ -173,6 +181,7 @@ impl Records {
         loop {
             let before = self.buffer.len();
             match next_record(&mut self.buffer) {
+                Next::Record(record) if record.header.is_hole() => return Ok(Found::Hole),
                 Next::Record(record) => {
                     let taken = u64::try_from(before - self.buffer.len()).expect("a usize fits");
                     self.offset += taken;

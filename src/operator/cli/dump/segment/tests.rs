@@ -168,6 +168,25 @@ fn damage_is_told_with_its_place() {
 }
 
 #[test]
+fn a_hole_is_damage_and_an_empty_message_is_not() {
+    let first = [record(1, 0, b"hello"), record(2, 0, b"")].concat();
+    let hole = [0; 40];
+    let content = [&first[..], &hole, &record(3, 0, b"world")].concat();
+    let dumped = dump(FIRST, &content, None, None, false);
+    assert_eq!(dumped.text().lines().count(), 2);
+    let error = dumped.ended.expect_err("nothing was written there");
+    let told = error.to_string();
+    assert!(
+        told.starts_with("E0203 no record at offset 45, byte 45 of ") && told.contains(": zeros"),
+        "{told}"
+    );
+    // What is behind it can be had.
+    let dumped = dump(FIRST, &content, Some(85), None, false);
+    assert!(dumped.ended.is_ok(), "records follow");
+    assert!(dumped.text().contains("id 3"), "{}", dumped.text());
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told() {
     let mut printed = Vec::new();
     let missing = Segment {
