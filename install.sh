@@ -126,6 +126,18 @@ chrysalis=$prefix/bin/chrysalis
 
 servers() { find "$prefix" -mindepth 1 -maxdepth 1 -type d -name 'server[0-9]*' 2>/dev/null | sort; }
 
+# Only what is ours is taken away: the original's servers have folders of the same names.
+ours() {
+  [[ -e $1/data/journal/journal.id ]] || grep -qs 'a Chrysalis server' "$1/conf/server.toml" ||
+    grep -qs '^CHRYSALIS=' "$1/bin/env.sh"
+}
+our_servers() {
+  local folder
+  for folder in $(servers); do
+    if ours "$folder"; then printf '%s\n' "$folder"; fi
+  done
+}
+
 # The nearest folder above the prefix that exists.
 existing_parent() {
   local folder=$prefix
@@ -465,9 +477,10 @@ remove() {
 }
 
 take_away() {
-  local folder each
+  local folder each found
+  found=$(our_servers)
   say "Taking away $prefix"
-  for folder in $(servers); do
+  for folder in $found; do
     if by_systemd && systemctl --quiet is-enabled "chrysalis@${folder##*/}.service" 2>/dev/null &&
       change "stop and disable chrysalis@${folder##*/}.service"; then
       systemctl --quiet disable --now "chrysalis@${folder##*/}.service"
@@ -488,15 +501,15 @@ take_away() {
       userdel chrysalis
     fi
   fi
-  for folder in $(servers); do
+  for folder in $found; do
     for each in bin logs; do remove "$folder/$each"; done
     if [[ $keep_data == no ]]; then
-      for each in conf data; do remove "$folder/$each"; done
+      for each in data conf; do remove "$folder/$each"; done
     fi
     [[ $plan == yes ]] || rmdir -- "$folder" 2>/dev/null || true
   done
-  remove "$chrysalis"
-  remove "$prefix/versions"
+  [[ $(readlink "$chrysalis") != ../versions/* ]] || remove "$chrysalis"
+  ! compgen -G "$prefix/versions/*/chrysalis*" >/dev/null || remove "$prefix/versions"
   [[ $plan == yes ]] || rmdir -- "$prefix/bin" "$prefix" 2>/dev/null || true
   if ((changes == 0)); then
     say '  nothing of Chrysalis is here'

@@ -351,6 +351,29 @@ fn what_is_not_ours_stays() {
     assert!(said.contains("nothing of Chrysalis is here"), "{said}");
 }
 
+/// The original's servers have folders of the same names, and so may anybody's.
+#[test]
+fn what_looks_like_ours_and_is_not_stays() {
+    let release = Release::bare();
+    release.put_stand_in("1.0.0");
+    let others = [
+        "server1/data/precious",
+        "server1/conf/server.ini",
+        "bin/chrysalis",
+        "versions/9/notes",
+    ]
+    .map(|file| release.prefix().join(file));
+    for file in &others {
+        fs::create_dir_all(file.parent().expect("it is in a folder")).expect("make its folder");
+        fs::write(file, "not ours").expect("write a file");
+    }
+    let release = release.hand_over();
+    let before = release.everything();
+    let said = release.install(&["--uninstall"]).ok();
+    assert!(said.contains("nothing of Chrysalis is here"), "{said}");
+    assert_eq!(release.everything(), before);
+}
+
 #[test]
 fn a_user_installs_twice_and_takes_it_away() {
     let release = Release::real();
