@@ -88,7 +88,8 @@ pub struct Consumer {
     batches: mpsc::Receiver<Batch>,
     current: Option<Batch>,
     /// The message that was given out last.
-    delivered: Option<(Arc<Claim>, Progress)>,
+    /// What was given out and is not consumed yet: how far, for each claim.
+    delivered: Vec<(Arc<Claim>, Progress)>,
     /// Dropped, or told, to end.
     close: Option<oneshot::Sender<oneshot::Sender<()>>>,
 }
@@ -181,7 +182,7 @@ impl Consumer {
         Ok(Consumer {
             batches,
             current: None,
-            delivered: None,
+            delivered: Vec::new(),
             close: Some(close),
         })
     }
@@ -198,9 +199,15 @@ impl Consumer {
         }
     }
 
-    /// The next message, if one is here already. The one before is consumed by this call.
+    /// The next message, if one is here already. Those before are consumed by this call.
     pub fn next_ready(&mut self) -> Option<Received> {
         self.acknowledge();
+        self.more_ready()
+    }
+
+    /// The next message, if one is here already. None is consumed by this call: that is for callers who know
+    /// only of several at a time that they have done with them, and then [`Consumer::acknowledge`] them.
+    pub fn more_ready(&mut self) -> Option<Received> {
         loop {
             if let Some(batch) = self.current.as_mut().filter(|batch| !batch.claim.is_lost())
                 && let Some(message) = batch.messages.pop_front()
@@ -209,7 +216,10 @@ impl Consumer {
                     message_id: message.id,
                     offset: message.next_offset,
                 };
-                self.delivered = Some((Arc::clone(&batch.claim), progress));
+                match self.delivered.last_mut() {
+                    Some((claim, last)) if Arc::ptr_eq(claim, &batch.claim) => *last = progress,
+                    _ => self.delivered.push((Arc::clone(&batch.claim), progress)),
+                }
                 return Some(message);
             }
             self.current = None;
@@ -217,9 +227,9 @@ impl Consumer {
         }
     }
 
-    /// Takes the message that was given out last for consumed.
+    /// Takes all messages that were given out for consumed.
     pub fn acknowledge(&mut self) {
-        if let Some((claim, progress)) = self.delivered.take() {
+        for (claim, progress) in self.delivered.drain(..) {
             claim.consumed(progress);
         }
     }

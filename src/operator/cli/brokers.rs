@@ -189,12 +189,24 @@ fn no_topic(topic: &str, what: &str, near: Option<&str>) -> report::Error {
 const REACH: &str = "Start the server (chrysalis start DIR), or name another one: --zookeeper HOST:PORT, \
      or --broker HOST:PORT.";
 
+/// The same where messages were only read.
+pub(super) fn explain_read(error: Error, what: &str) -> report::Error {
+    let unanswered = matches!(error, Error::Disconnected { .. } | Error::Timeout { .. });
+    let explained = explain(error, what).means("Nothing was changed.");
+    match unanswered {
+        true => {
+            explained.cure("Look whether the broker is up (chrysalis status DIR), and ask again.")
+        }
+        false => explained,
+    }
+}
+
 /// What an operator is told when something went wrong between us and the brokers.
 pub(super) fn explain(error: Error, what: &str) -> report::Error {
     match error {
         Error::Resolve(_) | Error::Connect { .. } => report::Error::new(Code::E0401, what)
             .because(error)
-            .means("Nothing was sent.")
+            .means("It was not sent.")
             .cure(REACH),
         Error::ZooKeeper { .. } => report::Error::new(Code::E0401, what)
             .because(error)

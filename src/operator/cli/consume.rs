@@ -6,7 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::json;
 
-use super::brokers::{BrokersArgument, PATIENCE, PartitionArgument, explain, find_topic, place};
+use super::brokers::{
+    BrokersArgument, PATIENCE, PartitionArgument, explain_read, find_topic, place,
+};
 use super::zk::runtime;
 use crate::client::metaq::{
     Client, Consumer, ConsumerOptions, Fetched, PartitionRange, Reader, Received, Side, Start,
@@ -22,6 +24,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// What is gathered before it is printed.
 const OUT_BYTES: usize = 64 * 1024;
+/// Messages of a group that are printed before they are taken for consumed.
+const PRINTED_MAX: usize = 1000;
 /// A group's member that does not follow ends when nothing has come for so long.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -121,7 +125,7 @@ impl Consume {
             ..ConsumerOptions::default()
         };
         let consumer = client.consumer(group, &[&self.topic], options);
-        let mut consumer = consumer.map_err(|error| explain(error, &what))?;
+        let mut consumer = consumer.map_err(|error| explain_read(error, &what))?;
         let printed = self.print_all(&mut consumer, printer).await;
         consumer.close().await;
         printed
@@ -133,15 +137,22 @@ impl Consume {
         printer: &mut Printer<'_>,
     ) -> anyhow::Result<()> {
         loop {
-            while let Some(message) = consumer.next_ready() {
-                let more = printer.print(&message)?;
+            let mut more = true;
+            // What could not be printed is not consumed, so nothing is before it is out of our hands.
+            for _ in 0..PRINTED_MAX {
+                let Some(message) = consumer.more_ready() else {
+                    break;
+                };
+                more = printer.print(&message)?;
                 if !more {
-                    printer.out.flush()?;
-                    consumer.acknowledge();
-                    return Ok(());
+                    break;
                 }
             }
             printer.out.flush()?;
+            consumer.acknowledge();
+            if !more {
+                return Ok(());
+            }
             let idle = async {
                 match self.follow {
                     true => std::future::pending().await,
@@ -151,8 +162,7 @@ impl Consume {
             tokio::select! {
                 message = consumer.next() => {
                     let Some(message) = message else { return Ok(()) };
-                    let more = printer.print(&message)?;
-                    if !more {
+                    if !printer.print(&message)? {
                         printer.out.flush()?;
                         consumer.acknowledge();
                         return Ok(());
@@ -205,7 +215,7 @@ impl Consume {
         let ranges = reader
             .partitions(&self.topic)
             .await
-            .map_err(|error| explain(error, &what))?;
+            .map_err(|error| explain_read(error, &what))?;
         let wanted = |range: &PartitionRange| {
             self.partition.is_none_or(|wanted| {
                 let any_broker = wanted.broker.is_none() || range.broker.is_none();
@@ -258,7 +268,7 @@ impl Consume {
         printer: &mut Printer<'_>,
     ) -> anyhow::Result<(bool, bool)> {
         let fetched = reader.get(&place.range, place.offset, place.size).await;
-        match fetched.map_err(|error| explain(error, &format!("read {}", self.topic)))? {
+        match fetched.map_err(|error| explain_read(error, &format!("read {}", self.topic)))? {
             Fetched::Messages(messages) => {
                 for message in messages {
                     if !self.follow && message.offset >= place.range.end {

@@ -252,7 +252,7 @@ fn is_output_closed(error: &(dyn std::error::Error + 'static)) -> bool {
 fn closed(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => io::Error::other(OutputClosed(error)),
-        _ => error,
+        kind => io::Error::new(kind, format!("write to standard output: {error}")),
     }
 }
 
