@@ -11,6 +11,8 @@ use crate::rounds::{Run, Series, compare, median, rounds, seconds};
 use crate::server::Server;
 
 const TOPIC: &str = "figures";
+/// All its partitions.
+const ALL: [&str; 2] = ["--partitions", "4"];
 const TOPICS: &[Topic] = &[
     (TOPIC, 4),
     // As many partitions as the Java client has threads on two cores, and twice as many.
@@ -38,9 +40,9 @@ pub(crate) fn put(connections: u32, in_flight: u32) {
     let (ours, originals) = servers();
     let sides: [&dyn Deployment; 2] = [&ours, &originals];
     // A JVM is slow until it has compiled what runs often.
-    run_puts(&originals, connections, in_flight, &[]);
+    run_puts(&originals, connections, in_flight, &ALL);
     let [ours, original] =
-        Series::in_turn(|side| run_puts(sides[side], connections, in_flight, &[]));
+        Series::in_turn(|side| run_puts(sides[side], connections, in_flight, &ALL));
     compare("messages", &ours, &original);
 }
 
@@ -79,7 +81,7 @@ pub(crate) fn consume() {
     for side in sides {
         let mut stored = 0.0;
         while stored < BYTES {
-            let run = run_puts(side, 8, 64, &["--warm-up", "0"]);
+            let run = run_puts(side, 8, 64, &[&ALL[..], &["--warm-up", "0"]].concat());
             stored += run.number("/messages") * 1024.0;
         }
     }
@@ -87,6 +89,7 @@ pub(crate) fn consume() {
         let (broker, seconds) = (sides[side].broker().to_string(), seconds().to_string());
         let mut arguments = vec!["broker", "get", "--broker", &broker, "--topic", TOPIC];
         arguments.extend(["--seconds", &seconds]);
+        arguments.extend(ALL);
         Run::of(&arguments)
     };
     read(1);

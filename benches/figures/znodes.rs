@@ -16,6 +16,7 @@ pub(crate) fn measure(operation: &str) {
         let seconds = seconds().to_string();
         let mut arguments = vec!["coordinator", "--server", &servers[side]];
         arguments.extend(["--operation", operation, "--seconds", &seconds]);
+        arguments.extend(["--connections", "64", "--in-flight", "32"]);
         Run::of(&arguments)
     };
     // A JVM is slow until it has compiled what runs often.

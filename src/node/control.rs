@@ -100,6 +100,18 @@ fn done(text: impl Into<String>) -> Response {
     Response::Done { text: text.into() }
 }
 
+/// Why these partitions, from `first` to `last`, cannot be meant.
+fn no_such_partitions(detail: &TopicDetail, first: u32, last: u32) -> String {
+    if first > last {
+        return format!("the first partition, {first}, is behind the last one, {last}");
+    }
+    let (topic, count) = (&detail.topic.name, detail.partitions.len());
+    match count {
+        1 => format!("{topic} has one partition, number 0"),
+        _ => format!("{topic} has {count} partitions, numbered from 0"),
+    }
+}
+
 impl Server {
     /// Answers a local command; true when it asks the server to stop.
     pub(super) fn answer(&mut self, asked: Asked) -> bool {
@@ -138,9 +150,7 @@ impl Server {
                 };
                 let known = |number| detail.partitions.iter().any(|it| it.partition == number);
                 if start > end || !known(start) || !known(end) {
-                    let count = detail.partitions.len();
-                    let text = format!("{topic} has {count} partitions, numbered from 0");
-                    return refused(Code::E0303, text);
+                    return refused(Code::E0303, no_such_partitions(&detail, start, end));
                 }
                 let text = match start == end {
                     true => format!("partition {start} of {topic} is closed"),
@@ -168,10 +178,12 @@ impl Server {
                     Ok(detail) => detail,
                     Err(refused) => return refused,
                 };
-                let mut partitions = detail.partitions.iter();
-                let damaged =
-                    |one: &PartitionStatus| one.partition == partition && one.damaged_at.is_some();
-                if !partitions.any(damaged) {
+                let known = |one: &&PartitionStatus| one.partition == partition;
+                let Some(one) = detail.partitions.iter().find(known) else {
+                    let text = no_such_partitions(&detail, partition, partition);
+                    return refused(Code::E0303, text);
+                };
+                if one.damaged_at.is_none() {
                     let text = format!(
                         "no damage is known in {topic}-{partition}: it is found when a consumer reads there"
                     );

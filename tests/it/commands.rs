@@ -208,6 +208,48 @@ fn a_server_on_ports_of_the_kernels_choice_is_found_by_all_who_ask_for_it() {
     assert!(refused.contains(&broker), "{refused}");
 }
 
+#[test]
+fn what_could_not_be_printed_is_not_consumed() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let numbers: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    assert_ended(
+        &chrysalis_in(&folder, &[&["produce", "test"], &numbers[..]].concat()),
+        0,
+    );
+
+    let consume = ["consume", "test", "--group", "g", "--max", "50"];
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut chrysalis = Command::new(CHRYSALIS);
+    chrysalis.args(consume).current_dir(&folder.path);
+    let failed = chrysalis.stdout(full.expect("every Linux has it")).output();
+    let failed = failed.expect("the binary under test starts");
+    assert_said(
+        &failed,
+        1,
+        "write to standard output: No space left on device",
+    );
+    let again = chrysalis_in(&folder, &consume);
+    assert_ended(&again, 0);
+    assert_eq!(text(&again.stdout).lines().collect::<Vec<_>>(), numbers);
+}
+
+#[test]
+fn an_init_that_is_refused_leaves_nothing_behind() {
+    for (options, why) in [
+        (
+            &["--topic", "a:2", "--topic", "a"][..],
+            "--topic a is given twice",
+        ),
+        (&["--broker-port", "2181"], "they must differ"),
+    ] {
+        let folder = Folder::new();
+        assert_said(&folder.command("init", options), 10, why);
+        assert!(!folder.path.exists(), "{why}");
+    }
+}
+
 /// A command as it is typed in a shell that stands in the server's folder.
 fn chrysalis_in(folder: &Folder, arguments: &[&str]) -> Output {
     let mut chrysalis = Command::new(CHRYSALIS);
@@ -235,6 +277,16 @@ fn partitions_that_are_not_there_are_not_closed() {
         text(&detail.stdout).matches(" closed").count()
     };
     assert_eq!(closed(), 0);
+    assert_said(
+        &folder.command("partition close", &["orders", "2", "1"]),
+        1,
+        "the first partition, 2, is behind the last one, 1",
+    );
+    assert_said(
+        &folder.command("partition skip-damage", &["orders", "4"]),
+        1,
+        "orders has 4 partitions, numbered from 0",
+    );
     assert_said(
         &folder.command("partition close", &["orders", "1", "2"]),
         0,

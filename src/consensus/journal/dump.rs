@@ -120,7 +120,7 @@ pub fn dump(
     };
     let survey = survey(disk, folder, id, Mode::ReadOnly)?;
     if survey.slots.is_empty() {
-        let none = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let none = std::io::Error::new(std::io::ErrorKind::NotFound, "there is none");
         return Err(disk::Error::new("find a journal in", folder, none).into());
     }
     let mut replay = Replay::default();

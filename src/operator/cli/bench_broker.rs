@@ -29,7 +29,8 @@ mod socket;
 
 /// Measure a broker, ours or Metamorphosis
 ///
-/// The topic has to be accepted by the broker. What is put stays there until retention takes it.
+/// The topic has to be accepted by the broker, with as many partitions as are used: make one for it with
+/// `chrysalis topic create DIR bench:4`. What is put stays there until retention takes it.
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchBroker {
     #[command(subcommand)]
@@ -109,7 +110,7 @@ struct Subject {
     #[arg(long, value_name = "NAME", default_value = "test")]
     topic: String,
     /// How many of the topic's partitions are used, from 0 on
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
     partitions: u16,
     /// How long to measure
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=86_400))]

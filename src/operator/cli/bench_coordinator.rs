@@ -35,7 +35,7 @@ const DELETE_AT_ONCE: usize = 10_000;
 /// Makes a znode /chrysalis-bench-… with what it needs below it, and deletes it at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
-    chrysalis bench coordinator --operation set --connections 64 --in-flight 32\n  \
+    chrysalis bench coordinator --operation set --connections 16 --in-flight 64\n  \
     chrysalis bench coordinator --operation get --server 127.0.0.1:2182 --json\n  \
     chrysalis bench coordinator --operation get --ceiling")]
 pub(super) struct BenchCoordinator {
@@ -45,7 +45,7 @@ pub(super) struct BenchCoordinator {
     #[arg(long, value_enum, default_value_t = Operation::Set)]
     operation: Operation,
     /// Connections, each with a session and a znode of its own
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
     /// Requests that each connection has under way
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -27,7 +27,7 @@ use crate::report::{Code, Error};
 pub(super) struct Init {
     #[command(flatten)]
     folder: FolderArgument,
-    /// This server's number, 1 to 254: its myid and its broker id
+    /// This server's number, 1 to 254: its myid and its broker id [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=254))]
     id: Option<u16>,
     /// The address to listen on; 0.0.0.0 is every address of this machine [default: 127.0.0.1]
@@ -112,13 +112,13 @@ impl Init {
     }
 
     fn make(&self, folder: &ServerFolder) -> anyhow::Result<()> {
+        let text = document::server_toml(&self.chosen(), &self.chosen_topics()?);
+        config::from_toml(folder.root(), &text, &config::Machine::default())
+            .map_err(|mistakes| super::config_error(config::Error::Mistakes(mistakes)))?;
         let conf = folder.conf();
         for made in [&conf, &folder.data(), &folder.logs()] {
             fs::create_dir_all(made).map_err(|error| refused(made, error))?;
         }
-        let text = document::server_toml(&self.chosen(), &self.chosen_topics());
-        config::from_toml(folder.root(), &text, &config::Machine::default())
-            .map_err(|mistakes| super::config_error(config::Error::Mistakes(mistakes)))?;
         config::edit::replace(&folder.server_toml(), text.as_bytes())
             .map_err(|error| refused(&conf, error))?;
         Ok(())
@@ -139,17 +139,24 @@ impl Init {
         .collect()
     }
 
-    fn chosen_topics(&self) -> Vec<ChosenTopic> {
+    fn chosen_topics(&self) -> Result<Vec<ChosenTopic>, Error> {
         if self.topics.is_empty() {
-            return vec![
-                NewTopic {
-                    name: "test".to_owned(),
-                    partitions: None,
-                }
-                .chosen(),
-            ];
+            let test = NewTopic {
+                name: "test".to_owned(),
+                partitions: None,
+            };
+            return Ok(vec![test.chosen()]);
         }
-        self.topics.iter().map(NewTopic::chosen).collect()
+        for (number, topic) in self.topics.iter().enumerate() {
+            let before = &self.topics[..number];
+            if before.iter().any(|other| other.name == topic.name) {
+                let what = format!("--topic {} is given twice", topic.name);
+                return Err(Error::new(Code::E0001, what)
+                    .means("Nothing was made.")
+                    .cure("Name each topic once."));
+            }
+        }
+        Ok(self.topics.iter().map(NewTopic::chosen).collect())
     }
 
     /// Whether what is there is what was asked for; what was not asked for may be anything.

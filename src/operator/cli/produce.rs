@@ -78,9 +78,25 @@ impl Produce {
             .await
             .map_err(|error| explain(error, &what))?;
         let started = Instant::now();
+        let mut count = 0;
+        let sent = self.send_all(&producer, &mut count, out).await;
+        if self.quiet {
+            // Whoever is told of no single message has to know how many there were before it went wrong.
+            let seconds = started.elapsed().as_secs_f64();
+            writeln!(out, "{count} messages in {seconds:.3} s")?;
+        }
+        sent
+    }
+
+    /// Counts those that are stored, in order.
+    async fn send_all(
+        &mut self,
+        producer: &Producer,
+        count: &mut u64,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
         let mut messages = self.messages()?;
         let mut under_way = VecDeque::new();
-        let mut count = 0_u64;
         loop {
             // What is next: another message, if there is room for it, or the answer to the oldest.
             let next = if under_way.len() < UNDER_WAY_MAX {
@@ -89,24 +105,19 @@ impl Produce {
                 None
             };
             if let Some(message) = next {
-                under_way.push_back(self.start(&producer, message?).await?);
+                under_way.push_back(self.start(producer, message?).await?);
                 continue;
             }
             if let Some(oldest) = under_way.pop_front() {
                 self.finish(oldest, out).await?;
-                count += 1;
+                *count += 1;
                 continue;
             }
             match messages.recv().await {
-                Some(message) => under_way.push_back(self.start(&producer, message?).await?),
-                None => break,
+                Some(message) => under_way.push_back(self.start(producer, message?).await?),
+                None => return Ok(()),
             }
         }
-        if self.quiet {
-            let seconds = started.elapsed().as_secs_f64();
-            writeln!(out, "{count} messages in {seconds:.3} s")?;
-        }
-        Ok(())
     }
 
     /// What to send, in order.

@@ -143,7 +143,11 @@ fn not_added(topic: &NewTopic, error: AddError) -> Error {
         .means("Nothing was changed.")
         .cure("Add the topic's section by hand and run chrysalis reload."),
         AddError::Write { path, source } => {
-            Error::new(Code::E0005, format!("write {}", path.display()))
+            let code = match source.kind() {
+                std::io::ErrorKind::PermissionDenied => Code::E0103,
+                _ => Code::E0005,
+            };
+            Error::new(code, format!("write {}", path.display()))
                 .because(source)
                 .means("Nothing was changed.")
                 .cure("Run this as the folder's owner.")

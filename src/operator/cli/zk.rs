@@ -17,7 +17,7 @@ mod server;
 pub(super) use server::{CoordinatorArgument, runtime};
 
 use answer::{data_line, json_line, stat_lines};
-use server::explain;
+use server::{explain, explain_read};
 
 /// Look at and change the znodes of a coordinator
 ///
@@ -186,8 +186,10 @@ impl Zk {
             let answer = client.call(&request).await;
             answer.map_err(|error| explain(error, &server, &what))?;
         }
+        let reads = self.command.only_reads();
         let (what, done) = self.command.run(&mut client, self.json, out).await;
         done.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) if reads => explain_read(error, &server, &what).into(),
             Ok(error) => explain(error, &server, &what).into(),
             Err(error) => error,
         })?;
@@ -198,6 +200,14 @@ impl Zk {
 }
 
 impl Command {
+    fn only_reads(&self) -> bool {
+        match self {
+            Command::Ls { .. } | Command::Get { .. } | Command::Stat { .. } => true,
+            Command::Watch { .. } => true,
+            Command::Set { .. } | Command::Create { .. } | Command::Delete { .. } => false,
+        }
+    }
+
     /// What was tried, for the message if it went wrong, and how it went.
     async fn run(
         self,

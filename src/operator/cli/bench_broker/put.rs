@@ -31,7 +31,7 @@ const SLICES_MAX: usize = 64;
 /// Measure puts: messages a second, and how long each one takes
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
-    chrysalis bench broker put --connections 8 --in-flight 64\n  \
+    chrysalis bench broker put --topic bench --partitions 4 --connections 8 --in-flight 64\n  \
     chrysalis bench broker put --connections 1 --in-flight 1 --disk /var/lib/chrysalis\n  \
     chrysalis bench broker put --ceiling")]
 pub(super) struct Put {

@@ -88,7 +88,11 @@ fn cannot_read(folder: &Path, error: OpenError) -> Error {
         OpenError::Disk(error) if error.class == Class::Permission => Code::E0103,
         OpenError::Disk(_) | OpenError::Options(_) => Code::E0104,
     };
-    Error::new(code, format!("read the journal in {}", folder.display())).because(error)
+    let told = Error::new(code, format!("read the journal in {}", folder.display())).because(error);
+    match code {
+        Code::E0307 => told.cure("Name a server's folder, or its data/journal."),
+        _ => told,
+    }
 }
 
 fn of_newer_version(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

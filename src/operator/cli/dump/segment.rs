@@ -18,7 +18,7 @@ use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_number, n
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump segment data/topics/orders-0/00000000000000000000.meta | tail\n  \
-    chrysalis dump segment data/topics/orders-0/00000000000000000000.meta --from 264 --count 1 --data > message")]
+    chrysalis dump segment 00000000000000000000.meta --from 264 --count 1 --data > message")]
 pub(super) struct Segment {
     /// The file, such as data/topics/orders-0/00000000000000000000.meta
     file: PathBuf,

@@ -149,6 +149,23 @@ pub(in crate::operator::cli) fn explain_connect(error: Error, server: &Server) -
     }
 }
 
+/// What an operator is told when a request that changes nothing went wrong.
+pub(in crate::operator::cli) fn explain_read(
+    error: Error,
+    server: &Server,
+    what: &str,
+) -> report::Error {
+    match error {
+        Error::Late | Error::Closed | Error::Broken(_) => {
+            report::Error::new(Code::E0403, format!("{what} on {server}"))
+                .because(error)
+                .means("Nothing was changed.")
+                .cure("Look whether the server is up (chrysalis status DIR), and ask again.")
+        }
+        other => explain(other, server, what),
+    }
+}
+
 /// What an operator is told when a request went wrong.
 pub(in crate::operator::cli) fn explain(
     error: Error,
