@@ -28,6 +28,32 @@ fn core(criterion: &mut Criterion) {
         group.finish();
         slices(&mut workload, znodes);
     }
+    for count in [100_000, 1_000_000] {
+        pieces(&mut Workload::new(1000, 100), count);
+    }
+}
+
+/// What cannot be done in slices.
+fn pieces(workload: &mut Workload, count: usize) {
+    let measure = |piece: &mut dyn FnMut()| {
+        let (start, waited) = (Instant::now(), time_waited());
+        piece();
+        start.elapsed().saturating_sub(time_waited() - waited)
+    };
+    let (mut longest, mut whole) = (Duration::ZERO, Duration::ZERO);
+    workload.watch(count, |piece| {
+        let start = Instant::now();
+        piece();
+        let taken = start.elapsed();
+        longest = longest.max(taken);
+        whole += taken;
+    });
+    println!("{count} watches: {whole:?}, longest {longest:?}");
+    let mut taken = Duration::ZERO;
+    workload.end_a_session(count, |piece| taken = measure(piece));
+    println!("{count} ephemerals go with their session: {taken:?}");
+    workload.disconnect(|piece| taken = measure(piece));
+    println!("{count} watches go with their connection: {taken:?}");
 }
 
 fn slices(workload: &mut Workload, znodes: usize) {

@@ -26,8 +26,13 @@ pub(crate) struct Workload {
 impl Workload {
     /// That many znodes of that many bytes, in directories of a thousand.
     pub(crate) fn new(znodes: usize, data_bytes: usize) -> Workload {
+        let options = Options {
+            watch_bytes_per_connection_max: usize::MAX,
+            watch_bytes_max: usize::MAX,
+            ..Options::default()
+        };
         let mut workload = Workload {
-            coordinator: Coordinator::new(Options::default(), Seed(1)),
+            coordinator: Coordinator::new(options, Seed(1)),
             effects: Vec::new(),
             proposed: Vec::new(),
             index: 0,
@@ -165,6 +170,54 @@ impl Workload {
             }
             self.set(1);
         }
+    }
+
+    /// Makes that many ephemeral znodes in one directory, then ends their session. Calls `around` for the
+    /// piece in which they go.
+    pub(crate) fn end_a_session(
+        &mut self,
+        ephemerals: usize,
+        around: impl FnOnce(&mut dyn FnMut()),
+    ) {
+        self.request(0, create("/ephemerals".into(), &Bytes::new()));
+        self.commit();
+        for _ in 0..ephemerals {
+            self.request(
+                1,
+                Request::Create(Create {
+                    path: "/ephemerals/e-".into(),
+                    data: None,
+                    acl: vec![Acl::open()],
+                    mode: CreateMode::EphemeralSequential,
+                }),
+            );
+            if self.proposed.len() + self.effects.len() >= 1000 {
+                self.commit();
+            }
+        }
+        self.commit();
+        self.request(1, Request::CloseSession);
+        around(&mut || {
+            self.commit();
+        });
+        let left = self.coordinator.peek_children(b"/ephemerals");
+        assert_eq!(left.expect("it is there").count(), 0);
+    }
+
+    /// Sets that many watches on znodes that are not there, all of one connection. Calls `around` for each.
+    pub(crate) fn watch(&mut self, watches: usize, mut around: impl FnMut(&mut dyn FnMut())) {
+        for number in 0..watches {
+            let path: Bytes = format!("/nothing/there-{number:010}").into();
+            let mut request = Some(Request::Exists { path, watch: true });
+            around(&mut || self.request(2, request.take().expect("called once")));
+            self.effects.clear();
+        }
+    }
+
+    /// Ends the connection that has them. Calls `around` for that.
+    pub(crate) fn disconnect(&mut self, around: impl FnOnce(&mut dyn FnMut())) {
+        let connection = ConnectionId(2);
+        around(&mut || self.handle(Event::Disconnected { connection }));
     }
 
     fn path(&mut self) -> Bytes {

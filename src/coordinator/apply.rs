@@ -32,6 +32,8 @@ pub(super) enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Consequences {
     pub(super) changes: Vec<Change>,
+    /// The ephemeral znodes of a session that ended, in no particular order; then there are no other changes.
+    pub(super) deleted: Vec<Shared>,
     pub(super) exceeded: Vec<QuotaExceeded>,
     undo: Vec<Undo>,
 }
@@ -269,11 +271,7 @@ impl State {
     }
 
     fn close_session(&mut self, session: i64, zxid: Zxid, consequences: &mut Consequences) {
-        for id in self.tree.take_ephemerals(session) {
-            self.delete_node(id, zxid, consequences);
-            // Nothing can be refused any more, so nothing is kept to be taken back.
-            self.seal(consequences);
-        }
+        consequences.deleted = self.tree.delete_ephemerals(session, zxid);
         self.sessions.remove(session);
     }
 

@@ -57,6 +57,21 @@ impl Children {
         was_there
     }
 
+    /// Keeps only those children for which `stays` holds.
+    pub(super) fn retain(&mut self, stays: impl Fn(u32) -> bool) {
+        let Some(runs) = &mut self.0 else {
+            return;
+        };
+        for run in &mut runs.runs {
+            run.retain(|&child| stays(child));
+        }
+        runs.runs.retain(|run| !run.is_empty());
+        runs.count = runs.runs.iter().map(Vec::len).sum();
+        if runs.count == 0 {
+            self.0 = None;
+        }
+    }
+
     /// Children whose names ascend already.
     pub(super) fn from_ordered(ordered: &[u32]) -> Children {
         if ordered.is_empty() {

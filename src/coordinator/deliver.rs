@@ -40,6 +40,8 @@ impl Coordinator {
         for change in self.consequences.changes.drain(..) {
             self.watches.fire(&change, effects);
         }
+        let deleted = std::mem::take(&mut self.consequences.deleted);
+        self.watches.fire_deleted(&deleted, effects);
         let exceeded = self.consequences.exceeded.drain(..);
         effects.extend(exceeded.map(Effect::QuotaExceeded));
         match outcome {

@@ -44,7 +44,7 @@ impl Quotas {
 
     /// The longest path with a quota at or above this one. The root never has one.
     #[inline]
-    fn over(&self, mut path: &[u8]) -> Option<Shared> {
+    pub(super) fn over(&self, mut path: &[u8]) -> Option<Shared> {
         if self.in_force.is_empty() {
             return None;
         }
@@ -121,7 +121,8 @@ impl Tree {
         Some(self.charge_subtree(&prefix, added))
     }
 
-    fn charge_subtree(&mut self, prefix: &Shared, added: Added) -> Charged {
+    /// Counts changes below this prefix, which has a quota.
+    pub(super) fn charge_subtree(&mut self, prefix: &Shared, added: Added) -> Charged {
         let beside = |leaf: &[u8]| [path::QUOTA, prefix, leaf].concat();
         let Some(stats) = self.find(&beside(STATS)) else {
             return Charged::default();

@@ -9,7 +9,7 @@
 //! - an ephemeral znode has no children, and is listed under its session;
 //! - a znode counts as one use of its permissions.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ahash::RandomState;
 
@@ -17,7 +17,7 @@ use super::acl::{AclId, AclTable};
 use super::children::Children;
 use super::index::Index;
 use super::path;
-use super::quota::{self, Quotas};
+use super::quota::{self, Added, Quotas};
 use super::slab::{Scanned, Slab};
 use super::vocabulary::{Names, Shared, Stat};
 use crate::units::{WallTime, Zxid};
@@ -135,6 +135,9 @@ pub(super) struct NewZnode<'a> {
     pub(super) acl: AclId,
     pub(super) owner: i64,
 }
+
+/// A parent that loses more than one in so many of its children is gone through once.
+const MANY: usize = 16;
 
 /// What a znode takes beside its path and data: its slot, its places in the index and among its siblings,
 /// and what the allocator adds.
@@ -344,14 +347,6 @@ impl Tree {
         ids.into_iter().flatten().copied()
     }
 
-    /// The same in the order of their paths, and the tree has forgotten whose they are.
-    pub(super) fn take_ephemerals(&mut self, session: i64) -> Vec<NodeId> {
-        let ids = self.ephemerals.remove(&session).unwrap_or_default();
-        let mut ids: Vec<NodeId> = ids.into_iter().collect();
-        ids.sort_by_cached_key(|&id| self.get(id).body.path.clone());
-        ids
-    }
-
     /// The sessions that have ephemeral znodes, in ascending order.
     pub(super) fn ephemeral_owners(&self) -> Vec<i64> {
         let mut owners: Vec<i64> = self.ephemerals.keys().copied().collect();
@@ -408,6 +403,77 @@ impl Tree {
             id,
             znode: Box::new(znode),
             parent_pzxid,
+        }
+    }
+
+    /// Deletes all znodes that go with a session, for good, and returns their paths. There may be a million,
+    /// and everybody waits: they are taken in the order in which they lie in memory, and a parent that
+    /// loses many children is gone through once.
+    pub(super) fn delete_ephemerals(&mut self, session: i64, zxid: Zxid) -> Vec<Shared> {
+        let ids = self.ephemerals.remove(&session).unwrap_or_default();
+        self.ephemeral_count -= as_u64(ids.len());
+        self.disown(session, &ids, zxid);
+        let mut paths = Vec::with_capacity(ids.len());
+        let mut freed: BTreeMap<Shared, Added> = BTreeMap::new();
+        let mut lifted = Vec::new();
+        for id in ids {
+            let body = self.vacate(id).body;
+            self.acls.release(body.acl);
+            // What counts for which quota does not depend on the order.
+            if let Some(prefix) = self.quotas.over(&body.path) {
+                let freed = freed.entry(prefix).or_insert(Added { count: 0, bytes: 0 });
+                freed.count -= 1;
+                freed.bytes -= i64::try_from(body.data_bytes()).expect("data came in a frame");
+            }
+            if quota::limits_of(&body.path).is_some() {
+                lifted.push(body.path.clone());
+            }
+            paths.push(body.path);
+        }
+        for (prefix, freed) in freed {
+            self.charge_subtree(&prefix, freed);
+        }
+        for path in lifted {
+            if let Some(prefix) = quota::limits_of(&path) {
+                self.quotas.lift(prefix);
+            }
+        }
+        paths
+    }
+
+    /// Takes all of one session's ephemeral znodes from among their parents' children.
+    fn disown(&mut self, session: i64, ids: &BTreeSet<NodeId>, zxid: Zxid) {
+        let mut families: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        let mut family: Option<(NodeId, Vec<NodeId>)> = None;
+        for &id in ids {
+            let parent = self.get(id).parent;
+            match &mut family {
+                Some((former, children)) if *former == parent => children.push(id),
+                _ => {
+                    if let Some((parent, children)) = family.replace((parent, vec![id])) {
+                        families.entry(parent).or_default().extend(children);
+                    }
+                }
+            }
+        }
+        if let Some((parent, children)) = family {
+            families.entry(parent).or_default().extend(children);
+        }
+        for (parent, leaving) in families {
+            let siblings = self.nodes.get_mut_outside_image(parent.0);
+            let siblings = &mut siblings.expect("a parent lives").children;
+            let mut children = std::mem::take(siblings);
+            if leaving.len() > children.len() / MANY {
+                children.retain(|child| self.get(NodeId(child)).body.owner != session);
+            } else {
+                for id in leaving {
+                    let name = self.get(id).name();
+                    children.remove(id.0, |other| self.get(NodeId(other)).name().cmp(name));
+                }
+            }
+            let znode = self.node_mut(parent);
+            znode.children = children;
+            znode.body.pzxid = znode.body.pzxid.max(zxid);
         }
     }
 
@@ -530,9 +596,7 @@ impl Tree {
         let siblings = self.nodes.get_mut_outside_image(parent.0);
         siblings.expect("a parent lives").children = children;
 
-        let znode = self.nodes.remove(id.0).expect("it was just looked at");
-        self.index.remove(self.index.hash(&znode.body.path), id.0);
-        self.bytes -= znode.body.bytes();
+        let znode = self.vacate(id);
         if let Some(prefix) = quota::limits_of(&znode.body.path) {
             self.quotas.lift(prefix);
         }
@@ -545,6 +609,17 @@ impl Tree {
                 }
             }
         }
+        znode
+    }
+
+    /// Takes a znode out of its slot, so that it is not found any more.
+    fn vacate(&mut self, id: NodeId) -> Znode {
+        let znode = self
+            .nodes
+            .remove(id.0)
+            .expect("ids of dead znodes are not kept");
+        self.index.remove(self.index.hash(&znode.body.path), id.0);
+        self.bytes -= znode.body.bytes();
         znode
     }
 

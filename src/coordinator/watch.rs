@@ -13,17 +13,26 @@
 //! Watches are memory that a client makes the server keep, so they are weighed ([`weight`]): a connection
 //! can be told that it has too many, and who has most can be found.
 //!
-//! Invariant: a connection is listed under a path exactly if the path is listed under the connection.
+//! A watched path is a numbered slot, found by one hash, with those who watch it; a connection has a list
+//! of such numbers. One more watch never moves many others, however many there are.
+//!
+//! Invariant: a connection is listed under a path exactly if the path is listed under the connection, at
+//! the place that is noted there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use ahash::RandomState;
 
 use super::Effect;
 use super::apply::Change;
+use super::index::Index;
 use super::path;
+use super::slab::{Scanned, Slab};
 use super::vocabulary::{Shared, WatchEvent, WatchEventKind};
 use crate::units::ConnectionId;
+
+#[cfg(test)]
+mod tests;
 
 /// Which table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +41,8 @@ pub(super) enum Table {
     Child,
 }
 
-/// What a watch weighs beside its path: its places in both maps of its table.
+/// What a watch weighs beside its path: the path's slot and its place in the index, the places in the
+/// lists of the path and of the connection, and what the allocator adds.
 const WATCH_BYTES: usize = 200;
 
 /// About how many bytes of memory a watch takes. Its path is counted even where the tree shares it: the
@@ -54,11 +64,40 @@ pub(super) struct Watches {
 
 #[derive(Debug)]
 struct Registrations {
-    /// Connections in ascending order, so that events go out in the same order in every run.
-    by_path: HashMap<Shared, Vec<ConnectionId>, RandomState>,
-    by_connection: HashMap<ConnectionId, HashSet<Shared, RandomState>, RandomState>,
-    hasher: RandomState,
+    paths: Slab<Watched>,
+    by_path: Index,
+    /// The numbers of the paths that a connection watches.
+    by_connection: HashMap<ConnectionId, Vec<u32>, RandomState>,
     count: usize,
+}
+
+/// A path and who watches it.
+#[derive(Debug)]
+struct Watched {
+    path: Shared,
+    /// In ascending order of the connections, so that events go out in the same order in every run.
+    watchers: Vec<Watcher>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Watcher {
+    connection: ConnectionId,
+    /// Where the path's number is in the connection's list.
+    place: usize,
+}
+
+impl Watched {
+    fn find(&self, connection: ConnectionId) -> Result<usize, usize> {
+        self.watchers
+            .binary_search_by_key(&connection, |watcher| watcher.connection)
+    }
+}
+
+/// Watches are in no snapshot.
+impl Scanned for Watched {
+    type Image = ();
+
+    fn image(&self) {}
 }
 
 impl Watches {
@@ -90,8 +129,7 @@ impl Watches {
             Table::Data => &self.data,
             Table::Child => &self.child,
         };
-        let paths = table.by_connection.get(&connection);
-        paths.is_some_and(|paths| paths.contains(path))
+        table.is_set(path, connection)
     }
 
     /// What the watches of a connection weigh.
@@ -160,6 +198,37 @@ impl Watches {
         }
     }
 
+    /// Tells those who wait for any of these, which were all deleted at once, in the order of their paths.
+    /// Most of a million are watched by nobody, so only the others are put in order.
+    pub(super) fn fire_deleted(&mut self, deleted: &[Shared], effects: &mut Vec<Effect>) {
+        if self.len() == 0 {
+            return;
+        }
+        let mut watched = Vec::new();
+        // Of the children of a watched parent, the first tells of all.
+        let mut firsts: BTreeMap<&[u8], &Shared> = BTreeMap::new();
+        let mut parent_before = (b"".as_slice(), false);
+        for path in deleted {
+            if self.data.find(path).is_some() || self.child.find(path).is_some() {
+                watched.push(path.clone());
+                continue;
+            }
+            let parent = path::parent(path);
+            if parent_before.0 != parent {
+                parent_before = (parent, self.child.find(parent).is_some());
+            }
+            if parent_before.1 {
+                let first = firsts.entry(parent).or_insert(path);
+                *first = (*first).min(path);
+            }
+        }
+        watched.extend(firsts.into_values().cloned());
+        watched.sort_unstable();
+        for path in watched {
+            self.fire(&Change::Deleted(path), effects);
+        }
+    }
+
     fn fire_parent(&mut self, path: &[u8], effects: &mut Vec<Effect>) {
         let kind = WatchEventKind::ChildrenChanged;
         let parent = path::parent(path);
@@ -176,14 +245,17 @@ impl Watches {
     /// How many watches the data table has, of how many connections, on how many paths.
     pub(super) fn data_summary(&self) -> (usize, usize, usize) {
         let table = &self.data;
-        (table.count, table.by_connection.len(), table.by_path.len())
+        (table.count, table.by_connection.len(), table.paths.len())
     }
 
     /// At most `paths_max` paths of the data table with their connections, by path.
     pub(super) fn data_by_path(&self, paths_max: usize) -> Vec<(Shared, Vec<ConnectionId>)> {
-        let paths = self.data.by_path.iter().take(paths_max);
+        let paths = self.data.paths.iter().take(paths_max);
         let mut paths: Vec<_> = paths
-            .map(|(path, who)| (path.clone(), who.clone()))
+            .map(|(_, watched)| {
+                let who = watched.watchers.iter().map(|watcher| watcher.connection);
+                (watched.path.clone(), who.collect())
+            })
             .collect();
         paths.sort_unstable();
         paths
@@ -193,27 +265,49 @@ impl Watches {
 impl Registrations {
     fn new(hasher: &RandomState) -> Registrations {
         Registrations {
-            by_path: HashMap::with_hasher(hasher.clone()),
+            paths: Slab::new(),
+            by_path: Index::new(hasher.clone()),
             by_connection: HashMap::with_hasher(hasher.clone()),
-            hasher: hasher.clone(),
             count: 0,
         }
     }
 
+    fn find(&self, path: &[u8]) -> Option<u32> {
+        if self.count == 0 {
+            return None;
+        }
+        let is_it = |number| {
+            let watched = self.paths.get(number);
+            watched.is_some_and(|watched| *watched.path == *path)
+        };
+        self.by_path.find(self.by_path.hash(path), is_it)
+    }
+
+    fn is_set(&self, path: &[u8], connection: ConnectionId) -> bool {
+        let watched = self.find(path).and_then(|number| self.paths.get(number));
+        watched.is_some_and(|watched| watched.find(connection).is_ok())
+    }
+
     /// Says whether the watch was not there yet.
     fn add(&mut self, path: Shared, connection: ConnectionId) -> bool {
-        let hasher = &self.hasher;
-        let paths = self
-            .by_connection
-            .entry(connection)
-            .or_insert_with(|| HashSet::with_hasher(hasher.clone()));
-        if !paths.insert(path.clone()) {
+        let number = self.find(&path).unwrap_or_else(|| {
+            let hash = self.by_path.hash(&path);
+            // Most paths are watched by one.
+            let watchers = Vec::with_capacity(1);
+            let number = self.paths.insert(Watched { path, watchers });
+            self.by_path.insert(hash, number);
+            number
+        });
+        let watched = self.paths.get_mut(number).expect(FOUND);
+        let Err(order) = watched.find(connection) else {
             return false;
-        }
-        let connections = self.by_path.entry(path).or_default();
-        if let Err(place) = connections.binary_search(&connection) {
-            connections.insert(place, connection);
-        }
+        };
+        let numbers = self.by_connection.entry(connection).or_default();
+        let place = numbers.len();
+        watched
+            .watchers
+            .insert(order, Watcher { connection, place });
+        numbers.push(number);
         self.count += 1;
         true
     }
@@ -227,17 +321,13 @@ impl Registrations {
         told: &[ConnectionId],
         effects: &mut Vec<Effect>,
     ) -> Vec<ConnectionId> {
-        let Some((path, connections)) = self.by_path.remove_entry(path) else {
+        let Some(number) = self.find(path) else {
             return Vec::new();
         };
-        self.count -= connections.len();
-        for &connection in &connections {
-            if let Some(paths) = self.by_connection.get_mut(&connection) {
-                paths.remove(&path);
-                if paths.is_empty() {
-                    self.by_connection.remove(&connection);
-                }
-            }
+        let Watched { path, watchers } = self.remove(number);
+        self.count -= watchers.len();
+        for &Watcher { connection, place } in &watchers {
+            self.unlist(connection, place);
             if told.binary_search(&connection).is_err() {
                 let path = path.clone();
                 effects.push(Effect::Notify {
@@ -246,21 +336,47 @@ impl Registrations {
                 });
             }
         }
-        connections
+        let connections = watchers.iter().map(|watcher| watcher.connection);
+        connections.collect()
     }
 
     fn forget(&mut self, connection: ConnectionId) {
-        for path in self.by_connection.remove(&connection).into_iter().flatten() {
-            let Some(connections) = self.by_path.get_mut(&path) else {
-                continue;
-            };
-            if let Ok(place) = connections.binary_search(&connection) {
-                connections.remove(place);
+        for number in self.by_connection.remove(&connection).unwrap_or_default() {
+            let watched = self.paths.get_mut(number).expect(FOUND);
+            if let Ok(order) = watched.find(connection) {
+                watched.watchers.remove(order);
                 self.count -= 1;
             }
-            if connections.is_empty() {
-                self.by_path.remove(&path);
+            if watched.watchers.is_empty() {
+                self.remove(number);
             }
         }
     }
+
+    fn remove(&mut self, number: u32) -> Watched {
+        let watched = self.paths.remove(number).expect(FOUND);
+        let hash = self.by_path.hash(&watched.path);
+        self.by_path.remove(hash, number);
+        watched
+    }
+
+    /// Takes a path that is no longer there from a connection's list; the last of the list gets its place.
+    fn unlist(&mut self, connection: ConnectionId, place: usize) {
+        let Some(numbers) = self.by_connection.get_mut(&connection) else {
+            return;
+        };
+        numbers.swap_remove(place);
+        if let Some(&moved) = numbers.get(place) {
+            let watched = self.paths.get_mut(moved).expect(FOUND);
+            if let Ok(order) = watched.find(connection) {
+                watched.watchers[order].place = place;
+            }
+        }
+        if numbers.is_empty() {
+            self.by_connection.remove(&connection);
+        }
+    }
 }
+
+/// Why a number that is kept has a path.
+const FOUND: &str = "a path is there as long as somebody watches it";

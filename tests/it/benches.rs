@@ -33,4 +33,18 @@ fn the_coordinator_s_workload_gets_all_its_replies() {
     assert_eq!(workload.get(2), 2 * 1024);
     assert_eq!(workload.lock(1), 2 * 1024);
     assert!(workload.snapshot(4096, |slice| slice()) > 2000 * 10);
+    let (mut sessions, mut watches, mut connections) = (0, 0, 0);
+    workload.watch(100, |piece| {
+        piece();
+        watches += 1;
+    });
+    workload.disconnect(|piece| {
+        piece();
+        connections += 1;
+    });
+    workload.end_a_session(100, |piece| {
+        piece();
+        sessions += 1;
+    });
+    assert_eq!((sessions, watches, connections), (1, 100, 1));
 }

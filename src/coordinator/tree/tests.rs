@@ -99,10 +99,83 @@ fn every_change_can_be_taken_back() {
         (0, Zxid(1), Zxid(1))
     );
     assert!(
-        tree.charge(b"/a/e", quota::Added { count: 1, bytes: 1 })
-            .is_some(),
+        tree.charge(b"/a/e", Added { count: 1, bytes: 1 }).is_some(),
         "the quota is in force again"
     );
+}
+
+/// A tree in which session 9 has a few of many children of one directory, all but one of another's, and the
+/// limits of a quota; made in this order or the other.
+fn crowded(backwards: bool) -> Tree {
+    let mut tree = tree();
+    for path in ["/few", "/most", "/zookeeper/quota/few"] {
+        create(&mut tree, path, b"", 0);
+    }
+    create(&mut tree, "/zookeeper/quota/few/zookeeper_stats", b"", 0);
+    let mut nodes: Vec<(String, i64)> = (0..2000)
+        .map(|n| (format!("/few/{n:04}"), if n % 400 == 7 { 9 } else { 8 }))
+        .chain((0..2000).map(|n| (format!("/most/{n:04}"), if n == 7 { 0 } else { 9 })))
+        .collect();
+    nodes.push(("/zookeeper/quota/few/zookeeper_limits".to_owned(), 9));
+    if backwards {
+        nodes.reverse();
+    }
+    for (path, owner) in nodes {
+        create(&mut tree, &path, b"data", owner);
+    }
+    let stats = tree.find(b"/zookeeper/quota/few/zookeeper_stats");
+    tree.set_derived_data(
+        stats.expect("made above"),
+        b"count=2001,bytes=8000"[..].into(),
+    );
+    tree
+}
+
+#[test]
+fn a_session_takes_all_its_znodes_along_wherever_they_are() {
+    for backwards in [false, true] {
+        let mut tree = crowded(backwards);
+        let before = tree.bytes();
+        let mut deleted = tree.delete_ephemerals(9, Zxid(5));
+        deleted.sort();
+        let few = [7, 407, 807, 1207, 1607].map(|n| format!("/few/{n:04}"));
+        let most = (0..2000).filter(|&n| n != 7);
+        let expected: Vec<Shared> = few
+            .into_iter()
+            .chain(most.map(|n| format!("/most/{n:04}")))
+            .chain(["/zookeeper/quota/few/zookeeper_limits".to_owned()])
+            .map(|path| Shared::from(path.as_bytes()))
+            .collect();
+        assert_eq!(deleted, expected);
+        let bytes: usize = expected.iter().map(|path| path.len() + 4).sum();
+        assert_eq!(tree.bytes(), before - as_u64(bytes));
+        assert_eq!(tree.ephemeral_count(), 1995);
+        assert!(tree.delete_ephemerals(9, Zxid(6)).is_empty());
+        for path in &expected {
+            assert_eq!(tree.find(path), None);
+        }
+        let left = |path: &[u8]| {
+            let id = tree.find(path).expect("it stays");
+            let names: Vec<&[u8]> = tree.children(id).collect();
+            assert!(names.is_sorted());
+            (
+                names.len(),
+                tree.get(id).stat().children,
+                tree.get(id).body.pzxid,
+            )
+        };
+        assert_eq!(left(b"/few"), (1995, 1995, Zxid(5)));
+        assert_eq!(left(b"/most"), (1, 1, Zxid(5)));
+        assert_eq!(left(b"/"), (3, 3, Zxid(1)));
+        let stats = tree.find(b"/zookeeper/quota/few/zookeeper_stats");
+        let stats = &tree.get(stats.expect("it stays")).body;
+        assert_eq!(
+            stats.data.as_deref(),
+            Some(&b"count=1996,bytes=7980"[..]),
+            "what goes with the limits still counts"
+        );
+        assert!(tree.quotas.over(b"/few/0000").is_none());
+    }
 }
 
 #[test]
