@@ -14,7 +14,6 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 use crate::lab;
-use crate::process::free_port;
 use crate::server::{CHRYSALIS, Ports};
 
 mod host;
@@ -436,8 +435,8 @@ fn a_user_installs_twice_and_takes_it_away() {
 fn a_listen_address_that_is_taken_elsewhere_does_not_matter() {
     // Two servers may have one port on two addresses; the probe must ask the one that was named.
     let release = Release::stand_in("1.0.0");
-    let port = free_port();
-    let _other = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).expect("a free port");
+    let other = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).expect("a free port");
+    let port = other.local_addr().expect("it is bound").port();
     let taken = format!("--coordinator-port={port}");
     release.install(&["--plan", &taken]).ok();
     release
