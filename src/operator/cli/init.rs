@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::FolderArgument;
 use crate::config::document::{self, Chosen, ChosenTopic};
@@ -25,8 +26,9 @@ use crate::report::{Code, Error};
     --broker-port 8133 --web-port 8130\n      \
     a second one on the same machine, open to others")]
 pub(super) struct Init {
-    #[command(flatten)]
-    folder: FolderArgument,
+    /// The folder to make; it may be there already
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
     /// This server's number, 1 to 254: its myid and its broker id [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=254))]
     id: Option<u16>,
@@ -92,7 +94,10 @@ impl NewTopic {
 
 impl Init {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = self.folder.server_folder();
+        let folder = FolderArgument {
+            folder: self.folder.clone(),
+        };
+        let folder = folder.server_folder();
         match config::load(&folder) {
             Err(config::Error::Missing(_)) => {
                 self.make(&folder)?;
