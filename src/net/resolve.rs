@@ -14,7 +14,10 @@ pub enum Error {
     /// Not of the form `host:port`.
     #[error("'{0}' is not host:port")]
     Form(String),
-    /// The name is unknown, or nobody answers for it.
+    /// Nobody knows the name.
+    #[error("there is no host '{0}', neither in /etc/hosts nor in DNS")]
+    Unknown(String),
+    /// Nobody answers for the name.
     #[error("look up '{name}': {source}")]
     Name {
         /// The host name.
@@ -75,13 +78,17 @@ pub async fn addresses(host_port: &str) -> Result<Vec<SocketAddr>, Error> {
     let resolver = Resolver::builder_tokio()
         .and_then(hickory_resolver::ResolverBuilder::build)
         .map_err(|source| Error::Configuration(Box::new(source)))?;
-    let found = resolver
-        .lookup_ip(host)
-        .await
-        .map_err(|source| Error::Name {
-            name: host.to_string(),
-            source: Box::new(source),
-        })?;
+    let found =
+        resolver
+            .lookup_ip(host)
+            .await
+            .map_err(|source| match source.is_no_records_found() {
+                true => Error::Unknown(host.to_string()),
+                false => Error::Name {
+                    name: host.to_string(),
+                    source: Box::new(source),
+                },
+            })?;
     Ok(found.iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
@@ -116,6 +123,17 @@ mod tests {
         assert!(
             found.iter().all(|address| address.ip().is_loopback()),
             "{found:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_is_told_in_words() {
+        // The top level that never has a host: no name server is asked for it.
+        let unknown = addresses("nowhere.invalid:1").await;
+        let said = unknown.expect_err("it is nowhere").to_string();
+        assert!(
+            said.starts_with("there is no host 'nowhere.invalid'"),
+            "{said}"
         );
     }
 
