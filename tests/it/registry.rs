@@ -122,18 +122,19 @@ fn expected(broker: &Server) -> BTreeMap<String, String> {
 /// The one session with which all of it goes, if it is all there as it should be.
 fn registered(zookeeper: SocketAddr, expected: &BTreeMap<String, String>) -> Option<i64> {
     let mut client = Client::connect(zookeeper);
-    let mut owners = BTreeSet::new();
-    for (path, content) in expected {
-        let (data, stat) = client.get(path, false).ok()?;
-        if data.as_deref() != Some(content.as_bytes()) {
-            return None;
-        }
-        match path == CONTAINER {
-            true => assert_eq!(stat.ephemeral_owner, 0, "{path} has children"),
-            false => drop(owners.insert(stat.ephemeral_owner)),
-        }
-    }
+    let owners: Option<BTreeSet<i64>> = expected
+        .iter()
+        .map(|(path, content)| {
+            let (data, stat) = client.get(path, false).ok()?;
+            let is_right = data.as_deref() == Some(content.as_bytes());
+            is_right.then_some((path, stat.ephemeral_owner))
+        })
+        // It has children, so it goes with no session.
+        .filter(|node| node.is_none_or(|(path, _)| path != CONTAINER))
+        .map(|node| node.map(|(_, owner)| owner))
+        .collect();
     client.close();
+    let mut owners = owners?;
     let owner = owners.pop_first()?;
     (owners.is_empty() && owner != 0).then_some(owner)
 }
@@ -336,6 +337,14 @@ fn nodes_that_somebody_deleted_in_the_original_come_back() {
     against_the_original(test, somebody_deletes_nodes);
 }
 
+/// Claims the broker's id for this URL, whoever has it.
+fn take_place(client: &mut Client, url: &str) {
+    // The broker may be faster, and have it again.
+    while client.create(MASTER, url.as_bytes(), EPHEMERAL).is_err() {
+        client.delete(MASTER, -1);
+    }
+}
+
 /// Another broker's registration as far as clients need it, with a session of its own.
 fn foreign_broker(zookeeper: SocketAddr) -> (Client, i64) {
     let (mut foreign, welcome) = Client::session(zookeeper, LONG_MS);
@@ -343,10 +352,7 @@ fn foreign_broker(zookeeper: SocketAddr) -> (Client, i64) {
         // The folders may be there already.
         let _ = foreign.create(path, b"", 0);
     }
-    foreign.delete(MASTER, -1);
-    foreign
-        .create(MASTER, b"meta://elsewhere:8123", EPHEMERAL)
-        .expect("the place is free");
+    take_place(&mut foreign, "meta://elsewhere:8123");
     let body = Body::new()
         .string(CONTAINER)
         .bytes(b"meta://elsewhere:8123");
@@ -406,15 +412,10 @@ fn a_broker_whose_place_was_taken_steps_back_until_it_is_free() {
     // Another process that says it is this one: they do not chase each other away.
     let url = expected(&broker)[MASTER].clone();
     let mut twin = Client::session(address, LONG_MS).0;
-    let taken = loop {
-        twin.delete(MASTER, -1);
-        // The broker may have been faster.
-        if twin.create(MASTER, url.as_bytes(), EPHEMERAL).is_ok() {
-            break twin.exists(MASTER, false).expect("it was made just now");
-        }
-    };
+    take_place(&mut twin, &url);
+    let taken = twin.exists(MASTER, false);
     wait_for_status(&broker, "another process that calls itself");
-    assert_eq!(twin.exists(MASTER, false), Ok(taken));
+    assert_eq!(twin.exists(MASTER, false), taken);
     twin.close();
     wait_until_registered(address, &mut broker, |owner| owner == own);
 }
