@@ -98,7 +98,10 @@ pub fn is_possible(topic: &str) -> bool {
         character == '/'
             || character == ' '
             || character.is_control()
-            || matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
+            || matches!(
+                character,
+                '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' | '\u{10000}'..
+            )
     };
     !topic.is_empty()
         && topic.len() <= TOPIC_BYTES_MAX

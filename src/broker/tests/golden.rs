@@ -178,7 +178,17 @@ fn a_topic_can_be_a_folder_and_a_node() {
     }
     let long = "x".repeat(10_000);
     for name in [
-        "", "..", ".a", "a/b", "a\0b", "a b", "a\nb", "\u{ffff}", "\u{e000}", &long,
+        "",
+        "..",
+        ".a",
+        "a/b",
+        "a\0b",
+        "a b",
+        "a\nb",
+        "\u{ffff}",
+        "\u{e000}",
+        "\u{1f98b}",
+        &long,
     ] {
         assert!(!is_possible(name), "{name:?}");
     }
