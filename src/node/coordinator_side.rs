@@ -175,6 +175,7 @@ impl CoordinatorSide {
         for piece in news {
             match piece {
                 News::Command { index, data } => {
+                    self.snapshots.applied(data.len());
                     self.handle(Event::Committed { index, data }, world);
                 }
                 News::EntryEnd { index } => self.log.applied(index),

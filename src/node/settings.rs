@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::connections::Limits;
+use super::snapshot::Every;
 use super::space::Space;
 use super::system::System;
 use super::web;
@@ -158,8 +159,11 @@ pub(super) fn drain(config: &Config) -> Duration {
 }
 
 /// After how many entries the coordinator takes a snapshot.
-pub(super) fn snapshot_every(own: &config::Coordinator) -> u64 {
-    u64::from(own.snapshot_every_entries)
+pub(super) fn snapshot_every(config: &Config, own: &config::Coordinator) -> Every {
+    Every {
+        entries: u64::from(own.snapshot_every_entries),
+        bytes: config.journal.file_bytes,
+    }
 }
 
 /// The coordinator's options.

@@ -32,8 +32,10 @@ const SUFFIX: &str = ".snapshot";
 /// The snapshots of one coordinator.
 pub(super) struct Snapshots {
     folder: PathBuf,
-    /// So many entries after the last one the next is taken.
-    every_entries: u64,
+    /// When the next one is taken.
+    every: Every,
+    /// Bytes of commands applied since the newest one: a start reads them, and holds them until they are applied.
+    bytes_behind: u64,
     /// The newest that is in place.
     newest: u64,
     under_way: Option<UnderWay>,
@@ -44,9 +46,21 @@ pub(super) struct Snapshots {
     wants_space: bool,
 }
 
+/// How far the journal goes on behind a snapshot until the next one is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Every {
+    /// So many entries.
+    pub(super) entries: u64,
+    /// So many bytes of commands; or as many as the tree has, if that is more, so that a large tree is not written
+    /// far more often than it changes.
+    pub(super) bytes: u64,
+}
+
 /// A snapshot that is being written.
 struct UnderWay {
     index: u64,
+    /// What [`Snapshots::bytes_behind`] was when it began.
+    bytes_covered: u64,
     path: PathBuf,
     file: File,
     /// Bytes handed to the disk, and those that it has written.
@@ -63,10 +77,11 @@ struct UnderWay {
 }
 
 impl Snapshots {
-    pub(super) fn new(folder: PathBuf, every_entries: u64, newest: u64) -> Snapshots {
+    pub(super) fn new(folder: PathBuf, every: Every, newest: u64) -> Snapshots {
         Snapshots {
             folder,
-            every_entries: every_entries.max(1),
+            every,
+            bytes_behind: 0,
             newest,
             under_way: None,
             not_before: Moment::START,
@@ -74,6 +89,11 @@ impl Snapshots {
             taken: 0,
             wants_space: false,
         }
+    }
+
+    /// A command of so many bytes was applied.
+    pub(super) fn applied(&mut self, bytes: usize) {
+        self.bytes_behind += bytes as u64;
     }
 
     /// Begins a snapshot if enough has been applied since the last, or the journal needs one that holds
@@ -86,8 +106,14 @@ impl Snapshots {
         core: &mut Coordinator,
         disk: &mut dyn Disk,
     ) {
-        let enough = applied >= self.newest + self.every_entries || needed_to > self.newest;
-        if self.under_way.is_some() || !enough || now < self.not_before {
+        if self.under_way.is_some() || now < self.not_before {
+            return;
+        }
+        let enough = applied >= self.newest + self.every.entries.max(1)
+            || needed_to > self.newest
+            || self.bytes_behind >= self.every.bytes
+                && self.bytes_behind >= core.status().data_bytes;
+        if !enough {
             return;
         }
         let index = core.snapshot_begin();
@@ -96,6 +122,7 @@ impl Snapshots {
         self.attempts += 1;
         self.under_way = Some(UnderWay {
             index,
+            bytes_covered: self.bytes_behind,
             path: path.clone(),
             file,
             position: 0,
@@ -196,6 +223,7 @@ impl Snapshots {
             self.remove(former, disk);
         }
         self.newest = work.index;
+        self.bytes_behind -= work.bytes_covered;
         self.taken += 1;
         Some(work.index)
     }

@@ -247,7 +247,7 @@ impl CoordinatorStart<'_> {
         let (server, seed) = (self.config.id, self.seed);
         let log =
             Log::new(id, server, Joining::Framed, remembered, seed, journal).map_err(unusable)?;
-        let every = settings::snapshot_every(self.options);
+        let every = settings::snapshot_every(self.config, self.options);
         let facts = Facts {
             configuration,
             environment: system.environment.clone(),

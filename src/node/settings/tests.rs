@@ -64,7 +64,7 @@ fn told(config: &Config) -> String {
     let _ = writeln!(told, "{:?}", metaq_machine(config));
     if let Some(own) = &config.coordinator {
         let _ = writeln!(told, "{:?}", coordinator(config, own));
-        let _ = writeln!(told, "{:?}", snapshot_every(own));
+        let _ = writeln!(told, "{:?}", snapshot_every(config, own));
     }
     if let Some(own) = &config.broker {
         let folders = data_folders(own);

@@ -15,12 +15,10 @@ use bytes::{Bytes, BytesMut};
 use chrysalis::appliance::Ports;
 use chrysalis::broker::{Get, Name, Put, Request};
 use chrysalis::config::{self, Config, Machine, ServerFolder};
-use chrysalis::consensus::journal::{self, EntryKind, Journal};
 use chrysalis::coordinator::{self, Acl, ConnectRequest, Create, CreateMode, Reply, SetData};
 use chrysalis::disk::{Class, Completion, Disk, Error, File, Lane, Operation, Outcome, Token};
 use chrysalis::net::output::Chunk;
 use chrysalis::node::{Event, Node, Port, Random as StartRandom, Start, System};
-use chrysalis::report::Code;
 use chrysalis::segments::format::{Next, Record, next_record};
 use chrysalis::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId, WallTime, Zxid};
 use chrysalis::wire::metaq::reply::Content;
@@ -30,6 +28,9 @@ use chrysalis::wire::zookeeper::{frame, handshake, reply as zk_reply, request as
 
 use super::disk::{Fault, SimulatedDisk};
 use crate::crash::{Replay, seeds};
+
+/// What a start meets.
+mod restart;
 
 /// Small everything, so that segments roll and the journal turns within one life.
 const CONFIG: &str = r#"
@@ -894,136 +895,6 @@ fn puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it() {
             world.memory.stored.len() > before,
             "puts are refused for ever"
         );
-    }
-}
-
-/// What a later release wrote is not damaged, and whoever accepts a loss does not mean it: the journal may have
-/// forgotten what is in it.
-#[test]
-fn a_server_passes_over_no_file_of_a_later_release() {
-    let mut world = World::new(7);
-    assert!(world.start(), "it starts");
-    let found = |world: &World, name: &str| {
-        let paths = world.disk.0.borrow().paths();
-        let mut found = paths.into_iter();
-        found.find(|path| path.to_string_lossy().ends_with(name))
-    };
-    let endings = [".snapshot", "/checkpoint"];
-    while endings.iter().any(|name| found(&world, name).is_none()) {
-        world.put_bytes(40_000);
-        world.write_znode();
-        assert!(world.turn(), "nothing fails");
-    }
-    world.die();
-    let disk = world.disk.clone();
-    for name in endings {
-        let path = found(&world, name).expect("it was there");
-        let before = disk.0.borrow().bytes(&path).to_vec();
-        let mut bytes = before.clone();
-        if name == "/checkpoint" {
-            bytes[11] = 2;
-        } else {
-            bytes[4] = 2;
-            let length = u32::from_be_bytes(bytes[20..24].try_into().expect("four bytes"));
-            let body = 28..28 + usize::try_from(length).expect("32 bits");
-            let check = crc32fast::hash(&[&bytes[..24], &bytes[body]].concat());
-            bytes[24..28].copy_from_slice(&check.to_be_bytes());
-        }
-        for accept_loss in [false, true] {
-            disk.0.borrow_mut().put(&path, Some(bytes.clone()));
-            world.accept_loss = accept_loss;
-            let error = world.open().expect_err("it does not understand it");
-            assert_eq!(error.code(), Code::E0106, "{error}");
-            world.die();
-            assert_eq!(disk.0.borrow().bytes(&path), bytes, "{name} is as it was");
-        }
-        disk.0.borrow_mut().put(&path, Some(before));
-    }
-    world.accept_loss = false;
-    assert!(world.start(), "it knows its own");
-}
-
-/// What a later release wrote stops the server; it does not guess, and it changes nothing.
-#[test]
-fn a_server_stops_at_an_entry_that_it_does_not_know() {
-    // Kind 200, version 1, of either core; the coordinator's commands stand behind their length.
-    let coordinator = [0, 0, 0, 2, 200, 1];
-    let broker = [200, 1, 0, 0, 0, 0, 0, 0];
-    // A known kind in a version that is not: the coordinator's and the broker's first.
-    let later_coordinator = [0, 0, 0, 2, 1, 99];
-    let later_broker = [1, 99, 0, 0, 0, 0, 0, 0];
-    let broker_group = GroupId::broker(ServerId(1));
-    for (group, data) in [
-        (GroupId::COORDINATOR, coordinator.as_slice()),
-        (GroupId::COORDINATOR, &later_coordinator),
-        (broker_group, &broker),
-        (broker_group, &later_broker),
-    ] {
-        let mut world = World::new(1);
-        let mut disk = world.disk.clone();
-        disk.run(Operation::MakeFolder {
-            path: "/server/data".into(),
-        })
-        .expect("make the folder");
-        let options = journal::Options {
-            file_bytes: 4 << 20,
-            files_max: 4,
-            ..journal::Options::new("/server/data/journal")
-        };
-        let (mut journal, _) =
-            Journal::open(&mut disk, options, *b"a later release.").expect("opens");
-        let entry = journal::Entry {
-            index: 1,
-            term: 1,
-            kind: EntryKind::Normal,
-            data: Bytes::copy_from_slice(data),
-        };
-        let ticket = journal.append(group, journal::Record::Entry(entry));
-        while journal.durable(group) < ticket {
-            journal.flush(Moment::START, &mut disk);
-            let mut completions = Vec::new();
-            disk.wait(&mut completions);
-            for completion in completions {
-                journal
-                    .complete(Moment::START, completion)
-                    .expect("written");
-            }
-        }
-        drop(journal);
-        disk.0.borrow_mut().kill();
-
-        world.open().expect("the journal itself is known");
-        let (now, wall) = (world.now, world.wall());
-        let node = world.node.as_mut().expect("it was opened");
-        let failure = (0..1000).find_map(|_| node.turn(now, wall).err());
-        let failure = failure.expect("it does not go on");
-        let whose = match group {
-            GroupId::COORDINATOR => "coordinator",
-            _ => "broker",
-        };
-        let told = format!("/server/data/journal: entry 1 of the {whose}'s group: ");
-        assert!(failure.to_string().starts_with(&told), "{failure}");
-        let error = failure.into_error();
-        assert_eq!(error.code(), Code::E0106, "{error}");
-        assert!(
-            error.to_string().contains("Install the newer version"),
-            "{error}"
-        );
-
-        // The version that wrote it finds it as it was.
-        world.node = None;
-        disk.0.borrow_mut().kill();
-        let options = journal::Options {
-            file_bytes: 4 << 20,
-            files_max: 4,
-            ..journal::Options::new("/server/data/journal")
-        };
-        let (_, recovered) = Journal::open(&mut disk, options, [0; 16]).expect("opens");
-        let entry = recovered.groups[&group]
-            .entries
-            .first()
-            .expect("it is there");
-        assert_eq!((entry.index, &entry.data[..]), (1, data));
     }
 }
 
