@@ -209,6 +209,38 @@ fn a_server_on_ports_of_the_kernels_choice_is_found_by_all_who_ask_for_it() {
 }
 
 #[test]
+fn who_follows_a_topic_goes_on_behind_a_restart() {
+    let folder = Folder::with_a_server();
+    let file = folder.path.join("conf/server.toml");
+    let mut configuration = fs::read_to_string(&file).expect("init has made it");
+    for section in ["coordinator", "broker"] {
+        set_key(
+            &mut configuration,
+            section,
+            "port",
+            &free_port().to_string(),
+        );
+    }
+    fs::write(&file, configuration).expect("write it");
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&chrysalis_in(&folder, &["produce", "test", "one"]), 0);
+
+    let mut chrysalis = Command::new(CHRYSALIS);
+    chrysalis.args(["consume", "test", "--follow", "--max", "2"]);
+    chrysalis.current_dir(&folder.path).stdout(Stdio::piped());
+    let mut follower = chrysalis.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut first = [0; 4];
+    let out = follower.stdout.as_mut().expect("it is a pipe");
+    out.read_exact(&mut first).expect("a message");
+    assert_eq!(&first, b"one\n");
+    assert_ended(&folder.command("restart", &[]), 0);
+    assert_ended(&chrysalis_in(&folder, &["produce", "test", "two"]), 0);
+    let ended = follower.wait_with_output().expect("it ends");
+    assert_ended(&ended, 0);
+    assert_eq!(text(&ended.stdout), "two\n");
+}
+
+#[test]
 fn what_could_not_be_printed_is_not_consumed() {
     let folder = Folder::with_a_server();
     assert_ended(&folder.command("start", &[]), 0);

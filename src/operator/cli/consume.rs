@@ -11,7 +11,8 @@ use super::brokers::{
 };
 use super::zk::runtime;
 use crate::client::metaq::{
-    Client, Consumer, ConsumerOptions, Fetched, PartitionRange, Reader, Received, Side, Start,
+    Client, Consumer, ConsumerOptions, Error, Fetched, PartitionRange, Reader, Received, Side,
+    Start,
 };
 use crate::report::{self, Code};
 
@@ -235,6 +236,7 @@ impl Consume {
                     range,
                     offset,
                     size: FETCH_BYTES,
+                    is_away: false,
                 }
             })
             .collect();
@@ -267,8 +269,20 @@ impl Consume {
         place: &mut ReadingPlace,
         printer: &mut Printer<'_>,
     ) -> anyhow::Result<(bool, bool)> {
-        let fetched = reader.get(&place.range, place.offset, place.size).await;
-        match fetched.map_err(|error| explain_read(error, &format!("read {}", self.topic)))? {
+        let what = || format!("read {}", self.topic);
+        let fetched = match reader.get(&place.range, place.offset, place.size).await {
+            Err(error) if self.follow && is_away(&error) => {
+                // A restart of the broker is no end of what there is to follow.
+                if !std::mem::replace(&mut place.is_away, true) {
+                    let explained = explain_read(error, &what());
+                    let _told = writeln!(std::io::stderr(), "{explained}. Trying again until then");
+                }
+                return Ok((false, true));
+            }
+            fetched => fetched.map_err(|error| explain_read(error, &what()))?,
+        };
+        place.is_away = false;
+        match fetched {
             Fetched::Messages(messages) => {
                 for message in messages {
                     if !self.follow && message.offset >= place.range.end {
@@ -297,11 +311,21 @@ impl Consume {
     }
 }
 
+/// Whether the broker may only be restarting.
+fn is_away(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Connect { .. } | Error::Disconnected { .. } | Error::Timeout { .. }
+    )
+}
+
 /// How far one partition is read.
 struct ReadingPlace {
     range: PartitionRange,
     offset: i64,
     size: usize,
+    /// Its broker does not answer, and that was told.
+    is_away: bool,
 }
 
 impl ReadingPlace {
