@@ -8,7 +8,7 @@
 //!
 //! When the disk is full the writer parks: it waits for all outstanding reports, then gives out the first
 //! refused job and all after it once more, again and again, until they succeed. (All after it, because a
-//! job may cut a file that a later one writes to.)
+//! job may cut a file that a later one writes to.) What is committed meanwhile is acknowledged and gathered.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -231,9 +231,11 @@ impl Broker {
 
     /// Gives out the job that was gathered.
     pub(super) fn write_files(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if self.writer.is_parked()
-            || self.writer.outstanding.len() >= self.options.files_in_flight_max
-        {
+        if self.writer.is_parked() {
+            self.acknowledge_gathered(now, effects);
+            return;
+        }
+        if self.writer.outstanding.len() >= self.options.files_in_flight_max {
             return;
         }
         if self.writer.writes.is_empty() && self.writer.outstanding.is_empty() {
@@ -263,6 +265,14 @@ impl Broker {
         // Behind the work, which another thread can begin meanwhile.
         self.acknowledge(now, &mut job, effects);
         self.writer.outstanding.push_back(job);
+    }
+
+    /// What was on its way when the disk became full is in the journal like all before it: its producers need not
+    /// wait for space, which may come in days.
+    fn acknowledge_gathered(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let mut job = std::mem::take(&mut self.writer.job);
+        self.acknowledge(now, &mut job, effects);
+        self.writer.job = job;
     }
 
     /// Tells the clients that their puts are stored.

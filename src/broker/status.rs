@@ -120,6 +120,11 @@ impl Broker {
         self.writer.written()
     }
 
+    /// The disk is full: what is committed waits for space, and gets go by what is in the files.
+    pub fn is_parked(&self) -> bool {
+        self.writer.is_parked()
+    }
+
     /// What an operator may see.
     pub fn status(&self) -> Status {
         let stats = &self.stats;

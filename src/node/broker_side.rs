@@ -125,6 +125,8 @@ pub(super) struct BrokerSide {
     checkpoint_asked: bool,
     /// A checkpoint that found no space, and when it is tried again.
     checkpoint_again: Option<(Moment, Ticket, Bytes)>,
+    /// The last one found no space.
+    checkpoint_refused: bool,
     wants_space: bool,
     /// The core has asked for its own end.
     halted: Option<Failure>,
@@ -145,6 +147,7 @@ impl BrokerSide {
             pressure: Pressure::default(),
             checkpoint_asked: false,
             checkpoint_again: None,
+            checkpoint_refused: false,
             wants_space: false,
             halted: None,
         }
@@ -282,15 +285,16 @@ impl BrokerSide {
         }
     }
 
-    /// Whether a checkpoint found no space since this was last asked.
+    /// Whether a message or a checkpoint found no space since this was last asked.
     pub(super) fn take_wants_space(&mut self) -> bool {
         std::mem::take(&mut self.wants_space)
     }
 
-    /// Whether clients may come in: this server leads, and all that was acknowledged before is where gets see it.
+    /// Whether clients may come in: this server leads, and all that was acknowledged before is where gets see it, or
+    /// cannot get there before an operator makes room.
     pub(super) fn serves(&self) -> bool {
         self.led_at
-            .is_some_and(|index| self.core.written() >= index)
+            .is_some_and(|index| self.core.written() >= index || self.core.is_parked())
     }
 
     /// Whether all that was applied is in files that need no journal.
@@ -307,14 +311,23 @@ impl BrokerSide {
     fn finished(&mut self, finished: Finished, world: &mut World<'_>) {
         let event = match finished {
             Finished::Written(ticket) => Event::FilesWritten { ticket },
-            Finished::Refused(ticket) => Event::FilesRefused { ticket },
-            Finished::Synced(ticket) => Event::Synced { ticket },
-            Finished::CheckpointSaved(ticket) => Event::CheckpointSaved { ticket },
-            Finished::CheckpointRefused(ticket, content) => {
-                warn!(
-                    "no space for the broker's checkpoint; the journal keeps its entries meanwhile"
-                );
+            Finished::Refused(ticket) => {
                 self.wants_space = true;
+                Event::FilesRefused { ticket }
+            }
+            Finished::Synced(ticket) => Event::Synced { ticket },
+            Finished::CheckpointSaved(ticket) => {
+                self.checkpoint_refused = false;
+                Event::CheckpointSaved { ticket }
+            }
+            Finished::CheckpointRefused(ticket, content) => {
+                self.wants_space = true;
+                // Once: the log may lie on the same disk.
+                if !std::mem::replace(&mut self.checkpoint_refused, true) {
+                    warn!(
+                        "no space for the broker's checkpoint; the journal keeps its entries meanwhile"
+                    );
+                }
                 self.checkpoint_again = Some((world.now + CHECKPOINT_RETRY, ticket, content));
                 return;
             }
