@@ -4,7 +4,7 @@
 //! hinders nobody, and a process id that was given to another program deceives nobody.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
@@ -44,13 +44,15 @@ impl PidFile {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(read_pid(&mut file))),
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        match writeln!(file, "{}", std::process::id()) {
+        let text = format!("{}\n", std::process::id());
+        // Over the former one, whose space a full disk still has.
+        match file.write_all(text.as_bytes()) {
+            Ok(()) => file.set_len(text.len() as u64)?,
             // The lock is what counts, and a full disk must not keep the server from serving reads.
-            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(LockError::Io(error)),
-            _ => Ok(PidFile { _locked: file }),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => file.set_len(0)?,
+            Err(error) => return Err(LockError::Io(error)),
         }
+        Ok(PidFile { _locked: file })
     }
 
     /// The process that holds the lock of `path`, if one does.

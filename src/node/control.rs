@@ -1,12 +1,13 @@
 //! Local commands: the socket in the folder, and what each request does.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::run::Server;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
@@ -14,12 +15,15 @@ use crate::appliance::status::{PartitionStatus, TopicDetail};
 use crate::broker::{Event, Name};
 use crate::config::reload::reload;
 use crate::config::{self, ServerFolder, suggest};
+use crate::disk::Class;
 use crate::report::{self, Code, Error};
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Commands that may wait for the server.
 const WAITING_MAX: usize = 16;
+/// How often a socket is tried to be made that found no space.
+const BIND_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// A request and where its answer goes.
 pub(super) struct Asked {
@@ -27,23 +31,71 @@ pub(super) struct Asked {
     answer: oneshot::Sender<Response>,
 }
 
-/// Listens on the folder's socket.
+/// What listens for local commands.
+pub(super) struct Listening {
+    pub(super) task: JoinHandle<()>,
+    pub(super) commands: mpsc::Receiver<Asked>,
+    /// There was no space for the socket: it is made as soon as there is.
+    pub(super) wants_space: bool,
+}
+
+/// Listens on the folder's socket. A full disk keeps local commands away, and nobody else.
 ///
 /// # Errors
 /// The socket cannot be made.
-pub(super) fn listen(
-    folder: &ServerFolder,
-) -> Result<(JoinHandle<()>, mpsc::Receiver<Asked>), Error> {
+pub(super) fn listen(folder: &ServerFolder) -> Result<Listening, Error> {
     let path = folder.control_socket();
-    let listener = control::listen(&path).and_then(UnixListener::from_std);
-    let listener = listener.map_err(|error| {
-        Error::new(Code::E0103, format!("listen on {}", path.display()))
-            .because(error)
-            .means("The server does not start: local commands could not reach it.")
-            .cure("The user that runs the server must own its folder.")
-    })?;
-    let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    Ok((spawn_local(accept(listener, sender)), receiver))
+    let (sender, commands) = mpsc::channel(WAITING_MAX);
+    let (task, wants_space) = match bind(&path) {
+        Ok(listener) => (spawn_local(accept(listener, sender)), false),
+        Err(error) if finds_no_space(&error) => {
+            tracing::error!(
+                path = %path.display(), %error,
+                "the disk is full: no local command reaches the server before there is room for its socket"
+            );
+            (spawn_local(accept_later(path, sender)), true)
+        }
+        Err(error) => {
+            return Err(
+                Error::new(Code::E0103, format!("listen on {}", path.display()))
+                    .because(error)
+                    .means("The server does not start: local commands could not reach it.")
+                    .cure("The user that runs the server must own its folder."),
+            );
+        }
+    };
+    Ok(Listening {
+        task,
+        commands,
+        wants_space,
+    })
+}
+
+fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    control::listen(path).and_then(UnixListener::from_std)
+}
+
+fn finds_no_space(error: &std::io::Error) -> bool {
+    Class::of(error) == Class::NoSpace
+}
+
+/// Makes the socket when there is space for it, and listens.
+async fn accept_later(path: PathBuf, commands: mpsc::Sender<Asked>) {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(BIND_AGAIN_EVERY).await;
+        match bind(&path) {
+            Ok(listener) => {
+                info!(path = %path.display(), "local commands reach the server");
+                return accept(listener, commands).await;
+            }
+            Err(error) if finds_no_space(&error) => {}
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                warn!(path = %path.display(), %error, "make the socket of local commands");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {

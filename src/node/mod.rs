@@ -139,15 +139,26 @@ impl Failure {
 
     /// What an operator is told.
     pub fn into_error(self) -> Error {
+        let full = match &self {
+            Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
+                error.class == disk::Class::NoSpace
+            }
+            Failure::Newer { .. } | Failure::Halted(_) => false,
+        };
         let code = match &self {
+            Failure::Journal(_) | Failure::Files(_) if full => Code::E0204,
             Failure::Journal(_) | Failure::Files(_) => Code::E0205,
             Failure::Newer { .. } => return newer_data("apply the journal", self),
             Failure::Halted(_) => Code::E0900,
         };
+        let cure = match full {
+            true => "Make room on the file system of data/ and start it again.",
+            false => "Start it again; what the reason names may need to be looked at first.",
+        };
         Error::new(code, "the server cannot go on")
             .because(self)
             .means("It ends; everything that was acknowledged is on disk.")
-            .cure("Start it again; what the reason names may need to be looked at first.")
+            .cure(cure)
     }
 }
 
@@ -369,6 +380,11 @@ impl Node {
         }
     }
 
+    /// Something that the server needs found no space.
+    fn give_up_reserve(&mut self) {
+        self.space.give_up_reserve(self.disk.as_mut());
+    }
+
     /// Reads nothing more from anybody, and brings everything into the cores' own files.
     pub fn stop(&mut self) {
         self.stopping = true;
@@ -576,7 +592,7 @@ impl Node {
             gives_up_reserve |= side.take_wants_space();
         }
         if gives_up_reserve {
-            self.space.give_up_reserve(self.disk.as_mut());
+            self.give_up_reserve();
         }
     }
 }

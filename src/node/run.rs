@@ -82,7 +82,14 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         () = shell.failed.notified() => return Err(shell.failure()),
     }
     let listeners = taken.listen(&shell)?;
-    let (control, commands) = control::listen(&folder)?;
+    let control::Listening {
+        task: control,
+        commands,
+        wants_space,
+    } = control::listen(&folder)?;
+    if wants_space {
+        shell.node.borrow_mut().give_up_reserve();
+    }
     let mut server = Server {
         shell,
         ports,
