@@ -209,6 +209,11 @@ impl BrokerSide {
     /// its space.
     pub(super) fn press(&mut self, pressure: Pressure, checkpoint: bool, world: &mut World<'_>) {
         if pressure != self.pressure {
+            if pressure.disk && !self.pressure.disk {
+                // xfs keeps room behind the end of a file that grows, tens of megabytes, and lets go of it when the file is
+                // closed for the first time, or minutes later.
+                self.files.close_all(world.disk);
+            }
             self.pressure = pressure;
             self.handle(Event::Pressure(pressure), world);
         }

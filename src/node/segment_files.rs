@@ -308,6 +308,7 @@ impl SegmentFiles {
         }
         let finished = self.end_if_done(number)?;
         if matches!(finished, Some(Finished::Refused(_))) {
+            // A handle whose opening was refused is bound to nothing.
             self.close_all(disk);
         }
         Ok(finished)
@@ -488,8 +489,8 @@ impl SegmentFiles {
         }
     }
 
-    /// A handle whose opening was refused is bound to nothing: all are opened anew.
-    fn close_all(&mut self, disk: &mut dyn Disk) {
+    /// Closes what is open for writing, behind all that was handed over; what is written next is opened anew.
+    pub(super) fn close_all(&mut self, disk: &mut dyn Disk) {
         let mut handles: Vec<File> = self.open.drain().map(|(_, open)| open.handle).collect();
         handles.sort_unstable();
         for file in handles {
