@@ -210,6 +210,11 @@ impl Snapshots {
             self.wants_space |= error.class == Class::NoSpace;
             warn!(%error, "no snapshot of the coordinator could be written; the journal keeps its entries");
             self.not_before = now + RETRY;
+            if !work.sliced {
+                // What ends with the last slice did not come.
+                let close = Operation::Close { file: work.file };
+                disk.submit(Lane::Background, Token::new(TOKEN_OWNER, 0), close);
+            }
             self.remove(unfinished(&work.path), disk);
             return None;
         }
