@@ -2,5 +2,6 @@
 
 mod golden;
 mod harness;
+mod java_consumers;
 mod properties;
 mod script;

@@ -42,7 +42,13 @@
 //! happened to it (an owner changed, a connection went, a client began to fetch anew), its owner nodes are
 //! read, and every partition with messages that its owner did not reach the end of is wanted too. If the
 //! wanted one does not come within `WANTED_MAX`, the others are held again, but while a thread is missing
-//! their holds end with 404, which lets whatever waits in the client's queue go first.
+//! their holds are short and end with 404, which lets whatever waits in the client's queue go first.
+//!
+//! *A client that begins anew* (its group was balanced, its threads were interrupted) leaves gets behind that
+//! nobody waits for, and they look like threads. It shows in a second get for the same partition, in more
+//! gets than it ever had, in a bad record that it does not mind, in an owner that changed. Then its old
+//! gets are let go and its threads are counted anew; what is still miscounted is forgotten after
+//! `THREADS_WINDOW`, and that is the longest a partition can be passed over.
 
 mod client;
 mod index;
@@ -242,8 +248,16 @@ struct Consumer {
     /// Keys with data and without a get, since when.
     wanted: BTreeMap<KeyId, Moment>,
     threads: Threads,
+    /// It was told to ask again at once, and did not yet: about which key, since when.
+    unheard: Option<(KeyId, Moment)>,
     room_made: u64,
     connection: ConnectionId,
+}
+
+impl Consumer {
+    fn heard(&mut self, key: KeyId) {
+        self.unheard.take_if(|(unheard, _)| *unheard == key);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -404,7 +418,10 @@ impl Waiting {
             .expect("it was made above if it was not there");
         state.held.push(id);
         match state.owner {
-            Some(owner) if now.since(state.owner_known) <= OWNER_BELIEVED => {
+            Some(owner)
+                if now.since(state.owner_known) <= OWNER_BELIEVED
+                    && self.consumers[&owner].connection == get.connection =>
+            {
                 self.hold(now, id, owner);
             }
             _ => self.ask(key),
@@ -439,11 +456,16 @@ impl Waiting {
         offset: u64,
     ) -> Option<u64> {
         let key = self.find_key(group, partition)?;
-        let (held_at, connection, asked) = self.keys.get_mut(&key)?.again.as_mut()?;
+        let state = self.keys.get_mut(&key)?;
+        let owner = state.owner;
+        let (held_at, connection, asked) = state.again.as_mut()?;
         if *held_at != offset {
             return None;
         }
         *asked = true;
+        if let Some(owner) = owner.and_then(|owner| self.consumers.get_mut(&owner)) {
+            owner.heard(key);
+        }
         if let Some(connection) = self.connections.get_mut(connection) {
             connection.strikes = 0;
         }
@@ -511,16 +533,22 @@ impl Waiting {
         let Some(&group_id) = self.group_ids.get(group) else {
             return;
         };
+        let mut unread = Vec::new();
         for one in owned {
             let key = self.key_or_new(now, group, one.partition);
             let owner = self.consumer_or_new(group_id, &one.consumer);
             self.own(now, key, owner);
+            if one.has_messages {
+                unread.push((key, owner));
+            }
+        }
+        for (key, owner) in unread {
             let away = self.consumers[&owner].away.contains(&key);
             let state = self
                 .keys
                 .get_mut(&key)
                 .expect("it was made above if it was not there");
-            if !one.has_messages || state.settled || !state.held.is_empty() || away {
+            if state.settled || !state.held.is_empty() || away {
                 continue;
             }
             if state.told == Told::Never {
@@ -634,7 +662,7 @@ impl Waiting {
                     End::Nothing
                 }
                 Some(consumer)
-                    if self.is_java(held.get.connection) && !self.lacks_thread(consumer) =>
+                    if self.is_java(held.get.connection) && !self.lacks_thread(now, consumer) =>
                 {
                     End::Again
                 }
@@ -676,6 +704,9 @@ impl Waiting {
                 .get_mut(&held.key)
                 .expect("a held get has its key");
             key.again = Some((held.get.offset, held.get.connection, false));
+            if let Some(owner) = held.consumer.and_then(|id| self.consumers.get_mut(&id)) {
+                owner.unheard.get_or_insert((held.key, now));
+            }
         }
         self.answers.push(Answer { get: held.get, end });
     }

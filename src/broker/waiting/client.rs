@@ -65,11 +65,19 @@ impl Waiting {
             }
         }
         if let Some(owner) = owner {
+            let consumer = &self.consumers[&owner];
+            let ours = consumer.connection == connection;
+            let outstanding = consumer.held.len() + 1;
+            if ours && consumer.threads.are_fewer_than(now, outstanding) {
+                self.begin_anew(now, owner);
+            }
             let consumer = self.consumer_mut(owner);
-            consumer.connection = connection;
+            consumer.heard(key);
             consumer.away.remove(&key);
             consumer.wanted.remove(&key);
-            consumer.threads.observe(now, consumer.held.len() + 1);
+            if ours {
+                consumer.threads.observe(now, consumer.held.len() + 1);
+            }
             if consumer.wanted.is_empty() {
                 self.stop_probing(owner);
             }
@@ -77,9 +85,10 @@ impl Waiting {
         Some(key)
     }
 
-    /// A client asks again what it is held for: it gave up waiting, or fetches all its partitions anew. What
-    /// it was held for before it did has nobody any more who waits for it.
-    fn begin_anew(&mut self, now: Moment, owner: ConsumerId) {
+    /// A client asks again what it is held for, or more than it has threads, or does not mind the end of a
+    /// hold, or partitions of its group have changed hands: it gave up waiting, or fetches all its partitions
+    /// anew. What it was held for before it did has nobody any more who waits for it.
+    pub(super) fn begin_anew(&mut self, now: Moment, owner: ConsumerId) {
         self.shake(owner);
         for id in self.consumers[&owner].held.clone() {
             if now.since(self.held[&id].since) >= OWNER_BELIEVED {

@@ -141,6 +141,7 @@ impl Waiting {
                 away: BTreeSet::new(),
                 wanted: BTreeMap::new(),
                 threads: Threads::default(),
+                unheard: None,
                 room_made: 0,
                 connection: ConnectionId(0),
             },
@@ -151,12 +152,22 @@ impl Waiting {
     pub(super) fn own(&mut self, now: Moment, key: KeyId, owner: ConsumerId) {
         let state = &self.keys[&key];
         if state.owner != Some(owner) {
-            // What the owner before has here is stale: it stopped fetching, or is about to.
+            // What the owner before has here is stale: it stopped fetching, or is about to. All the group's
+            // consumers begin anew when partitions change hands.
             if state.owner.is_some() {
+                let group = state.group;
                 for id in state.held.clone() {
                     if self.held[&id].consumer.is_some() {
                         self.answer(now, id, End::Nothing);
                     }
+                }
+                let members = self.consumers.iter();
+                let members: BTreeSet<ConsumerId> = members
+                    .filter(|(_, consumer)| consumer.group == group)
+                    .map(|(&id, _)| id)
+                    .collect();
+                for member in members {
+                    self.begin_anew(now, member);
                 }
             }
             self.disown(key);

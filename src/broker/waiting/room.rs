@@ -17,6 +17,8 @@ const WANTED_MAX: Duration = Duration::from_secs(10);
 const PROBE: Duration = Duration::from_millis(100);
 /// How long the most outstanding gets of a consumer are remembered, at least.
 const THREADS_WINDOW: Duration = Duration::from_secs(30);
+/// After so long a consumer has shown all the threads it has.
+const THREADS_LEARNT: Duration = Duration::from_secs(5);
 /// How long after it was answered a partition is taken to be on its way back.
 const WORKING: Duration = Duration::from_millis(250);
 /// No client is held for less: most that ask again so soon do not give up, they begin to fetch anew.
@@ -28,13 +30,17 @@ const UNCLAIMED_MAX: usize = 1024;
 /// Owners asked for at a time on behalf of those.
 const QUESTIONS_AT_ONCE: usize = 64;
 
+/// While a thread is missing the others' gets are held for so long, so that each has its turn.
+const TURN: Duration = Duration::from_secs(1);
+
 /// The most gets that a consumer had outstanding at a time, lately: a client that was interrupted leaves
 /// gets behind that nobody waits for, and they must not count for ever.
 #[derive(Debug, Default)]
 pub(super) struct Threads {
     before: usize,
     current: usize,
-    current_from: Moment,
+    /// When the current count began; `None` before the first get.
+    current_from: Option<Moment>,
 }
 
 impl Threads {
@@ -42,8 +48,15 @@ impl Threads {
         self.before.max(self.current)
     }
 
+    /// Whether they were watched for a while, and so many gets outstanding would be more than ever before.
+    pub(super) fn are_fewer_than(&self, now: Moment, outstanding: usize) -> bool {
+        let watched = |from: Moment| self.before > 0 || now.since(from) >= THREADS_LEARNT;
+        self.current_from.is_some_and(watched) && outstanding > self.seen()
+    }
+
     pub(super) fn observe(&mut self, now: Moment, outstanding: usize) {
-        let passed = now.since(self.current_from);
+        let from = *self.current_from.get_or_insert(now);
+        let passed = now.since(from);
         if passed >= THREADS_WINDOW {
             self.before = if passed < 2 * THREADS_WINDOW {
                 self.current
@@ -51,7 +64,7 @@ impl Threads {
                 0
             };
             self.current = 0;
-            self.current_from = now;
+            self.current_from = Some(now);
         }
         self.current = self.current.max(outstanding);
     }
@@ -80,6 +93,11 @@ impl Waiting {
             .expect("a held get has its key")
             .settled = true;
         let consumer = self.consumer_mut(owner);
+        let unheard = |(_, since): (KeyId, Moment)| now.since(since) >= WORKING;
+        if consumer.unheard.is_some_and(unheard) {
+            self.begin_anew(now, owner);
+        }
+        let consumer = self.consumer_mut(owner);
         consumer.connection = connection;
         let outstanding = consumer.held.len() + 1;
         consumer.threads.observe(now, outstanding);
@@ -93,6 +111,11 @@ impl Waiting {
             }
         };
         self.consumer_mut(owner).held.insert(id);
+        let limit = if self.lacks_thread(now, owner) {
+            limit.min(TURN)
+        } else {
+            limit
+        };
         let held = self.held.get_mut(&id).expect("it was just found");
         self.ends.remove(&(held.ends(), id));
         held.consumer = Some(owner);
@@ -231,6 +254,7 @@ impl Waiting {
     pub(super) fn shake(&mut self, owner: ConsumerId) {
         let consumer = self.consumer_mut(owner);
         consumer.threads = Threads::default();
+        consumer.unheard = None;
         consumer.away.clear();
         consumer.wanted.clear();
         let (group, keys) = (consumer.group, consumer.keys.clone());
@@ -245,15 +269,18 @@ impl Waiting {
     }
 
     /// Whether more gets of a consumer are missed than it has threads left for, so that some wait in its queue.
-    pub(super) fn lacks_thread(&self, owner: ConsumerId) -> bool {
+    /// How many threads it has is a guess; what was missed for long is not to wait for a better one.
+    pub(super) fn lacks_thread(&self, now: Moment, owner: ConsumerId) -> bool {
         let consumer = &self.consumers[&owner];
+        let missed_for_long = |since: &Moment| now.since(*since) > WANTED_MAX;
         let missed = consumer
             .wanted
             .keys()
             .filter(|id| !consumer.away.contains(id))
             .count();
-        let threads_left = consumer.threads.seen().saturating_sub(consumer.held.len());
-        consumer.away.len() + missed > threads_left
+        let held = consumer.held.len();
+        let threads_left = consumer.threads.seen().saturating_sub(held);
+        consumer.wanted.values().any(missed_for_long) || consumer.away.len() + missed > threads_left
     }
 
     pub(super) fn longest_idle(&self, owner: ConsumerId) -> Option<HeldId> {
