@@ -68,7 +68,7 @@ impl Waiting {
             let consumer = &self.consumers[&owner];
             let ours = consumer.connection == connection;
             let outstanding = consumer.held.len() + 1;
-            if ours && consumer.threads.are_fewer_than(now, outstanding) {
+            if ours && consumer.threads.are_fewer_than(outstanding) {
                 self.begin_anew(now, owner);
             }
             let consumer = self.consumer_mut(owner);

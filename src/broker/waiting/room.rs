@@ -17,8 +17,8 @@ const WANTED_MAX: Duration = Duration::from_secs(10);
 const PROBE: Duration = Duration::from_millis(100);
 /// How long the most outstanding gets of a consumer are remembered, at least.
 const THREADS_WINDOW: Duration = Duration::from_secs(30);
-/// After so long a consumer has shown all the threads it has.
-const THREADS_LEARNT: Duration = Duration::from_secs(5);
+/// A client that was told to ask again at once and has not done so in this time does not know of it.
+const UNHEARD_MAX: Duration = Duration::from_secs(2);
 /// How long after it was answered a partition is taken to be on its way back.
 const WORKING: Duration = Duration::from_millis(250);
 /// No client is held for less: most that ask again so soon do not give up, they begin to fetch anew.
@@ -48,10 +48,9 @@ impl Threads {
         self.before.max(self.current)
     }
 
-    /// Whether they were watched for a while, and so many gets outstanding would be more than ever before.
-    pub(super) fn are_fewer_than(&self, now: Moment, outstanding: usize) -> bool {
-        let watched = |from: Moment| self.before > 0 || now.since(from) >= THREADS_LEARNT;
-        self.current_from.is_some_and(watched) && outstanding > self.seen()
+    /// Whether they were watched for long, and so many gets outstanding would be more than ever before.
+    pub(super) fn are_fewer_than(&self, outstanding: usize) -> bool {
+        self.before > 0 && outstanding > self.seen()
     }
 
     pub(super) fn observe(&mut self, now: Moment, outstanding: usize) {
@@ -93,7 +92,7 @@ impl Waiting {
             .expect("a held get has its key")
             .settled = true;
         let consumer = self.consumer_mut(owner);
-        let unheard = |(_, since): (KeyId, Moment)| now.since(since) >= WORKING;
+        let unheard = |(_, since): (KeyId, Moment)| now.since(since) >= UNHEARD_MAX;
         if consumer.unheard.is_some_and(unheard) {
             self.begin_anew(now, owner);
         }
