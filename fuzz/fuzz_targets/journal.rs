@@ -9,10 +9,12 @@ use chrysalis::consensus::journal::{Entry, EntryKind, Journal, Marker, OpenError
 use chrysalis::disk::Disk;
 use chrysalis::units::{GroupId, Moment, Seed};
 
-#[path = "../../tests/it/simulation/disk.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
-mod disk;
-use disk::SimulatedDisk;
+#[path = "../../tests/it/simulation"]
+mod simulation {
+    #[allow(dead_code, reason = "the tests use more of it")]
+    pub(super) mod disk;
+}
+use simulation::disk::SimulatedDisk;
 
 const ID: [u8; 16] = *b"a random journal";
 const GROUP: GroupId = GroupId(1);
