@@ -118,6 +118,8 @@ pub enum Event {
         group: Name,
         /// What its consumers own of this broker.
         owned: Vec<Owned>,
+        /// Its consumers that own partitions of other brokers, of whatever topic.
+        elsewhere: Vec<Name>,
     },
     /// How much room there is. Reported when it changes.
     Pressure(Pressure),

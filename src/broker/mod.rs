@@ -228,7 +228,11 @@ impl Broker {
                     self.answer_waiting(now, effects);
                 }
             }
-            Event::Owned { group, owned } => {
+            Event::Owned {
+                group,
+                owned,
+                elsewhere: _,
+            } => {
                 self.owned(now, &group, owned);
                 self.answer_waiting(now, effects);
             }

@@ -13,16 +13,14 @@ use tracing::{debug, error, info, warn};
 
 use super::Failure;
 use super::connections::{Connections, Protocol};
-use super::coordinator_side::CoordinatorSide;
 use super::log::{Log, News};
+use super::owners::BuiltIn;
 use super::segment_files::{Finished, SegmentFiles};
 use super::traffic::Dropped;
 use super::verification::Verification;
 use crate::appliance::status::{BrokerStatus, TopicSummary};
 use crate::broker::status::TopicStatus;
-use crate::broker::{
-    Broker, Effect, Event, Name, Owned, Pressure, Ticket, TopicRegistration, Warning,
-};
+use crate::broker::{Broker, Effect, Event, Pressure, Ticket, TopicRegistration, Warning};
 use crate::consensus::journal::Journal;
 use crate::disk::{Completion, Disk};
 use crate::net::output::FileRange;
@@ -34,76 +32,13 @@ use crate::wire::metaq::request::Asked;
 /// How long a checkpoint waits that found no space.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 
-/// The most partitions of a group that are told of at a time.
-const OWNED_MAX: usize = 4096;
-
-/// Who owns a partition, as far as this process can tell at once.
-pub(super) trait Owners {
-    /// The consumer id in the owner node of (group, topic, partition of this broker), if there is one.
-    fn owner(&self, group: &str, topic: &str, partition: i32, broker: ServerId) -> Option<String>;
-    /// The partitions of this broker that have an owner node of the group.
-    fn owned(&self, group: &str, broker: ServerId) -> Vec<Owned>;
-}
-
-/// The built-in coordinator's tree, below the registry's root.
-pub(super) struct BuiltIn<'a> {
-    pub(super) coordinator: Option<&'a CoordinatorSide>,
-    pub(super) root: &'a str,
-}
-
-impl BuiltIn<'_> {
-    fn children(&self, path: &str) -> impl Iterator<Item = &str> {
-        let coordinator = self.coordinator.map(|side| &side.core);
-        let names = coordinator.and_then(|core| core.peek_children(path.as_bytes()));
-        names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| std::str::from_utf8(name).ok())
-    }
-}
-
-impl Owners for BuiltIn<'_> {
-    fn owner(&self, group: &str, topic: &str, partition: i32, broker: ServerId) -> Option<String> {
-        let root = self.root;
-        let path = format!("{root}/consumers/{group}/owners/{topic}/{broker}-{partition}");
-        let consumer = self.coordinator?.core.peek(path.as_bytes())?;
-        Some(String::from_utf8_lossy(consumer).into_owned())
-    }
-
-    fn owned(&self, group: &str, broker: ServerId) -> Vec<Owned> {
-        let root = self.root;
-        let mut owned = Vec::new();
-        for topic in self.children(&format!("{root}/consumers/{group}/owners")) {
-            for node in self.children(&format!("{root}/consumers/{group}/owners/{topic}")) {
-                let partition = node.split_once('-').and_then(|(id, number)| {
-                    let number = number.parse::<i32>().ok()?;
-                    (id.parse() == Ok(broker.0)).then_some(number)
-                });
-                let consumer =
-                    partition.and_then(|number| self.owner(group, topic, number, broker));
-                if let (Some(partition), Some(consumer)) = (partition, consumer) {
-                    owned.push(Owned {
-                        topic: Name::from(topic),
-                        partition,
-                        consumer: Name::from(consumer),
-                    });
-                }
-                if owned.len() == OWNED_MAX {
-                    return owned;
-                }
-            }
-        }
-        owned
-    }
-}
-
 /// What the broker's effects are carried out with.
 pub(super) struct World<'a> {
     pub(super) now: Moment,
     pub(super) connections: &'a mut Connections,
     pub(super) journal: &'a mut Journal,
     pub(super) disk: &'a mut dyn Disk,
-    pub(super) owners: &'a dyn Owners,
+    pub(super) owners: BuiltIn<'a>,
 }
 
 /// The broker and all that belongs to it.
@@ -419,23 +354,12 @@ impl BrokerSide {
                     topic,
                     partition,
                 } => {
-                    let consumer = world
-                        .owners
-                        .owner(group.as_str(), topic.as_str(), partition, self.id)
-                        .map(Name::from);
-                    self.handle(
-                        Event::Owner {
-                            group,
-                            topic,
-                            partition,
-                            consumer,
-                        },
-                        world,
-                    );
+                    let event = world.owners.owner(group, topic, partition, self.id);
+                    self.handle(event, world);
                 }
                 Effect::AskOwned { group } => {
-                    let owned = world.owners.owned(group.as_str(), self.id);
-                    self.handle(Event::Owned { group, owned }, world);
+                    let event = world.owners.owned(group, self.id);
+                    self.handle(event, world);
                 }
                 Effect::Close { connection } => world.connections.close(connection),
                 Effect::PauseReading => self.reading_paused = true,

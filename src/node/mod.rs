@@ -36,6 +36,8 @@ mod coordinator_side;
 mod event_loop;
 // A core's Raft group over the journal.
 mod log;
+// Who owns the broker's partitions.
+mod owners;
 // How the server is doing.
 mod report;
 // One server from start to stop.
@@ -227,7 +229,7 @@ macro_rules! broker_world {
             connections: &mut $node.connections,
             journal: &mut $node.journal,
             disk: $node.disk.as_mut(),
-            owners: &broker_side::BuiltIn {
+            owners: owners::BuiltIn {
                 coordinator: $node.coordinator.as_ref(),
                 root: &$node.registry_root,
             },

@@ -5,7 +5,7 @@
 //! I/O in `plan`; `session` and `nodes` do the talking through the `zookeeper-client` crate. Layout and
 //! moments are those of `spec/metamorphosis.md` 3.1.
 //!
-//! Not here: reading what consumers register (the node asks the built-in tree itself).
+//! Not here: the tree of this process, into which the node looks itself for what consumers register.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 use crate::units::ServerId;
 
+// What consumers' owner nodes say.
+pub mod owners;
 // What nodes there should be, worked out without I/O.
 mod plan;
 // One session's nodes.

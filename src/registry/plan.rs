@@ -35,13 +35,7 @@ pub(super) struct Plan {
 
 /// The plan for what is wanted, below `root`.
 pub(super) fn plan(root: &str, wanted: &Wanted) -> Plan {
-    let root = root.trim_end_matches('/');
-    let slash = if root.starts_with('/') || root.is_empty() {
-        ""
-    } else {
-        "/"
-    };
-    let brokers = format!("{slash}{root}/brokers");
+    let brokers = format!("{}/brokers", above(root));
     let container = format!("{brokers}/ids/{}", wanted.broker);
     let mut others = vec![Ephemeral {
         path: format!("{container}/master_config_checksum"),
@@ -83,5 +77,14 @@ pub(super) fn plan(root: &str, wanted: &Wanted) -> Plan {
         container,
         url: wanted.url.clone(),
         others,
+    }
+}
+
+/// What stands before the first `/` behind the root.
+pub(super) fn above(root: &str) -> String {
+    let root = root.trim_end_matches('/');
+    match root.starts_with('/') || root.is_empty() {
+        true => root.to_owned(),
+        false => format!("/{root}"),
     }
 }

@@ -229,7 +229,12 @@ impl World {
                         consumer: Name::from(consumer.as_str()),
                     })
                     .collect();
-                self.event(Event::Owned { group, owned });
+                let elsewhere = Vec::new();
+                self.event(Event::Owned {
+                    group,
+                    owned,
+                    elsewhere,
+                });
             }
             Effect::Verify { ticket, range } => {
                 let outcome = self.verify(&range);

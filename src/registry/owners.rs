@@ -1,0 +1,95 @@
+//! What the owner nodes of a consumer group say: who reads which partition.
+//!
+//! A consumer that reads partition 3 of broker 1 has made `<root>/consumers/<group>/owners/<topic>/1-3` with its
+//! id as the content. The nodes go with their consumer's session, and all of a group go and come again when it
+//! is balanced.
+//!
+//! Not here: where the nodes are seen. The tree of this process is looked into at once, another ZooKeeper's is
+//! read.
+
+use std::collections::BTreeSet;
+
+use super::plan::above;
+use crate::units::ServerId;
+
+#[cfg(test)]
+mod tests;
+
+/// The most owner nodes of a group that are looked at.
+const NODES_MAX: usize = 65_536;
+/// The most partitions of a group that are told of at a time.
+const OWNED_MAX: usize = 4096;
+
+/// Znodes, as far as they can be seen now.
+pub trait Znodes {
+    /// The names below a znode; none if it is not there.
+    fn children(&mut self, path: &str) -> Vec<String>;
+    /// What a znode holds, if it is there.
+    fn content(&mut self, path: &str) -> Option<String>;
+}
+
+/// A partition and the consumer that owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The consumer.
+    pub consumer: String,
+}
+
+/// What the consumers of a group own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owned {
+    /// The partitions of the broker that asks.
+    pub here: Vec<Owner>,
+    /// The consumers that own partitions of other brokers.
+    pub elsewhere: BTreeSet<String>,
+}
+
+/// The owner node of a partition of `broker`.
+pub fn path_of(root: &str, group: &str, topic: &str, partition: i32, broker: ServerId) -> String {
+    format!("{}/{topic}/{broker}-{partition}", folder(root, group))
+}
+
+/// All that the consumers of `group` own.
+pub fn owned(znodes: &mut impl Znodes, root: &str, group: &str, broker: ServerId) -> Owned {
+    let mut owned = Owned::default();
+    let mut left = NODES_MAX;
+    let folder = folder(root, group);
+    for topic in znodes.children(&folder) {
+        for node in znodes.children(&format!("{folder}/{topic}")) {
+            let Some((id, partition)) = parse(&node) else {
+                continue;
+            };
+            if left == 0 || owned.here.len() == OWNED_MAX {
+                return owned;
+            }
+            left -= 1;
+            let Some(consumer) = znodes.content(&format!("{folder}/{topic}/{node}")) else {
+                continue;
+            };
+            if id == broker {
+                owned.here.push(Owner {
+                    topic: topic.clone(),
+                    partition,
+                    consumer,
+                });
+            } else {
+                owned.elsewhere.insert(consumer);
+            }
+        }
+    }
+    owned
+}
+
+fn folder(root: &str, group: &str) -> String {
+    format!("{}/consumers/{group}/owners", above(root))
+}
+
+/// The broker and the partition that an owner node is named for.
+fn parse(node: &str) -> Option<(ServerId, i32)> {
+    let (broker, partition) = node.split_once('-')?;
+    Some((ServerId(broker.parse().ok()?), partition.parse().ok()?))
+}
