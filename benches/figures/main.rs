@@ -1,8 +1,10 @@
 //! The figures of docs/performance.md, measured through the public protocols, ours and the original in turn.
 //!
 //! `cargo bench --bench figures` measures all but `rare`, which takes half an hour; `cargo bench --bench figures --
-//! put-pipelined get` measures those named. `ROUNDS` (5) and `SECONDS` (5) say how often and how long; temporary
-//! folders are made in `TMPDIR`, whose disk is what is measured. Every line is a median over the rounds.
+//! put-pipelined get` measures those named, and `cargo test --bench figures -- turns` does so with a build for debugging.
+//! `ROUNDS` (5) and `SECONDS` (5) say how often and how long; temporary folders are made in `TMPDIR`, whose disk is what is
+//! measured. Every line is a median over the rounds. `ROWS=random-300,hot-300` and `SIDES=ours` choose rows and sides of
+//! `turns`, and `EACH=1` tells each of their messages.
 
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
@@ -32,6 +34,8 @@ mod alone;
 mod messages;
 // Runs in turn, and their medians.
 mod rounds;
+// Messages to consumers with fewer threads than partitions.
+mod turns;
 // The coordinator's operations.
 mod znodes;
 
@@ -40,7 +44,7 @@ use std::fs;
 /// A figure's name, what it measures, and how.
 type Figure = (&'static str, &'static str, fn());
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 12] = [
     ("put-pipelined", "put 1 KB, 8 connections x 64", || {
         messages::put(8, 64)
     }),
@@ -62,6 +66,11 @@ const FIGURES: [Figure; 11] = [
         RARE,
         "the same, a message every 3 minutes (half an hour)",
         messages::rare_latency,
+    ),
+    (
+        "turns",
+        "end to end, Java client with fewer threads than partitions",
+        turns::measure,
     ),
     ("set", "coordinator, set 100 B, 64 x 32", || {
         znodes::measure("set")
@@ -95,7 +104,7 @@ fn main() {
         );
     }
     // Cargo says --bench when figures are wanted, and not when it only tries whether benchmarks start.
-    if !flags.iter().any(|flag| *flag == "--bench") {
+    if names.is_empty() && !flags.iter().any(|flag| *flag == "--bench") {
         return;
     }
     println!("{}", machine());

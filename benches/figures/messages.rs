@@ -1,14 +1,10 @@
 //! Messages: our broker beside the Java broker in group-commit mode, each registered in its own coordinator.
 
-use std::process::Command;
-
-use tempfile::TempDir;
-
 use crate::deployment::{Deployment, Topic};
-use crate::lab::maven::{JVM_FLAGS, JavaProject};
-use crate::originals::{Originals, ZK_ROOT};
+use crate::originals::Originals;
 use crate::rounds::{Run, Series, compare, median, rounds, seconds};
 use crate::server::Server;
+use crate::turns::java;
 
 const TOPIC: &str = "figures";
 /// All its partitions.
@@ -125,25 +121,9 @@ pub(crate) fn rare_latency() {
 
 /// Runs scenarios of `tests/conformance/java` at the same time, and prints what they measured.
 fn java_latency(server: &dyn Deployment, scenarios: &[String]) {
-    let java = JavaProject::get();
-    let home = TempDir::new().expect("make a home for the client");
-    let output = Command::new("java")
-        .args(JVM_FLAGS)
-        .arg(format!("-Duser.home={}", home.path().display()))
-        .args(["-cp", &java.class_path(), "conformance.Main"])
-        .args([&server.coordinator().to_string(), ZK_ROOT])
-        .args([&server.broker().to_string(), &scenarios.len().to_string()])
-        .args(scenarios)
-        .current_dir(home.path())
-        .output()
-        .expect("java starts");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "the Java client:\n{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    for line in text
+    let (said, well) = java(server.coordinator(), server.broker(), scenarios);
+    assert!(well, "the Java client:\n{said}");
+    for line in said
         .lines()
         .filter_map(|line| line.strip_prefix("@measure"))
     {

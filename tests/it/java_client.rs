@@ -4,10 +4,9 @@
 use crate::conversation::converse;
 use crate::deployment::{Deployment, Topic};
 use crate::lab;
-use crate::lab::maven::{JVM_FLAGS, JavaProject};
+use crate::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
 use crate::originals::{Originals, ZK_ROOT};
 use crate::server::Server;
-use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -64,27 +63,38 @@ const PEACEFUL: &[&str] = &[
     "special-groups",
 ];
 
+/// Not for the originals, which do not deliver a message of this size until another follows, and have no limit.
+const LARGE: &[&str] = &["large", "over-the-limit:4200000"];
+
+const RESTARTS: &[&str] = &["resume", "restart-while-sending", "kill-while-sending"];
+
+/// A JVM that is soon there and small.
+const QUICK: [&str; 2] = ["-Xmx512m", "-XX:TieredStopAtLevel=1"];
+
 fn run(deployment: &mut dyn Deployment, at_a_time: u32, scenarios: &[&str]) {
-    let java = JavaProject::get();
+    run_with(&JavaProject::get(), deployment, at_a_time, scenarios);
+}
+
+fn run_with(
+    java: &JavaProject,
+    deployment: &mut dyn Deployment,
+    at_a_time: u32,
+    scenarios: &[&str],
+) {
     let home = TempDir::new().expect("make a home for the client");
     let names: Vec<&str> = scenarios
         .iter()
         .map(|s| s.split(':').next().unwrap_or(s))
         .collect();
-    let mut command = Command::new("java");
+    let mut command = java.command(home.path(), &QUICK);
     command
-        .args(JVM_FLAGS)
-        .args(["-Xmx512m", "-XX:TieredStopAtLevel=1"])
-        .arg(format!("-Duser.home={}", home.path().display()))
-        .args(["-cp", &java.class_path(), "conformance.Main"])
         .args([
             &deployment.coordinator().to_string(),
             ZK_ROOT,
             &deployment.broker().to_string(),
         ])
         .arg(at_a_time.to_string())
-        .args(scenarios)
-        .current_dir(home.path());
+        .args(scenarios);
     converse(
         &mut command,
         &home.path().join("client.log"),
@@ -102,8 +112,38 @@ fn the_java_client_works_in_every_mode() {
     let _alone = lab::heavy();
     let mut server = Server::start(TOPICS);
     run(&mut server, 4, PEACEFUL);
-    // The originals do not deliver a message of this size until another follows, and have no limit.
-    run(&mut server, 1, &["large", "over-the-limit:4200000"]);
+    run(&mut server, 1, LARGE);
+}
+
+/// Those that every run meets; the full suite has all. One that reads twice what it gets twice, and one that does not.
+const OLD_CLIENTS_OF_THE_FAST_SUITE: [&str; 1] = ["1.4.5.1"];
+
+fn old_clients() -> impl Iterator<Item = &'static OldClient> {
+    let all = lab::full("every published client");
+    OLD_CLIENTS
+        .iter()
+        .filter(move |client| all || OLD_CLIENTS_OF_THE_FAST_SUITE.contains(&client.version))
+}
+
+#[test]
+fn the_clients_published_before_work_in_every_mode_they_have() {
+    if !lab::online("the_clients_published_before_work_in_every_mode_they_have") {
+        return;
+    }
+    let _alone = lab::heavy();
+    for client in old_clients() {
+        lab::note(&format!("client {}", client.version));
+        let java = JavaProject::with(client);
+        let mut server = Server::start(TOPICS);
+        let scenarios: Vec<&str> = PEACEFUL
+            .iter()
+            .copied()
+            .filter(|scenario| client.can(scenario))
+            .collect();
+        run_with(&java, &mut server, 4, &scenarios);
+        run_with(&java, &mut server, 1, LARGE);
+        run_with(&java, &mut server, 1, RESTARTS);
+    }
 }
 
 #[test]
@@ -113,11 +153,7 @@ fn the_java_client_survives_restarts() {
     }
     let _alone = lab::heavy();
     let mut server = Server::start(TOPICS);
-    run(
-        &mut server,
-        1,
-        &["resume", "restart-while-sending", "kill-while-sending"],
-    );
+    run(&mut server, 1, RESTARTS);
 }
 
 #[test]

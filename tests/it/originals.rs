@@ -204,6 +204,11 @@ impl JavaBroker {
         self.address
     }
 
+    #[allow(dead_code, reason = "benches/figures measures")]
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the broker was started")
+    }
+
     /// Where its partitions are.
     pub(crate) fn data(&self) -> &Path {
         &self.data

@@ -5,7 +5,6 @@ import com.taobao.metamorphosis.client.consumer.MessageConsumer;
 import com.taobao.metamorphosis.client.producer.MessageProducer;
 import com.taobao.metamorphosis.client.producer.SendResult;
 import com.taobao.metamorphosis.cluster.Partition;
-import com.taobao.metamorphosis.consumer.MessageIterator;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -21,7 +20,6 @@ final class Contents {
 
     static void register(Map<String, Scenario> scenarios) {
         scenarios.put("attributes", Contents::attributes);
-        scenarios.put("client-filter", Contents::clientFilter);
         scenarios.put("sizes", lab -> sizes(lab, 0, 1, 2, 100, 4096, 65_536, 400_000));
         scenarios.put("large", lab -> sizes(lab, 600_000, MEGABYTE - 1 - 20, MEGABYTE - 20, 1, MEGABYTE - 1, MEGABYTE, 1));
         scenarios.put("over-the-limit", Contents::overTheLimit);
@@ -50,26 +48,6 @@ final class Contents {
         List<String> expected = new ArrayList<>(sent);
         expected.replaceAll(attribute -> attribute == null ? "" : attribute);
         Lab.same(expected, received, "attributes");
-    }
-
-    private static void clientFilter(Lab lab) throws Exception {
-        MessageProducer producer = lab.producer("filter");
-        Inbox inbox = new Inbox();
-        MessageConsumer consumer = lab.anotherFactory().createConsumer(lab.consumerConfig(lab.group("g")));
-        consumer.subscribe("filter", Lab.FETCH_BYTES, inbox, (group, message) -> Lab.text(message).startsWith("yes"));
-        consumer.completeSubscribe();
-        List<String> expected = new ArrayList<>();
-        for (int i = 0; i < 30; i++) {
-            String text = (i % 3 == 0 ? "yes " : "no ") + i;
-            if (i % 3 == 0) {
-                expected.add(text);
-            }
-            Lab.send(producer, "filter", text);
-        }
-        Lab.send(producer, "filter", "yes last");
-        expected.add("yes last");
-        inbox.await(expected.size(), 30);
-        Lab.same(expected, inbox.texts(), "messages that pass the filter");
     }
 
     private static void sizes(Lab lab, int... sizes) throws Exception {
@@ -128,7 +106,7 @@ final class Contents {
         });
         MessageConsumer consumer = lab.factory().createConsumer(lab.consumerConfig(lab.group("g")));
         Partition partition = before.getPartition();
-        MessageIterator messages = consumer.get("over", partition, before.getOffset(), Lab.FETCH_BYTES);
+        var messages = consumer.get("over", partition, before.getOffset(), Lab.FETCH_BYTES);
         Lab.same("before", Lab.text(messages.next()), "first message");
         Lab.same("after", Lab.text(messages.next()), "message after the refused one");
     }

@@ -33,9 +33,23 @@ public final class Main {
         Refusals.register(SCENARIOS);
         Restarts.register(SCENARIOS);
         Latency.register(SCENARIOS);
+        Turns.register(SCENARIOS);
+        registerIfBuilt("Browsing");
+        registerIfBuilt("Filtering");
     }
 
     private Main() {
+    }
+
+    /** What the client of this build cannot do was left out of it. */
+    private static void registerIfBuilt(String kind) {
+        try {
+            Class.forName("conformance." + kind).getDeclaredMethod("register", Map.class).invoke(null, SCENARIOS);
+        } catch (ClassNotFoundException leftOut) {
+            // Whoever asks for one of its scenarios is told that there is none.
+        } catch (ReflectiveOperationException broken) {
+            throw new IllegalStateException(broken);
+        }
     }
 
     public static void main(String[] arguments) throws Exception {

@@ -1,14 +1,10 @@
 package conformance;
 
-import com.taobao.metamorphosis.Message;
-import com.taobao.metamorphosis.client.TopicBrowser;
 import com.taobao.metamorphosis.client.consumer.ConsumerConfig;
 import com.taobao.metamorphosis.client.consumer.MessageConsumer;
 import com.taobao.metamorphosis.client.producer.MessageProducer;
 import com.taobao.metamorphosis.client.producer.SendResult;
-import com.taobao.metamorphosis.consumer.MessageIterator;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.Map;
 import java.util.Set;
 
@@ -20,7 +16,6 @@ final class Positions {
     static void register(Map<String, Scenario> scenarios) {
         scenarios.put("from-the-largest-offset", Positions::fromTheLargestOffset);
         scenarios.put("resume", Positions::resume);
-        scenarios.put("topic-browser", Positions::topicBrowser);
         scenarios.put("direct-get", Positions::directGet);
     }
 
@@ -79,35 +74,13 @@ final class Positions {
         }
     }
 
-    private static void topicBrowser(Lab lab) throws Exception {
-        MessageProducer producer = lab.producer("browser");
-        Set<String> expected = new HashSet<>();
-        for (int i = 0; i < 50; i++) {
-            expected.add("browse " + i);
-            Lab.send(producer, "browser", "browse " + i);
-        }
-        TopicBrowser browser = lab.factory().createTopicBrowser("browser");
-        Lab.same(4, browser.getPartitions().size(), "partitions to browse");
-        Set<String> seen = new HashSet<>();
-        int count = 0;
-        long start = System.nanoTime();
-        for (Iterator<Message> messages = browser.iterator(); messages.hasNext(); count++) {
-            seen.add(Lab.text(messages.next()));
-        }
-        long millis = (System.nanoTime() - start) / 1_000_000;
-        browser.shutdown();
-        Lab.same(50, count, "messages browsed");
-        Lab.same(expected, seen, "messages browsed");
-        Lab.check(millis < 4000, "browsing took " + millis + " ms: a get of the browser was held");
-    }
-
     /** Asks without being a member of any group: an answer comes at once, also at the end. */
     private static void directGet(Lab lab) throws Exception {
         MessageProducer producer = lab.producer("direct");
         SendResult first = Lab.send(producer, "direct", "one");
         SendResult second = Lab.send(producer, "direct", "two");
         MessageConsumer consumer = lab.factory().createConsumer(lab.consumerConfig(lab.group("g")));
-        MessageIterator messages = consumer.get("direct", first.getPartition(), first.getOffset(), Lab.FETCH_BYTES);
+        var messages = consumer.get("direct", first.getPartition(), first.getOffset(), Lab.FETCH_BYTES);
         Lab.same("one", Lab.text(messages.next()), "first message");
         Lab.same("two", Lab.text(messages.next()), "second message");
         Lab.check(!messages.hasNext(), "there is a third message");
@@ -116,7 +89,7 @@ final class Positions {
         long millis = (System.nanoTime() - start) / 1_000_000;
         Lab.check(millis < 2000, "a plain get at the end took " + millis + " ms");
         // A get beyond what is there, at the very end of all numbers, is moved to the end: the client returns nothing.
-        MessageIterator moved = consumer.get("direct", first.getPartition(), Long.MAX_VALUE, Lab.FETCH_BYTES);
+        var moved = consumer.get("direct", first.getPartition(), Long.MAX_VALUE, Lab.FETCH_BYTES);
         Lab.check(moved == null || !moved.hasNext(), "something at the largest offset");
     }
 }
