@@ -122,14 +122,9 @@ fn capitalised(text: &str) -> String {
 /// What holds where nothing is written, as TOML has it.
 fn default_value(key: &dyn Described, defaults: &Config) -> String {
     let effective = |name: &str| {
-        let found = defaults
-            .source
-            .effective
-            .iter()
-            .find(|(known, _)| known == name);
-        found
-            .map(|(_, value)| value.clone())
-            .expect("every key outside the topics is read")
+        let held = defaults.source.held(name);
+        held.expect("every key outside the topics is read")
+            .to_owned()
     };
     match key.default() {
         Preset::Value(value) => value,

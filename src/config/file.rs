@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::checked::Origin;
 use super::explain;
 use super::key::{Section, Value, quote};
 use super::mistake::{Mistakes, Place};
@@ -59,6 +60,18 @@ impl Setting {
             Value::Integer(integer) => integer.to_string(),
             Value::Boolean(boolean) => boolean.to_string(),
             Value::List(_) | Value::Other(_) => self.shown.clone(),
+        }
+    }
+
+    /// Where it comes from.
+    pub fn origin(&self) -> Origin {
+        let place = self.place.clone();
+        match self.place.line {
+            0 => Origin::Implied(place),
+            _ => Origin::Written {
+                place,
+                shown: self.shown.clone(),
+            },
         }
     }
 

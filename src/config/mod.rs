@@ -26,14 +26,16 @@ pub mod topic;
 pub mod words;
 
 mod folder;
+mod shown;
 mod suggest;
 
 pub use checked::{
-    Broker, Config, Coordinator, Disk, Journal, Log, Machine, Network, Source, Web, Zookeeper,
-    ZookeeperAt,
+    Broker, Config, Coordinator, Disk, Effective, Journal, Log, Machine, Network, Origin, Source,
+    Web, Zookeeper, ZookeeperAt,
 };
 pub use folder::ServerFolder;
 pub use mistake::{Mistake, Mistakes, Place};
+pub use shown::Shown;
 pub use suggest::suggest;
 pub use told::Told;
 pub use topic::{DeletePolicy, Schedule, Topic, TopicSettings};

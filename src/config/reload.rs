@@ -104,18 +104,10 @@ fn folders(defaults: &TopicSettings, topics: &[Topic]) -> Vec<PathBuf> {
 }
 
 fn differing_keys(running: &Config, read: &Config) -> Vec<String> {
-    let held = |name: &str| {
-        let found = running
-            .source
-            .effective
-            .iter()
-            .find(|(known, _)| known == name);
-        found.map(|(_, value)| value)
-    };
     let differing = read
         .source
         .effective
         .iter()
-        .filter(|(name, value)| held(name) != Some(value));
-    differing.map(|(name, _)| name.clone()).collect()
+        .filter(|held| running.source.held(&held.key) != Some(&held.value));
+    differing.map(|held| held.key.clone()).collect()
 }

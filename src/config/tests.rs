@@ -76,14 +76,9 @@ fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) {
 fn describe(config: &Config) -> String {
     let defaults = read_toml("").expect("the defaults are permitted");
     let mut text = String::from("ok\n");
-    for (name, value) in &config.source.effective {
-        let default = defaults
-            .source
-            .effective
-            .iter()
-            .find(|(known, _)| known == name);
-        if default.map(|(_, value)| value) != Some(value) {
-            let _ = writeln!(text, "{name} = {value}");
+    for held in &config.source.effective {
+        if defaults.source.held(&held.key) != Some(&held.value) {
+            let _ = writeln!(text, "{} = {}", held.key, held.value);
         }
     }
     if let Some(broker) = &config.broker {

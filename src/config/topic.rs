@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::checked::Origin;
 use super::key::Written;
 
 /// The longest name a topic may have: a folder is named after it, with a partition number behind.
@@ -46,6 +47,8 @@ pub struct Words {
     pub value: String,
     /// The section it stands in, such as `[topics.orders]` or `[system]`.
     pub section: String,
+    /// Where it stands.
+    pub origin: Origin,
 }
 
 /// What an operator may write of one topic.

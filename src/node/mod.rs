@@ -38,6 +38,8 @@ mod event_loop;
 mod log;
 // Who owns the broker's partitions.
 mod owners;
+// What a start would refuse.
+mod preflight;
 // How the server is doing.
 mod report;
 // One server from start to stop.
@@ -68,6 +70,7 @@ mod web;
 mod words;
 
 pub use connections::{Connection, Limits, Port};
+pub use preflight::preflight;
 pub use run::run;
 pub use settings::log as log_options;
 pub use startup::{Start, open};

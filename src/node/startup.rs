@@ -65,6 +65,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
     } = start;
     let (mut journal, mut recovered) =
         open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
+    refuse_another_server(config, &recovered)?;
     let coordinator = match &config.coordinator {
         Some(options) => {
             let group = recovered.groups.remove(&GroupId::COORDINATOR);
@@ -96,13 +97,6 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         }
         None => None,
     };
-    if let Some(group) = recovered
-        .groups
-        .keys()
-        .find(|group| **group != GroupId::COORDINATOR)
-    {
-        return Err(another_server(config, *group));
-    }
     let mut space = settings::space(config, folder);
     space.make_reserve(disk.as_mut());
     Ok(Node {
@@ -199,19 +193,32 @@ pub(super) fn disk_refused(what: &str, error: crate::disk::Error) -> Error {
         .cure(cure)
 }
 
-fn another_server(config: &Config, group: GroupId) -> Error {
+/// Before anything is opened: to another broker the message files are those of a journal that has lost everything.
+fn refuse_another_server(config: &Config, recovered: &Recovered) -> Result<(), Error> {
+    let own = GroupId::broker(config.id);
+    let brokers = recovered
+        .groups
+        .keys()
+        .filter(|group| **group != GroupId::COORDINATOR);
+    let mut others = brokers.filter(|group| config.broker.is_none() || **group != own);
+    let Some(group) = others.next() else {
+        return Ok(());
+    };
     let wrote = group.0.saturating_sub(1);
-    Error::new(
-        Code::E0109,
-        format!(
-            "data/ was written by broker {wrote}, and server.id is {}",
-            config.id
+    let (holds, cure) = match *group == own {
+        true => (
+            "broker.enabled is false".to_owned(),
+            "Set broker.enabled to true".to_owned(),
         ),
-    )
-    .means("The server does not start: offsets and message ids belong to the id.")
-    .cure(format!(
-        "Set server.id to {wrote}, or give this server a folder of its own."
-    ))
+        false => (
+            format!("server.id is {}", config.id),
+            format!("Set server.id to {wrote}"),
+        ),
+    };
+    let what = format!("data/ was written by broker {wrote}, and {holds}");
+    Err(Error::new(Code::E0109, what)
+        .means("The server does not start: offsets and message ids belong to the id.")
+        .cure(format!("{cure}, or give this server a folder of its own.")))
 }
 
 /// What the coordinator is opened from.

@@ -379,6 +379,38 @@ fn topics_are_read_again_by_command_and_by_signal() {
 }
 
 #[test]
+fn a_configuration_that_would_not_start_is_found_before_a_healthy_server_is_stopped() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_said(
+        &folder.command("config check", &[]),
+        0,
+        "server1 would start with conf/server.toml",
+    );
+    let pid = folder.pid();
+    let file = folder.path.join("conf/server.toml");
+    let good = fs::read_to_string(&file).expect("init has made it");
+    let another_id = good.replace("#id = 1", "id = 2");
+    let no_broker = good.replace("[broker]", "[broker]\nenabled = false\n#");
+    for (configuration, mistake) in [
+        (another_id, "data/ was written by broker 1"),
+        (no_broker, "data/ holds the messages of broker 1"),
+        (good.clone() + "[topics.a]\noops = 1\n", "unknown key"),
+    ] {
+        assert_ne!(configuration, good);
+        fs::write(&file, &configuration).expect("write it");
+        assert_said(&folder.command("config check", &[]), 10, mistake);
+        assert_said(&folder.command("restart", &[]), 10, mistake);
+        assert_eq!(folder.pid(), pid, "the server was stopped");
+        assert_said(&folder.command("status", &[]), 0, "server1 serves");
+    }
+    // What the check said of the number, the start says as well.
+    fs::write(&file, good.replace("#id = 1", "id = 2")).expect("write it");
+    assert_ended(&folder.command("stop", &[]), 0);
+    assert_said(&folder.command("start", &[]), 10, "E0109");
+}
+
+#[test]
 fn a_start_that_fails_says_why_and_ends_as_the_server_did() {
     let folder = Folder::new();
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");

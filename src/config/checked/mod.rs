@@ -10,10 +10,11 @@ mod rules;
 pub use rules::{Machine, check};
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::legacy;
+use super::mistake::Place;
 use super::topic::{Topic, TopicSettings, Words};
 use super::words::{Backend, LogFilter, LogFormat};
 use crate::units::ServerId;
@@ -196,10 +197,70 @@ pub struct Source {
     pub checksum: u32,
     /// Lines for the log: what was accepted without an effect, or means something else now.
     pub notes: Vec<String>,
-    /// Every key outside the topics with the value that holds: `("server.id", "1")`.
-    pub effective: Vec<(String, String)>,
+    /// Every key outside the topics with the value that holds.
+    pub effective: Vec<Effective>,
     /// What was written of topics.
     pub words: Vec<Words>,
+}
+
+/// A key outside the topics, and what holds for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// Its name with the section: `server.id`.
+    pub key: String,
+    /// The value as TOML has it.
+    pub value: String,
+    /// Where the value comes from.
+    pub origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing was written: this is the default.
+    Default,
+    /// Nothing was written: it follows from what this sentence says.
+    Derived(&'static str),
+    /// An original's file says it by being there.
+    Implied(Place),
+    /// It was written.
+    Written {
+        /// Where.
+        place: Place,
+        /// Section, key and value as they stand there.
+        shown: String,
+    },
+}
+
+impl Source {
+    /// The value that holds for the key with this name, such as `server.id`, as TOML has it.
+    pub fn held(&self, key: &str) -> Option<&str> {
+        let held = self.effective.iter().find(|held| held.key == key);
+        held.map(|held| held.value.as_str())
+    }
+
+    /// Where a mistake about the key with this name is put down: its line, or the whole file.
+    pub fn place(&self, key: &str) -> Place {
+        let found = self.effective.iter().find(|held| held.key == key);
+        self.place_of(found.map(|held| &held.origin))
+    }
+
+    /// Where a mistake about a key in this topic's section is put down.
+    pub fn topic_place(&self, topic: &str, key: &str) -> Place {
+        let of_topic = |words: &&Words| words.topic.as_deref() == Some(topic) && words.key == key;
+        let found = self.words.iter().find(of_topic);
+        self.place_of(found.map(|words| &words.origin))
+    }
+
+    fn place_of(&self, origin: Option<&Origin>) -> Place {
+        match origin {
+            Some(Origin::Written { place, .. } | Origin::Implied(place)) => place.clone(),
+            _ => Place::new(
+                self.files.first().map_or(Path::new(""), PathBuf::as_path),
+                0,
+            ),
+        }
+    }
 }
 
 impl Config {

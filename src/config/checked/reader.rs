@@ -1,5 +1,6 @@
 //! Takes checked values out of a file, one key at a time.
 
+use super::{Effective, Origin};
 use crate::config::explain::BROKER_TOPICS_FOLDER;
 use crate::config::file::{File, key_names};
 use crate::config::key::{Form, Key, Preset, Section, Value};
@@ -11,7 +12,7 @@ pub(super) struct Reader<'a> {
     pub(super) file: &'a File,
     pub(super) mistakes: &'a mut Mistakes,
     /// Every key that was read, with the value that holds.
-    pub(super) effective: Vec<(String, String)>,
+    pub(super) effective: Vec<Effective>,
     /// Lines for the log: what was written and is not what holds.
     pub(super) notes: Vec<String>,
 }
@@ -28,16 +29,27 @@ impl Reader<'_> {
     /// A key whose default follows from others.
     pub(super) fn get_or<T: Form>(&mut self, key: &Key<T>, default: T) -> T {
         let value = self.read(key).unwrap_or(default);
-        self.effective.push((full_name(key), value.to_toml()));
+        let origin = match self.file.setting(key.section, key.name) {
+            Some(setting) => setting.origin(),
+            None => match key.default {
+                Preset::Value(_) => Origin::Default,
+                Preset::Derived(sentence) => Origin::Derived(sentence),
+            },
+        };
+        self.effective.push(Effective {
+            key: full_name(key),
+            value: value.to_toml(),
+            origin,
+        });
         value
     }
 
     /// Another value holds than the one that was read.
     pub(super) fn hold<T: Form>(&mut self, key: &Key<T>, value: &T) {
         let name = full_name(key);
-        let held = self.effective.iter_mut().find(|(known, _)| *known == name);
-        if let Some((_, held)) = held {
-            *held = value.to_toml();
+        let held = self.effective.iter_mut().find(|held| held.key == name);
+        if let Some(held) = held {
+            held.value = value.to_toml();
         }
     }
 
@@ -100,6 +112,7 @@ impl Reader<'_> {
             key,
             value: setting.words(),
             section: setting.title().to_owned(),
+            origin: setting.origin(),
         })
     }
 

@@ -86,13 +86,16 @@ pub fn read(
     // What the originals' files say of the halves of a server is that they are there.
     if let Some(bytes) = &server_ini {
         files.push(PathBuf::from("conf/server.ini"));
+        reading.file.path = files[0].clone();
         server_ini::read(&mut reading, &files[0], &text(bytes), machine);
     }
     if let Some(bytes) = zoo_cfg {
         let path = PathBuf::from("conf/zoo.cfg");
+        reading.file.path = path.clone();
         zoo_cfg::read(&mut reading, &path, &text(bytes));
         files.push(path);
     }
+    reading.file.path = files[0].clone();
     reading.imply(
         &explain::BROKER_ENABLED,
         Value::Boolean(server_ini.is_some()),
@@ -101,7 +104,6 @@ pub fn read(
         &explain::COORDINATOR_ENABLED,
         Value::Boolean(zoo_cfg.is_some()),
     );
-    reading.file.path = files[0].clone();
     let config = checked::check(&reading.file, root, machine, reading.mistakes)?;
     reading.notes.sort_by(|a, b| a.place.cmp(&b.place));
     let notes = reading.notes.iter().map(ToString::to_string).collect();

@@ -3,6 +3,7 @@
 //! Only reads. It may be used on a server's files while it runs; then the end may be in the middle of a batch. What
 //! a later version wrote is shown as what is not known, and the rest all the same.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::format::{Body, Header, Kind, Malformed, decode_record};
 use super::identity::{self, Identity};
 use super::open::{lost_entries, newer, read_identity};
 use super::replay::Replay;
-use super::survey::{Survey, survey};
+use super::survey::{CHUNK_BYTES, Survey, survey, survey_beginnings};
 use super::walk::{Place, Reader, walk};
 use super::{Damage, EntryKind, OpenError, Record};
 use crate::disk::{self, Disk, Mode};
@@ -160,6 +161,44 @@ pub fn dump(
         damage,
         newer: wrong.newer,
     })
+}
+
+/// The groups that have something in the beginnings of a journal's files: all there are, because each file begins
+/// with every group's state, and the very first one with what they were founded with. Only reads, and little.
+///
+/// # Errors
+/// As [`dump`].
+pub fn groups(disk: &mut dyn Disk, folder: &Path) -> Result<BTreeSet<GroupId>, OpenError> {
+    let mut groups = BTreeSet::new();
+    let Some(Identity::Known(id)) = read_identity(disk, folder)? else {
+        return Ok(groups);
+    };
+    let bytes_max = CHUNK_BYTES as u64;
+    let survey = survey_beginnings(disk, folder, Some(id), Mode::ReadOnly, bytes_max)?;
+    let mut reader = Reader::default();
+    for (slot, surveyed) in survey.slots.iter().enumerate() {
+        for (position, header) in &surveyed.headers {
+            let place = Place {
+                slot,
+                position: *position,
+            };
+            let Some(body) = reader.body(disk, &survey, place, header)? else {
+                continue;
+            };
+            let mut batch = describe(&survey, place, header, false);
+            take_apart(
+                &survey,
+                (place, header),
+                body,
+                &mut batch,
+                &mut |group, _| {
+                    groups.insert(group);
+                    Ok(())
+                },
+            );
+        }
+    }
+    Ok(groups)
 }
 
 /// What is wrong with records whose checksum is right.

@@ -45,7 +45,7 @@ mod walk;
 // Batches: gathered, closed, in flight, durable.
 mod write;
 
-pub use dump::{DumpEnd, DumpedBatch, DumpedRecord, dump};
+pub use dump::{DumpEnd, DumpedBatch, DumpedRecord, dump, groups};
 pub use record::{Entry, EntryKind, HardState, Marker, Record, STATE_BYTES_MAX};
 
 /// Whose completions are the journal's: [`disk::Token::owner`].

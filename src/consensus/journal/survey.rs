@@ -93,6 +93,20 @@ pub(super) fn survey(
     id: Option<[u8; 16]>,
     mode: Mode,
 ) -> Result<Survey, OpenError> {
+    survey_beginnings(disk, folder, id, mode, u64::MAX)
+}
+
+/// The same for the first bytes of each file alone: what lies behind `bytes_max` is not looked at.
+///
+/// # Errors
+/// As [`survey`].
+pub(super) fn survey_beginnings(
+    disk: &mut dyn Disk,
+    folder: &Path,
+    id: Option<[u8; 16]>,
+    mode: Mode,
+    bytes_max: u64,
+) -> Result<Survey, OpenError> {
     let mut survey = Survey::default();
     let listed = disk.run(Operation::List {
         path: folder.to_path_buf(),
@@ -122,7 +136,7 @@ pub(super) fn survey(
             headers: Vec::new(),
         };
         let mut position = 0;
-        while position < length {
+        while position < length.min(bytes_max) {
             let chunk = read_tolerant(disk, file, position, CHUNK_BYTES)?;
             collect(&mut slot, position, &chunk, id)?;
             position += CHUNK_BYTES as u64;

@@ -105,8 +105,8 @@ fn other_values(key: &dyn Described, config: &Config) -> Vec<String> {
     let of_broker = name.replace("topics.NAME.", "broker.");
     let held = config.source.effective.iter();
     let default = held
-        .filter(|(known, _)| *known == name || *known == of_broker)
-        .map(|(_, value)| value.clone())
+        .filter(|held| held.key == name || held.key == of_broker)
+        .map(|held| held.value.clone())
         .next();
     let number = || -> u64 {
         let default = default.as_ref().expect("a number has a default");

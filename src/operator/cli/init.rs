@@ -169,12 +169,8 @@ impl Init {
         let mut others: Vec<String> = Vec::new();
         for (section, name, value) in self.chosen() {
             let full_name = format!("{section}.{name}");
-            let held = there
-                .source
-                .effective
-                .iter()
-                .find(|(known, _)| *known == full_name);
-            if let Some((_, held)) = held.filter(|(_, held)| *held != value) {
+            let held = there.source.held(&full_name);
+            if let Some(held) = held.filter(|held| *held != value) {
                 others.push(format!("{full_name} is {held}, not {value}"));
             }
         }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::appliance::standard_error_is_systemds_journal;
-use crate::config::{self, ServerFolder};
+use crate::config::{Error as ConfigError, ServerFolder};
 use crate::report::{self, Code, ExitCode};
 
 mod bench;
@@ -21,6 +21,7 @@ mod bench_broker;
 mod bench_coordinator;
 mod bench_disk;
 mod brokers;
+mod config;
 mod consume;
 mod dump;
 mod explain;
@@ -69,6 +70,7 @@ enum Command {
     Restart(restart::Restart),
     Status(status::Status),
     Reload(reload::Reload),
+    Config(config::Config),
     Produce(produce::Produce),
     Consume(consume::Consume),
     Topic(topic::Topic),
@@ -90,6 +92,7 @@ impl Command {
             Command::Restart(command) => command.run(out),
             Command::Status(command) => command.run(out),
             Command::Reload(command) => command.run(out),
+            Command::Config(command) => command.run(out),
             Command::Produce(command) => command.run(out),
             Command::Consume(command) => command.run(out),
             Command::Topic(command) => command.run(out),
@@ -198,9 +201,9 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 /// What an operator is told when there is no configuration.
-pub fn config_error(error: config::Error) -> report::Error {
+pub fn config_error(error: ConfigError) -> report::Error {
     match error {
-        config::Error::Missing(conf) => report::Error::new(
+        ConfigError::Missing(conf) => report::Error::new(
             Code::E0002,
             format!(
                 "no server.toml, server.ini or zoo.cfg in {}",
@@ -209,13 +212,13 @@ pub fn config_error(error: config::Error) -> report::Error {
         )
         .means("This is no server's folder.")
         .cure("Check the path, or make one: chrysalis init DIR."),
-        config::Error::Unreadable { path, source } => {
+        ConfigError::Unreadable { path, source } => {
             report::Error::new(Code::E0004, format!("read {}", path.display()))
                 .because(source)
                 .means("Nothing was started or changed.")
                 .cure("Let this user read the file, as UTF-8 text.")
         }
-        config::Error::Mistakes(mistakes) => {
+        ConfigError::Mistakes(mistakes) => {
             let count = match mistakes.list().len() {
                 1 => "a mistake".to_owned(),
                 count => format!("{count} mistakes"),

@@ -4,8 +4,7 @@ use std::io::Write;
 
 use super::FolderArgument;
 use super::start::{self, StartOptions};
-use super::{server, stop};
-use crate::config;
+use super::{config, server, stop};
 
 /// Stop a server, if it runs, and start it in the background
 ///
@@ -24,7 +23,7 @@ pub(super) struct Restart {
 impl Restart {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let folder = self.folder.server_folder();
-        config::load(&folder).map_err(super::config_error)?;
+        config::check(&folder)?;
         server::refuse_root_in_anothers_folder(&folder)?;
         stop::stop(&folder, self.options.wait(), out)?;
         start::start(&folder, &self.options, out)

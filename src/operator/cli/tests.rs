@@ -222,6 +222,132 @@ fn commands_say_when_there_is_no_server() {
 }
 
 #[test]
+fn config_check_says_all_mistakes_and_ends_with_ten() {
+    let (_home, folder) = home();
+    let (message, code) = run(&["config", "check", &folder]).expect_err("there is none");
+    assert!(message.starts_with("E0002 no server.toml"), "{message}");
+    assert_eq!(code, ExitCode::BadConfig);
+    run(&["init", &folder]).expect("it is made");
+    let said = run(&["config", "check", &folder]).expect("it would start");
+    assert_eq!(said, "server1 would start with conf/server.toml\n");
+    let file = Path::new(&folder).join("conf/server.toml");
+    for (text, told) in [
+        ("[web]\nport = \"x\"\nprot = 1\n", ":2: |:3: "),
+        (
+            "[server]\nlisten = \"203.0.113.198\"\n[log]\nfile = \"no/log\"\n",
+            ":2: |:4: ",
+        ),
+    ] {
+        fs::write(&file, text).expect("write it");
+        let (message, code) = run(&["config", "check", &folder]).expect_err("it has mistakes");
+        assert!(
+            message.starts_with("E0001 the configuration has 2 mistakes:"),
+            "{message}"
+        );
+        for line in told.split('|') {
+            assert!(
+                message.contains(&format!("conf/server.toml{line}")),
+                "{message}"
+            );
+        }
+        assert_eq!(code, ExitCode::BadConfig);
+    }
+}
+
+/// What `config show` prints, made the configuration of another server.
+fn shown_again(folder: &str) -> (String, String) {
+    let first = run(&["config", "show", folder]).expect("it is shown");
+    let conf = Path::new(folder).join("conf");
+    for file in ["server.ini", "zoo.cfg"] {
+        let _gone = fs::remove_file(conf.join(file));
+    }
+    fs::write(conf.join("server.toml"), &first).expect("write it");
+    let second = run(&["config", "show", folder]).expect("it is shown");
+    let values = |text: &str| -> String {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| line.split_once("  # "));
+        values
+            .map(|(value, _)| format!("{}\n", value.trim_end()))
+            .collect()
+    };
+    (values(&first), values(&second))
+}
+
+#[test]
+fn what_config_show_prints_is_a_configuration_that_says_the_same() {
+    let (_home, folder) = home();
+    run(&["init", &folder]).expect("it is made");
+    let conf = Path::new(&folder).join("conf");
+    fs::write(
+        conf.join("server.toml"),
+        "[server]\nid = 7\nlisten = \"127.0.0.2\"\n[coordinator]\nfour_letter_words = [\"*\"]\n\
+         [topics.\"a.b-*\"]\nnum_partitions = 3\n[topics.c]\n",
+    )
+    .expect("write it");
+    let (first, second) = shown_again(&folder);
+    assert_eq!(first, second);
+    assert!(
+        first.contains("topics.\"a.b-*\".num_partitions = 3\n"),
+        "{first}"
+    );
+}
+
+#[test]
+fn config_show_says_where_each_value_comes_from() {
+    let (_home, folder) = home();
+    let conf = Path::new(&folder).join("conf");
+    fs::create_dir_all(&conf).expect("a folder");
+    fs::write(
+        conf.join("server.ini"),
+        "[system]\nbrokerId=3\nnumPartitions=2\nunflushThreshold=0\nunflushInterval=0\nmaxSegmentSize=4096\n\
+         maxTransferSize=4194304\ndataPath=/d\n[zookeeper]\nzk.zkConnect=localhost:2181\n[topic=a]\nstat=true\n",
+    )
+    .expect("write it");
+    fs::write(
+        conf.join("zoo.cfg"),
+        "clientPort=2181\nDigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n",
+    )
+    .expect("write it");
+    let text = run(&["config", "show", &folder]).expect("it is shown");
+    for line in [
+        "server.id = 3  # conf/server.ini:2 [system] brokerId",
+        "server.listen = \"0.0.0.0\"  # implied by conf/server.ini",
+        "coordinator.port = 2181  # conf/zoo.cfg:1 clientPort",
+        "coordinator.tick_time_ms = 3000  # implied by conf/zoo.cfg",
+        "coordinator.session_timeout_min_ms = 6000  # default: 2 x tick_time_ms",
+        "coordinator.super_digest = \"(hidden)\"  # conf/zoo.cfg:2 DigestAuthenticationProvider.superDigest",
+        "topics.a.num_partitions = 2  # conf/server.ini:3 [system] numPartitions (broker.num_partitions)",
+        "topics.a.statistics = true  # conf/server.ini:12 [topic=a] stat",
+        "topics.a.delete_policy = \"delete,168\"  # default (broker.delete_policy)",
+    ] {
+        let found = text.lines().any(|shown| {
+            let (value, origin) = shown.split_once("  # ").unwrap_or((shown, ""));
+            format!("{}  # {origin}", value.trim_end()) == line
+        });
+        assert!(found, "no line {line} in:\n{text}");
+    }
+    let json = run(&["config", "show", &folder, "--json"]).expect("it is shown");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    let key = |name: &str| {
+        let mut keys = json["keys"].as_array().expect("a list").iter();
+        keys.find(|key| key["key"] == name)
+            .expect("it is there")
+            .clone()
+    };
+    assert_eq!(key("server.id")["value"], 3);
+    assert_eq!(key("server.id")["from"], "file");
+    assert_eq!(key("server.id")["line"], 2);
+    assert_eq!(key("server.id")["legacy_key"], "[system] brokerId");
+    assert_eq!(key("coordinator.tick_time_ms")["from"], "implied");
+    assert_eq!(key("broker.hold_gets")["from"], "default");
+    assert_eq!(key("coordinator.super_digest")["value"], "(hidden)");
+    assert_eq!(
+        key("topics.a.delete_policy")["follows"],
+        "broker.delete_policy"
+    );
+}
+
+#[test]
 fn a_start_tells_mistakes_at_once() {
     let (_home, folder) = home();
     run(&["init", &folder]).expect("it is made");
