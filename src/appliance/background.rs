@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -59,10 +60,12 @@ pub const DETACH_OPTION: &str = "--detach";
 /// # Errors
 /// The log file cannot be opened or the program not executed.
 pub fn start(folder: &ServerFolder, options: &[String], wait_max: Duration) -> io::Result<Outcome> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.log_file())?;
+    let log = match append_to(&folder.log_file()) {
+        Ok(log) => Stdio::from(log),
+        // A server serves on a full disk, too. Its first lines are lost.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Stdio::null(),
+        Err(error) => return Err(error),
+    };
     let mut launched = Command::new(std::env::current_exe()?)
         .arg("run")
         .arg(folder.root())
@@ -76,7 +79,7 @@ pub fn start(folder: &ServerFolder, options: &[String], wait_max: Duration) -> i
         .stdout
         .take()
         .expect("standard output was asked for as a pipe");
-    let outcome = hear(BufReader::new(said), wait_max);
+    let outcome = hear(BufReader::new(said), wait_max)?;
     // The process executed here has handed over to the one it forked, and is only to be reaped.
     if outcome != Outcome::StillStarting {
         launched.wait()?;
@@ -84,29 +87,33 @@ pub fn start(folder: &ServerFolder, options: &[String], wait_max: Duration) -> i
     Ok(outcome)
 }
 
+fn append_to(log: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(log)
+}
+
 /// Listens to a server that starts. The waiting thread belongs to the starter, not to a server.
-fn hear(said: impl io::BufRead + Send + 'static, wait_max: Duration) -> Outcome {
+fn hear(said: impl io::BufRead + Send + 'static, wait_max: Duration) -> io::Result<Outcome> {
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for line in said.lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
                 return;
             }
         }
-    });
+    })?;
     let until = Instant::now() + wait_max;
     loop {
         match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => match serde_json::from_str(&line) {
-                Ok(Progress::Serving(ports)) => return Outcome::Serving(ports),
+                Ok(Progress::Serving(ports)) => return Ok(Outcome::Serving(ports)),
                 Ok(Progress::Failed { message, exit_code }) => {
-                    return Outcome::Failed { message, exit_code };
+                    return Ok(Outcome::Failed { message, exit_code });
                 }
                 // Whatever else was printed is not for us.
                 Err(_) => {}
             },
-            Err(mpsc::RecvTimeoutError::Timeout) => return Outcome::StillStarting,
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Outcome::Died,
+            Err(mpsc::RecvTimeoutError::Timeout) => return Ok(Outcome::StillStarting),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Outcome::Died),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 pub mod background;
 pub mod control;
+pub mod limits;
 pub mod pid_file;
 pub mod readiness;
 pub mod signals;
@@ -23,6 +24,8 @@ pub use signals::{Signal, Signals};
 pub struct RunOptions {
     /// Whether to go on without acknowledged data that is damaged.
     pub accept_loss: bool,
+    /// What an operator should know of the process's limits, a sentence each.
+    pub notes: Vec<String>,
     /// Who is told when the ports serve, and while the server lives.
     pub readiness: Readiness,
 }

@@ -36,6 +36,9 @@ pub struct ServerStatus {
     pub disk: DiskStatus,
     /// Memory the process has in use.
     pub resident_bytes: u64,
+    /// Log lines that could not be written since the start.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// What an operator should know or do: a sentence each.
     pub warnings: Vec<String>,
 }

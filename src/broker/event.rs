@@ -69,11 +69,13 @@ pub enum Event {
         /// Of that effect.
         ticket: Ticket,
     },
-    /// An operation of an [`Effect::Files`] found no space (`ENOSPC`, `EDQUOT`). Any other error ends the
+    /// An operation of an [`Effect::Files`] lacked something that may come back. Any other error ends the
     /// process. The work already queued behind it may have been done or not.
     FilesRefused {
         /// Of that effect.
         ticket: Ticket,
+        /// What it lacked.
+        shortage: Shortage,
     },
     /// An [`Effect::Sync`] is done. A sync that fails ends the process.
     Synced {
@@ -163,6 +165,15 @@ pub enum Event {
     /// This server does not lead any more, or the consensus dropped a proposal: what was proposed may or
     /// may not be committed later. Clients are sent away until `Led` comes again.
     Deposed,
+}
+
+/// What an operation on segment files lacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Room on the disk (`ENOSPC`, `EDQUOT`).
+    Space,
+    /// A file descriptor, or the kernel's memory for one (`EMFILE`, `ENFILE`, `ENOMEM`).
+    Descriptors,
 }
 
 /// Which resources are nearly used up. Puts are refused while one is; reads go on.
@@ -327,6 +338,8 @@ pub enum Warning {
     },
     /// The disk is full: nothing can be written to segment files; tried again by itself.
     DiskFull,
+    /// The process has too many files open: nothing can be written to segment files; tried again by itself.
+    TooManyOpenFiles,
     /// Segment files are written again.
     DiskHasSpace,
     /// A consumer asks for offsets beyond the end and will get nothing until the end arrives there.

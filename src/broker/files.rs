@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::Broker;
-use super::event::{Effect, Ticket, Warning};
+use super::event::{Effect, Shortage, Ticket, Warning};
 use super::partition::Partition;
 use super::put::Pending;
 use super::reply::Reply;
@@ -73,9 +73,10 @@ pub(super) struct Writer {
     written: u64,
 }
 
-/// The disk is full.
+/// The disk is full, or something else is used up that files need.
 #[derive(Debug)]
 struct Parked {
+    shortage: Shortage,
     /// When to try again; not known while reports are due.
     retry: Option<Moment>,
 }
@@ -93,6 +94,11 @@ impl Writer {
 
     pub(super) fn is_parked(&self) -> bool {
         self.parked.is_some()
+    }
+
+    /// What is lacking while it is parked.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.parked.as_ref().map(|parked| parked.shortage)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -154,7 +160,10 @@ impl Writer {
 
     /// Tries again at once.
     pub(super) fn hasten(&mut self, now: Moment) {
-        if let Some(Parked { retry: Some(retry) }) = &mut self.parked {
+        if let Some(Parked {
+            retry: Some(retry), ..
+        }) = &mut self.parked
+        {
             *retry = now;
         }
     }
@@ -307,15 +316,27 @@ impl Broker {
         self.finish_jobs(now, effects);
     }
 
-    /// A job was reported as refused for want of space.
-    pub(super) fn files_refused(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
+    /// A job was reported as refused for want of something.
+    pub(super) fn files_refused(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        shortage: Shortage,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.removal_reported(now, ticket, false) {
             return;
         }
         self.report(ticket, Report::Refused);
         if self.writer.parked.is_none() {
-            self.writer.parked = Some(Parked { retry: None });
-            effects.push(Effect::Warn(Warning::DiskFull));
+            self.writer.parked = Some(Parked {
+                shortage,
+                retry: None,
+            });
+            effects.push(Effect::Warn(match shortage {
+                Shortage::Space => Warning::DiskFull,
+                Shortage::Descriptors => Warning::TooManyOpenFiles,
+            }));
             self.refuse_gathered(effects);
             self.give_up_catching_up(effects);
         }
@@ -374,7 +395,9 @@ impl Broker {
         if self.writer.retry().is_none_or(|retry| retry > now) {
             return;
         }
-        self.writer.parked = Some(Parked { retry: None });
+        if let Some(parked) = &mut self.writer.parked {
+            parked.retry = None;
+        }
         let mut jobs = std::mem::take(&mut self.writer.outstanding);
         for job in &mut jobs {
             job.ticket = self.next_ticket();

@@ -38,7 +38,7 @@ mod tests;
 
 use std::collections::HashSet;
 
-pub use event::{Effect, Event, Owned, Pressure, Ticket, TopicRegistration, Warning};
+pub use event::{Effect, Event, Owned, Pressure, Shortage, Ticket, TopicRegistration, Warning};
 pub use options::{Options, WaitingOptions};
 pub use reply::{Refusal, RefusalKind, Reply};
 pub use request::{Get, Name, OffsetQuery, Put, Request, Sync, Transaction, TransactionStep};
@@ -207,7 +207,9 @@ impl Broker {
             Event::EndOfTurn => self.end_turn(now, effects),
             Event::Committed { index, data } => self.committed(index, data, effects),
             Event::FilesWritten { ticket } => self.files_written(now, ticket, effects),
-            Event::FilesRefused { ticket } => self.files_refused(now, ticket, effects),
+            Event::FilesRefused { ticket, shortage } => {
+                self.files_refused(now, ticket, shortage, effects);
+            }
             Event::Synced { ticket } => self.synced(ticket, effects),
             Event::CheckpointSaved { ticket } => self.checkpoint_saved(ticket, effects),
             Event::Checkpoint => {

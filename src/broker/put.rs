@@ -14,7 +14,7 @@ use super::command::{
     APPEND_HEADER_BYTES, AppendHead, COMMAND_HEADER_BYTES, RUN_HEADER_BYTES, begin_append,
     begin_run, finish,
 };
-use super::event::Effect;
+use super::event::{Effect, Shortage};
 use super::reply::{Refusal, RefusalKind, Reply};
 use super::request::{Name, Put};
 use super::stats::Item;
@@ -273,7 +273,11 @@ impl Broker {
 
     /// Why puts are refused just now.
     fn no_room(&self) -> Option<&'static str> {
-        if self.writer.is_parked() || self.pressure.disk {
+        if self.writer.shortage() == Some(Shortage::Descriptors) {
+            Some(
+                "broker has too many files open: messages can be read, and stored again when it has fewer",
+            )
+        } else if self.writer.is_parked() || self.pressure.disk {
             Some("disk is full: messages can be read, and stored again when there is space")
         } else if self.pressure.journal {
             Some("journal is full: messages can be read, and stored again when it was checkpointed")

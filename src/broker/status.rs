@@ -1,6 +1,7 @@
 //! What an operator may see of a broker. Plain data.
 
 use super::Broker;
+use super::event::Shortage;
 use super::request::Name;
 use super::waiting::{ConsumerStatus, HoldsEnded};
 use crate::units::LatencyHistogram;
@@ -123,6 +124,11 @@ impl Broker {
     /// The disk is full: what is committed waits for space, and gets go by what is in the files.
     pub fn is_parked(&self) -> bool {
         self.writer.is_parked()
+    }
+
+    /// What is lacking, while it is parked.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.writer.shortage()
     }
 
     /// What an operator may see.

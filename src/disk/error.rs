@@ -35,7 +35,7 @@ pub enum Class {
     Exists,
     /// The file system or the kernel cannot do this.
     Unsupported,
-    /// Too many open files, or no memory.
+    /// Too many open files, no memory, or no thread.
     Exhausted,
     /// Anything else.
     Other,
@@ -60,13 +60,19 @@ impl Class {
             Errno::ENOENT | Errno::ENOTDIR | Errno::EBADF => Class::Missing,
             Errno::EEXIST | Errno::ENOTEMPTY => Class::Exists,
             Errno::EINVAL | Errno::EOPNOTSUPP | Errno::ENOSYS => Class::Unsupported,
-            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM => Class::Exhausted,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => Class::Exhausted,
             _ => Class::Other,
         }
     }
 }
 
 impl Error {
+    /// Whether there was no descriptor to open a file or a folder with: nothing was begun.
+    pub fn found_no_descriptor(&self) -> bool {
+        let number = self.source.raw_os_error().map(Errno::from_raw);
+        matches!(number, Some(Errno::EMFILE | Errno::ENFILE))
+    }
+
     /// The failure of `operation` on `path`.
     pub fn new(
         operation: &'static str,

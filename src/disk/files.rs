@@ -108,6 +108,17 @@ impl Table {
     }
 }
 
+/// Why there is no disk.
+#[derive(Debug, thiserror::Error)]
+pub enum NewError {
+    /// The kernel refuses the ring.
+    #[error("{}", likely_cause(.0))]
+    Ring(io::Error),
+    /// The process gets no descriptor or no thread.
+    #[error("{0}")]
+    Lacking(io::Error),
+}
+
 /// The files of this machine.
 ///
 /// Its descriptor ([`AsFd`]) is readable while completions wait; `complete` makes it unreadable again.
@@ -127,9 +138,10 @@ impl Files {
     /// A disk over this machine's files.
     ///
     /// # Errors
-    /// [`Backend::Ring`] was demanded and the kernel refuses it, or there is no descriptor left.
-    pub fn new(options: &Options) -> io::Result<Files> {
-        let inbox = Arc::new(Inbox::new()?);
+    /// [`NewError::Ring`]: it was demanded and the kernel refuses it. [`NewError::Lacking`]: there is no descriptor or no
+    /// thread left.
+    pub fn new(options: &Options) -> Result<Files, NewError> {
+        let inbox = Arc::new(Inbox::new().map_err(NewError::Lacking)?);
         let (ring, chosen) = match options.backend {
             Backend::Threads => (
                 None,
@@ -137,7 +149,10 @@ impl Files {
                     reason: "by option".to_owned(),
                 },
             ),
-            Backend::Ring => (Some(Ring::new(inbox.as_fd())?), Chosen::Ring),
+            Backend::Ring => {
+                let ring = Ring::new(inbox.as_fd()).map_err(NewError::Ring)?;
+                (Some(ring), Chosen::Ring)
+            }
             Backend::Auto => match Ring::new(inbox.as_fd()) {
                 Ok(ring) => (Some(ring), Chosen::Ring),
                 Err(error) => (
@@ -149,7 +164,8 @@ impl Files {
             },
         };
         let table = Arc::new(Table::default());
-        let lanes = Lanes::new(options, table.clone(), inbox.clone());
+        let mut lanes = Lanes::new(options, table.clone(), inbox.clone());
+        lanes.start(ring.is_none()).map_err(NewError::Lacking)?;
         Ok(Files {
             ring,
             lanes,

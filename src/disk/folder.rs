@@ -114,6 +114,11 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
             Ok(about) => about,
             // Removed since the folder was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            // Somebody else's mount, mostly. Whoever needs what is in it is told when they open it.
+            Err(_) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
+                entries.extend(entry.file_name().into_string().ok().map(unknown_folder));
+                continue;
+            }
             Err(error) => return Err(error),
         };
         if let Ok(name) = entry.file_name().into_string() {
@@ -128,6 +133,15 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+fn unknown_folder(name: String) -> Entry {
+    Entry {
+        name,
+        folder: true,
+        length: 0,
+        modified: WallTime(0),
+    }
 }
 
 /// When a file was last written to; the epoch where the file system does not say.

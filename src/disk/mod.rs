@@ -39,7 +39,7 @@ use crate::units::WallTime;
 
 pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use error::{Class, Error};
-pub use files::{Backend, Chosen, Files, Options};
+pub use files::{Backend, Chosen, Files, NewError, Options};
 
 /// The caller's name for an operation; comes back with its completion.
 ///

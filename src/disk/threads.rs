@@ -1,6 +1,7 @@
 //! Lanes of threads: plain system calls, in order where the lane has one thread.
 //!
-//! A lane's threads are started when they are first needed. Completions go to one inbox, whose event
+//! Each lane that a server cannot do without has a thread from the start, so that one that is refused is told then; the others
+//! are started when they are first needed. Completions go to one inbox, whose event
 //! descriptor the loop polls. Dropping the lanes waits until everything submitted has been carried out, but for the archive's.
 
 use std::collections::VecDeque;
@@ -93,6 +94,19 @@ impl Lanes {
         }
     }
 
+    /// Starts a thread of each lane that is needed; of the journal's, where there is no ring.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub(super) fn start(&mut self, journal: bool) -> io::Result<()> {
+        if journal {
+            self.journal.start_thread()?;
+        }
+        self.segments.start_thread()?;
+        self.background.start_thread()?;
+        self.read.start_thread()
+    }
+
     pub(super) fn submit(&mut self, lane: Lane, token: Token, operation: Operation) {
         match lane {
             Lane::Journal => self.journal.submit(token, operation),
@@ -167,30 +181,24 @@ impl LaneThreads {
         let wanted = queue.jobs.len() > queue.idle && self.threads.len() < self.threads_max;
         drop(queue);
         self.shared.ready.notify_one();
-        if wanted {
-            self.start_thread();
+        if wanted && self.start_thread().is_err() && self.threads.is_empty() {
+            for (token, operation) in self.shared.queue().jobs.drain(..) {
+                let error = Error::new(operation.name(), self.name, Errno::EAGAIN);
+                self.shared.inbox.push(Completion {
+                    token,
+                    result: Err(error),
+                });
+            }
         }
     }
 
-    fn start_thread(&mut self) {
+    fn start_thread(&mut self) -> io::Result<()> {
         let shared = self.shared.clone();
         let started = thread::Builder::new()
             .name(self.name.to_owned())
             .spawn(move || shared.work());
-        match started {
-            Ok(thread) => self.threads.push(thread),
-            // Another thread of the lane will get to it.
-            Err(_) if !self.threads.is_empty() => {}
-            Err(_) => {
-                for (token, operation) in self.shared.queue().jobs.drain(..) {
-                    let error = Error::new(operation.name(), self.name, Errno::EAGAIN);
-                    self.shared.inbox.push(Completion {
-                        token,
-                        result: Err(error),
-                    });
-                }
-            }
-        }
+        self.threads.push(started?);
+        Ok(())
     }
 }
 

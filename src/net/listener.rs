@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -16,11 +18,20 @@ const BACKLOG: i32 = 1000;
 pub struct Bound(Socket);
 
 impl Bound {
-    /// Takes a port.
+    /// Takes a port. `::` is every address there is: without IPv6 those are the IPv4 ones.
     ///
     /// # Errors
     /// The port is in use, not permitted, or the address is not one of this host's.
     pub fn take(address: SocketAddr) -> io::Result<Bound> {
+        match Bound::take_at(address) {
+            Err(error) if is_everywhere_by_v6(address) && is_absent(&error) => Bound::take_at(
+                SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()),
+            ),
+            taken => taken,
+        }
+    }
+
+    fn take_at(address: SocketAddr) -> io::Result<Bound> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -56,14 +67,63 @@ impl Bound {
     }
 }
 
-/// Where a client on this host reaches what listens at `address`: a port that listens everywhere, over loopback.
+fn is_everywhere_by_v6(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
+}
+
+/// Whether the kernel has no such address, or nothing of its family.
+pub fn is_absent(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        number,
+        Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL | Errno::EPROTONOSUPPORT)
+    )
+}
+
+/// Where a client on this host reaches what listens at `address`: a port that listens everywhere, over the loopback
+/// that is always there (`::` takes IPv4 clients too, and the host may have no `::1`).
 pub fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+    match address.ip().is_unspecified() {
+        true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        false => address,
+    }
+}
+
+/// How often it is told, at most, that connections cannot be accepted.
+const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// What became of accepting connections on a port: trouble is told once, however long it lasts.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    lasts: bool,
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    /// Accepting failed; true if that is to be told.
+    pub fn begins(&mut self, now: Instant) -> bool {
+        let first = !std::mem::replace(&mut self.lasts, true);
+        let due = self
+            .told
+            .is_none_or(|at| now.duration_since(at) >= TROUBLE_TOLD_EVERY);
+        if first && due {
+            self.told = Some(now);
+        }
+        first && due
+    }
+
+    /// A connection was accepted.
+    pub fn ends(&mut self) {
+        self.lasts = false;
+    }
+}
+
+/// Whether accepting failed for one client alone, who has gone already: there is nothing to wait for.
+pub fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Why there is no room for a connection.
@@ -130,3 +190,6 @@ impl Census {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::sys::sendfile::sendfile64;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -55,19 +56,29 @@ impl OpenFiles {
         self.files.remove(path);
     }
 
+    /// Closes the least recently used one; false if there is none.
+    fn close_oldest(&mut self) -> bool {
+        let oldest = self
+            .files
+            .iter()
+            .min_by_key(|(_, (_, used))| *used)
+            .map(|(path, _)| Rc::clone(path));
+        oldest.is_some_and(|path| self.files.remove(&path).is_some())
+    }
+
     fn get(&mut self, path: &Rc<PathBuf>) -> io::Result<&File> {
         self.clock += 1;
         if !self.files.contains_key(path) {
-            if self.files.len() >= self.files_max
-                && let Some(oldest) = self
-                    .files
-                    .iter()
-                    .min_by_key(|(_, (_, used))| *used)
-                    .map(|(path, _)| Rc::clone(path))
-            {
-                self.files.remove(&oldest);
+            if self.files.len() >= self.files_max {
+                self.close_oldest();
             }
-            let file = File::open(path.as_path())?;
+            let file = loop {
+                match File::open(path.as_path()) {
+                    // Of all descriptors these are the ones that can be spared.
+                    Err(error) if has_no_descriptor(&error) && self.close_oldest() => {}
+                    opened => break opened?,
+                }
+            };
             self.files.insert(Rc::clone(path), (file, 0));
         }
         let entry = self
@@ -77,6 +88,11 @@ impl OpenFiles {
         entry.1 = self.clock;
         Ok(&entry.0)
     }
+}
+
+fn has_no_descriptor(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(number, Some(Errno::EMFILE | Errno::ENFILE))
 }
 
 /// Writes as much as the peer takes, up to a turn's share.

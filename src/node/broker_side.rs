@@ -8,19 +8,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::{debug, error, info, warn};
 
 use super::Failure;
 use super::connections::{Connections, Protocol};
 use super::log::{Log, News};
 use super::owners::BuiltIn;
-use super::segment_files::{Finished, SegmentFiles};
+use super::segment_files::{Again, Finished, SegmentFiles};
 use super::traffic::Dropped;
 use super::verification::Verification;
 use crate::appliance::status::{BrokerStatus, TopicSummary};
 use crate::broker::status::TopicStatus;
-use crate::broker::{Broker, Effect, Event, Pressure, Ticket, TopicRegistration, Warning};
+use crate::broker::{Broker, Effect, Event, Pressure, Shortage, TopicRegistration, Warning};
 use crate::consensus::journal::Journal;
 use crate::disk::{Completion, Disk};
 use crate::net::output::FileRange;
@@ -29,7 +28,7 @@ use crate::report::metrics::{self, Scrape};
 use crate::units::{ConnectionId, Moment, ServerId, WallTime};
 use crate::wire::metaq::request::Asked;
 
-/// How long a checkpoint waits that found no space.
+/// How long a checkpoint waits that found no space, or no descriptor.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 
 /// What the broker's effects are carried out with.
@@ -58,9 +57,9 @@ pub(super) struct BrokerSide {
     pressure: Pressure,
     /// The core was asked for a checkpoint and has not finished it.
     checkpoint_asked: bool,
-    /// A checkpoint that found no space, and when it is tried again.
-    checkpoint_again: Option<(Moment, Ticket, Bytes)>,
-    /// The last one found no space.
+    /// A part of a checkpoint that was refused, and when it is done again.
+    checkpoint_again: Option<(Moment, Again)>,
+    /// The last one was refused.
     checkpoint_refused: bool,
     wants_space: bool,
     /// The core has asked for its own end.
@@ -215,10 +214,9 @@ impl BrokerSide {
 
     /// Lets time pass.
     pub(super) fn tick(&mut self, wall: WallTime, utc_offset_s: i32, world: &mut World<'_>) {
-        if let Some((_, ticket, content)) =
-            self.checkpoint_again.take_if(|(at, _, _)| *at <= world.now)
-        {
-            self.files.save_checkpoint(ticket, content, world.disk);
+        if let Some((_, again)) = self.checkpoint_again.take_if(|(at, _)| *at <= world.now) {
+            let finished = self.files.again(again, world.disk);
+            self.finish_at_once(finished, world);
         }
         if self.core.deadline().is_some_and(|at| at <= world.now) {
             self.handle(Event::Tick { wall, utc_offset_s }, world);
@@ -244,31 +242,36 @@ impl BrokerSide {
 
     /// When [`BrokerSide::tick`] wants to be called.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        let again = self.checkpoint_again.as_ref().map(|(at, _, _)| *at);
+        let again = self.checkpoint_again.as_ref().map(|(at, _)| *at);
         [self.core.deadline(), again].into_iter().flatten().min()
     }
 
     fn finished(&mut self, finished: Finished, world: &mut World<'_>) {
         let event = match finished {
             Finished::Written(ticket) => Event::FilesWritten { ticket },
-            Finished::Refused(ticket) => {
-                self.wants_space = true;
-                Event::FilesRefused { ticket }
+            Finished::Refused(ticket, shortage) => {
+                self.wants_space |= shortage == Shortage::Space;
+                Event::FilesRefused { ticket, shortage }
             }
             Finished::Synced(ticket) => Event::Synced { ticket },
             Finished::CheckpointSaved(ticket) => {
                 self.checkpoint_refused = false;
                 Event::CheckpointSaved { ticket }
             }
-            Finished::CheckpointRefused(ticket, content) => {
-                self.wants_space = true;
+            Finished::CheckpointRefused(again, shortage) => {
+                self.wants_space |= shortage == Shortage::Space;
                 // Once: the log may lie on the same disk.
                 if !std::mem::replace(&mut self.checkpoint_refused, true) {
+                    let lacking = match shortage {
+                        Shortage::Space => "space",
+                        Shortage::Descriptors => "file descriptor",
+                    };
                     warn!(
-                        "no space for the broker's checkpoint; the journal keeps its entries meanwhile"
+                        lacking,
+                        "the broker's checkpoint is put off; the journal keeps its entries meanwhile"
                     );
                 }
-                self.checkpoint_again = Some((world.now + CHECKPOINT_RETRY, ticket, content));
+                self.checkpoint_again = Some((world.now + CHECKPOINT_RETRY, again));
                 return;
             }
         };
@@ -549,7 +552,11 @@ fn warn_operator(warning: &Warning) {
                 "the disk is full: puts are refused, reads go on; make room and puts go on by themselves"
             );
         }
-        Warning::DiskHasSpace => info!("the disk has space again: puts go on"),
+        Warning::TooManyOpenFiles => error!(
+            "the process has too many files open: puts are refused, reads go on; raise the limit (LimitNOFILE, ulimit -n) \
+             and puts go on by themselves"
+        ),
+        Warning::DiskHasSpace => info!("message files are written again: puts go on"),
         Warning::OffsetBeyondEnd {
             topic,
             group,

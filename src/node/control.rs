@@ -1,14 +1,16 @@
 //! Local commands: the socket in the folder, and what each request does.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 use tracing::{debug, info, warn};
 
+use super::event_loop::{ACCEPT_PAUSE, CANNOT_ACCEPT};
 use super::run::Server;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
 use crate::appliance::status::{PartitionStatus, TopicDetail};
@@ -16,12 +18,15 @@ use crate::broker::{Event, Name};
 use crate::config::reload::reload;
 use crate::config::{self, ServerFolder, suggest};
 use crate::disk::Class;
+use crate::net::listener::Trouble;
 use crate::report::{self, Code, Error};
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Commands that may wait for the server.
 const WAITING_MAX: usize = 16;
+/// Commands that may be connected at a time; the next ones wait for a place.
+const CONNECTIONS_MAX: usize = 32;
 /// How often a socket is tried to be made that found no space.
 const BIND_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
@@ -99,11 +104,16 @@ async fn accept_later(path: PathBuf, commands: mpsc::Sender<Asked>) {
 }
 
 async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut trouble = Trouble::default();
     loop {
+        let place = Arc::clone(&places).acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => {
+                trouble.ends();
                 let commands = commands.clone();
                 spawn_local(async move {
+                    let _place = place;
                     match tokio::time::timeout(PATIENCE * 2, exchange(stream, commands)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => debug!(%error, "a local command broke off"),
@@ -112,8 +122,10 @@ async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {
                 });
             }
             Err(error) => {
-                warn!(%error, "accept a local command");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                if trouble.begins(Instant::now()) {
+                    warn!(port = "local commands", %error, "{CANNOT_ACCEPT}");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }

@@ -20,23 +20,25 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+use super::descriptors::Shares;
 use super::{Event, Failure, Node, Port};
 use crate::config::Config;
 use crate::disk::Chosen;
-use crate::net::listener::Census;
+use crate::net::listener::{Census, Trouble, is_the_clients};
 use crate::net::socket::{self, OpenFiles, Progress};
 use crate::registry::Registry;
 use crate::report::{Code, Error};
 use crate::units::{ConnectionId, LatencyHistogram, Moment, WallTime};
 
-/// Segment files that stay open for sending.
-const OPEN_FILES_MAX: usize = 512;
 /// How long a closed connection's last reply may take to arrive before the socket is dropped.
 const LINGER: Duration = Duration::from_secs(2);
 /// How much of what such a connection still sends is read and thrown away.
 const LINGER_BYTES: usize = 4 << 20;
 /// How long accepting pauses when the process has no descriptor left.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What is told then.
+pub(super) const CANNOT_ACCEPT: &str =
+    "no connection can be accepted for now; those that are open go on, and it is tried again";
 
 /// The two clocks, read together once a turn.
 #[derive(Debug)]
@@ -116,7 +118,7 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(node: Node, clock: Clock, backend: Chosen) -> Rc<Shell> {
+    pub(super) fn new(node: Node, clock: Clock, backend: Chosen, shares: Shares) -> Rc<Shell> {
         Rc::new(Shell {
             node: RefCell::new(node),
             clock,
@@ -127,7 +129,7 @@ impl Shell {
             failed: Notify::new(),
             failure: RefCell::new(None),
             peers: RefCell::new(HashMap::new()),
-            files: RefCell::new(OpenFiles::new(OPEN_FILES_MAX)),
+            files: RefCell::new(OpenFiles::new(shares.sent)),
             next_connection: Cell::new(1),
             backend,
             registry: RefCell::new(None),
@@ -269,9 +271,11 @@ impl Shell {
         census: Rc<RefCell<Census>>,
     ) {
         let mut last_refusal = None;
+        let mut trouble = Trouble::default();
         loop {
             match listener.accept().await {
                 Ok((stream, address)) => {
+                    trouble.ends();
                     let admitted = census.borrow_mut().admit(address.ip());
                     if let Err(full) = admitted {
                         self.node.borrow_mut().refused(port, full);
@@ -288,9 +292,13 @@ impl Shell {
                         });
                     }
                 }
+                Err(error) if is_the_clients(&error) => {
+                    debug!(?port, %error, "accept a connection")
+                }
                 Err(error) => {
-                    // Out of descriptors, mostly: those that are open go on, and some will end.
-                    warn!(?port, %error, "accept a connection");
+                    if trouble.begins(Instant::now()) {
+                        warn!(?port, %error, "{CANNOT_ACCEPT}");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -32,6 +32,8 @@ mod connections;
 mod control;
 // The coordinator within the node.
 mod coordinator_side;
+// How the file descriptors are shared out.
+mod descriptors;
 // The shell: sockets, the disk's descriptor, the clock.
 mod event_loop;
 // A core's Raft group over the journal.
@@ -150,21 +152,41 @@ impl Failure {
             }
             Failure::Newer { .. } | Failure::Halted(_) => false,
         };
+        let exhausted = match &self {
+            Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
+                error.class == disk::Class::Exhausted
+            }
+            Failure::Newer { .. } | Failure::Halted(_) => false,
+        };
         let code = match &self {
             Failure::Journal(_) | Failure::Files(_) if full => Code::E0204,
+            Failure::Journal(_) | Failure::Files(_) if exhausted => Code::E0111,
             Failure::Journal(_) | Failure::Files(_) => Code::E0205,
             Failure::Newer { .. } => return newer_data("apply the journal", self),
             Failure::Halted(_) => Code::E0900,
         };
-        let cure = match full {
-            true => "Make room on the file system of data/ and start it again.",
-            false => "Start it again; what the reason names may need to be looked at first.",
+        let cure = match (full, exhausted) {
+            (true, _) => "Make room on the file system of data/ and start it again.",
+            (_, true) => LIMIT_CURE,
+            _ => "Start it again; what the reason names may need to be looked at first.",
         };
         Error::new(code, "the server cannot go on")
             .because(self)
             .means("It ends; everything that was acknowledged is on disk.")
             .cure(cure)
     }
+}
+
+/// What helps where the system gives the process no more of something.
+const LIMIT_CURE: &str = "See what it may have (`ulimit -a`, /proc/PID/limits, a container's or a unit's settings) and \
+                          raise it: chrysalis explain E0111";
+
+/// What an operator is told when the system gives the process no more of something.
+fn lacking(what: &str, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(Code::E0111, what)
+        .because(why)
+        .means("The server does not start; nothing was changed.")
+        .cure(LIMIT_CURE)
 }
 
 /// What an operator is told of data that a later version wrote.

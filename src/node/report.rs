@@ -9,8 +9,10 @@ use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Registration, ServerStatus,
     TopicSummary,
 };
+use crate::broker::Shortage;
 use crate::disk::Chosen;
 use crate::registry::{Registry, Standing};
+use crate::report::lines;
 use crate::report::metrics::{self, Scrape};
 
 impl Node {
@@ -46,6 +48,13 @@ impl Node {
         let mut warnings = Vec::new();
         if self.space.is_low() {
             warnings.push("the disk is nearly full: puts are refused; make room".to_owned());
+        }
+        let shortage = self.broker.as_ref().and_then(|side| side.core.shortage());
+        if shortage == Some(Shortage::Descriptors) {
+            warnings.push(
+                "too many files are open: puts are refused; raise LimitNOFILE, or `ulimit -n`"
+                    .to_owned(),
+            );
         }
         if self.journal.pressure().refuse {
             warnings
@@ -158,9 +167,11 @@ impl Shell {
         let mut scrape = Scrape::default();
         scrape.set_fraction(&metrics::UPTIME_SECONDS, self.clock.uptime().as_secs_f64());
         scrape.set(&metrics::MEMORY_BYTES, system::resident_bytes());
-        if let Some((open, _)) = system::descriptors() {
+        if let Some((open, open_max)) = system::descriptors() {
             scrape.set(&metrics::OPEN_FILES, open);
+            scrape.set(&metrics::OPEN_FILES_MAX, open_max);
         }
+        scrape.set(&metrics::LOG_LINES_LOST, lines::lost());
         if let Some(registry) = self.registry.borrow().as_ref() {
             let registered = registry.standing() == Standing::Registered;
             scrape.set(&metrics::BROKER_REGISTERED, u64::from(registered));
@@ -193,7 +204,9 @@ impl Server {
             coordinator: node.coordinator_status(),
             broker: node.broker.as_ref().map(|side| BrokerStatus {
                 registration: registration(self.shell.registry.borrow().as_ref()),
-                refusing_puts: node.space.is_low() || node.journal.pressure().refuse,
+                refusing_puts: node.space.is_low()
+                    || node.journal.pressure().refuse
+                    || side.core.is_parked(),
                 connections: node.connections.count(Port::Broker) as u64,
                 ..side.status()
             }),
@@ -203,8 +216,16 @@ impl Server {
                 free_bytes: node.space.free().unwrap_or(0),
             },
             resident_bytes: system::resident_bytes(),
-            warnings: node.warnings(),
+            log_lines_lost: lines::lost(),
+            warnings: self.warnings(&node),
         }
+    }
+
+    fn warnings(&self, node: &Node) -> Vec<String> {
+        let own = node.warnings().into_iter();
+        own.chain(self.notes.iter().cloned())
+            .chain(lost_lines())
+            .collect()
     }
 
     fn advertised(&self) -> Option<String> {
@@ -216,6 +237,15 @@ impl Server {
         let url = super::broker_url(&broker.advertised_host, port);
         url.strip_prefix("meta://").map(str::to_owned)
     }
+}
+
+/// What an operator should know of a log that has gaps.
+fn lost_lines() -> Option<String> {
+    let reason = lines::why_lost()?;
+    Some(match lines::lost() {
+        1 => format!("a log line could not be written: {reason}"),
+        count => format!("{count} log lines could not be written: {reason}"),
+    })
 }
 
 fn registration(registry: Option<&Registry>) -> Registration {

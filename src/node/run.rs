@@ -17,20 +17,23 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::Interval;
 use tracing::{error, info, warn};
 
+use super::descriptors::Shares;
 use super::event_loop::{Clock, Shell};
 use super::settings::Listening;
 use super::startup::{self, Start};
-use super::{Port, control, settings, system, web};
+use super::{LIMIT_CURE, Port, control, lacking, settings, system, web};
 use crate::appliance::status::ServerState;
-use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals};
+use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals, limits};
 use crate::config::{Config, ServerFolder};
-use crate::disk::{Chosen, Files};
-use crate::net::listener::{Bound, Census};
+use crate::disk::{Chosen, Class, Files, NewError};
+use crate::net::listener::{Bound, Census, is_absent};
 use crate::registry::{self, Registry};
 use crate::report::{Code, Error};
 
 /// How long an orderly stop may take before the process ends anyway; nothing is lost by that.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Threads that a server needs beside its own: for the disk, and for libraries.
+const THREADS_MIN: usize = 8;
 /// How long unregistering may take when ZooKeeper does not answer.
 const WITHDRAW_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -42,7 +45,7 @@ pub fn run(config: Config, folder: ServerFolder, options: RunOptions) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::new(Code::E0900, "start the event loop").because(error))?;
+        .map_err(|error| lacking("start the event loop", error))?;
     let served = LocalSet::new().block_on(&runtime, serve(config, folder, options));
     // Whatever still runs serves nobody any more.
     runtime.shutdown_background();
@@ -51,11 +54,17 @@ pub fn run(config: Config, folder: ServerFolder, options: RunOptions) -> Result<
 
 async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Result<(), Error> {
     let clock = Clock::start();
-    let taken = Taken::take(&config)?;
+    let shares = Shares::of(&config, system::descriptors_max())?;
+    let mut notes = options.notes;
+    notes.extend(shares.note(&config));
+    for note in &notes {
+        warn!(note, "a limit of the process");
+    }
+    let taken = Taken::take(&config, shares)?;
     let ports = taken.ports();
-    let mut signals = Signals::listen()
-        .map_err(|error| Error::new(Code::E0900, "listen for signals").because(error))?;
+    let mut signals = Signals::listen().map_err(|error| lacking("listen for signals", error))?;
     options.readiness.doing("reading what is on disk");
+    limits::find_threads(THREADS_MIN).map_err(|error| lacking("start threads", error))?;
     let (disk, backend) = open_disk(&config)?;
     let disk_ready = watch(&disk)?;
     let started = startup::open(Start {
@@ -63,8 +72,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         folder: &folder,
         accept_loss: options.accept_loss,
         disk: Box::new(disk),
-        random: system::random()
-            .map_err(|error| Error::new(Code::E0900, "read random bytes").because(error))?,
+        random: system::random().map_err(|error| lacking("read random bytes", error))?,
         system: system::facts(),
         ports,
     })?;
@@ -74,7 +82,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         "what is on disk is read"
     );
 
-    let shell = Shell::new(started, clock, backend);
+    let shell = Shell::new(started, clock, backend, shares);
     let turns = spawn_local(Rc::clone(&shell).take_turns(disk_ready));
     shell.turn.notify_one();
     tokio::select! {
@@ -96,6 +104,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         config,
         folder,
         readiness: options.readiness,
+        notes,
         listeners,
         commands,
         state: ServerState::Serving,
@@ -116,6 +125,8 @@ pub(super) struct Server {
     pub(super) config: Config,
     pub(super) folder: ServerFolder,
     readiness: Readiness,
+    /// What an operator should know of the process's limits.
+    pub(super) notes: Vec<String>,
     listeners: Vec<JoinHandle<()>>,
     commands: mpsc::Receiver<control::Asked>,
     pub(super) state: ServerState,
@@ -266,10 +277,11 @@ struct Taken {
 }
 
 impl Taken {
-    fn take(config: &Config) -> Result<Taken, Error> {
+    fn take(config: &Config, shares: Shares) -> Result<Taken, Error> {
+        let most = shares.connections;
         Ok(Taken {
-            coordinator: take(settings::coordinator_port(config))?,
-            broker: take(settings::broker_port(config))?,
+            coordinator: take(settings::coordinator_port(config, most))?,
+            broker: take(settings::broker_port(config, most))?,
             web: take(settings::web_port(config))?,
         })
     }
@@ -320,9 +332,15 @@ fn take(listening: Option<Listening>) -> Result<Option<TakenPort>, Error> {
             census,
         })
     });
-    taken
-        .map(Some)
-        .map_err(|error| refused(key, address, error))
+    let taken = taken.map_err(|error| refused(key, address, error))?;
+    if taken.address.is_ipv4() && address.is_ipv6() {
+        warn!(
+            key,
+            address = %taken.address,
+            "this machine has no IPv6: listening on all its IPv4 addresses"
+        );
+    }
+    Ok(Some(taken))
 }
 
 fn refused(key: &str, address: SocketAddr, error: std::io::Error) -> Error {
@@ -335,13 +353,18 @@ fn refused(key: &str, address: SocketAddr, error: std::io::Error) -> Error {
                 address.port()
             ),
         ),
-        ErrorKind::AddrNotAvailable => (
-            Code::E0107,
-            format!(
-                "Set {} to an address of this host.",
-                key.replace("port", "listen")
-            ),
-        ),
+        _ if is_absent(&error) => {
+            let listen = key.replace("port", "listen");
+            let v6 = match address.is_ipv6() {
+                true => "; without IPv6 that is an IPv4 one, or \"::\" for all there are",
+                false => "",
+            };
+            (
+                Code::E0107,
+                format!("Set {listen} to an address of this host{v6}."),
+            )
+        }
+        _ if Class::of(&error) == Class::Exhausted => (Code::E0111, LIMIT_CURE.to_owned()),
         _ => (
             Code::E0103,
             format!("Set another {key}; ports below 1024 need a privilege."),
@@ -371,16 +394,17 @@ fn watch(disk: &Files) -> Result<AsyncFd<OwnedFd>, Error> {
     disk.as_fd()
         .try_clone_to_owned()
         .and_then(AsyncFd::new)
-        .map_err(|error| Error::new(Code::E0900, "watch the disk").because(error))
+        .map_err(|error| lacking("watch the disk", error))
 }
 
 fn open_disk(config: &Config) -> Result<(Files, Chosen), Error> {
     let files = Files::new(&settings::disk(config));
-    let files = files.map_err(|error| {
-        Error::new(Code::E0110, "set up io_uring")
+    let files = files.map_err(|error| match error {
+        NewError::Ring(_) => Error::new(Code::E0110, "set up io_uring")
             .because(error)
             .means("The server does not start.")
-            .cure("Set disk.backend to \"auto\" or \"threads\".")
+            .cure("Set disk.backend to \"auto\" or \"threads\"."),
+        NewError::Lacking(_) => lacking("start the threads that write the disk", error),
     })?;
     let chosen = files.chosen().clone();
     Ok((files, chosen))

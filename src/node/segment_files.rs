@@ -2,12 +2,12 @@
 //! of work is done.
 //!
 //! Writes, creations and removals go through the segments lane, which keeps their order; syncs go through
-//! the background lane, after the writes they cover were reported as done. A full disk is an answer
-//! (the broker waits and tries again); any other failure ends the process, because after it nobody knows
-//! what the files hold.
+//! the background lane, after the writes they cover were reported as done. A full disk and a lack of descriptors
+//! are answers (the broker waits and tries again); any other failure ends the process, because after it nobody
+//! knows what the files hold.
 //!
-//! Invariant: at most [`OPEN_MAX`] segments are open for writing; one is closed only behind its writes,
-//! in their lane.
+//! Invariant: at most so many segments are open for writing as there may be; one is closed only behind its
+//! writes, in their lane. At most [`SYNCED_AT_ONCE`] more are open to be synced.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tracing::warn;
 
-use crate::broker::Ticket;
+use crate::broker::{Shortage, Ticket};
 use crate::disk::{Class, Completion, Disk, Error, File, Lane, Mode, Operation, Token};
 use crate::segments::checkpoint::Dirty;
 use crate::segments::format;
@@ -38,8 +38,8 @@ const FIRST_WORK: u64 = 2;
 const WRITE_BACK_STEP: u64 = 256 << 10;
 /// Positions between which write-back begins: a page that is written to again would go to the disk twice.
 const PAGE: u64 = 4096;
-/// Segments that may be open for writing at a time.
-const OPEN_MAX: usize = 1024;
+/// Files that are opened together to be synced.
+const SYNCED_AT_ONCE: usize = 32;
 /// From this many dirty files on, the whole file system is synced at once instead.
 const SYNC_ALL_FROM: usize = 32;
 
@@ -48,14 +48,23 @@ const SYNC_ALL_FROM: usize = 32;
 pub(super) enum Finished {
     /// The file operations are done.
     Written(Ticket),
-    /// There was no space for them.
-    Refused(Ticket),
+    /// They lacked something.
+    Refused(Ticket, Shortage),
     /// What was to be synced is on stable storage.
     Synced(Ticket),
     /// The checkpoint file is replaced.
     CheckpointSaved(Ticket),
-    /// There was no space for the checkpoint file; the old one stands. To be tried again.
-    CheckpointRefused(Ticket, Bytes),
+    /// A part of a checkpoint lacked something; the old one stands. To be done again.
+    CheckpointRefused(Again, Shortage),
+}
+
+/// A part of a checkpoint that is to be done again.
+#[derive(Clone, Debug)]
+pub(super) enum Again {
+    /// Syncing what was written.
+    Sync(Ticket, Vec<Dirty>, Vec<PartitionId>),
+    /// Replacing the checkpoint file.
+    Save(Ticket, Bytes),
 }
 
 /// What kind of work a ticket stands for.
@@ -73,15 +82,15 @@ struct Work {
     ticket: Ticket,
     /// Operations that have not completed.
     left: usize,
-    /// One of them found no space; what depended on it may have failed in its wake.
-    refused: bool,
+    /// One of them lacked something; what depended on it may have failed in its wake.
+    refused: Option<Shortage>,
     failed: Option<Error>,
     /// Archives that are to be compressed once they have their names.
     compress: Vec<PathBuf>,
     /// What may be written out once it is written: file, from, to.
     write_back: Vec<(File, u64, u64)>,
-    /// The checkpoint's content, in case it has to be tried again.
-    content: Bytes,
+    /// What is to be done again if it is refused.
+    again: Option<Again>,
 }
 
 /// A segment that is open for writing.
@@ -101,6 +110,9 @@ pub(super) struct SegmentFiles {
     folders: HashMap<PartitionId, Rc<PathBuf>>,
     paths: HashMap<FileId, Rc<PathBuf>>,
     open: HashMap<FileId, Open>,
+    open_max: usize,
+    /// What an opening lacked whose handle is bound to nothing, while works are under way that may use it.
+    unbound: Option<Shortage>,
     clock: u64,
     works: BTreeMap<u64, Work>,
     next_work: u64,
@@ -109,10 +121,12 @@ pub(super) struct SegmentFiles {
 }
 
 impl SegmentFiles {
-    /// Files below these folders; the checkpoint is kept at `checkpoint_path`.
+    /// Files below these folders, of which `open_max` may be open for writing; the checkpoint is kept at
+    /// `checkpoint_path`.
     pub(super) fn new(
         data_folders: Vec<PathBuf>,
         checkpoint_path: PathBuf,
+        open_max: usize,
         sync_all: bool,
     ) -> SegmentFiles {
         SegmentFiles {
@@ -121,6 +135,8 @@ impl SegmentFiles {
             folders: HashMap::new(),
             paths: HashMap::new(),
             open: HashMap::new(),
+            open_max: open_max.max(1),
+            unbound: None,
             clock: 0,
             works: BTreeMap::new(),
             next_work: FIRST_WORK,
@@ -164,12 +180,22 @@ impl SegmentFiles {
         operations: Vec<FileOperation>,
         disk: &mut dyn Disk,
     ) -> Option<Finished> {
-        let work = self.begin(Kind::Files, ticket);
+        let work = self.begin(Kind::Files, ticket, None);
         for operation in operations {
             self.submit_file_operation(work, operation, disk);
         }
-        self.close_idle(work, disk);
         self.end_if_empty(work)
+    }
+
+    /// Does a part of a checkpoint again.
+    pub(super) fn again(&mut self, again: Again, disk: &mut dyn Disk) -> Option<Finished> {
+        match again {
+            Again::Sync(ticket, files, folders) => self.sync(ticket, &files, &folders, disk),
+            Again::Save(ticket, content) => {
+                self.save_checkpoint(ticket, content, disk);
+                None
+            }
+        }
     }
 
     /// Brings what was written to stable storage.
@@ -180,45 +206,14 @@ impl SegmentFiles {
         folders: &[PartitionId],
         disk: &mut dyn Disk,
     ) -> Option<Finished> {
-        let work = self.begin(Kind::Sync, ticket);
-        let mut handles = Vec::new();
-        for dirty in files {
-            let path = self.path(dirty.file);
-            let handle = disk.reserve();
-            let open = Operation::Open {
-                file: handle,
-                path: path.as_ref().clone(),
-                mode: Mode::ReadOnly,
-            };
-            self.submit(work, Lane::Background, open, disk);
-            let start = Operation::StartWriteBack {
-                file: handle,
-                position: dirty.from,
-                length: dirty.to.saturating_sub(dirty.from),
-            };
-            self.submit(work, Lane::Background, start, disk);
-            handles.push(handle);
-        }
-        if self.sync_all && handles.len() >= SYNC_ALL_FROM {
-            let sync = Operation::SyncFileSystem { file: handles[0] };
-            self.submit(work, Lane::Background, sync, disk);
+        let again = Again::Sync(ticket, files.to_vec(), folders.to_vec());
+        let work = self.begin(Kind::Sync, ticket, Some(again));
+        if self.sync_all && files.len() >= SYNC_ALL_FROM {
+            self.sync_file_system(work, files, disk);
         } else {
-            for handle in &handles {
-                self.submit(
-                    work,
-                    Lane::Background,
-                    Operation::Sync { file: *handle },
-                    disk,
-                );
+            for some in files.chunks(SYNCED_AT_ONCE) {
+                self.sync_each(work, some, disk);
             }
-        }
-        for handle in handles {
-            self.submit(
-                work,
-                Lane::Background,
-                Operation::Close { file: handle },
-                disk,
-            );
         }
         let mut above: Vec<PathBuf> = Vec::new();
         for partition in folders {
@@ -242,13 +237,69 @@ impl SegmentFiles {
         self.end_if_empty(work)
     }
 
+    /// Has all of them written out by one call. The first stays open until then: it is through its descriptor that
+    /// the kernel reports what failed since it was opened.
+    fn sync_file_system(&mut self, work: u64, files: &[Dirty], disk: &mut dyn Disk) {
+        let mut first = None;
+        for dirty in files {
+            let handle = self.open_to_sync(work, dirty, disk);
+            match first {
+                None => first = Some(handle),
+                Some(_) => self.let_go(work, handle, disk),
+            }
+        }
+        if let Some(file) = first {
+            self.submit(
+                work,
+                Lane::Background,
+                Operation::SyncFileSystem { file },
+                disk,
+            );
+            self.let_go(work, file, disk);
+        }
+    }
+
+    /// Has each of them written out, all at the same time.
+    fn sync_each(&mut self, work: u64, files: &[Dirty], disk: &mut dyn Disk) {
+        let mut handles = Vec::new();
+        for dirty in files {
+            handles.push(self.open_to_sync(work, dirty, disk));
+        }
+        for &file in &handles {
+            self.submit(work, Lane::Background, Operation::Sync { file }, disk);
+        }
+        for handle in handles {
+            self.let_go(work, handle, disk);
+        }
+    }
+
+    /// Opens a file and has the kernel begin to write it out.
+    fn open_to_sync(&mut self, work: u64, dirty: &Dirty, disk: &mut dyn Disk) -> File {
+        let path = self.path(dirty.file);
+        let handle = disk.reserve();
+        let open = Operation::Open {
+            file: handle,
+            path: path.as_ref().clone(),
+            mode: Mode::ReadOnly,
+        };
+        self.submit(work, Lane::Background, open, disk);
+        let start = Operation::StartWriteBack {
+            file: handle,
+            position: dirty.from,
+            length: dirty.to.saturating_sub(dirty.from),
+        };
+        self.submit(work, Lane::Background, start, disk);
+        handle
+    }
+
+    fn let_go(&mut self, work: u64, file: File, disk: &mut dyn Disk) {
+        self.submit(work, Lane::Background, Operation::Close { file }, disk);
+    }
+
     /// Replaces the checkpoint file.
     pub(super) fn save_checkpoint(&mut self, ticket: Ticket, content: Bytes, disk: &mut dyn Disk) {
-        let work = self.begin(Kind::Checkpoint, ticket);
-        self.works
-            .get_mut(&work)
-            .expect("it was just begun")
-            .content = content.clone();
+        let again = Again::Save(ticket, content.clone());
+        let work = self.begin(Kind::Checkpoint, ticket, Some(again));
         let path = self.checkpoint_path.clone();
         let replace = Operation::Replace {
             path,
@@ -291,14 +342,23 @@ impl SegmentFiles {
             .expect("every operation belongs to a work");
         work.left -= 1;
         if let Err(error) = completion.result {
-            match (work.kind, error.class) {
-                (Kind::Files | Kind::Checkpoint, Class::NoSpace) => work.refused = true,
+            match (work.kind, shortage(work.kind, &error)) {
+                (kind, Some(shortage)) => {
+                    work.refused = Some(shortage);
+                    if kind == Kind::Files {
+                        self.unbound = Some(shortage);
+                    }
+                }
                 // What retention took in the meantime needs no sync, and what is gone no removal.
-                (_, Class::Missing) if may_be_missing => {}
+                _ if may_be_missing && error.class == Class::Missing => {}
+                // Its handle was to be opened by this work or one before it.
+                (Kind::Files, _) if error.class == Class::Missing && self.unbound.is_some() => {
+                    work.refused = self.unbound;
+                }
                 _ => work.failed = work.failed.take().or(Some(error)),
             }
         }
-        if work.left == 0 && !work.refused && work.failed.is_none() {
+        if work.left == 0 && work.refused.is_none() && work.failed.is_none() {
             for path in std::mem::take(&mut work.compress) {
                 compress(path, disk);
             }
@@ -307,26 +367,25 @@ impl SegmentFiles {
             }
         }
         let finished = self.end_if_done(number)?;
-        if matches!(finished, Some(Finished::Refused(_))) {
+        if matches!(finished, Some(Finished::Refused(..))) {
             // A handle whose opening was refused is bound to nothing.
             self.close_all(disk);
         }
         Ok(finished)
     }
 
-    fn begin(&mut self, kind: Kind, ticket: Ticket) -> u64 {
+    fn begin(&mut self, kind: Kind, ticket: Ticket, again: Option<Again>) -> u64 {
         let number = self.next_work;
         self.next_work += 1;
-        let content = Bytes::new();
         let work = Work {
             kind,
             ticket,
             left: 0,
-            refused: false,
+            refused: None,
             failed: None,
             compress: Vec::new(),
             write_back: Vec::new(),
-            content,
+            again,
         };
         self.works.insert(number, work);
         number
@@ -442,6 +501,7 @@ impl SegmentFiles {
         if let Some(open) = self.open.get(&file) {
             return open.handle;
         }
+        self.close_idle(work, disk);
         let handle = disk.reserve();
         self.clock += 1;
         self.open.insert(
@@ -472,9 +532,9 @@ impl SegmentFiles {
         }
     }
 
-    /// Closes the segments that were not written for the longest time, if too many are open.
+    /// Closes the segments that were not written for the longest time, if no more may be open.
     fn close_idle(&mut self, work: u64, disk: &mut dyn Disk) {
-        if self.open.len() <= OPEN_MAX {
+        if self.open.len() < self.open_max {
             return;
         }
         let mut by_use: Vec<(u64, FileId)> = self
@@ -484,7 +544,7 @@ impl SegmentFiles {
             .collect();
         by_use.sort_unstable();
         // A quarter at once, so that the sorting is paid for rarely.
-        for (_, file) in by_use.into_iter().take(OPEN_MAX / 4) {
+        for (_, file) in by_use.into_iter().take(self.open_max.div_ceil(4)) {
             self.close(work, file, disk);
         }
     }
@@ -515,18 +575,31 @@ impl SegmentFiles {
         let Some(work) = self.works.remove(&number) else {
             return Ok(None);
         };
-        if let Some(error) = work.failed.filter(|_| !work.refused) {
+        if self.works.values().all(|work| work.kind != Kind::Files) {
+            self.unbound = None;
+        }
+        if let Some(error) = work.failed {
             return Err(error);
         }
-        Ok(Some(match work.kind {
-            Kind::Files if work.refused => Finished::Refused(work.ticket),
-            Kind::Files => Finished::Written(work.ticket),
-            Kind::Sync => Finished::Synced(work.ticket),
-            Kind::Checkpoint if work.refused => {
-                Finished::CheckpointRefused(work.ticket, work.content)
-            }
-            Kind::Checkpoint => Finished::CheckpointSaved(work.ticket),
+        Ok(Some(match (work.refused, work.again, work.kind) {
+            (Some(shortage), Some(again), _) => Finished::CheckpointRefused(again, shortage),
+            (Some(shortage), None, _) => Finished::Refused(work.ticket, shortage),
+            (None, _, Kind::Files) => Finished::Written(work.ticket),
+            (None, _, Kind::Sync) => Finished::Synced(work.ticket),
+            (None, _, Kind::Checkpoint) => Finished::CheckpointSaved(work.ticket),
         }))
+    }
+}
+
+/// What an operation lacked that may come back. Of a sync only the opening can be done again: after one that
+/// failed nobody knows what is on disk.
+fn shortage(kind: Kind, error: &Error) -> Option<Shortage> {
+    match error.class {
+        Class::NoSpace if kind != Kind::Sync => Some(Shortage::Space),
+        Class::Exhausted if kind != Kind::Sync || error.found_no_descriptor() => {
+            Some(Shortage::Descriptors)
+        }
+        _ => None,
     }
 }
 

@@ -104,19 +104,19 @@ fn listening(key: &'static str, ip: IpAddr, port: u16, census: Census) -> Listen
     }
 }
 
-/// The coordinator's port.
-pub(super) fn coordinator_port(config: &Config) -> Option<Listening> {
+/// The coordinator's port, for at most so many connections.
+pub(super) fn coordinator_port(config: &Config, connections_max: usize) -> Option<Listening> {
     let own = config.coordinator.as_ref()?;
     let from_one = own.connections_per_address_max;
     let from_one = from_one.map_or(0, |max| usize::try_from(max).unwrap_or(usize::MAX));
-    let census = Census::new(connections_max(config), from_one);
+    let census = Census::new(connections_max, from_one);
     Some(listening("coordinator.port", own.listen, own.port, census))
 }
 
-/// The broker's port.
-pub(super) fn broker_port(config: &Config) -> Option<Listening> {
+/// The broker's port, for at most so many connections.
+pub(super) fn broker_port(config: &Config, connections_max: usize) -> Option<Listening> {
     let own = config.broker.as_ref()?;
-    let census = Census::new(connections_max(config), 0);
+    let census = Census::new(connections_max, 0);
     Some(listening("broker.port", own.listen, own.port, census))
 }
 
@@ -125,10 +125,6 @@ pub(super) fn web_port(config: &Config) -> Option<Listening> {
     let own = config.web?;
     let census = Census::new(web::CONNECTIONS_MAX, 0);
     Some(listening("web.port", own.listen, own.port, census))
-}
-
-fn connections_max(config: &Config) -> usize {
-    usize::try_from(config.network.connections_max).unwrap_or(usize::MAX)
 }
 
 /// How the broker registers, if it does; `coordinator` is where this server's own one listens.

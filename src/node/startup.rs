@@ -13,12 +13,13 @@ use tracing::{info, warn};
 use super::broker_side::BrokerSide;
 use super::connections::Connections;
 use super::coordinator_side::CoordinatorSide;
+use super::descriptors::Shares;
 use super::log::{Joining, Log, Remembered, Unusable};
 use super::segment_files::SegmentFiles;
 use super::snapshot::{self, RestoreError, Snapshots};
 use super::system::{Random, System};
 use super::words::Facts;
-use super::{MachineOptions, Node, newer_data, settings, topics};
+use super::{LIMIT_CURE, MachineOptions, Node, newer_data, settings, topics};
 use crate::appliance::Ports;
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
@@ -185,6 +186,7 @@ pub(super) fn disk_refused(what: &str, error: crate::disk::Error) -> Error {
             "The user that runs the server must own its folder; see `ls -l`.",
         ),
         Class::Damaged => (Code::E0205, "Look at dmesg and the disk's health."),
+        Class::Exhausted => (Code::E0111, LIMIT_CURE),
         _ => (Code::E0104, "See the reason above."),
     };
     Error::new(code, what)
@@ -336,7 +338,13 @@ impl BrokerStart<'_> {
     ) -> Result<BrokerSide, Error> {
         let data_folders = settings::data_folders(self.options);
         let checkpoint_path = self.checkpoint_path();
-        let mut found = topics::read(&data_folders, &checkpoint_path, accept_loss, disk)?;
+        let mut found = topics::read(
+            &data_folders,
+            &checkpoint_path,
+            &self.options.topics,
+            accept_loss,
+            disk,
+        )?;
         let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
         if found.applied < marker && !accept_loss {
             return Err(Error::new(
@@ -367,7 +375,8 @@ impl BrokerStart<'_> {
         let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
         let core = Broker::open(options, self.seed, found);
         let sync_all = (system.syncs_as_one)(&data_folders);
-        let files = SegmentFiles::new(data_folders, checkpoint_path, sync_all);
+        let open_max = Shares::of(self.config, system.descriptors_max)?.written;
+        let files = SegmentFiles::new(data_folders, checkpoint_path, open_max, sync_all);
         Ok(BrokerSide::new(self.config.id, core, log, files))
     }
 

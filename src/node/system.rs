@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use chrono::Local;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use crate::disk::folder;
 use crate::units::Seed;
@@ -27,6 +27,8 @@ pub struct System {
     pub environment: Environment,
     /// Open file descriptors and how many there may be.
     pub descriptors: fn() -> Option<(u64, u64)>,
+    /// How many files the process may open, if there is a limit.
+    pub descriptors_max: Option<u64>,
     /// Seconds the local time is ahead of UTC.
     pub utc_offset_s: i32,
     /// The process.
@@ -74,6 +76,7 @@ pub(super) fn facts() -> System {
                 .map_or_else(|_| "<NA>".to_owned(), |folder| folder.display().to_string()),
         },
         descriptors,
+        descriptors_max: descriptors_max(),
         utc_offset_s: utc_offset_s(),
         pid: std::process::id(),
     }
@@ -93,6 +96,12 @@ pub(super) fn resident_bytes() -> u64 {
         .nth(1)
         .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * PAGE_BYTES
+}
+
+/// How many files the process may open, if there is a limit.
+pub(super) fn descriptors_max() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    (soft != RLIM_INFINITY).then_some(soft)
 }
 
 pub(super) fn descriptors() -> Option<(u64, u64)> {

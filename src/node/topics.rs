@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::newer_data;
 use super::startup::disk_refused;
+use crate::broker::topic::{is_possible, matches};
+use crate::config;
 use crate::disk::{self, Class, Disk, Mode, Operation, Outcome, folder};
 use crate::report::{Code, Error};
 use crate::segments::checkpoint::{Checkpoint, Unreadable};
@@ -23,6 +25,7 @@ const UNFINISHED_ARCHIVE: &str = ".meta.zip.new";
 pub(super) fn read(
     folders: &[PathBuf],
     checkpoint: &Path,
+    sections: &[config::Topic],
     accept_loss: bool,
     disk: &mut dyn Disk,
 ) -> Result<Opening, Error> {
@@ -33,14 +36,19 @@ pub(super) fn read(
         let path = above.to_path_buf();
         disk.run(Operation::SyncFolder { path }).map_err(refused)?;
     }
+    let known = read_checkpoint(checkpoint, accept_loss, disk)?;
+    let is_ours = |topic: &str, number: i32| {
+        let mut listed = known.iter().flat_map(|known| &known.partitions);
+        listed.any(|one| one.topic == topic && one.number == number)
+            || sections.iter().any(|section| matches(&section.name, topic))
+    };
     let mut found = Vec::new();
     for (number, data_folder) in (0..).zip(folders) {
         folder::make_to_last(disk, data_folder).map_err(refused)?;
-        for partition in list_partitions(data_folder, number, disk).map_err(refused)? {
+        for partition in list_partitions(data_folder, number, &is_ours, disk).map_err(refused)? {
             found.push(partition.found().map_err(damaged)?);
         }
     }
-    let known = read_checkpoint(checkpoint, accept_loss, disk)?;
     let mut opening = Opening::new(found, known, accept_loss).map_err(damaged)?;
     for scan in opening.scans() {
         let partition = scan.partition;
@@ -59,9 +67,12 @@ struct Listed {
     entries: Vec<disk::Entry>,
 }
 
+/// The partitions in a folder of topics, which is often the top of a file system of its own: what systems and desktops put
+/// there (`lost+found`, `.Trash-1000`) is passed over, and so is what cannot be read and is nobody's topic.
 fn list_partitions(
     folder: &Path,
     data_folder: u32,
+    is_ours: &dyn Fn(&str, i32) -> bool,
     disk: &mut dyn Disk,
 ) -> Result<Vec<Listed>, disk::Error> {
     let mut partitions = Vec::new();
@@ -69,11 +80,18 @@ fn list_partitions(
         let Some((topic, number)) = format::folder_partition(&entry.name) else {
             continue;
         };
-        if !entry.folder {
+        if !entry.folder || !is_possible(topic) {
             continue;
         }
         let path = folder.join(&entry.name);
-        let entries = list(&path, disk)?;
+        let entries = match list(&path, disk) {
+            Ok(entries) => entries,
+            Err(error) if error.class != Class::Exhausted && !is_ours(topic, number) => {
+                tracing::warn!(%error, "passed over: it is not the folder of a topic that is configured");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         for file in &entries {
             if file.name.ends_with(UNFINISHED_ARCHIVE) {
                 let path = path.join(&file.name);

@@ -5,8 +5,8 @@
 //! the loop itself never waits for the medium. The reading also brings the range into the page cache, from
 //! where it is sent next.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 
 use crate::broker::{Event, Ticket};
 use crate::disk::{Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
@@ -18,6 +18,8 @@ pub(super) const TOKEN_OWNER: u8 = 3;
 
 /// How much a check reads at a time.
 const PIECE_BYTES: usize = 1 << 20;
+/// How many files are open for it at a time; the others wait.
+const OPEN_MAX: usize = 16;
 
 /// A file that is being read.
 struct Reading {
@@ -42,6 +44,7 @@ enum Purpose {
 pub(super) struct Verification {
     readings: BTreeMap<u64, Reading>,
     next: u64,
+    waiting: VecDeque<(Ticket, Purpose, PathBuf)>,
 }
 
 impl Verification {
@@ -68,6 +71,21 @@ impl Verification {
     }
 
     fn begin(&mut self, ticket: Ticket, purpose: Purpose, path: &Path, disk: &mut dyn Disk) {
+        self.waiting
+            .push_back((ticket, purpose, path.to_path_buf()));
+        self.go_on(disk);
+    }
+
+    /// Begins what waits, while few enough are open.
+    fn go_on(&mut self, disk: &mut dyn Disk) {
+        while self.readings.len() < OPEN_MAX
+            && let Some((ticket, purpose, path)) = self.waiting.pop_front()
+        {
+            self.open(ticket, purpose, path, disk);
+        }
+    }
+
+    fn open(&mut self, ticket: Ticket, purpose: Purpose, path: PathBuf, disk: &mut dyn Disk) {
         self.next += 1;
         let file = disk.reserve();
         let reading = Reading {
@@ -78,7 +96,7 @@ impl Verification {
         self.readings.insert(self.next, reading);
         let open = Operation::Open {
             file,
-            path: path.to_path_buf(),
+            path,
             mode: Mode::ReadOnly,
         };
         disk.submit(Lane::Read, Token::new(TOKEN_OWNER, self.next), open);
@@ -114,6 +132,7 @@ impl Verification {
             }
         };
         disk.submit(Lane::Read, completion.token, operation);
+        self.go_on(disk);
         event
     }
 }

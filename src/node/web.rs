@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 use tracing::{debug, warn};
 
-use super::event_loop::{ACCEPT_PAUSE, Shell};
-use crate::net::listener::Census;
+use super::event_loop::{ACCEPT_PAUSE, CANNOT_ACCEPT, Shell};
+use crate::net::listener::{Census, Trouble, is_the_clients};
 
 /// Connections at a time; one more is closed at once.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -90,9 +90,11 @@ fn router(ask: mpsc::Sender<Question>) -> Router {
 async fn accept(listener: TcpListener, census: Census, router: Router) {
     let census = Rc::new(RefCell::new(census));
     let mut last_refusal = None;
+    let mut trouble = Trouble::default();
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
+                trouble.ends();
                 if census.borrow_mut().admit(address.ip()).is_err() {
                     if last_refusal.is_none_or(|at: Instant| at.elapsed() >= REFUSALS_TOLD_EVERY) {
                         last_refusal = Some(Instant::now());
@@ -106,8 +108,13 @@ async fn accept(listener: TcpListener, census: Census, router: Router) {
                     census.borrow_mut().leave(address.ip());
                 });
             }
+            Err(error) if is_the_clients(&error) => {
+                debug!(%error, "accept a connection to the web port")
+            }
             Err(error) => {
-                warn!(%error, "accept a connection to the web port");
+                if trouble.begins(Instant::now()) {
+                    warn!(port = "web", %error, "{CANNOT_ACCEPT}");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

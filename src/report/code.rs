@@ -62,6 +62,7 @@ codes! {
     E0108 Failed "The server did not come up in time."
     E0109 BadConfig "The data belongs to another server."
     E0110 BadConfig "io_uring is demanded, and the kernel refuses it."
+    E0111 Failed "A limit of the process is too low."
     E0201 DamagedData "The journal is damaged."
     E0202 DamagedData "A snapshot is damaged."
     E0203 DamagedData "A message file is damaged."

@@ -8,6 +8,8 @@ mod code;
 mod error;
 mod exit;
 
+// Lines for people, and those that could not be written.
+pub mod lines;
 pub mod metrics;
 pub mod tracing;
 

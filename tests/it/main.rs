@@ -13,6 +13,7 @@ mod install;
 mod java_client;
 mod kazoo;
 mod lab;
+mod machine;
 mod messaging;
 mod metaq_wire;
 mod metrics;

@@ -7,7 +7,7 @@ use super::*;
 const WAIT: Duration = Duration::from_secs(20);
 
 fn heard(said: &str) -> Outcome {
-    hear(Cursor::new(said.to_owned()), WAIT)
+    hear(Cursor::new(said.to_owned()), WAIT).expect("a thread")
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn silence_is_death() {
 fn who_says_nothing_and_lives_is_still_starting() {
     let (reader, _writer) = io::pipe().expect("make a pipe");
     assert_eq!(
-        hear(BufReader::new(reader), Duration::ZERO),
+        hear(BufReader::new(reader), Duration::ZERO).expect("a thread"),
         Outcome::StillStarting
     );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::broker::{Broker, Effect, Event, Name, Options, Owned, Request, Ticket};
+use crate::broker::{Broker, Effect, Event, Name, Options, Owned, Request, Shortage, Ticket};
 use crate::segments::checkpoint::Checkpoint;
 use crate::segments::format::{file_name, folder_partition};
 use crate::segments::recovery::{Damage, Found, FoundFile, Opening, Scanner};
@@ -161,7 +161,8 @@ impl World {
                 self.operate(&operations);
                 self.event(Event::FilesWritten { ticket });
             } else {
-                self.event(Event::FilesRefused { ticket });
+                let shortage = Shortage::Space;
+                self.event(Event::FilesRefused { ticket, shortage });
             }
             any = true;
         }

@@ -8,6 +8,7 @@ use crate::config::document::full_name;
 use crate::config::explain;
 use crate::config::key::{Described, Kind, Section as ConfigSection};
 use crate::config::{Machine, from_toml};
+use crate::node::descriptors::Shares;
 use crate::node::system;
 use crate::segments::format;
 
@@ -51,14 +52,15 @@ fn read(text: &str) -> Option<Config> {
 /// Everything that the parts of a server are told, as text.
 fn told(config: &Config) -> String {
     let folder = ServerFolder::new("/srv/server1");
+    let shares = Shares::of(config, None).expect("there is no limit");
     let mut told = String::new();
     let _ = writeln!(told, "{:?}", log(config));
     let _ = writeln!(told, "{:?}", disk(config));
     let _ = writeln!(told, "{:?}", journal(config, &folder, false));
     let _ = writeln!(told, "{:?}", space(config, &folder));
     let _ = writeln!(told, "{:?}", limits(config));
-    let _ = writeln!(told, "{:?}", coordinator_port(config));
-    let _ = writeln!(told, "{:?}", broker_port(config));
+    let _ = writeln!(told, "{:?}", coordinator_port(config, shares.connections));
+    let _ = writeln!(told, "{:?}", broker_port(config, shares.connections));
     let _ = writeln!(told, "{:?}", web_port(config));
     let _ = writeln!(told, "{:?}", zookeeper_machine(config));
     let _ = writeln!(told, "{:?}", metaq_machine(config));

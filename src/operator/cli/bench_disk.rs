@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::disk_error;
 use super::progress;
 use super::quantiles::{Quantiles, Times, per_second};
 use crate::disk::{
@@ -90,7 +91,7 @@ fn measure(folder: &Path, shapes: &[(usize, usize)], time: Duration) -> anyhow::
         journal_threads: most,
         ..Options::default()
     };
-    let mut disk = Files::new(&options).context("set up the disk")?;
+    let mut disk = Files::new(&options).map_err(disk_error)?;
     let backend = disk.chosen().to_string();
     let path = folder.join(FILE_NAME);
     let file = disk.reserve();

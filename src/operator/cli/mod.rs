@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::appliance::standard_error_is_systemds_journal;
 use crate::config::{Error as ConfigError, ServerFolder};
+use crate::disk;
 use crate::report::{self, Code, ExitCode};
 
 mod bench;
@@ -128,11 +129,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let asked_for_help = !error.use_stderr();
             // Nobody can be told where the terminal itself is gone.
-            let _printed = error.print();
-            return if asked_for_help {
-                ExitCode::Done
-            } else {
-                ExitCode::Usage
+            let printed = error.print();
+            return match (asked_for_help, printed) {
+                (false, _) => ExitCode::Usage,
+                (true, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    tell(&format!("write to standard output: {error}"));
+                    ExitCode::Failed
+                }
+                (true, _) => ExitCode::Done,
             };
         }
     };
@@ -156,9 +160,11 @@ fn tell(message: &str) {
         true => report::tracing::priority(tracing::Level::ERROR),
         false => "",
     };
-    for line in message.lines() {
-        let _told = writeln!(io::stderr(), "{priority}{line}");
-    }
+    let lines: Vec<String> = message
+        .lines()
+        .map(|line| format!("{priority}{line}\n"))
+        .collect();
+    report::lines::say(&lines.concat());
 }
 
 /// Says that the program has found a bug in itself, to the log and to whoever reads standard error.
@@ -167,10 +173,10 @@ pub fn tell_bug(what: &str) {
         .means("The process ends; nothing that was acknowledged is lost.")
         .cure("Please report this with the lines before it in the log: chrysalis explain E0900");
     tracing::error!(%error, "a bug");
-    let _told = writeln!(io::stderr(), "{error}");
+    report::lines::say(&format!("{error}\n"));
     let backtrace = std::backtrace::Backtrace::capture();
     if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-        let _told = writeln!(io::stderr(), "{backtrace}");
+        report::lines::say(&format!("{backtrace}\n"));
     }
 }
 
@@ -200,6 +206,22 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         .map_or(ExitCode::Failed, report::Error::exit_code)
 }
 
+/// What helps where the system gives the process no more of something.
+const LIMIT_CURE: &str = "See what it may have (`ulimit -a`) and raise it: chrysalis explain E0111";
+
+/// Whether the system gives the process no more of something.
+fn is_lacking(error: &io::Error) -> bool {
+    disk::Class::of(error) == disk::Class::Exhausted
+}
+
+/// What an operator is told when there is no disk.
+fn disk_error(error: disk::NewError) -> report::Error {
+    report::Error::new(Code::E0111, "start the threads that read and write files")
+        .because(error)
+        .means("Nothing was done.")
+        .cure(LIMIT_CURE)
+}
+
 /// What an operator is told when there is no configuration.
 pub fn config_error(error: ConfigError) -> report::Error {
     match error {
@@ -212,6 +234,12 @@ pub fn config_error(error: ConfigError) -> report::Error {
         )
         .means("This is no server's folder.")
         .cure("Check the path, or make one: chrysalis init DIR."),
+        ConfigError::Unreadable { path, source } if is_lacking(&source) => {
+            report::Error::new(Code::E0111, format!("read {}", path.display()))
+                .because(source)
+                .means("Nothing was started or changed.")
+                .cure(LIMIT_CURE)
+        }
         ConfigError::Unreadable { path, source } => {
             report::Error::new(Code::E0004, format!("read {}", path.display()))
                 .because(source)

@@ -134,7 +134,7 @@ impl Produce {
                 .collect(),
         };
         if given.is_empty() {
-            return Ok(lines(std::io::stdin()));
+            return lines(std::io::stdin()).context("start a thread for standard input");
         }
         let (sender, receiver) = mpsc::channel(given.len());
         for message in given {
@@ -189,15 +189,17 @@ impl Produce {
 }
 
 /// The lines of a stream, read by a thread of its own, because reading them may block.
-fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<anyhow::Result<Bytes>> {
+fn lines(
+    stream: impl Read + Send + 'static,
+) -> std::io::Result<mpsc::Receiver<anyhow::Result<Bytes>>> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         for line in std::io::BufReader::new(stream).split(b'\n') {
             let line = line.map(Bytes::from).context("read standard input");
             if sender.blocking_send(line).is_err() {
                 return;
             }
         }
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }

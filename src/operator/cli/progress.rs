@@ -10,7 +10,7 @@ const TURN: Duration = Duration::from_millis(120);
 /// A wheel beside `what`, which is what is being waited for. It is gone when dropped.
 pub fn wheel(what: impl Into<String>) -> Progress {
     let bar = ProgressBar::new_spinner().with_message(what.into());
-    bar.enable_steady_tick(TURN);
+    turn(&bar);
     Progress { bar }
 }
 
@@ -29,8 +29,16 @@ pub fn countdown(what: impl Into<String>, time: Duration) -> Progress {
     let bar = ProgressBar::new_spinner()
         .with_style(style)
         .with_message(what.into());
-    bar.enable_steady_tick(TURN);
+    turn(&bar);
     Progress { bar }
+}
+
+/// Has a wheel turn where somebody sees it. The library takes it for a bug of its caller's if there is no thread for that.
+fn turn(bar: &ProgressBar) {
+    let one_more = || std::thread::Builder::new().spawn(|| {});
+    if !bar.is_hidden() && one_more().is_ok_and(|thread| thread.join().is_ok()) {
+        bar.enable_steady_tick(TURN);
+    }
 }
 
 /// A bar that is full at `total` steps. It is gone when dropped.

@@ -7,7 +7,7 @@
 use super::{FolderArgument, server};
 use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
-use crate::appliance::{PidFile, Readiness, RunOptions};
+use crate::appliance::{PidFile, Readiness, RunOptions, limits};
 use crate::config::{self, ServerFolder};
 use crate::node;
 use crate::report::{self, Code, Error};
@@ -63,8 +63,9 @@ impl Run {
 
     fn serve(&self) -> Result<(), Error> {
         let folder = self.folder.server_folder();
-        let config = config::load(&folder).map_err(super::config_error)?;
+        let mut config = config::load(&folder).map_err(super::config_error)?;
         server::refuse_root_in_anothers_folder(&folder)?;
+        let notes = limits::prepare(&mut config)?;
         let _lock = lock(&folder)?;
         report::tracing::start(&node::log_options(&config))?;
         tracing::info!(folder = %folder.root().display(), files = config.files_shown(), version = env!("CARGO_PKG_VERSION"), "starting");
@@ -73,6 +74,7 @@ impl Run {
         }
         let options = RunOptions {
             accept_loss: self.accept_loss,
+            notes,
             readiness: Readiness::new(self.detach),
         };
         let log_has_a_file = config.log.file.is_some();
@@ -93,6 +95,7 @@ fn lock(folder: &ServerFolder) -> Result<PidFile, Error> {
                 Code::E0103
             }
             std::io::ErrorKind::StorageFull => Code::E0204,
+            _ if super::is_lacking(&error) => Code::E0111,
             _ => Code::E0104,
         };
         Error::new(code, format!("use {}", path.display()))

@@ -106,6 +106,7 @@ fn not_launched(folder: &ServerFolder, error: std::io::Error) -> Error {
     let code = match error.kind() {
         std::io::ErrorKind::PermissionDenied => Code::E0103,
         std::io::ErrorKind::StorageFull => Code::E0204,
+        _ if super::is_lacking(&error) => Code::E0111,
         _ => Code::E0104,
     };
     Error::new(

@@ -491,7 +491,8 @@ async fn watch(
             ", which does not exist yet"
         };
         let path = text(&path);
-        writeln!(io::stderr(), "watching {path}{exists}; Ctrl-C ends it")?;
+        // Who has closed standard error still wants what is watched.
+        let _told = writeln!(io::stderr(), "watching {path}{exists}; Ctrl-C ends it");
     }
     let mut told = 0;
     while count.is_none_or(|count| told < count) {

@@ -58,6 +58,7 @@ fn status_of_everything() -> ServerStatus {
             total_bytes: 250 << 30,
             free_bytes: 79 << 30,
         },
+        log_lines_lost: 0,
         resident_bytes: 17_300_000,
         warnings: vec!["the disk is nearly full".to_owned()],
     }

@@ -26,6 +26,22 @@ pub static OPEN_FILES: Metric = Metric {
     help: "Files and sockets the process has open",
 };
 
+/// Files and sockets the process may have open.
+pub static OPEN_FILES_MAX: Metric = Metric {
+    name: "open_files_max",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "Files and sockets the process may have open",
+};
+
+/// Log lines that could not be written.
+pub static LOG_LINES_LOST: Metric = Metric {
+    name: "log_lines_lost",
+    kind: Kind::Counter,
+    unit: "",
+    help: "Log lines that could not be written",
+};
+
 /// Connections that are open, by port.
 pub static CONNECTIONS: Metric = Metric {
     name: "connections",
@@ -375,6 +391,8 @@ pub static ALL: &[&Metric] = &[
     &UPTIME_SECONDS,
     &MEMORY_BYTES,
     &OPEN_FILES,
+    &OPEN_FILES_MAX,
+    &LOG_LINES_LOST,
     &CONNECTIONS,
     &CONNECTIONS_ACCEPTED,
     &CONNECTIONS_REFUSED,

@@ -179,6 +179,7 @@ impl World {
                 user_folder: "/".into(),
             },
             descriptors: || None,
+            descriptors_max: None,
             utc_offset_s: 0,
             pid: 1,
             syncs_as_one: if self.random.below(2) == 0 {

@@ -10,6 +10,7 @@ use crate::consensus::journal::{
     Damage, DumpEnd, DumpedBatch, DumpedRecord, EntryKind, OpenError, Record, dump,
 };
 use crate::disk::{Backend, Class, Files, Options};
+use crate::operator::cli::disk_error;
 use crate::report::{Code, Error};
 use crate::units::GroupId;
 
@@ -57,7 +58,7 @@ pub(in crate::operator::cli) fn journal(
         backend: Backend::Threads,
         ..Options::default()
     };
-    let mut disk = Files::new(&options)?;
+    let mut disk = Files::new(&options).map_err(disk_error)?;
     let mut written = Ok(());
     let mut missing = Missing::default();
     let end = dump(&mut disk, folder, &mut |batch| {

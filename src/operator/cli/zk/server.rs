@@ -4,16 +4,17 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
+use crate::appliance::limits;
 use crate::client::zookeeper::{Client, Error, Options};
 use crate::config::{self, ServerFolder};
 use crate::coordinator::Refusal;
 use crate::net::resolve;
-use crate::operator::cli::{config_error, server};
+use crate::operator::cli::{LIMIT_CURE, config_error, server};
 use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
+/// Threads that libraries start for a command.
+const LIBRARY_THREADS: usize = 2;
 /// The port of coordinators, where none is said.
 const PORT: u16 = 2181;
 
@@ -121,11 +122,19 @@ fn of_folder(folder: &ServerFolder) -> Result<SocketAddr, report::Error> {
 }
 
 /// The runtime of a command: one thread, which it shares with nobody.
-pub(in crate::operator::cli) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")
+pub(in crate::operator::cli) fn runtime() -> Result<tokio::runtime::Runtime, report::Error> {
+    limits::find_threads(LIBRARY_THREADS)
+        .and_then(|()| {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+        })
+        .map_err(|error| {
+            report::Error::new(Code::E0111, "start the event loop and its threads")
+                .because(error)
+                .means("Nothing was done.")
+                .cure(LIMIT_CURE)
+        })
 }
 
 /// What an operator is told when no session could be opened.
