@@ -192,36 +192,34 @@ pub fn configuration_md() -> String {
             Section::Topics => "[topics.NAME]".to_owned(),
             _ => format!("[{section}]"),
         };
-        let _ = write!(text, "\n## {title}\n\n{}\n\n", section.help());
-        text.push_str("| key | default | permitted | what it does |\n| --- | --- | --- | --- |\n");
+        let _ = write!(text, "\n## {title}\n\n{}\n", section.help());
         for key in explain::ALL.iter().filter(|key| key.section() == section) {
-            let default = match key.default() {
-                Preset::Value(_) => format!("`{}`", default_value(*key, &defaults)),
-                Preset::Derived(sentence) => sentence.to_owned(),
-            };
-            let unit = match key.unit() {
-                "" => String::new(),
-                unit => format!(" ({unit})"),
-            };
-            let permitted = cell(&format!("{}{unit}", key.permitted()));
-            let replaces = match key.replaces() {
-                "" => String::new(),
-                replaces => format!(" Replaces {replaces}."),
-            };
-            let help = cell(&format!("{}{replaces}", key.help()));
-            let _ = writeln!(
-                text,
-                "| `{}` | {} | {permitted} | {help} |",
-                key.name(),
-                cell(&default)
-            );
+            push_key(&mut text, *key, &defaults);
         }
     }
     text.push_str(&legacy::document());
     text
 }
 
-/// A text that fits into a table's cell.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+/// A key's part of the page: what it does, and a line with what it may be.
+fn push_key(text: &mut String, key: &dyn Described, defaults: &Config) {
+    let default = match key.default() {
+        Preset::Value(_) => format!("`{}`", default_value(key, defaults)),
+        Preset::Derived(sentence) => sentence.to_owned(),
+    };
+    let unit = match key.unit() {
+        "" => String::new(),
+        unit => format!(" ({unit})"),
+    };
+    let replaces = match key.replaces() {
+        "" => String::new(),
+        replaces => format!("- replaces: {replaces}\n"),
+    };
+    let _ = write!(
+        text,
+        "\n### {}\n\n{}\n\n- default: {default}\n- permitted: {}{unit}\n{replaces}",
+        full_name(key),
+        key.help(),
+        key.permitted(),
+    );
 }

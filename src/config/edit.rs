@@ -101,15 +101,16 @@ fn checked(folder: &ServerFolder, text: &[u8], is_toml: bool) -> Result<Config, 
     let machine = Machine {
         first_address: None,
         home: Some(PathBuf::from("/")),
+        hosts: super::hosts(),
     };
     if is_toml {
         return from_toml(folder.root(), &String::from_utf8_lossy(text), &machine);
     }
-    let zoo_cfg = fs::read(folder.zoo_cfg()).ok();
+    let zoo_cfg = super::read_zoo_cfg(folder).ok().flatten();
     legacy::read(
         folder.root(),
         Some(text.to_vec()),
-        zoo_cfg.as_deref(),
+        zoo_cfg.as_ref(),
         &machine,
     )
 }

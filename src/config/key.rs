@@ -176,6 +176,11 @@ pub trait Form: Sized + 'static {
     /// What is permitted, to be read after "must be".
     fn describe(permitted: &Self::Permitted) -> String;
 
+    /// The least and the greatest number that is permitted, of a number.
+    fn bounds(_permitted: &Self::Permitted) -> Option<(i64, i64)> {
+        None
+    }
+
     /// The default as a value.
     fn from_preset(preset: Self::Preset) -> Self;
 
@@ -197,6 +202,8 @@ pub trait Described: Sync {
     fn default(&self) -> Preset<String>;
     /// What it may be.
     fn permitted(&self) -> String;
+    /// Its least and its greatest value, if it is a number.
+    fn bounds(&self) -> Option<(i64, i64)>;
     /// What it does.
     fn help(&self) -> &'static str;
     /// What it replaces.
@@ -234,6 +241,10 @@ where
         T::describe(&self.permitted)
     }
 
+    fn bounds(&self) -> Option<(i64, i64)> {
+        T::bounds(&self.permitted)
+    }
+
     fn help(&self) -> &'static str {
         self.help
     }
@@ -267,6 +278,11 @@ macro_rules! whole_number {
 
             fn describe(permitted: &Range<$number>) -> String {
                 format!("a whole number from {} to {}", permitted.min, permitted.max)
+            }
+
+            fn bounds(permitted: &Range<$number>) -> Option<(i64, i64)> {
+                let bound = |number| i64::try_from(number).unwrap_or(i64::MAX);
+                Some((bound(permitted.min), bound(permitted.max)))
             }
 
             fn from_preset(preset: $number) -> $number {

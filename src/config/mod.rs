@@ -9,7 +9,7 @@
 //! configuration again but [`reload`], which takes topics alone.
 
 use std::io;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 pub mod checked;
@@ -42,6 +42,7 @@ pub use topic::{DeletePolicy, Schedule, Topic, TopicSettings};
 pub use words::{Backend, LogFilter, LogFormat};
 
 use file::File;
+use legacy::{Dynamic, ZooCfg};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -70,21 +71,67 @@ pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
     let machine = Machine {
         first_address: first_address(),
         home: std::env::home_dir(),
+        hosts: hosts(),
     };
     if let Some(text) = read_if_there(&folder.server_toml())? {
         return Ok(from_toml(folder.root(), &text, &machine)?);
     }
     let server_ini = read_bytes_if_there(&folder.server_ini())?;
-    let zoo_cfg = read_bytes_if_there(&folder.zoo_cfg())?;
+    let zoo_cfg = read_zoo_cfg(folder)?;
     if server_ini.is_none() && zoo_cfg.is_none() {
         return Err(Error::Missing(folder.conf()));
     }
     Ok(legacy::read(
         folder.root(),
         server_ini,
-        zoo_cfg.as_deref(),
+        zoo_cfg.as_ref(),
         &machine,
     )?)
+}
+
+/// `zoo.cfg`, and the file beside it that names the servers, where it has one.
+fn read_zoo_cfg(folder: &ServerFolder) -> Result<Option<ZooCfg>, Error> {
+    let Some(bytes) = read_bytes_if_there(&folder.zoo_cfg())? else {
+        return Ok(None);
+    };
+    let mut file = ZooCfg::new(bytes);
+    if let Some(written) = file.dynamic_path() {
+        // Written for another machine's folders, it lies beside this file after a move.
+        let beside = written.file_name().map(|name| folder.conf().join(name));
+        let found = [Some(folder.root().join(&written)), beside]
+            .into_iter()
+            .flatten();
+        let mut read = Err(format!("there is no {}", written.display()));
+        for path in found {
+            match read_bytes_if_there(&path) {
+                Ok(Some(bytes)) => {
+                    read = Ok(bytes);
+                    break;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    read = Err(format!("{error}: it is not readable for this user"));
+                    break;
+                }
+            }
+        }
+        file.dynamic = Some(Dynamic {
+            path: written,
+            text: read,
+        });
+    }
+    Ok(Some(file))
+}
+
+/// The names in `/etc/hosts`, each with its address.
+fn hosts() -> Vec<(String, IpAddr)> {
+    let text = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let address: IpAddr = words.next()?.parse().ok()?;
+        Some(words.map(move |name| (name.to_owned(), address)))
+    });
+    lines.flatten().collect()
 }
 
 /// Checks the text of a `server.toml` for the server in the folder `root`.
@@ -135,9 +182,7 @@ fn first_address() -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect(FAR).ok()?;
     match socket.local_addr().ok()?.ip() {
-        std::net::IpAddr::V4(address) if !address.is_loopback() && !address.is_unspecified() => {
-            Some(address)
-        }
+        IpAddr::V4(address) if !address.is_loopback() && !address.is_unspecified() => Some(address),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use super::checked::{Config, Machine};
 use super::document::{self, ChosenTopic};
 use super::key::{Kind, Section};
 use super::reload::{Changes, compare};
-use super::{Mistakes, explain, from_toml, legacy};
+use super::{Mistakes, ServerFolder, explain, from_toml, legacy, load};
 
 /// The repository's file with this name is what `text` is; `UPDATE=1` makes it so.
 pub(crate) fn assert_golden(name: &str, text: &str) {
@@ -30,6 +30,7 @@ fn machine() -> Machine {
     Machine {
         first_address: Some(Ipv4Addr::new(10, 1, 2, 3)),
         home: Some(PathBuf::from("/home/admin")),
+        hosts: vec![("zk_1".to_owned(), Ipv4Addr::new(10, 1, 2, 3).into())],
     }
 }
 
@@ -38,16 +39,29 @@ fn read_toml(text: &str) -> Result<Config, Mistakes> {
 }
 
 fn read_legacy(files: &str) -> Result<Config, Mistakes> {
+    let (files, dynamic) = match files.split_once("#### dynamic\n") {
+        Some((files, dynamic)) => (files, Some(dynamic.as_bytes().to_vec())),
+        None => (files, None),
+    };
     let (server_ini, zoo_cfg) = match files.split_once("#### zoo.cfg\n") {
-        Some((server_ini, zoo_cfg)) => (server_ini, Some(zoo_cfg.as_bytes())),
+        Some((server_ini, zoo_cfg)) => (server_ini, Some(zoo_cfg.as_bytes().to_vec())),
         None => (files, None),
     };
     let server_ini = Some(server_ini.as_bytes().to_vec()).filter(|bytes| !bytes.is_empty());
-    legacy::read(Path::new("/srv/server1"), server_ini, zoo_cfg, &machine())
+    let zoo_cfg = zoo_cfg.map(|text| {
+        let mut file = legacy::ZooCfg::new(text);
+        file.dynamic = file.dynamic_path().map(|path| legacy::Dynamic {
+            text: dynamic.ok_or_else(|| format!("there is no {}", path.display())),
+            path,
+        });
+        file
+    });
+    let root = Path::new("/srv/server1");
+    legacy::read(root, server_ini, zoo_cfg.as_ref(), &machine())
 }
 
 /// Runs every case of a script through `read`. A case is `## its name`, the files, `----`, the outcome.
-fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) {
+fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) -> usize {
     let path = format!("src/config/scripts/{name}.txt");
     let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path))
         .expect("the script is there");
@@ -70,6 +84,7 @@ fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) {
         let _ = write!(replayed, "{separator}{title}\n{files}----\n{outcome}");
     }
     assert_golden(&path, &replayed);
+    replayed.matches("\n----\n").count()
 }
 
 /// What differs from the defaults, the topics, and the notes.
@@ -113,6 +128,44 @@ fn server_toml_says_what_it_means_or_what_is_wrong() {
 #[test]
 fn server_ini_and_zoo_cfg_are_read_as_they_are() {
     run_script("legacy", read_legacy);
+}
+
+#[test]
+fn the_originals_files_are_read_refused_or_warned_about_as_they_are_met() {
+    // Which keys stand together in files that people run, with which kinds of values; the files are ours.
+    for name in ["zoo_cfg_as_met", "server_ini_as_met"] {
+        let cases = run_script(name, read_legacy);
+        assert!(cases >= 30, "{name} has {cases} files");
+    }
+}
+
+#[test]
+fn a_file_of_servers_is_found_beside_the_file_that_names_it() {
+    let root = tempfile::TempDir::new().expect("a folder");
+    let folder = ServerFolder::new(root.path());
+    fs::create_dir_all(folder.conf()).expect("a folder");
+    let elsewhere = "/nowhere/conf/zoo.cfg.dynamic";
+    fs::write(folder.zoo_cfg(), format!("dynamicConfigFile={elsewhere}\n")).expect("write it");
+    let told = load(&folder).expect_err("it is not there").to_string();
+    assert!(
+        told.contains("there is no /nowhere/conf/zoo.cfg.dynamic"),
+        "{told}"
+    );
+
+    let beside = folder.conf().join("zoo.cfg.dynamic");
+    fs::write(&beside, "server.1=a:2888:3888;127.0.0.1:2199\nversion=0\n").expect("write it");
+    let config = load(&folder).expect("it is one server");
+    let coordinator = config.coordinator.expect("it is a coordinator");
+    assert_eq!(coordinator.port, 2199);
+    assert!(coordinator.listen.is_loopback());
+
+    fs::write(
+        &beside,
+        "server.1=a:2888:3888;2199\nserver.2=b:2888:3888;2199\n",
+    )
+    .expect("write it");
+    let told = load(&folder).expect_err("they are two").to_string();
+    assert!(told.contains("cannot be taken over yet"), "{told}");
 }
 
 #[test]

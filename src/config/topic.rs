@@ -203,7 +203,7 @@ impl fmt::Display for DeletePolicy {
 }
 
 impl Written for DeletePolicy {
-    const WORDS: &'static str = "\"delete,AGE\", \"archive,AGE\" or \"archive,AGE,true\", where AGE is in hours, or with s, m or h behind it";
+    const WORDS: &'static str = "\"delete,AGE\", \"archive,AGE\" or \"archive,AGE,true\", where AGE is in hours, or with s, m or h behind it, from 1s to 87840h";
 }
 
 /// When something is done, in Quartz's notation: second, minute, hour, day, month, weekday.

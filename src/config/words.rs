@@ -140,17 +140,25 @@ pub(super) fn super_digest_is_valid(text: &str) -> bool {
     text.is_empty() || text.strip_prefix("super:").is_some_and(is_sha1)
 }
 
-/// Whether this is `HOST:PORT[,HOST:PORT]...[/PATH]`.
-pub(super) fn connect_string_is_valid(text: &str) -> bool {
+/// `HOST:PORT[,HOST:PORT]...[/PATH]` without what ZooKeeper's clients pass over: a comma or a slash at the end,
+/// blanks between the hosts. Nothing if it is none.
+pub(super) fn connect_string(text: &str) -> Option<String> {
     let (addresses, path) = match text.find('/') {
         Some(slash) => text.split_at(slash),
         None => (text, ""),
     };
+    let path = path.trim_end().trim_end_matches('/');
+    let addresses: Vec<&str> = addresses
+        .split(',')
+        .map(str::trim)
+        .filter(|address| !address.is_empty())
+        .collect();
+    let are_valid = addresses
+        .iter()
+        .all(|address| host_and_port(address).is_some());
+    let is_one = !addresses.is_empty() && are_valid;
     let path_is_valid = path.is_empty() || zookeeper_root_is_valid(path);
-    path_is_valid
-        && addresses
-            .split(',')
-            .all(|address| host_and_port(address).is_some())
+    (is_one && path_is_valid).then(|| addresses.join(",") + path)
 }
 
 /// A connect string's single address, taken apart. Without a port it is ZooKeeper's own.

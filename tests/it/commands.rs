@@ -362,13 +362,26 @@ fn topics_are_read_again_by_command_and_by_signal() {
         "at the next start, not yet: broker.segment_bytes",
     );
 
-    fs::write(&file, configuration.clone() + "oops = 1\n").expect("write it");
-    assert_said(
-        &folder.command("reload", &[]),
-        10,
-        "[topics.by-command] oops: unknown key",
-    );
-    assert_said(&folder.command("topic list", &[]), 0, "by-command");
+    let mistaken = "[topics.mistaken]\noops = 1\nnum_partitions = 0\n";
+    fs::write(&file, configuration.clone() + mistaken).expect("write it");
+    let mistakes = [
+        "[topics.mistaken] oops: unknown key",
+        "[topics.mistaken] num_partitions = 0: must be a whole number from 1 to 10000 (partitions)",
+    ];
+    let refused = folder.command("reload", &[]);
+    folder.signal("-HUP");
+    let until = Instant::now() + LIMIT;
+    let log = || fs::read_to_string(folder.path.join("logs/chrysalis.log")).expect("there is one");
+    while !log().contains("the topics stay as they were") {
+        assert!(Instant::now() < until, "the signal was not heeded");
+    }
+    let (log, topics) = (log(), folder.command("topic list", &[]));
+    for mistake in mistakes {
+        assert_said(&refused, 10, mistake);
+        assert!(log.contains(mistake), "{mistake} is not in: {log}");
+    }
+    assert_said(&topics, 0, "by-command");
+    assert!(!text(&topics.stdout).contains("mistaken"), "half was taken");
 
     fs::write(&file, configuration + "[topics.by-signal]\n").expect("write it");
     folder.signal("-HUP");

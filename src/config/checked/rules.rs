@@ -13,7 +13,7 @@ use crate::config::file::File;
 use crate::config::key::Key;
 use crate::config::mistake::Mistakes;
 use crate::config::topic::{OwnTopicSettings, Topic, TopicSettings};
-use crate::config::words::host_and_port;
+use crate::config::words::{connect_string, host_and_port};
 use crate::units::ServerId;
 
 /// What the configuration asks of the machine.
@@ -23,6 +23,8 @@ pub struct Machine {
     pub first_address: Option<Ipv4Addr>,
     /// The home folder of the user that runs the server.
     pub home: Option<PathBuf>,
+    /// The names it knows by itself, each with its address.
+    pub hosts: Vec<(String, IpAddr)>,
 }
 
 /// The configuration that `file` means for the server in the folder `root`.
@@ -224,7 +226,7 @@ fn read_zookeeper(
     broker_enabled: bool,
     coordinator: Option<&Coordinator>,
 ) -> Zookeeper {
-    let connect = reader.get(&key::ZOOKEEPER_CONNECT);
+    let connect = connect_string(&reader.get(&key::ZOOKEEPER_CONNECT)).unwrap_or_default();
     let register = reader.get(&key::ZOOKEEPER_REGISTER);
     if connect.is_empty() && broker_enabled && register && coordinator.is_none() {
         let place = reader.place(&key::ZOOKEEPER_CONNECT);
@@ -291,13 +293,23 @@ fn read_network(
 ) -> Network {
     // What surrounds a message or a request: the header line, the frame, the reply in the making.
     const MARGIN: u32 = 16 * 1024;
-    let network = Network {
-        connections_max: reader.get(&key::NETWORK_CONNECTIONS_MAX),
-        connection_bytes_max: reader.get(&key::NETWORK_CONNECTION_BYTES_MAX),
-        all_connections_bytes_max: reader.get(&key::NETWORK_ALL_CONNECTIONS_BYTES_MAX),
-    };
+    // What holds where nothing else is said and no write is larger.
+    const CONNECTION_BYTES: u32 = 8 * 1024 * 1024;
+    const ALL_CONNECTIONS_BYTES: u64 = 256 * 1024 * 1024;
     let largest = largest_write(coordinator, broker);
     let least = largest.saturating_add(MARGIN);
+    let connection_default = least.max(CONNECTION_BYTES);
+    let connection_bytes_max =
+        reader.get_or(&key::NETWORK_CONNECTION_BYTES_MAX, connection_default);
+    let all_connections_default = ALL_CONNECTIONS_BYTES.max(u64::from(connection_bytes_max));
+    let network = Network {
+        connections_max: reader.get(&key::NETWORK_CONNECTIONS_MAX),
+        connection_bytes_max,
+        all_connections_bytes_max: reader.get_or(
+            &key::NETWORK_ALL_CONNECTIONS_BYTES_MAX,
+            all_connections_default,
+        ),
+    };
     if network.connection_bytes_max < least {
         let place = reader.place(&key::NETWORK_CONNECTION_BYTES_MAX);
         let text = format!(

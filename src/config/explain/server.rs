@@ -29,7 +29,7 @@ pub static SERVER_HOST_NAME: Key<String> = Key {
         "the broker's listen address, or this machine's first address if it listens on all of them",
     ),
     permitted: TextRule {
-        words: "a host name or address of letters, digits, '-', '.' and ':'",
+        words: "a host name or address of letters, digits, '-', '.' and ':' (to Java's clients a name with '_' is no host)",
         accepts: host_name_is_valid,
     },
     help: "The name or address that this broker advertises: clients find it in ZooKeeper and connect to it, so it must lead \
@@ -70,7 +70,7 @@ pub static NETWORK_CONNECTION_BYTES_MAX: Key<u32> = Key {
     section: Section::Network,
     name: "connection_bytes_max",
     unit: "bytes",
-    default: Preset::Value(8 * MIB),
+    default: Preset::Derived("8388608, or what the largest message or request needs"),
     permitted: Range {
         min: 64 * KIB,
         max: 1024 * MIB,
@@ -86,7 +86,7 @@ pub static NETWORK_ALL_CONNECTIONS_BYTES_MAX: Key<u64> = Key {
     section: Section::Network,
     name: "all_connections_bytes_max",
     unit: "bytes",
-    default: Preset::Value(GIB / 4),
+    default: Preset::Derived("268435456, or connection_bytes_max if that is more"),
     permitted: Range {
         min: GIB / 1024,
         max: 1024 * GIB,

@@ -1,7 +1,7 @@
 //! `[zookeeper]`: where the broker registers.
 
 use crate::config::key::{Key, Preset, Range, Section, TextRule};
-use crate::config::words::{connect_string_is_valid, zookeeper_root_is_valid};
+use crate::config::words::{connect_string, zookeeper_root_is_valid};
 
 /// `zookeeper.connect`
 pub static ZOOKEEPER_CONNECT: Key<String> = Key {
@@ -11,7 +11,7 @@ pub static ZOOKEEPER_CONNECT: Key<String> = Key {
     default: Preset::Value(""),
     permitted: TextRule {
         words: "empty, or HOST:PORT[,HOST:PORT]...[/PATH]",
-        accepts: |text| text.is_empty() || connect_string_is_valid(text),
+        accepts: |text| text.is_empty() || connect_string(text).is_some(),
     },
     help: "The ZooKeeper in which the broker registers. Empty: this server's own coordinator.",
     replaces: "server.ini: zk.zkConnect",

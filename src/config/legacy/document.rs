@@ -15,7 +15,8 @@ pub fn document() -> String {
          expressions (`1024*1024`), a blank value is the default, unknown sections are ignored and unknown keys are mistakes.\n\
          Both listen on every address, as the originals do.\n\n\
          What only this server has is set in `server.ini` in a section of its own, which the original ignores:\n\n\
-         ```ini\n[chrysalis]\ncoordinator.enabled = true\nweb.listen = 0.0.0.0\n```\n",
+         ```ini\n[chrysalis]\ncoordinator.enabled = true\nweb.listen = 0.0.0.0\n```\n\n\
+         In `zoo.cfg` it has a prefix: `chrysalis.web.listen = 0.0.0.0`.\n",
     );
     push_table(&mut text, "`[system]` of server.ini", server_ini::SYSTEM);
     push_table(
@@ -26,8 +27,11 @@ pub fn document() -> String {
     push_table(&mut text, "`[topic=NAME]` of server.ini", server_ini::TOPIC);
     push_table(&mut text, "zoo.cfg", zoo_cfg::ROWS);
     text.push_str(
-        "\nOther keys of `zoo.cfg` have no effect and get a line in the log; more than one `server.N` is a mistake, because an\n\
-         ensemble cannot be taken over by one server.\n\n\
+        "\nOther keys of `zoo.cfg` have no effect and get a line in the log; of a key that stands twice the last counts. What asks\n\
+         for more security than this version has stops the start: without it, clients would be let in that must not.\n\n\
+         More than one `server.N` stops it, too, in `zoo.cfg` or in the file that `dynamicConfigFile` names, because an ensemble\n\
+         cannot be taken over by one server. If that file is not where it is said to be, it is looked for in `conf/`. One `server.N`\n\
+         may say where clients come (`server.1=host:2888:3888;2181`). `clientPortAddress` may be a name in `/etc/hosts`.\n\n\
          `stats config` answers the bytes of `server.ini`, and where there is a `server.toml` a `server.ini` that says the same;\n\
          the checksum that the broker registers is that of these bytes.\n",
     );
@@ -46,7 +50,15 @@ fn push_table(text: &mut String, title: &str, rows: &[Row]) {
                 format!("`topics.NAME.{}`", key.name())
             }
             Becomes::Key(key) => format!("`{}.{}`", key.section(), key.name()),
+            Becomes::Nearest(key) => {
+                format!(
+                    "`{}.{}`, or the nearest value it takes",
+                    key.section(),
+                    key.name()
+                )
+            }
             Becomes::Nothing(why) => format!("nothing: {why}"),
+            Becomes::Refused { why, .. } => format!("a start that is refused: {why}"),
         };
         let _ = writeln!(text, "| `{name}` | {becomes} |");
     }

@@ -4,10 +4,11 @@
 //! or why it has no effect. A key without an effect is accepted and gets a line in the log; an unknown
 //! key of `server.ini` is a mistake, as it was to the original, and one of `zoo.cfg` is a line in the log.
 //!
-//! What only this server has is set in `server.ini` in a section of its own, which the original ignores:
+//! What only this server has is set in `server.ini` in a section of its own, and in `zoo.cfg` behind a prefix; the
+//! originals ignore both:
 //!
 //! ```text
-//! [chrysalis]
+//! [chrysalis]                     chrysalis.web.listen = 0.0.0.0
 //! coordinator.enabled = true
 //! web.listen = 0.0.0.0
 //! ```
@@ -31,14 +32,24 @@ mod zoo_cfg;
 
 pub use document::document;
 pub use render::render_server_ini;
+pub use zoo_cfg::{Dynamic, ZooCfg};
 
 /// What becomes of an original's key.
 #[derive(Clone, Copy)]
 enum Becomes {
     /// This key, with the same value.
     Key(&'static dyn Described),
+    /// This key; a number that is not permitted here is taken as the nearest that is, and the log says so.
+    Nearest(&'static dyn Described),
     /// Nothing; the log says why, in a phrase.
     Nothing(&'static str),
+    /// The server does not start with it: without what it asks for, clients would be let in that must not.
+    Refused {
+        /// The values that ask for it.
+        asks: fn(&str) -> bool,
+        /// What is not there, and what would happen.
+        why: &'static str,
+    },
 }
 
 /// One key of an original.
@@ -53,6 +64,20 @@ impl Row {
         Row {
             name,
             becomes: Becomes::Key(key),
+        }
+    }
+
+    const fn nearest(name: &'static str, key: &'static dyn Described) -> Row {
+        Row {
+            name,
+            becomes: Becomes::Nearest(key),
+        }
+    }
+
+    const fn refused(name: &'static str, asks: fn(&str) -> bool, why: &'static str) -> Row {
+        Row {
+            name,
+            becomes: Becomes::Refused { asks, why },
         }
     }
 
@@ -78,7 +103,7 @@ impl Row {
 pub fn read(
     root: &Path,
     server_ini: Option<Vec<u8>>,
-    zoo_cfg: Option<&[u8]>,
+    zoo_cfg: Option<&ZooCfg>,
     machine: &Machine,
 ) -> Result<Config, Mistakes> {
     let mut reading = Reading::default();
@@ -89,10 +114,10 @@ pub fn read(
         reading.file.path = files[0].clone();
         server_ini::read(&mut reading, &files[0], &text(bytes), machine);
     }
-    if let Some(bytes) = zoo_cfg {
+    if let Some(file) = zoo_cfg {
         let path = PathBuf::from("conf/zoo.cfg");
         reading.file.path = path.clone();
-        zoo_cfg::read(&mut reading, &path, &text(bytes));
+        zoo_cfg::read(&mut reading, &path, file, machine);
         files.push(path);
     }
     reading.file.path = files[0].clone();
@@ -217,32 +242,49 @@ impl Reading {
         });
     }
 
-    /// A key of `[chrysalis]`: `SECTION.KEY` of `server.toml`.
-    fn set_own(&mut self, name: &str, value: &str, place: &Place) {
+    /// Sets `key` to the number that was written, or to the nearest one that is permitted.
+    fn set_nearest(&mut self, key: &'static dyn Described, written: &Written<'_>) {
+        let number = expression::integer(written.value);
+        let Some((number, (least, most))) = number.zip(key.bounds()) else {
+            return self.set(key, None, written);
+        };
+        let nearest = number.clamp(least, most);
+        if nearest == number {
+            return self.set(key, None, written);
+        }
+        let shown = format!("{} = {}", written.shown_key, shortened(written.value));
+        let end = if nearest == least { "least" } else { "most" };
+        let unit = match key.unit() {
+            "" => String::new(),
+            unit => format!(" {unit}"),
+        };
+        let becomes = format!("is taken as {nearest}{unit}, the {end} there is here");
+        self.note(written.place.clone(), shown.clone(), key.name(), becomes);
+        self.push(
+            key,
+            None,
+            Value::Integer(nearest),
+            shown,
+            written.place.clone(),
+        );
+    }
+
+    /// A key that only this server has, `SECTION.KEY` of `server.toml`.
+    fn set_own(&mut self, name: &str, written: Written<'_>) {
         let outside_topics = || {
             explain::ALL
                 .iter()
                 .filter(|key| key.section() != Section::Topics)
         };
         let full_name = |key: &&dyn Described| format!("{}.{}", key.section(), key.name());
-        let shown_key = format!("[chrysalis] {name}");
         match outside_topics().find(|key| full_name(key) == name) {
-            Some(key) => self.set(
-                *key,
-                None,
-                &Written {
-                    shown_key,
-                    value,
-                    place: place.clone(),
-                },
-            ),
+            Some(key) => self.set(*key, None, &written),
             None => {
                 let names: Vec<String> = outside_topics().map(full_name).collect();
                 let hint = hint(name, names.iter().map(String::as_str));
-                self.mistakes.add(
-                    place.clone(),
-                    format!("{}: unknown key{hint}", shortened(&shown_key)),
-                );
+                let shown = shortened(&written.shown_key);
+                self.mistakes
+                    .add(written.place, format!("{shown}: unknown key{hint}"));
             }
         }
     }

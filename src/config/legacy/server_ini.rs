@@ -28,7 +28,7 @@ pub(super) static SYSTEM: &[Row] = &[
     Row::key("numPartitions", &key::BROKER_NUM_PARTITIONS),
     Row::key("dataPath", &key::BROKER_TOPICS_FOLDER),
     Row::key("maxSegmentSize", &key::BROKER_SEGMENT_BYTES),
-    Row::key("maxTransferSize", &key::BROKER_TRANSFER_BYTES_MAX),
+    Row::nearest("maxTransferSize", &key::BROKER_TRANSFER_BYTES_MAX),
     Row::key("deletePolicy", &key::BROKER_DELETE_POLICY),
     Row::key("deleteWhen", &key::BROKER_DELETE_WHEN),
     Row::key("acceptPublish", &key::BROKER_ACCEPT_PUBLISH),
@@ -71,8 +71,8 @@ pub(super) static ZOOKEEPER: &[Row] = &[
     Row::key("zk.zkConnect", &key::ZOOKEEPER_CONNECT),
     Row::key("zk.zkRoot", &key::ZOOKEEPER_ROOT),
     Row::key("zk.zkEnable", &key::ZOOKEEPER_REGISTER),
-    Row::key("zk.zkSessionTimeoutMs", &key::ZOOKEEPER_SESSION_TIMEOUT_MS),
-    Row::key("zk.zkSyncTimeMs", &key::ZOOKEEPER_DRAIN_MS),
+    Row::nearest("zk.zkSessionTimeoutMs", &key::ZOOKEEPER_SESSION_TIMEOUT_MS),
+    Row::nearest("zk.zkSyncTimeMs", &key::ZOOKEEPER_DRAIN_MS),
     Row::nothing(
         "zk.zkConnectionTimeoutMs",
         "the broker goes on trying to connect, and serves meanwhile",
@@ -183,7 +183,14 @@ fn read_entry(reading: &mut Reading, path: &Path, entry: &Entry) {
     let (rows, topic) = match meaning(&entry.section) {
         Meaning::Known(rows) => (rows, None),
         Meaning::Topic(topic) if topic_name_is_valid(topic) => (TOPIC, Some(topic)),
-        Meaning::Own => return reading.set_own(&entry.key, &entry.value, &place),
+        Meaning::Own => {
+            let written = Written {
+                shown_key: format!("[chrysalis] {}", entry.key),
+                value: &entry.value,
+                place,
+            };
+            return reading.set_own(&entry.key, written);
+        }
         Meaning::Topic(_) | Meaning::Ignored => return,
     };
     let shown_key = format!("[{}] {}", entry.section, shortened(&entry.key));
@@ -197,6 +204,15 @@ fn read_entry(reading: &mut Reading, path: &Path, entry: &Entry) {
         Becomes::Nothing(_) if entry.value.trim().is_empty() => {}
         Becomes::Nothing(why) => {
             reading.note(place, shown_key, row.name, format!("has no effect: {why}"));
+        }
+        Becomes::Refused { .. } => unreachable!("no key of server.ini asks for security"),
+        Becomes::Nearest(known) => {
+            let written = Written {
+                shown_key,
+                value: &entry.value,
+                place,
+            };
+            reading.set_nearest(known, &written);
         }
         Becomes::Key(known) => {
             let rooted;

@@ -1,9 +1,16 @@
 //! `zoo.cfg` of ZooKeeper 3.4.5, and what later versions added that means something here.
+//!
+//! ZooKeeper takes numbers that mean nothing here (a tick of 10 ms, a limit of 2,147,483,647): the nearest that is
+//! permitted holds, and the log says so. What it can do for security and this server cannot stops the start. So
+//! does everything that says there are other servers: a tree of its own here would be a second one.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use super::ini::{self, Entry};
-use super::{Becomes, Reading, Row, Written, hint};
+use super::{Becomes, Reading, Row, Written, expression, hint};
+use crate::config::checked::Machine;
 use crate::config::explain as key;
 use crate::config::file::shortened;
 use crate::config::key::Value;
@@ -14,31 +21,73 @@ const ALWAYS_SYNCED: &str = "every write is on disk before it is acknowledged, a
 const OWN_FILES: &str = "the journal and the snapshots look after themselves";
 const OWN_DATA: &str = "this server keeps its data in its own folder and does not read ZooKeeper's";
 const NOT_YET: &str = "this version does not have it";
+const DIGEST_ALONE: &str =
+    "clients authenticate by digest alone here, and ACLs of other schemes are refused";
+const NO_TLS: &str = "there is no TLS for clients yet, and they would be served in the clear";
+const NO_ENFORCING: &str =
+    "clients cannot be made to authenticate yet, and everybody would be let in";
+
+/// The file and what it refers to.
+#[derive(Clone, Debug)]
+pub struct ZooCfg {
+    text: Vec<u8>,
+    /// The file that its `dynamicConfigFile` names, where it names one.
+    pub dynamic: Option<Dynamic>,
+}
+
+/// A file that lists an ensemble's servers.
+#[derive(Clone, Debug)]
+pub struct Dynamic {
+    /// Its name as it was written.
+    pub path: PathBuf,
+    /// What it says, or why it cannot be read.
+    pub text: Result<Vec<u8>, String>,
+}
+
+impl ZooCfg {
+    /// The file with this content; what it refers to was not read yet.
+    pub fn new(text: Vec<u8>) -> ZooCfg {
+        ZooCfg {
+            text,
+            dynamic: None,
+        }
+    }
+
+    /// The file that lists the servers, if it names one.
+    pub fn dynamic_path(&self) -> Option<PathBuf> {
+        let entries = last_of_each(&super::text(&self.text));
+        let named = entries.into_iter().find(|it| it.key == DYNAMIC_FILE)?;
+        let path = named.value.trim();
+        (!path.is_empty()).then(|| PathBuf::from(path))
+    }
+}
+
+const DYNAMIC_FILE: &str = "dynamicConfigFile";
 
 /// The keys of `zoo.cfg`. Each may have `zookeeper.` in front: that is its name as a system property.
 pub(super) static ROWS: &[Row] = &[
     Row::key("clientPort", &key::COORDINATOR_PORT),
     Row::key("clientPortAddress", &key::COORDINATOR_LISTEN),
-    Row::key("tickTime", &key::COORDINATOR_TICK_TIME_MS),
-    Row::key(
+    Row::nearest("tickTime", &key::COORDINATOR_TICK_TIME_MS),
+    Row::nearest(
         "minSessionTimeout",
         &key::COORDINATOR_SESSION_TIMEOUT_MIN_MS,
     ),
-    Row::key(
+    Row::nearest(
         "maxSessionTimeout",
         &key::COORDINATOR_SESSION_TIMEOUT_MAX_MS,
     ),
-    Row::key(
+    Row::nearest(
         "maxClientCnxns",
         &key::COORDINATOR_CONNECTIONS_PER_ADDRESS_MAX,
     ),
-    Row::key("maxCnxns", &key::NETWORK_CONNECTIONS_MAX),
-    Row::key(
+    Row::nearest("maxCnxns", &key::NETWORK_CONNECTIONS_MAX),
+    Row::nearest(
         "globalOutstandingLimit",
         &key::COORDINATOR_OUTSTANDING_REQUESTS_MAX,
     ),
-    Row::key("snapCount", &key::COORDINATOR_SNAPSHOT_EVERY_ENTRIES),
-    Row::key("jute.maxbuffer", &key::COORDINATOR_REQUEST_BYTES_MAX),
+    Row::nearest("snapCount", &key::COORDINATOR_SNAPSHOT_EVERY_ENTRIES),
+    Row::nearest("jute.maxbuffer", &key::COORDINATOR_REQUEST_BYTES_MAX),
     Row::key("skipACL", &key::COORDINATOR_SKIP_ACL),
     Row::key(
         "4lw.commands.whitelist",
@@ -48,6 +97,11 @@ pub(super) static ROWS: &[Row] = &[
         "DigestAuthenticationProvider.superDigest",
         &key::COORDINATOR_SUPER_DIGEST,
     ),
+    Row::refused("secureClientPort", |value| value != "0", NO_TLS),
+    Row::refused("ssl.clientAuth", |value| value != "none", NO_TLS),
+    Row::refused("sessionRequireClientSASLAuth", is_true, NO_ENFORCING),
+    Row::refused("enforce.auth.enabled", is_true, NO_ENFORCING),
+    Row::refused("requireClientAuthScheme", |_| true, NO_ENFORCING),
     Row::nothing("dataDir", OWN_DATA),
     Row::nothing("dataLogDir", OWN_DATA),
     Row::nothing("forceSync", ALWAYS_SYNCED),
@@ -64,18 +118,40 @@ pub(super) static ROWS: &[Row] = &[
     Row::nothing("syncEnabled", ENSEMBLE),
     Row::nothing("standaloneEnabled", ENSEMBLE),
     Row::nothing("reconfigEnabled", ENSEMBLE),
-    Row::nothing("dynamicConfigFile", ENSEMBLE),
     Row::nothing("group.", ENSEMBLE),
     Row::nothing("weight.", ENSEMBLE),
     Row::nothing("quorum.", ENSEMBLE),
+    Row::nothing("sslQuorum", ENSEMBLE),
+    Row::nothing("portUnification", ENSEMBLE),
+    Row::nothing("observerMasterPort", ENSEMBLE),
+    Row::nothing("multiAddress.", ENSEMBLE),
+    Row::nothing("commitLogCount", ENSEMBLE),
+    Row::nothing("snapshot.", OWN_FILES),
+    Row::nothing("snapSizeLimitInKb", OWN_FILES),
+    Row::nothing("txnLogSizeLimitInKb", OWN_FILES),
+    Row::nothing("authProvider.", DIGEST_ALONE),
+    Row::nothing("enforce.auth.", DIGEST_ALONE),
+    Row::nothing("superUser", DIGEST_ALONE),
+    Row::nothing("X509AuthenticationProvider.", DIGEST_ALONE),
+    Row::nothing(
+        "DigestAuthenticationProvider.",
+        "a digest is SHA-1 here, always",
+    ),
+    Row::nothing("jaasLoginRenew", DIGEST_ALONE),
+    Row::nothing("kerberos.", DIGEST_ALONE),
+    Row::nothing("sasl.", DIGEST_ALONE),
     Row::nothing("traceFile", NOT_YET),
-    Row::nothing("readonlymode.enabled", NOT_YET),
-    Row::nothing("authProvider.", NOT_YET),
-    Row::nothing("secureClientPort", NOT_YET),
+    Row::nothing("audit.enable", NOT_YET),
+    Row::nothing("enforceQuota", NOT_YET),
     Row::nothing("secureClientPortAddress", NOT_YET),
-    Row::nothing("serverCnxnFactory", NOT_YET),
+    Row::nothing("client.portUnification", NOT_YET),
     Row::nothing("ssl.", NOT_YET),
-    Row::nothing("admin.", NOT_YET),
+    Row::nothing(
+        "admin.",
+        "the web port has `/health` and `/metrics`: web.listen and web.port",
+    ),
+    Row::nothing("readonlymode.enabled", NOT_YET),
+    Row::nothing("serverCnxnFactory", NOT_YET),
     Row::nothing("metricsProvider.", NOT_YET),
     Row::nothing("extendedTypesEnabled", NOT_YET),
     Row::nothing("localSessionsEnabled", NOT_YET),
@@ -84,83 +160,323 @@ pub(super) static ROWS: &[Row] = &[
 
 /// ZooKeeper's own tick where none is written, which is not ours.
 const TICK_TIME_MS: i64 = 3000;
+/// What stands before a key that only this server has.
+const OWN_PREFIX: &str = "chrysalis.";
+
+fn is_true(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
+}
+
+/// The entries of a properties file: of two with one name the last counts.
+fn last_of_each(text: &str) -> Vec<Entry> {
+    let entries = ini::read_properties(text).entries;
+    let last: BTreeMap<String, usize> = entries
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| (entry.key.clone(), at))
+        .collect();
+    let numbered = entries.into_iter().enumerate();
+    numbered
+        .filter(|(at, entry)| last[&entry.key] == *at)
+        .map(|(_, entry)| entry)
+        .collect()
+}
 
 /// Reads the file's text.
-pub(super) fn read(reading: &mut Reading, path: &Path, text: &str) {
-    let content = ini::read_properties(text);
-    let mut servers: Vec<&Entry> = Vec::new();
-    for entry in &content.entries {
-        let name = entry.key.strip_prefix("zookeeper.").unwrap_or(&entry.key);
-        match name.strip_prefix("server.") {
-            Some(_) => servers.push(entry),
-            None => read_entry(reading, path, name, entry),
+pub(super) fn read(reading: &mut Reading, path: &Path, file: &ZooCfg, machine: &Machine) {
+    let mut reader = Reader {
+        reading: &mut *reading,
+        path,
+        machine,
+        client: None,
+    };
+    let mut servers: Vec<(Place, Entry)> = Vec::new();
+    for entry in last_of_each(&super::text(&file.text)) {
+        match entry.key.starts_with("server.") {
+            true => servers.push((Place::new(path, entry.line), entry)),
+            false => reader.entry(&entry, file.dynamic.as_ref(), &mut servers),
         }
     }
-    if let [_, second, ..] = servers[..] {
-        // Founding a tree of its own here would split the ensemble.
-        let text = format!(
-            "{}: {ENSEMBLE}; one with {} servers cannot be taken over yet",
-            second.key,
-            servers.len()
-        );
-        reading.mistakes.add(Place::new(path, second.line), text);
-    }
-    let has_port = content
-        .entries
-        .iter()
-        .any(|entry| entry.key == "clientPort" && !entry.value.trim().is_empty());
-    if !has_port {
-        reading
-            .mistakes
-            .add(Place::new(path, 0), "clientPort is missing: it must be set");
+    reader.servers(&servers);
+    let port = &key::COORDINATOR_PORT;
+    if reading.file.setting(port.section, port.name).is_none() {
+        let text = "clientPort is missing: it must be set";
+        reading.mistakes.add(Place::new(path, 0), text);
     }
     reading.imply(&key::COORDINATOR_TICK_TIME_MS, Value::Integer(TICK_TIME_MS));
     reading.imply(&key::COORDINATOR_LISTEN, Value::Text("0.0.0.0".to_owned()));
 }
 
-fn read_entry(reading: &mut Reading, path: &Path, name: &str, entry: &Entry) {
-    let place = Place::new(path, entry.line);
-    let Some(row) = ROWS.iter().find(|row| row.is(name)) else {
-        let hint = hint(name, ROWS.iter().map(|row| row.name));
-        return reading.note(
-            place,
-            shortened(&entry.key),
-            name,
-            format!("is not known and has no effect{hint}"),
-        );
-    };
-    match row.becomes {
-        Becomes::Nothing(why) => {
-            reading.note(
-                place,
-                entry.key.clone(),
-                &entry.key,
-                format!("has no effect: {why}"),
-            );
-        }
-        Becomes::Key(known) => {
-            let value = translated(row.name, entry.value.trim());
-            reading.set(
-                known,
-                None,
-                &Written {
-                    shown_key: entry.key.clone(),
-                    value,
-                    place,
-                },
-            );
-        }
-    }
+/// Goes through the entries.
+struct Reader<'a> {
+    reading: &'a mut Reading,
+    path: &'a Path,
+    machine: &'a Machine,
+    /// What `clientPort` says, where it says something.
+    client: Option<String>,
 }
 
-/// A value in our words, where ZooKeeper has others.
-fn translated<'a>(name: &str, value: &'a str) -> &'a str {
-    match (name, value) {
-        ("skipACL", "yes") => "true",
-        ("skipACL", "no") => "false",
-        // -1 is "as by default", and 0 connections in all is no limit.
-        ("minSessionTimeout" | "maxSessionTimeout", "-1") | ("maxCnxns", "0") => "",
-        ("clientPortAddress", "localhost") => "127.0.0.1",
-        _ => value,
+impl Reader<'_> {
+    fn entry(
+        &mut self,
+        entry: &Entry,
+        dynamic: Option<&Dynamic>,
+        servers: &mut Vec<(Place, Entry)>,
+    ) {
+        let name = entry.key.strip_prefix("zookeeper.").unwrap_or(&entry.key);
+        let value = entry.value.trim();
+        let written = Written {
+            shown_key: shortened(&entry.key),
+            value,
+            place: Place::new(self.path, entry.line),
+        };
+        if let Some(own) = entry.key.strip_prefix(OWN_PREFIX) {
+            return self.reading.set_own(own, written);
+        }
+        match name {
+            DYNAMIC_FILE => self.dynamic(dynamic, &written, servers),
+            "clientPortAddress" => self.listen(value, &written),
+            "4lw.commands.whitelist" => self.whitelist(&written),
+            "skipACL" => self.skip_acl(&written),
+            _ => self.row(name, written),
+        }
+    }
+
+    /// A key that is nothing but a row of the table.
+    fn row(&mut self, name: &str, written: Written<'_>) {
+        let Some(row) = ROWS.iter().find(|row| row.is(name)) else {
+            let hint = hint(name, ROWS.iter().map(|row| row.name));
+            let becomes = format!("is not known and has no effect{hint}");
+            return self
+                .reading
+                .note(written.place, written.shown_key, name, becomes);
+        };
+        match row.becomes {
+            Becomes::Refused { asks, why } if asks(written.value) && !written.value.is_empty() => {
+                let text = format!(
+                    "{} = {}: {why}; take the line out to start all the same",
+                    written.shown_key,
+                    shortened(written.value)
+                );
+                self.reading.mistakes.add(written.place, text);
+            }
+            Becomes::Refused { .. } => {}
+            Becomes::Nothing(why) => {
+                let becomes = format!("has no effect: {why}");
+                let key = written.shown_key.clone();
+                self.reading
+                    .note(written.place, written.shown_key, &key, becomes);
+            }
+            Becomes::Key(known) => {
+                if name == "clientPort" && !written.value.is_empty() {
+                    self.client = Some(written.value.to_owned());
+                }
+                self.reading.set(known, None, &written);
+            }
+            Becomes::Nearest(known) => match self.meant(name, &written) {
+                Some(value) => {
+                    let written = Written { value, ..written };
+                    self.reading.set_nearest(known, &written);
+                }
+                // A mistake to ZooKeeper as well.
+                None => self.reading.set(known, None, &written),
+            },
+        }
+    }
+
+    /// A number in our words, where ZooKeeper has another meaning for it; none where it is none to ZooKeeper.
+    fn meant<'v>(&mut self, name: &str, written: &Written<'v>) -> Option<&'v str> {
+        let number = expression::integer(written.value);
+        match (name, number) {
+            ("tickTime", Some(..=0)) => None,
+            ("minSessionTimeout" | "maxSessionTimeout", Some(-1)) => Some(""),
+            ("maxClientCnxns", Some(..=0)) => Some("0"),
+            ("maxCnxns", Some(..=0)) => {
+                let becomes =
+                    "is no limit to ZooKeeper; the default of network.connections_max holds";
+                self.reading.note(
+                    written.place.clone(),
+                    format!("{} = {}", written.shown_key, written.value),
+                    name,
+                    becomes.to_owned(),
+                );
+                Some("")
+            }
+            _ => Some(written.value),
+        }
+    }
+
+    /// ACLs are passed over at `yes` and at nothing else.
+    fn skip_acl(&mut self, written: &Written<'_>) {
+        let shown = format!("{} = {}", written.shown_key, shortened(written.value));
+        let place = written.place.clone();
+        match written.value {
+            "yes" => {
+                let known = &key::COORDINATOR_SKIP_ACL;
+                self.reading
+                    .push(known, None, Value::Boolean(true), shown, place);
+            }
+            "no" | "" => {}
+            _ => {
+                let becomes = "is taken as no, as ZooKeeper does: ACLs are skipped at yes alone";
+                self.reading
+                    .note(place, shown, "skipACL", becomes.to_owned());
+            }
+        }
+    }
+
+    /// ZooKeeper lets words stand here that it does not know.
+    fn whitelist(&mut self, written: &Written<'_>) {
+        let words = written.value.split(',').map(str::trim);
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        if words.is_empty() {
+            return;
+        }
+        let is_known = |word: &&&str| **word == "*" || key::FOUR_LETTER_WORDS.contains(word);
+        let unknown: Vec<&str> = words
+            .iter()
+            .filter(|word| !is_known(word))
+            .copied()
+            .collect();
+        if !unknown.is_empty() {
+            let becomes = format!("names what is no command here: {}", unknown.join(", "));
+            self.reading.note(
+                written.place.clone(),
+                written.shown_key.clone(),
+                "4lw.commands.whitelist",
+                shortened(&becomes),
+            );
+        }
+        let known = words.iter().filter(is_known);
+        let known: Vec<Value> = known.map(|word| Value::Text((*word).to_owned())).collect();
+        let shown = format!("{} = {}", written.shown_key, shortened(written.value));
+        self.reading.push(
+            &key::COORDINATOR_FOUR_LETTER_WORDS,
+            None,
+            Value::List(known),
+            shown,
+            written.place.clone(),
+        );
+    }
+
+    /// An address to listen on, which may be a name that this machine knows.
+    fn listen(&mut self, host: &str, written: &Written<'_>) {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        let known = |name: &str| {
+            let mut hosts = self.machine.hosts.iter();
+            hosts
+                .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                .map(|(_, address)| *address)
+        };
+        let address: Option<IpAddr> = match host {
+            "" => return,
+            "localhost" => Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            _ => host.parse().ok().or_else(|| known(host)),
+        };
+        match address {
+            Some(address) => {
+                let shown = format!("{} = {}", written.shown_key, shortened(written.value));
+                let value = Value::Text(address.to_string());
+                let place = written.place.clone();
+                self.reading
+                    .push(&key::COORDINATOR_LISTEN, None, value, shown, place);
+            }
+            None => {
+                let text = format!(
+                    "{} = {}: must be an IP address, or a name in /etc/hosts",
+                    written.shown_key,
+                    shortened(written.value)
+                );
+                self.reading.mistakes.add(written.place.clone(), text);
+            }
+        }
+    }
+
+    /// The file that lists the servers.
+    fn dynamic(
+        &mut self,
+        dynamic: Option<&Dynamic>,
+        written: &Written<'_>,
+        servers: &mut Vec<(Place, Entry)>,
+    ) {
+        let Some(dynamic) = dynamic else {
+            return;
+        };
+        match &dynamic.text {
+            Ok(bytes) => {
+                let entries = last_of_each(&super::text(bytes)).into_iter();
+                let listed = entries.filter(|entry| entry.key.starts_with("server."));
+                servers.extend(listed.map(|entry| (Place::new(&dynamic.path, entry.line), entry)));
+            }
+            Err(why) => {
+                let text = format!(
+                    "{} = {}: {why}; who else belongs to this ensemble is not known, and a tree of its own here would be \
+                     a second one: put the file into conf/, or take the line out where this server was alone",
+                    written.shown_key,
+                    shortened(written.value)
+                );
+                self.reading.mistakes.add(written.place.clone(), text);
+            }
+        }
+    }
+
+    /// The servers: one, which may say where its clients come, and no more.
+    fn servers(&mut self, servers: &[(Place, Entry)]) {
+        let mut ids: Vec<&str> = servers
+            .iter()
+            .map(|(_, entry)| entry.key.as_str())
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if let [(_, first), rest @ ..] = servers
+            && let Some((place, second)) = rest.iter().find(|(_, it)| it.key != first.key)
+        {
+            // Founding a tree of its own here would split the ensemble.
+            let text = format!(
+                "{}: {ENSEMBLE}; one with {} servers cannot be taken over yet",
+                second.key,
+                ids.len()
+            );
+            return self.reading.mistakes.add(place.clone(), text);
+        }
+        if let Some((place, entry)) = servers.last() {
+            self.server(place, entry);
+        }
+    }
+
+    /// `HOST:PORT:PORT[:ROLE][;[[HOST:]CLIENT PORT][;[HOST:]TLS PORT]]`.
+    fn server(&mut self, place: &Place, entry: &Entry) {
+        let mut parts = entry.value.split(';').map(str::trim);
+        let (_quorum, client, secure) = (parts.next(), parts.next(), parts.next());
+        if secure.is_some_and(|port| !port.is_empty()) {
+            let text = format!(
+                "{} = {}: {NO_TLS}; take the port behind the second ';' out to start all the same",
+                entry.key,
+                shortened(&entry.value)
+            );
+            self.reading.mistakes.add(place.clone(), text);
+        }
+        let Some(client) = client.filter(|client| !client.is_empty()) else {
+            return;
+        };
+        let (host, port) = client.rsplit_once(':').unwrap_or(("", client));
+        if let Some(other) = self.client.as_deref().filter(|other| *other != port) {
+            let text = format!(
+                "{} says that clients come to port {port}, and clientPort says {other}: they must be the same",
+                entry.key
+            );
+            return self.reading.mistakes.add(place.clone(), text);
+        }
+        let written = |value| Written {
+            shown_key: entry.key.clone(),
+            value,
+            place: place.clone(),
+        };
+        self.reading
+            .set(&key::COORDINATOR_PORT, None, &written(port));
+        self.listen(host, &written(entry.value.as_str()));
     }
 }

@@ -61,12 +61,13 @@ fn the_originals_file_is_told_by_its_own_sections() {
     let machine = Machine {
         first_address: None,
         home: Some(PathBuf::from("/home/admin")),
+        ..Machine::default()
     };
-    let zoo_cfg = Some(b"clientPort=2181\n".as_slice());
+    let zoo_cfg = legacy::ZooCfg::new(b"clientPort=2181\n".to_vec());
     let config = legacy::read(
         Path::new("/srv/server1"),
         Some(text.as_bytes().to_vec()),
-        zoo_cfg,
+        Some(&zoo_cfg),
         &machine,
     );
     check(
