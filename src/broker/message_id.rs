@@ -23,6 +23,12 @@ const TIME_END: i64 = 1 << (63 - TIME_SHIFT);
 /// How far an id found in files of another broker may be ahead of the wall clock to be believed.
 const AHEAD_MS_MAX: i64 = 24 * 3600 * 1000;
 
+/// When an id was given out, by its own account. None for those that were not counted like this: Metamorphosis has
+/// given out negative ones since 1.4.5.
+pub fn made_at(id: i64) -> Option<WallTime> {
+    (id > 0).then(|| WallTime((id >> TIME_SHIFT) + EPOCH_MS))
+}
+
 /// Gives out ids.
 #[derive(Clone, Debug)]
 pub(super) struct MessageIds {

@@ -39,6 +39,7 @@ mod tests;
 use std::collections::HashSet;
 
 pub use event::{Effect, Event, Owned, Pressure, Shortage, Ticket, TopicRegistration, Warning};
+pub use message_id::made_at;
 pub use options::{Options, WaitingOptions};
 pub use reply::{Refusal, RefusalKind, Reply};
 pub use request::{Get, Name, OffsetQuery, Put, Request, Sync, Transaction, TransactionStep};

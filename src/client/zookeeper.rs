@@ -27,6 +27,9 @@ pub use conversation::{Conversation, Incoming};
 /// Requests that are sent before the first reply is waited for.
 const AHEAD: usize = 256;
 
+/// How long the end of a session may take.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -217,12 +220,22 @@ impl Client {
         }
     }
 
-    /// Ends the session, so that nothing of it stays behind.
+    /// Ends the session, so that nothing of it stays behind. Requests that still wait for their replies, because
+    /// who asked them has given up, are answered first.
     ///
     /// # Errors
-    /// The connection was lost; the session ends by itself after its timeout.
+    /// The connection was lost, or there was no answer in time; the session ends by itself after its timeout.
     pub async fn close(mut self) -> Result<(), Error> {
-        self.call(&Request::CloseSession).await.map(drop)
+        self.options.patience = self.options.patience.min(CLOSE_MAX);
+        self.conversation.send(&Request::CloseSession)?;
+        let deadline = Instant::now() + self.options.patience;
+        timeout_at(deadline, self.flush())
+            .await
+            .map_err(|_| Error::Late)??;
+        while self.conversation.outstanding() > 0 {
+            let _unheard = self.reply().await?;
+        }
+        Ok(())
     }
 
     /// Gives up the client for its connection, on which nothing waits. The session goes on for its timeout.

@@ -1,4 +1,5 @@
 //! What people see: commands, and the status they show.
 
 pub mod cli;
+mod escaped;
 pub mod status;

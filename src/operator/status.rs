@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::escaped;
 use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, PartitionConsumer, PartitionStatus, Registration, ServerState,
     ServerStatus, TopicDetail, TopicSummary,
@@ -234,7 +235,11 @@ fn consumer(it: &PartitionConsumer) -> [String; 6] {
         or_unknown(it.offset.map(|offset| offset.to_string())),
         or_unknown(it.behind_bytes.map(bytes)),
         it.held_gets.to_string(),
-        it.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
+        // Anybody may have written it.
+        it.owner.as_ref().map_or_else(
+            || "nobody".to_owned(),
+            |owner| escaped::in_a_line(owner.as_bytes()),
+        ),
     ]
 }
 

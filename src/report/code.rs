@@ -75,10 +75,16 @@ codes! {
     E0305 Failed "The server did not stop in time."
     E0306 Failed "The server refused the command."
     E0307 Failed "There is no such file."
+    E0308 Failed "Something that the command needs did not work."
     E0401 Failed "A server cannot be reached."
     E0402 Failed "A server refused a request."
     E0403 Failed "A server did not answer in time."
     E0404 Failed "A server answered something that is not its protocol."
+    E0405 Failed "A partition that is to be read is not read by its owner."
+    E0406 Failed "What was to be printed could not be written."
+    E0407 Failed "What was to be sent could not be read."
+    E0408 Interrupted "The command was interrupted."
+    E0409 Failed "No message begins at an offset."
     E0900 Bug "A bug."
 }
 

@@ -70,12 +70,14 @@ impl fmt::Display for Error {
             text.push_str(&chain(source.as_ref()));
         }
         for sentence in [&self.means, &self.cure].into_iter().flatten() {
-            // A list of mistakes ends in a line of its own, a question in its own mark.
-            text.push_str(match (self.what.contains('\n'), text.ends_with('?')) {
-                (true, _) => "\n",
-                (false, true) => " ",
-                (false, false) => ". ",
-            });
+            // A list of mistakes ends in a line of its own, a question or another's sentence in its own mark.
+            text.push_str(
+                match (self.what.contains('\n'), text.ends_with(['?', '.'])) {
+                    (true, _) => "\n",
+                    (false, true) => " ",
+                    (false, false) => ". ",
+                },
+            );
             text.push_str(sentence.trim_end_matches('.'));
         }
         f.write_str(&text)

@@ -32,11 +32,13 @@ pub enum ExitCode {
     DiskFailed = 17,
     /// A promise of the program to itself was broken.
     Bug = 70,
+    /// A signal ended it, as Ctrl-C does.
+    Interrupted = 130,
 }
 
 impl ExitCode {
     /// Every code there is.
-    pub const ALL: [ExitCode; 13] = [
+    pub const ALL: [ExitCode; 14] = [
         ExitCode::Done,
         ExitCode::Failed,
         ExitCode::Usage,
@@ -50,6 +52,7 @@ impl ExitCode {
         ExitCode::NewerData,
         ExitCode::DiskFailed,
         ExitCode::Bug,
+        ExitCode::Interrupted,
     ];
 
     /// The number.
@@ -81,7 +84,8 @@ impl ExitCode {
             | ExitCode::NoRoom
             | ExitCode::PortInUse
             | ExitCode::DiskFailed
-            | ExitCode::Bug => true,
+            | ExitCode::Bug
+            | ExitCode::Interrupted => true,
         }
     }
 
@@ -101,6 +105,9 @@ impl ExitCode {
             ExitCode::NewerData => "the data was written by a newer version",
             ExitCode::DiskFailed => "the disk refused a read, a write or a sync",
             ExitCode::Bug => "a bug: the program broke a promise to itself",
+            ExitCode::Interrupted => {
+                "a signal ended it, as Ctrl-C does; the message says what was done"
+            }
         }
     }
 }

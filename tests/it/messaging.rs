@@ -15,7 +15,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `chrysalis COMMAND… --folder FOLDER` with this standard input.
-fn chrysalis_with(server: &Server, arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn chrysalis_with(server: &Server, arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(CHRYSALIS);
     command.args(arguments).arg("--folder").arg(server.folder());
     command
@@ -31,7 +31,7 @@ fn chrysalis_with(server: &Server, arguments: &[&str], input: &[u8]) -> Output {
 }
 
 /// The same for a command that succeeds: what it printed.
-fn chrysalis(server: &Server, arguments: &[&str]) -> String {
+pub(crate) fn chrysalis(server: &Server, arguments: &[&str]) -> String {
     let output = chrysalis_with(server, arguments, b"");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -58,7 +58,9 @@ fn what_is_produced_is_consumed() {
         &["produce", "test", "--attribute", "urgent", "four"],
     );
     let read = chrysalis(&server, &["consume", "test"]);
-    assert_eq!(sorted(&read), ["[urgent] four", "one", "three", "two"]);
+    assert_eq!(sorted(&read), ["four", "one", "three", "two"]);
+    let beside = chrysalis(&server, &["consume", "test", "--verbose"]);
+    assert!(beside.contains(" [urgent] four\n"), "{beside}");
     assert_eq!(
         chrysalis(&server, &["consume", "test", "--max", "1"])
             .lines()

@@ -23,6 +23,7 @@ use zookeeper_client::{Acls, Client, CreateMode, Error as ZooKeeperError, StateW
 
 use super::address::Address;
 use super::error::Error;
+use super::progress::Progress;
 use crate::client::rebalance::Partition;
 use crate::net::resolve;
 
@@ -66,6 +67,17 @@ pub enum Registered {
     OtherTopics(Vec<String>),
     /// There is no broker.
     NoBroker,
+}
+
+/// A partition and its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// The partition.
+    pub partition: Partition,
+    /// The id of the consumer that owns it, if one does.
+    pub owner: Option<String>,
+    /// How far the group has read it, if it has and this is understood.
+    pub progress: Option<Progress>,
 }
 
 /// More partitions of one broker than this are not believed.
@@ -139,6 +151,16 @@ impl Cluster {
             root,
             watches: Arc::default(),
         })
+    }
+
+    /// Gives up a session, and returns when it has ended. Who still reads or writes in it does so to its end.
+    pub(super) async fn closed(cluster: Arc<Cluster>) {
+        let mut state = cluster.client.state_watcher();
+        // The session is ended by whoever lets go of it last.
+        drop(cluster);
+        while !state.peek_state().is_terminated() {
+            state.changed().await;
+        }
     }
 
     /// Whether the session is over and all its ephemeral nodes are gone.
@@ -383,6 +405,22 @@ impl Cluster {
             }
             None => self.create_ephemeral(&path, consumer).await,
         }
+    }
+
+    /// Who owns the partitions of a topic, and how far the group has read them.
+    pub(super) async fn owners(&self, group: &str, topic: &str) -> Result<Vec<Owned>, Error> {
+        let folder = self.path(&format!("consumers/{group}/owners/{topic}"));
+        let mut owners = Vec::new();
+        for partition in self.readable_partitions(topic).await? {
+            let owner = self.read(&format!("{folder}/{partition}")).await?;
+            let progress = self.progress(group, topic, partition).await?;
+            owners.push(Owned {
+                partition,
+                owner,
+                progress: progress.and_then(|text| text.parse().ok()),
+            });
+        }
+        Ok(owners)
     }
 
     /// Gives a partition up, if it is this consumer's.

@@ -206,8 +206,17 @@ impl Pending {
     ///
     /// # Errors
     /// The connection has ended, or no answer came in time.
-    pub async fn answer(mut self, timeout: Duration) -> Result<Content, Error> {
-        match tokio::time::timeout(timeout, &mut self.answer).await {
+    pub async fn answer(self, timeout: Duration) -> Result<Content, Error> {
+        self.answer_by(Instant::now() + timeout, timeout).await
+    }
+
+    /// Waits for the answer until `deadline`, which is `after` the beginning of what the answer is to.
+    pub(super) async fn answer_by(
+        mut self,
+        deadline: Instant,
+        after: Duration,
+    ) -> Result<Content, Error> {
+        match tokio::time::timeout_at(deadline, &mut self.answer).await {
             Ok(Ok(content)) => Ok(content),
             Ok(Err(_)) => {
                 let state = self.shared.state();
@@ -216,7 +225,7 @@ impl Pending {
             }
             Err(_) => Err(Error::Timeout {
                 address: self.shared.address.clone(),
-                after: timeout,
+                after,
             }),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::error::{Error, check_group, check_topic};
 use super::group::{self, Member};
@@ -17,6 +18,9 @@ use crate::client::rebalance::{Partition, Strategy};
 
 /// How many batches wait for the caller, besides the one that each partition has at hand.
 const BATCHES_WAITING: usize = 4;
+
+/// Stretches passed over in one partition that wait to be told.
+const GAPS_MAX: usize = 100;
 
 /// Where a group begins to read a partition that it has never read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,11 +91,52 @@ impl Default for ConsumerOptions {
 pub struct Consumer {
     batches: mpsc::Receiver<Batch>,
     current: Option<Batch>,
-    /// The message that was given out last.
-    /// What was given out and is not consumed yet: how far, for each claim.
-    delivered: Vec<(Arc<Claim>, Progress)>,
+    /// What was given out and is not consumed yet, message by message.
+    delivered: VecDeque<(Arc<Claim>, Progress)>,
+    /// The partitions that are this member's now; its task keeps them.
+    claims: Claims,
     /// Dropped, or told, to end.
     close: Option<oneshot::Sender<oneshot::Sender<()>>>,
+}
+
+/// The partitions that a member reads.
+pub(super) type Claims = Arc<Mutex<Vec<Arc<Claim>>>>;
+
+/// A partition that a member of a group owns, and how it goes.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: Partition,
+    /// All before this offset is consumed; 9223372036854775807 until the broker has said where the end is.
+    pub consumed: i64,
+    /// Why it cannot be read just now.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a partition cannot be read.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// What went wrong last.
+    pub error: Arc<Error>,
+    /// Since when nothing else has come.
+    pub since: Instant,
+}
+
+/// A stretch of a partition that a group was led over without reading it: messages that retention has deleted, or an
+/// operator gave up because they are damaged. Where `to` is less than `from`, the partition ends before the group's
+/// position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: Partition,
+    /// Where reading was to go on.
+    pub from: i64,
+    /// Where it goes on.
+    pub to: i64,
 }
 
 /// Messages of one partition, on their way to the caller.
@@ -110,6 +155,10 @@ pub(super) struct Claim {
     progress: Mutex<(Progress, bool)>,
     /// Somebody else owns it by now.
     lost: AtomicBool,
+    /// Why nothing comes just now.
+    trouble: Mutex<Option<Trouble>>,
+    /// What was passed over, and not told yet.
+    gaps: Mutex<Vec<(i64, i64)>>,
 }
 
 impl Claim {
@@ -119,6 +168,8 @@ impl Claim {
             partition,
             progress: Mutex::new((progress, true)),
             lost: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            gaps: Mutex::default(),
         }
     }
 
@@ -134,6 +185,43 @@ impl Claim {
         if progress.0.offset == from {
             progress.0.offset = to;
             progress.1 = false;
+        }
+    }
+
+    /// Notes that a stretch was passed over.
+    pub(super) fn passed_over(&self, from: i64, to: i64) {
+        let mut gaps = self.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+        // A caller who never asks for them must not make them pile up.
+        if gaps.len() < GAPS_MAX {
+            gaps.push((from, to));
+        }
+    }
+
+    /// Notes that it cannot be read.
+    pub(super) fn troubled(&self, error: Error) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = Some(Trouble {
+            error: Arc::new(error),
+            since: trouble
+                .as_ref()
+                .map_or_else(Instant::now, |before| before.since),
+        });
+    }
+
+    /// Notes that it can be read.
+    pub(super) fn untroubled(&self) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = None;
+    }
+
+    fn reading(&self) -> Reading {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        Reading {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            consumed: progress.0.offset,
+            trouble: trouble.clone(),
         }
     }
 
@@ -177,12 +265,21 @@ impl Consumer {
         }
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let (close, closed) = oneshot::channel();
-        let member = Member::new(Arc::clone(shared), group, topics, options, sender);
+        let claims = Claims::default();
+        let member = Member::new(
+            Arc::clone(shared),
+            group,
+            topics,
+            options,
+            sender,
+            Arc::clone(&claims),
+        );
         tokio::spawn(group::run(member, closed));
         Ok(Consumer {
             batches,
             current: None,
-            delivered: Vec::new(),
+            delivered: VecDeque::new(),
+            claims,
             close: Some(close),
         })
     }
@@ -191,12 +288,8 @@ impl Consumer {
     ///
     /// `None` only after the consumer's task has ended, which it does not do by itself.
     pub async fn next(&mut self) -> Option<Received> {
-        loop {
-            if let Some(message) = self.next_ready() {
-                return Some(message);
-            }
-            self.current = Some(self.batches.recv().await?);
-        }
+        self.acknowledge();
+        self.more().await
     }
 
     /// The next message, if one is here already. Those before are consumed by this call.
@@ -216,10 +309,8 @@ impl Consumer {
                     message_id: message.id,
                     offset: message.next_offset,
                 };
-                match self.delivered.last_mut() {
-                    Some((claim, last)) if Arc::ptr_eq(claim, &batch.claim) => *last = progress,
-                    _ => self.delivered.push((Arc::clone(&batch.claim), progress)),
-                }
+                self.delivered
+                    .push_back((Arc::clone(&batch.claim), progress));
                 return Some(message);
             }
             self.current = None;
@@ -229,9 +320,51 @@ impl Consumer {
 
     /// Takes all messages that were given out for consumed.
     pub fn acknowledge(&mut self) {
-        for (claim, progress) in self.delivered.drain(..) {
+        self.acknowledge_first(usize::MAX);
+    }
+
+    /// Takes the first `count` of those messages for consumed that were given out and are not consumed yet, in the
+    /// order in which they were given out.
+    pub fn acknowledge_first(&mut self, count: usize) {
+        let count = count.min(self.delivered.len());
+        for (claim, progress) in self.delivered.drain(..count) {
             claim.consumed(progress);
         }
+    }
+
+    /// The next message, when there is one. None is consumed by this call; see [`Consumer::more_ready`]. May be
+    /// dropped and called again without losing one.
+    ///
+    /// `None` only after the consumer's task has ended.
+    pub async fn more(&mut self) -> Option<Received> {
+        loop {
+            if let Some(message) = self.more_ready() {
+                return Some(message);
+            }
+            self.current = Some(self.batches.recv().await?);
+        }
+    }
+
+    /// The partitions that are this member's now, and how far they are consumed.
+    pub fn readings(&self) -> Vec<Reading> {
+        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.iter().map(|claim| claim.reading()).collect()
+    }
+
+    /// What was passed over in these partitions since the last call.
+    pub fn take_gaps(&mut self) -> Vec<Gap> {
+        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::new();
+        for claim in claims.iter() {
+            let mut gaps = claim.gaps.lock().unwrap_or_else(PoisonError::into_inner);
+            found.extend(gaps.drain(..).map(|(from, to)| Gap {
+                topic: Arc::clone(&claim.topic),
+                partition: claim.partition,
+                from,
+                to,
+            }));
+        }
+        found
     }
 
     /// Writes the progress and leaves the group, so that the others can go on at once. The message that

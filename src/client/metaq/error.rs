@@ -108,6 +108,22 @@ pub enum Error {
         /// Which characters it must not have.
         reason: &'static str,
     },
+    /// No whole message is where the reading has come to: the offset is not that of a message, the message is larger
+    /// than is accepted, or the broker serves damage.
+    #[error(
+        "no message of up to {bytes_max} bytes begins at offset {offset} of partition {partition}"
+    )]
+    NotAMessage {
+        /// The partition.
+        partition: String,
+        /// Where.
+        offset: i64,
+        /// The most that is accepted.
+        bytes_max: usize,
+    },
+    /// The client was closed.
+    #[error("the client was closed")]
+    Closed,
     /// Something that only works with ZooKeeper was asked of a client that has none.
     #[error("{0} needs ZooKeeper")]
     NeedsZooKeeper(&'static str),
@@ -141,6 +157,8 @@ impl Error {
             | Error::Answer { .. }
             | Error::Node { .. }
             | Error::Name { .. }
+            | Error::NotAMessage { .. }
+            | Error::Closed
             | Error::NeedsZooKeeper(_) => false,
         }
     }

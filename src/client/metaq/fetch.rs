@@ -142,9 +142,10 @@ fn record_bytes(beginning: &[u8]) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-/// The error for a refusal.
+/// The error for a refusal. What the broker says goes into one line of a log or a terminal.
 pub(super) fn refused(connection: &Connection, code: StatusCode, text: &[u8]) -> Error {
-    let text = String::from_utf8_lossy(text).into_owned();
+    let text = String::from_utf8_lossy(text);
+    let text = text.trim_end().replace(char::is_control, " ");
     Error::Refused {
         address: connection.address().clone(),
         code,

@@ -31,6 +31,8 @@ pub(super) struct Fetcher {
     claim: Arc<Claim>,
     source: Source,
     offset: i64,
+    /// Whether being led elsewhere means that something was passed over.
+    tell_gaps: bool,
     size: usize,
     address: Option<Address>,
     pause: Duration,
@@ -45,6 +47,7 @@ impl Fetcher {
         claim: Arc<Claim>,
         group: &str,
         offset: i64,
+        tell_gaps: bool,
         options: ConsumerOptions,
         batches: mpsc::Sender<Batch>,
     ) -> Fetcher {
@@ -59,6 +62,7 @@ impl Fetcher {
             claim,
             source,
             offset,
+            tell_gaps,
             size: options.fetch_bytes,
             address: None,
             pause: Duration::ZERO,
@@ -75,9 +79,10 @@ impl Fetcher {
             match self.fetch().await {
                 Ok(fetched) => {
                     self.trouble = Duration::ZERO;
+                    self.claim.untroubled();
                     self.take(fetched, asked.elapsed() >= HELD).await;
                 }
-                Err(error) => self.complain(&error),
+                Err(error) => self.complain(error),
             }
             let pause = self.pause.max(self.trouble);
             if !pause.is_zero() {
@@ -125,6 +130,7 @@ impl Fetcher {
                 if let Some(last) = messages.last() {
                     self.offset = last.next_offset;
                 }
+                self.tell_gaps = true;
                 let batch = Batch {
                     claim: Arc::clone(&self.claim),
                     messages: messages.into(),
@@ -141,6 +147,10 @@ impl Fetcher {
                 } else {
                     self.longer_pause()
                 };
+                if self.tell_gaps && self.offset != i64::MAX {
+                    self.claim.passed_over(self.offset, offset);
+                }
+                self.tell_gaps = true;
                 self.claim.moved(self.offset, offset);
                 self.offset = offset;
             }
@@ -153,6 +163,11 @@ impl Fetcher {
             Fetched::Larger(bytes) => {
                 let (topic, partition) = (&self.claim.topic, self.claim.partition);
                 warn!(%topic, %partition, offset = self.offset, bytes, "message is too large, or cut off");
+                self.claim.troubled(Error::NotAMessage {
+                    partition: partition.to_string(),
+                    offset: self.offset,
+                    bytes_max: self.options.message_bytes_max,
+                });
                 self.pause = TROUBLE_PAUSE_MAX;
             }
             Fetched::Nothing | Fetched::NotAMessage => {
@@ -169,10 +184,11 @@ impl Fetcher {
         (self.pause * 2).clamp(PAUSE_MIN, self.options.poll_interval_max)
     }
 
-    fn complain(&mut self, error: &Error) {
+    fn complain(&mut self, error: Error) {
         let (topic, partition) = (&self.claim.topic, self.claim.partition);
         warn!(%topic, %partition, error = error.chain(), "partition not read, trying again");
         self.trouble = (self.trouble * 2).clamp(Duration::from_millis(100), TROUBLE_PAUSE_MAX);
+        self.claim.troubled(error);
         // The broker may have moved.
         self.address = None;
     }

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::Shared;
 use super::cluster::{Changes, Cluster};
-use super::consumer::{Batch, Claim, ConsumerOptions};
+use super::consumer::{Batch, Claim, Claims, ConsumerOptions, Start};
 use super::error::Error;
 use super::fetcher::Fetcher;
 use super::progress::Progress;
@@ -37,6 +38,8 @@ pub(super) struct Member {
     options: ConsumerOptions,
     batches: mpsc::Sender<Batch>,
     reading: BTreeMap<Key, Reading>,
+    /// The same for the caller to look at.
+    claims: Claims,
     /// Not read any more, but not given up in ZooKeeper yet.
     parting: BTreeMap<Key, Arc<Claim>>,
     commit_at: Instant,
@@ -75,6 +78,7 @@ impl Member {
         topics: &[&str],
         options: ConsumerOptions,
         batches: mpsc::Sender<Batch>,
+        claims: Claims,
     ) -> Member {
         Member {
             shared,
@@ -85,6 +89,7 @@ impl Member {
             options,
             batches,
             reading: BTreeMap::new(),
+            claims,
             parting: BTreeMap::new(),
         }
     }
@@ -141,6 +146,16 @@ impl Member {
         Ok(complete)
     }
 
+    /// Lets the caller see what is read now.
+    fn show(&self) {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        *claims = self
+            .reading
+            .values()
+            .map(|reading| Arc::clone(&reading.claim))
+            .collect();
+    }
+
     async fn join(&self, cluster: &Cluster) -> Result<(), Error> {
         let topics: Vec<String> = self.topics.iter().map(ToString::to_string).collect();
         cluster.join(&self.group, &self.id, &topics).await
@@ -158,16 +173,16 @@ impl Member {
             debug!(%topic, %partition, "another member still holds the partition");
             return Ok(false);
         }
-        let progress = match cluster.progress(&self.group, &topic, partition).await? {
-            Some(text) => match text.parse() {
-                Ok(progress) => progress,
-                Err(error) => {
-                    warn!(%topic, %partition, error = %error, "progress not understood, beginning anew");
-                    Progress::at(self.options.start.offset())
-                }
-            },
-            None => Progress::at(self.options.start.offset()),
+        let known = match cluster.progress(&self.group, &topic, partition).await? {
+            Some(text) => text
+                .parse()
+                .inspect_err(|error| warn!(%topic, %partition, %error, "progress not understood, beginning anew"))
+                .ok(),
+            None => None,
         };
+        let progress = known.unwrap_or_else(|| Progress::at(self.options.start.offset()));
+        // Where the group begins at whatever is there, nothing that was there before is missing.
+        let tell_gaps = known.is_some() || matches!(self.options.start, Start::At(_));
         info!(%topic, %partition, offset = progress.offset, "reading a partition");
         let claim = Arc::new(Claim::new(Arc::clone(&topic), partition, progress));
         let fetcher = Fetcher::new(
@@ -175,12 +190,14 @@ impl Member {
             Arc::clone(&claim),
             &self.group,
             progress.offset,
+            tell_gaps,
             self.options.clone(),
             self.batches.clone(),
         );
         let task = tokio::spawn(fetcher.run());
         self.reading
             .insert((topic, partition), Reading { claim, task });
+        self.show();
         Ok(true)
     }
 
@@ -189,6 +206,7 @@ impl Member {
             info!(topic = %key.0, partition = %key.1, "giving a partition up");
             self.parting.insert(key, Arc::clone(&reading.claim));
         }
+        self.show();
     }
 
     /// Gives up in ZooKeeper what is not read any more. What does not work is left for the next time.
@@ -251,6 +269,7 @@ pub(super) async fn run(mut member: Member, mut closed: oneshot::Receiver<onesho
     loop {
         let cluster = match member.shared.cluster("a consumer group").await {
             Ok(cluster) => cluster,
+            Err(Error::Closed) => return,
             Err(error) => {
                 warn!(
                     group = member.group,
@@ -282,6 +301,7 @@ pub(super) async fn run(mut member: Member, mut closed: oneshot::Receiver<onesho
             "session with ZooKeeper lost, joining the group again"
         );
         member.reading.clear();
+        member.show();
         member.parting.clear();
     }
 }

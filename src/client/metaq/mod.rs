@@ -15,14 +15,18 @@
 //! while let Some(message) = consumer.next().await {
 //!     println!("{}: {:?}", message.offset, message.payload);
 //! }
+//! consumer.close().await;
+//! client.close().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! A client runs in a tokio runtime. It has one connection to each broker and one session with ZooKeeper,
-//! which all its producers and consumers share; all of them end when it and they are dropped.
+//! which all its producers and consumers share; all of them end when it and they are dropped. A process that ends at once
+//! afterwards calls [`Client::close`] first, so that the session does not stay until it times out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 mod address;
 mod cluster;
@@ -39,10 +43,10 @@ mod progress;
 mod reader;
 
 pub use address::{Address, DEFAULT_PORT, NotAnAddress};
-pub use cluster::{Registered, Side, ZooKeeper};
+pub use cluster::{Owned, Registered, Side, ZooKeeper};
 pub use connection::{Connection, Options, Pending};
 pub use connections::Connections;
-pub use consumer::{Consumer, ConsumerOptions, Start};
+pub use consumer::{Consumer, ConsumerOptions, Gap, Reading, Start, Trouble};
 pub use error::Error;
 pub use fetch::Fetched;
 pub use message::{Message, Received};
@@ -51,6 +55,9 @@ pub use progress::{NotAProgress, Progress};
 pub use reader::{PartitionRange, Reader};
 
 use cluster::Cluster;
+
+/// How long the end of a session may take. What is not ended by then ends by its timeout.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// Where the brokers are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +79,17 @@ pub struct Client {
 struct Shared {
     brokers: Brokers,
     connections: Connections,
-    /// The session with ZooKeeper, opened when it is first needed and again when it is over.
-    cluster: tokio::sync::Mutex<Option<Arc<Cluster>>>,
+    session: Arc<tokio::sync::Mutex<Session>>,
+}
+
+/// The session with ZooKeeper, opened when it is first needed and again when it is over.
+#[derive(Debug, Default)]
+enum Session {
+    #[default]
+    NotOpened,
+    Open(Arc<Cluster>),
+    /// The client is closed: none is opened any more.
+    Closed,
 }
 
 impl Client {
@@ -90,12 +106,11 @@ impl Client {
     /// A client whose connections behave in a way of their own.
     pub fn new(brokers: Brokers, options: Options) -> Client {
         let connections = Connections::new(options);
-        let cluster = tokio::sync::Mutex::default();
         Client {
             shared: Arc::new(Shared {
                 brokers,
                 connections,
-                cluster,
+                session: Arc::default(),
             }),
         }
     }
@@ -134,6 +149,33 @@ impl Client {
         cluster.registered(topic, side).await
     }
 
+    /// Who owns a topic's partitions in a group, and how far the group has read them, as ZooKeeper knows it now.
+    ///
+    /// # Errors
+    /// ZooKeeper cannot be asked, or the client has none.
+    pub async fn owners(&self, group: &str, topic: &str) -> Result<Vec<Owned>, Error> {
+        error::check_group(group)?;
+        error::check_topic(topic)?;
+        let cluster = self.shared.cluster("a consumer group").await?;
+        cluster.owners(group, topic).await
+    }
+
+    /// Ends the session with ZooKeeper, and returns when nothing of it is left there, or after two seconds. A
+    /// consumer that was dropped leaves its group first. Nothing that needs ZooKeeper works any more afterwards.
+    ///
+    /// A process that ends without this leaves its session open until it times out.
+    pub async fn close(&self) {
+        let closing = async {
+            let mut session = self.shared.session.lock().await;
+            if let Session::Open(cluster) = std::mem::replace(&mut *session, Session::Closed) {
+                drop(session);
+                Cluster::closed(cluster).await;
+            }
+        };
+        // Whoever closes is about to end, and does not wait for a ZooKeeper that is away.
+        let _in_time = tokio::time::timeout(CLOSE_MAX, closing).await;
+    }
+
     /// A reader that belongs to no group and leaves no trace.
     pub fn reader(&self) -> Reader {
         Reader::new(Arc::clone(&self.shared))
@@ -146,12 +188,20 @@ impl Shared {
         let Brokers::ZooKeeper(zookeeper) = &self.brokers else {
             return Err(Error::NeedsZooKeeper(what));
         };
-        let mut cluster = self.cluster.lock().await;
-        if let Some(open) = cluster.as_ref().filter(|cluster| !cluster.is_over()) {
-            return Ok(Arc::clone(open));
+        let mut session = Arc::clone(&self.session).lock_owned().await;
+        match &*session {
+            Session::Open(cluster) if !cluster.is_over() => return Ok(Arc::clone(cluster)),
+            Session::Closed => return Err(Error::Closed),
+            Session::Open(_) | Session::NotOpened => {}
         }
-        let opened = Arc::new(Cluster::connect(zookeeper).await?);
-        *cluster = Some(Arc::clone(&opened));
-        Ok(opened)
+        // In a task of its own: a caller that gives up meanwhile would leave a session that nobody ends.
+        let zookeeper = zookeeper.clone();
+        let opening = tokio::spawn(async move {
+            let opened = Arc::new(Cluster::connect(&zookeeper).await?);
+            *session = Session::Open(Arc::clone(&opened));
+            Ok(opened)
+        });
+        // The task ends early only where the whole runtime does.
+        opening.await.unwrap_or(Err(Error::Closed))
     }
 }

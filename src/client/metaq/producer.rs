@@ -1,11 +1,13 @@
 //! Sending messages.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::address::Address;
@@ -28,7 +30,7 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 /// How a producer behaves.
 #[derive(Clone, Debug)]
 pub struct ProducerOptions {
-    /// How long to wait for the answer to one message.
+    /// How long one message may take: from the call, connecting included, to the answer.
     pub send_timeout: Duration,
     /// How long to wait for a broker that publishes a topic, at its first message.
     pub publish_timeout: Duration,
@@ -57,7 +59,7 @@ pub struct Stored {
     pub offset: i64,
 }
 
-/// Sends messages, to each of a topic's partitions in turn.
+/// Sends messages, to each of a topic's partitions in turn, the first to any of them.
 ///
 /// Messages that go to one partition are stored in the order in which they were started. Nothing
 /// is sent twice: when the answer does not come, the message may or may not have been stored, and only the
@@ -93,6 +95,7 @@ pub struct Sending {
     pending: Pending,
     connection: Arc<Connection>,
     broker: Option<u16>,
+    deadline: Instant,
     timeout: Duration,
 }
 
@@ -102,7 +105,7 @@ impl Producer {
             shared,
             options,
             topics: Mutex::default(),
-            turn: AtomicUsize::new(0),
+            turn: AtomicUsize::new(anywhere()),
         }
     }
 
@@ -158,6 +161,7 @@ impl Producer {
     /// No broker publishes the topic, or none of those that do can be reached.
     pub async fn start(&self, topic: &str, message: Message) -> Result<Sending, Error> {
         let (name, routes) = self.routes(topic).await?;
+        let deadline = self.deadline();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut tried: Vec<Address> = Vec::new();
         let mut failure = None;
@@ -166,7 +170,7 @@ impl Producer {
             if tried.contains(&route.address) {
                 continue;
             }
-            match self.start_on(name.clone(), route, &message).await {
+            match self.start_on(name.clone(), route, &message, deadline).await {
                 Err(error @ (Error::Connect { .. } | Error::Resolve(_))) => {
                     tried.push(route.address.clone());
                     failure.get_or_insert(error);
@@ -210,7 +214,11 @@ impl Producer {
             partition,
             ..route.ok_or_else(missing)?.clone()
         };
-        self.start_on(name, &route, &message).await
+        self.start_on(name, &route, &message, self.deadline()).await
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.options.send_timeout
     }
 
     async fn start_on(
@@ -218,8 +226,16 @@ impl Producer {
         topic: Name,
         route: &Route,
         message: &Message,
+        deadline: Instant,
     ) -> Result<Sending, Error> {
-        let connection = self.shared.connections.to(&route.address).await?;
+        let timeout = self.options.send_timeout;
+        let connecting = timeout_at(deadline, self.shared.connections.to(&route.address));
+        let connection = connecting.await.unwrap_or_else(|_| {
+            Err(Error::Connect {
+                address: route.address.clone(),
+                source: std::io::ErrorKind::TimedOut.into(),
+            })
+        })?;
         let data = message.data();
         let put = Request::Put(Put {
             topic,
@@ -229,12 +245,18 @@ impl Producer {
             transaction: None,
             data,
         });
-        let pending = connection.send(&put).await?;
-        let (broker, timeout) = (route.broker, self.options.send_timeout);
+        let sending = timeout_at(deadline, connection.send(&put));
+        let pending = sending.await.unwrap_or_else(|_| {
+            Err(Error::Timeout {
+                address: route.address.clone(),
+                after: timeout,
+            })
+        })?;
         Ok(Sending {
             pending,
             connection,
-            broker,
+            broker: route.broker,
+            deadline,
             timeout,
         })
     }
@@ -300,8 +322,18 @@ impl Sending {
     /// # Errors
     /// The broker refused, or did not answer in time; in the latter case the message may be stored.
     pub async fn stored(self) -> Result<Stored, Error> {
+        let deadline = self.deadline;
+        self.stored_by(deadline).await
+    }
+
+    /// The same, but no longer than until `deadline`.
+    ///
+    /// # Errors
+    /// As of [`Sending::stored`].
+    pub async fn stored_by(self, deadline: Instant) -> Result<Stored, Error> {
         let connection = self.connection;
-        match self.pending.answer(self.timeout).await? {
+        let deadline = deadline.min(self.deadline);
+        match self.pending.answer_by(deadline, self.timeout).await? {
             Content::Result {
                 code: StatusCode::SUCCESS,
                 text,
@@ -313,6 +345,12 @@ impl Sending {
             Content::Value(_) => Err(answer(&connection, "put", "records")),
         }
     }
+}
+
+/// Where the turns begin: many who send one message each must not all send it to the first partition.
+fn anywhere() -> usize {
+    let number = RandomState::new().hash_one(());
+    usize::try_from(number >> 1).unwrap_or(0)
 }
 
 /// `<message id> <partition> <offset>`
@@ -355,6 +393,7 @@ async fn follow(shared: Weak<Shared>, topic: String, routes: watch::Sender<Route
                     }
                 }
             }
+            Err(Error::Closed) => return,
             Err(error) => {
                 warn!(
                     topic,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Subcommand, value_parser};
 
+use super::interrupt::{Interrupt, interrupted};
 use super::progress;
 use super::zk::runtime;
 use crate::client::metaq::Address;
@@ -48,21 +49,17 @@ impl BenchBroker {
     /// Measures, and tells what came out.
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let runtime = runtime()?;
+        let mut interrupt = Interrupt::listen()?;
         let waiting = progress::countdown("measuring the broker", self.what.time());
         let (measured, json) = match self.what {
-            What::Put(put) => (
-                runtime.block_on(interruptible(put.measure()))?,
-                put.show.json,
-            ),
-            What::Get(get) => (
-                runtime.block_on(interruptible(get.measure()))?,
-                get.show.json,
-            ),
+            What::Put(put) => (runtime.block_on(interrupt.or(put.measure())), put.show.json),
+            What::Get(get) => (runtime.block_on(interrupt.or(get.measure())), get.show.json),
             What::Latency(latency) => (
-                runtime.block_on(interruptible(latency.measure()))?,
+                runtime.block_on(latency.measure(&mut interrupt)),
                 latency.show.json,
             ),
         };
+        let measured = measured.unwrap_or_else(|| Err(interrupted("measure the broker").into()))?;
         drop(waiting);
         match json {
             true => writeln!(out, "{}", measured.json())?,
@@ -90,13 +87,6 @@ impl What {
             Duration::ZERO
         };
         warm_up + seconds + of_disk
-    }
-}
-
-async fn interruptible<T>(measuring: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::select! {
-        measured = measuring => measured,
-        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     }
 }
 

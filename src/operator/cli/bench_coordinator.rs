@@ -5,14 +5,18 @@
 //! requests patched into a template, replies of one read taken together, one write for what they free.
 //! `--ceiling` tells how little: the same client against a server that answers without doing anything.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::ValueEnum;
 
+use super::interrupt::{Interrupt, interrupted};
 use super::progress;
 use super::zk::{CoordinatorArgument, runtime};
 use crate::client::zookeeper::{Client, Error, Options};
@@ -29,6 +33,9 @@ use template::Template;
 
 /// Znodes deleted between two looks at the replies.
 const DELETE_AT_ONCE: usize = 10_000;
+
+/// How long removing them may take after Ctrl-C; a second one ends it.
+const REMOVE_MAX: Duration = Duration::from_secs(600);
 
 /// Measure a coordinator, ours or any ZooKeeper
 ///
@@ -93,6 +100,7 @@ impl BenchCoordinator {
     }
 
     async fn measure(&self) -> anyhow::Result<Measured> {
+        let mut interrupt = Interrupt::listen_within(REMOVE_MAX)?;
         let (server, client) = if self.ceiling {
             let address = instant_server::start(self.data()).context("start the instant server")?;
             let client = Client::connect(address, Options::default()).await;
@@ -107,7 +115,7 @@ impl BenchCoordinator {
         };
         let (address, name) = server;
         let work = Work::new(self, name, client);
-        work.measure(address).await
+        work.measure(address, &mut interrupt).await
     }
 
     fn data(&self) -> Bytes {
@@ -135,14 +143,24 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn measure(mut self, address: SocketAddr) -> anyhow::Result<Measured> {
+    async fn measure(
+        mut self,
+        address: SocketAddr,
+        interrupt: &mut Interrupt,
+    ) -> anyhow::Result<Measured> {
         let znodes = self.znodes();
         self.make(&znodes).await?;
-        let loaded = tokio::select! {
-            loaded = self.load(address) => loaded,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.context("wait for Ctrl-C")?;
-                Err(anyhow::anyhow!("interrupted"))
+        let stop = Rc::new(Cell::new(false));
+        let loaded = {
+            let mut load = pin!(self.load(address, &stop));
+            tokio::select! {
+                loaded = &mut load => loaded,
+                () = interrupt.come() => {
+                    // What is under way comes to its end, and so do the sessions.
+                    stop.set(true);
+                    let _loaded = load.await;
+                    Err(interrupted("measure the coordinator").into())
+                }
             }
         };
         // What was made goes away, also when it did not end well.
@@ -151,6 +169,8 @@ impl<'a> Work<'a> {
             _ => znodes,
         };
         let removed = self.remove(names).await;
+        // A session that cannot be ended ends by itself.
+        let _ended = self.control.close().await;
         let load = loaded?;
         removed?;
         Ok(Measured::new(self.bench, self.server, &load))
@@ -187,7 +207,7 @@ impl<'a> Work<'a> {
         refused.with_context(|| format!("make {} on {}", self.root, self.server))
     }
 
-    async fn load(&self, address: SocketAddr) -> anyhow::Result<Load> {
+    async fn load(&self, address: SocketAddr, stop: &Rc<Cell<bool>>) -> anyhow::Result<Load> {
         let bench = self.bench;
         let templates = (0..bench.connections).map(|connection| {
             let path = format!("{}/{connection}", self.root);
@@ -199,6 +219,7 @@ impl<'a> Work<'a> {
             bench.in_flight as usize,
             Duration::from_secs(bench.warm_up.into()),
             Duration::from_secs(bench.seconds.into()),
+            stop,
         )
         .await
         .with_context(|| format!("measure {}", self.server))

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, SecondsFormat, Utc};
+
 use super::{config_error, progress, server};
+use crate::broker::made_at;
 use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, Side, ZooKeeper};
 use crate::client::rebalance::{NotAPartition, Partition};
 use crate::config::{self, ServerFolder, ZookeeperAt};
@@ -14,6 +17,9 @@ use crate::wire::metaq::StatusCode;
 
 /// Where ZooKeeper is, where nothing is said.
 const ZOOKEEPER: &str = "127.0.0.1:2181";
+
+/// The node of the brokers, where nothing else is said.
+const ROOT: &str = "/meta";
 
 /// How long a broker that is there may take to register its topics.
 const REGISTERING_MAX: Duration = Duration::from_millis(500);
@@ -30,7 +36,7 @@ pub(super) struct BrokersArgument {
     #[arg(long, value_name = "HOST:PORT,...")]
     zookeeper: Option<String>,
     /// The node in ZooKeeper below which the brokers register
-    #[arg(long, value_name = "PATH", default_value = "/meta")]
+    #[arg(long, value_name = "PATH", default_value = ROOT)]
     root: String,
     /// Talk to this broker and to no other, without ZooKeeper
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["zookeeper", "root", "folder"])]
@@ -43,7 +49,65 @@ pub(super) struct BrokersArgument {
 impl BrokersArgument {
     /// A client of these brokers.
     pub(super) fn client(&self) -> Result<Client, report::Error> {
-        Ok(Client::new(self.brokers()?, Options::default()))
+        self.client_with(Options::default())
+    }
+
+    /// One whose connections behave in a way of their own.
+    pub(super) fn client_with(&self, options: Options) -> Result<Client, report::Error> {
+        Ok(Client::new(self.brokers()?, options))
+    }
+
+    /// The server's folder for a command that is suggested: as it was named here, or else `DIR`.
+    pub(super) fn dir(&self) -> String {
+        match (
+            &self.folder,
+            self.zookeeper.is_some() || self.broker.is_some(),
+        ) {
+            (Some(folder), _) => quoted(&folder.display().to_string()),
+            (None, false) if server::folder_here().is_some() => ".".to_owned(),
+            (None, _) => "DIR".to_owned(),
+        }
+    }
+
+    /// The options that lead to these brokers, as they were given, each behind a blank.
+    pub(super) fn options(&self) -> String {
+        let broker = self
+            .broker
+            .as_ref()
+            .map(|address| ("broker", address.host_port()));
+        let folder = self.folder.as_ref();
+        let folder = folder.map(|folder| ("folder", folder.display().to_string()));
+        let zookeeper = self.zookeeper.clone().map(|servers| ("zookeeper", servers));
+        let root = (self.root != ROOT).then(|| ("root", self.root.clone()));
+        [broker, folder, zookeeper, root]
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!(" --{name} {}", quoted(&value)))
+            .collect()
+    }
+
+    /// The same for `chrysalis zk`.
+    fn coordinator_options(&self) -> String {
+        let servers = self
+            .zookeeper
+            .as_ref()
+            .map(|servers| ("server", servers.clone()));
+        let folder = self.folder.as_ref();
+        let folder = folder.map(|folder| ("folder", folder.display().to_string()));
+        [servers, folder]
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| format!(" --{name} {}", quoted(&value)))
+            .collect()
+    }
+
+    /// What to do where nobody is reached.
+    pub(super) fn reach(&self) -> String {
+        let dir = self.dir();
+        format!(
+            "Start the server (chrysalis start {dir}), or name another one: --zookeeper HOST:PORT, \
+             or --broker HOST:PORT."
+        )
     }
 
     /// The one broker that was named, if one was.
@@ -141,106 +205,182 @@ fn of_folder(folder: &ServerFolder) -> Result<ZooKeeper, report::Error> {
     })
 }
 
-/// Returns when a broker has the topic. One that has just been started may still be registering: where there
-/// is no broker at all, one is waited for; where there are others, that none has the topic is told at once.
-pub(super) async fn find_topic(
-    client: &Client,
-    topic: &str,
-    side: Side,
-    what: &str,
-    patience: Duration,
-) -> Result<(), report::Error> {
-    let began = Instant::now();
-    let mut waiting = None;
-    loop {
-        let registered = match client.registered(topic, side).await {
-            Err(Error::NeedsZooKeeper(_)) => return Ok(()),
-            other => other.map_err(|error| explain(error, what))?,
-        };
-        match registered {
-            Registered::Topic => return Ok(()),
-            Registered::OtherTopics(others) if began.elapsed() >= REGISTERING_MAX => {
-                let others = others.iter().map(String::as_str);
-                return Err(no_topic(topic, what, config::suggest(topic, others)));
-            }
-            Registered::NoBroker if began.elapsed() >= patience => {
-                let reason = format!("{what}: no broker is registered in ZooKeeper");
-                return Err(report::Error::new(Code::E0401, reason)
-                    .means("Nothing was sent.")
-                    .cure(REACH));
-            }
-            Registered::OtherTopics(_) | Registered::NoBroker => {}
+/// What a command is about to do with a topic, for what is told when it does not work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Errand<'a> {
+    pub(super) brokers: &'a BrokersArgument,
+    pub(super) topic: &'a str,
+    pub(super) side: Side,
+}
+
+impl Errand<'_> {
+    /// What it is, in words.
+    pub(super) fn what(&self) -> String {
+        match self.side {
+            Side::Producers => format!("send to {}", self.topic),
+            Side::Consumers => format!("read {}", self.topic),
         }
-        waiting.get_or_insert_with(|| progress::wheel("waiting for a broker"));
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
-}
 
-fn no_topic(topic: &str, what: &str, near: Option<&str>) -> report::Error {
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-    report::Error::new(Code::E0303, format!("{what}: no broker has topic {topic}{hint}"))
-        .means("Nothing was done.")
-        .cure(format!(
-            "Make it with `chrysalis topic create DIR {topic}`; `chrysalis topic list DIR` shows what there is."
-        ))
-}
-
-/// What to do where nobody is reached.
-const REACH: &str = "Start the server (chrysalis start DIR), or name another one: --zookeeper HOST:PORT, \
-     or --broker HOST:PORT.";
-
-/// The same where messages were only read.
-pub(super) fn explain_read(error: Error, what: &str) -> report::Error {
-    let unanswered = matches!(error, Error::Disconnected { .. } | Error::Timeout { .. });
-    let explained = explain(error, what).means("Nothing was changed.");
-    match unanswered {
-        true => {
-            explained.cure("Look whether the broker is up (chrysalis status DIR), and ask again.")
-        }
-        false => explained,
-    }
-}
-
-/// What an operator is told when something went wrong between us and the brokers.
-pub(super) fn explain(error: Error, what: &str) -> report::Error {
-    match error {
-        Error::Resolve(_) | Error::Connect { .. } => report::Error::new(Code::E0401, what)
-            .because(error)
-            .means("It was not sent.")
-            .cure(REACH),
-        Error::ZooKeeper { .. } => report::Error::new(Code::E0401, what)
-            .because(error)
-            .cure(REACH),
-        Error::NoTopic { .. } | Error::NoPartition { .. } => {
-            report::Error::new(Code::E0303, what)
-                .because(error)
-                .means("Nothing was sent.")
-                .cure("Is it configured, and is its broker up? chrysalis zk ls /meta/brokers shows what there is.")
-        }
-        Error::Refused { code, .. } => {
-            let cure = match code {
-                StatusCode::FORBIDDEN => "The partition is closed; an operator opens it again.",
-                StatusCode::NOT_FOUND => "Look what there is: chrysalis topic list DIR.",
-                _ => "Look at the broker's log; chrysalis topic list DIR shows what it accepts.",
+    /// Returns when a broker has the topic. One that has just been started may still be registering: where there
+    /// is no broker at all, one is waited for; where there are others, that none has the topic is told at once.
+    pub(super) async fn find_topic(
+        &self,
+        client: &Client,
+        patience: Duration,
+    ) -> Result<(), report::Error> {
+        let began = Instant::now();
+        let mut waiting = None;
+        loop {
+            let registered = match client.registered(self.topic, self.side).await {
+                Err(Error::NeedsZooKeeper(_)) => return Ok(()),
+                other => other.map_err(|error| self.explain(error, &self.what()))?,
             };
-            report::Error::new(Code::E0402, what)
-                .because(error)
-                .means("It was not done.")
-                .cure(cure)
+            match registered {
+                Registered::Topic => return Ok(()),
+                Registered::OtherTopics(others) if began.elapsed() >= REGISTERING_MAX => {
+                    let others = others.iter().map(String::as_str);
+                    return Err(self.no_topic(config::suggest(self.topic, others)));
+                }
+                Registered::NoBroker if began.elapsed() >= patience => {
+                    let reason = format!("{}: no broker is registered in ZooKeeper", self.what());
+                    return Err(report::Error::new(Code::E0401, reason)
+                        .means(self.nothing())
+                        .cure(self.brokers.reach()));
+                }
+                Registered::OtherTopics(_) | Registered::NoBroker => {}
+            }
+            waiting.get_or_insert_with(|| progress::wheel("waiting for a broker"));
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        Error::Disconnected { .. } | Error::Timeout { .. } => report::Error::new(Code::E0403, what)
-            .because(error)
-            .means("Whether it was done is not known.")
-            .cure("Look at what is there before trying again."),
-        Error::Protocol { .. } | Error::Answer { .. } | Error::Node { .. } => {
-            report::Error::new(Code::E0404, what)
-                .because(error)
-                .means("The connection was given up.")
-                .cure("Check that this is a broker's port.")
+    }
+
+    fn no_topic(&self, near: Option<&str>) -> report::Error {
+        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        let (what, topic, dir) = (self.what(), self.topic, self.brokers.dir());
+        report::Error::new(Code::E0303, format!("{what}: no broker has topic {topic}{hint}"))
+            .means("Nothing was done.")
+            .cure(format!(
+                "Make it with `chrysalis topic create {dir} {topic}`; `chrysalis topic list {dir}` shows what there is."
+            ))
+    }
+
+    fn nothing(&self) -> &'static str {
+        match self.side {
+            Side::Producers => "Nothing was sent.",
+            Side::Consumers => "Nothing was changed.",
         }
-        Error::Name { .. } | Error::NeedsZooKeeper(_) => report::Error::new(Code::E0402, what)
-            .because(error)
-            .means("Nothing was sent."),
+    }
+
+    /// What an operator is told when something went wrong between us and the brokers.
+    pub(super) fn explain(&self, error: Error, what: &str) -> report::Error {
+        self.explain_told(&error, what).because(error)
+    }
+
+    /// The same where `what` tells the error already.
+    pub(super) fn explain_told(&self, error: &Error, what: &str) -> report::Error {
+        let (code, means, cure) = match error {
+            Error::Resolve(_) | Error::Connect { .. } | Error::ZooKeeper { .. } => {
+                (Code::E0401, self.nothing(), self.brokers.reach())
+            }
+            Error::NoTopic { .. } | Error::NoPartition { .. } => {
+                let options = self.brokers.coordinator_options();
+                let cure = format!(
+                    "Is it configured, and is its broker up? chrysalis zk{options} ls -R /meta/brokers shows what there is."
+                );
+                (Code::E0303, self.nothing(), cure)
+            }
+            Error::Refused { code, text, .. } => {
+                let means = match self.side {
+                    Side::Producers => "It was not stored.",
+                    Side::Consumers => self.nothing(),
+                };
+                (Code::E0402, means, self.cure_of_refusal(*code, text))
+            }
+            Error::Disconnected { .. } | Error::Timeout { .. } => match self.side {
+                Side::Producers => {
+                    let again = self.brokers.options();
+                    let topic = self.topic;
+                    let cure = format!(
+                        "Look whether it is there before sending it again: chrysalis consume {topic}{again} --verbose."
+                    );
+                    (Code::E0403, "Whether it is stored is not known.", cure)
+                }
+                Side::Consumers => {
+                    let dir = self.brokers.dir();
+                    let cure = format!(
+                        "Look whether the broker is up (chrysalis status {dir}), and ask again."
+                    );
+                    (Code::E0403, self.nothing(), cure)
+                }
+            },
+            Error::Protocol { .. } | Error::Answer { .. } | Error::Node { .. } => (
+                Code::E0404,
+                "The connection was given up.",
+                "Check that this is a broker's port.".to_owned(),
+            ),
+            Error::NotAMessage { .. } => (
+                Code::E0409,
+                "What is before it was read.",
+                "If the messages there can be done without, move the group's position behind them."
+                    .to_owned(),
+            ),
+            Error::Name { .. } | Error::NeedsZooKeeper(_) | Error::Closed => (
+                Code::E0402,
+                self.nothing(),
+                format!("chrysalis {} --help says what is possible.", self.command()),
+            ),
+        };
+        report::Error::new(code, what).means(means).cure(cure)
+    }
+
+    fn command(&self) -> &'static str {
+        match self.side {
+            Side::Producers => "produce",
+            Side::Consumers => "consume",
+        }
+    }
+
+    /// What helps against a refusal. The status alone does not tell: most are 500, and the text says why.
+    fn cure_of_refusal(&self, code: StatusCode, text: &str) -> String {
+        let (dir, topic) = (self.brokers.dir(), self.topic);
+        if text.contains(" bytes, more than the ") {
+            "Send less at a time, or let the broker take more: broker.message_bytes_max in its server.toml, \
+             then a restart (chrysalis explain broker.message_bytes_max)."
+                .to_owned()
+        } else if code == StatusCode::FORBIDDEN {
+            format!(
+                "An operator has closed the partition: chrysalis partition open {dir} {topic} opens it."
+            )
+        } else if text.contains("not accept topic") {
+            format!("Make it: chrysalis topic create {dir} {topic}.")
+        } else if text.contains("wrong partition") {
+            format!("chrysalis topic describe {dir} {topic} shows the partitions there are.")
+        } else if text.contains(" is full") {
+            "Make room: chrysalis explain E0204 says how.".to_owned()
+        } else if text.contains("is damaged") {
+            format!(
+                "chrysalis explain E0203 says what to do; chrysalis partition skip-damage {dir} {topic} PARTITION \
+                 leads consumers on behind it."
+            )
+        } else {
+            format!("Look at the broker's log; chrysalis topic list {dir} shows what it accepts.")
+        }
+    }
+}
+
+/// When a message was stored, as its id tells it; in UTC, as in RFC 3339.
+pub(super) fn id_time(id: i64) -> Option<String> {
+    let made = DateTime::<Utc>::from_timestamp_millis(made_at(id)?.0)?;
+    Some(made.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// Text as one word of a shell's line.
+pub(super) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,@%+=-".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 
@@ -257,5 +397,68 @@ mod tests {
         check("3", None, 3);
         check("1-3", Some(1), 3);
         assert!("x".parse::<PartitionArgument>().is_err());
+    }
+
+    #[test]
+    fn what_is_suggested_goes_where_the_command_went() {
+        let given = |broker: Option<&str>, folder: Option<&str>, zookeeper: Option<&str>| {
+            let zookeeper = zookeeper.map(str::to_owned);
+            BrokersArgument {
+                root: ROOT.to_owned(),
+                broker: broker.map(|text| text.parse().expect("an address")),
+                folder: folder.map(PathBuf::from),
+                zookeeper,
+            }
+        };
+        let folder = given(None, Some("/srv/it's one"), None);
+        assert_eq!(folder.options(), r" --folder '/srv/it'\''s one'");
+        assert_eq!(folder.dir(), r"'/srv/it'\''s one'");
+        let broker = given(Some("[::1]:9"), None, None);
+        assert_eq!(broker.options(), " --broker '[::1]:9'");
+        assert_eq!(broker.dir(), "DIR");
+        let zookeeper = given(None, None, Some("a:1,b:2"));
+        assert_eq!(zookeeper.options(), " --zookeeper a:1,b:2");
+        assert_eq!(zookeeper.coordinator_options(), " --server a:1,b:2");
+    }
+
+    #[test]
+    fn a_refusal_names_what_helps_against_it() {
+        let brokers = BrokersArgument {
+            root: ROOT.to_owned(),
+            broker: None,
+            folder: Some("/srv/server1".into()),
+            zookeeper: None,
+        };
+        let errand = Errand {
+            brokers: &brokers,
+            topic: "orders",
+            side: Side::Producers,
+        };
+        let told = |text: &str| {
+            let error = Error::Refused {
+                address: "h:1".parse().expect("an address"),
+                code: StatusCode::INTERNAL_SERVER_ERROR,
+                text: text.to_owned(),
+            };
+            errand.explain(error, "send to orders").to_string()
+        };
+        for (text, cure) in [
+            (
+                "The message has 9 bytes, more than the 8 permitted here.",
+                "broker.message_bytes_max",
+            ),
+            (
+                "The server do not accept topic orders",
+                "chrysalis topic create /srv/server1 orders",
+            ),
+            (
+                "wrong partition 9",
+                "chrysalis topic describe /srv/server1 orders",
+            ),
+            ("disk is full: messages can be read", "explain E0204"),
+        ] {
+            let told = told(text);
+            assert!(told.contains(cure), "{told}");
+        }
     }
 }

@@ -1,20 +1,20 @@
 //! `chrysalis consume`: reads messages.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use base64::Engine as _;
-use serde_json::json;
-
-use super::brokers::{
-    BrokersArgument, PATIENCE, PartitionArgument, explain_read, find_topic, place,
-};
+use super::brokers::{BrokersArgument, Errand, PATIENCE, PartitionArgument, place};
+use super::interrupt::{Interrupt, interrupted};
+use super::output_failed;
+use super::printing::{Printing, Until};
 use super::zk::runtime;
-use crate::client::metaq::{
-    Client, Consumer, ConsumerOptions, Error, Fetched, PartitionRange, Reader, Received, Side,
-    Start,
-};
+use crate::client::metaq::{Client, Error, Fetched, PartitionRange, Reader, Received, Side, Start};
 use crate::report::{self, Code};
+
+mod line;
+mod member;
+
+use line::Form;
 
 /// What one request asks for.
 const FETCH_BYTES: usize = 1024 * 1024;
@@ -25,16 +25,19 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// What is gathered before it is printed.
 const OUT_BYTES: usize = 64 * 1024;
-/// Messages of a group that are printed before they are taken for consumed.
-const PRINTED_MAX: usize = 1000;
-/// A group's member that does not follow ends when nothing has come for so long.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// Read messages of a topic
 ///
 /// Without --group, reads all partitions and leaves no trace: up to the end, or, with --follow, on and on. With
-/// --group, joins a consumer group: reads what the group has not read yet, shares the partitions with its other
-/// members, and what was printed counts as consumed.
+/// --group, joins a consumer group: reads what the group has not read yet and shares the partitions with its other
+/// members. Without --follow it ends when the group has read all that was there when it began.
+///
+/// Prints the payload of each message and a line feed. A terminal gets control characters as \u{1b}; files, pipes and
+/// programs get the bytes as they are. With --verbose and --json a message is always one line.
+///
+/// With --group, what was written to a file or a terminal, or was read from a pipe, counts as consumed; what lies unread in the
+/// pipe when its reader goes away does not. The first thousand messages go into a pipe one by one, so `| head -5`
+/// consumes five; then more at a time, and a reader that goes away may have read up to 64 KiB more than it used.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis consume orders\n  \
@@ -60,9 +63,13 @@ pub(super) struct Consume {
     /// End after so many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
+    /// With --group and without --follow: how long to wait while no partition gets on that the group has not read to
+    /// its end. A consumer that has died holds its partitions until its session times out
+    #[arg(long, value_name = "SECONDS", requires = "group", conflicts_with = "follow", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    wait: u32,
     #[command(flatten)]
     brokers: BrokersArgument,
-    /// Print where each message stands before it
+    /// Print where each message stands before it, and its attribute in [ ]
     #[arg(long, short, conflicts_with = "json")]
     verbose: bool,
     /// Print one JSON object for each message
@@ -82,101 +89,78 @@ fn parse_start(text: &str) -> Result<Start, String> {
 }
 
 /// Where messages go, and how many may.
-struct Printer<'a> {
-    out: &'a mut dyn Write,
-    json: bool,
-    verbose: bool,
+struct Printer {
+    printing: Printing,
+    gathered: Vec<u8>,
+    form: Form,
     left: Option<u64>,
 }
 
 impl Consume {
     /// Reads, and prints what comes.
-    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let client = self.brokers.client()?;
-        let (json, verbose, left) = (self.json, self.verbose, self.max);
-        // A write for each line would cost more than the reading.
-        let mut out = BufWriter::with_capacity(OUT_BYTES, out);
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        runtime()?.block_on(self.consume())
+    }
+
+    async fn consume(&self) -> anyhow::Result<()> {
+        let mut interrupt = Interrupt::listen()?;
+        let until = match self.group {
+            Some(_) => Until::Taken,
+            None => Until::Written,
+        };
         let mut printer = Printer {
-            out: &mut out,
-            json,
-            verbose,
-            left,
+            printing: Printing::begin(until)?,
+            gathered: Vec::new(),
+            form: self.form(),
+            left: self.max,
         };
-        runtime()?.block_on(async {
-            let what = format!("read {}", self.topic);
-            find_topic(&client, &self.topic, Side::Consumers, &what, PATIENCE).await?;
-            match &self.group {
-                Some(group) => self.consume(&client, group, &mut printer).await,
-                None => self.read(&client.reader(), &mut printer).await,
+        let client = self.brokers.client()?;
+        let errand = self.errand();
+        let found = interrupt.or(errand.find_topic(&client, PATIENCE)).await;
+        let read = match (found, &self.group) {
+            (None, _) => None,
+            (Some(Err(error)), _) => Some(Err(error.into())),
+            (Some(Ok(())), Some(group)) => {
+                self.as_member(&client, group, &mut printer, &mut interrupt)
+                    .await
             }
-        })?;
-        Ok(out.flush()?)
-    }
-
-    /// As a member of a group.
-    async fn consume(
-        &self,
-        client: &Client,
-        group: &str,
-        printer: &mut Printer<'_>,
-    ) -> anyhow::Result<()> {
-        let what = format!("consume {} as {group}", self.topic);
-        let options = ConsumerOptions {
-            start: self.from,
-            ..ConsumerOptions::default()
+            (Some(Ok(())), None) => interrupt.or(self.alone(&client, &mut printer)).await,
         };
-        let consumer = client.consumer(group, &[&self.topic], options);
-        let mut consumer = consumer.map_err(|error| explain_read(error, &what))?;
-        let printed = self.print_all(&mut consumer, printer).await;
-        consumer.close().await;
-        printed
-    }
-
-    async fn print_all(
-        &self,
-        consumer: &mut Consumer,
-        printer: &mut Printer<'_>,
-    ) -> anyhow::Result<()> {
-        loop {
-            let mut more = true;
-            // What could not be printed is not consumed, so nothing is before it is out of our hands.
-            for _ in 0..PRINTED_MAX {
-                let Some(message) = consumer.more_ready() else {
-                    break;
-                };
-                more = printer.print(&message)?;
-                if !more {
-                    break;
-                }
-            }
-            printer.out.flush()?;
-            consumer.acknowledge();
-            if !more {
-                return Ok(());
-            }
-            let idle = async {
-                match self.follow {
-                    true => std::future::pending().await,
-                    false => tokio::time::sleep(IDLE).await,
-                }
-            };
-            tokio::select! {
-                message = consumer.next() => {
-                    let Some(message) = message else { return Ok(()) };
-                    if !printer.print(&message)? {
-                        printer.out.flush()?;
-                        consumer.acknowledge();
-                        return Ok(());
-                    }
-                }
-                () = idle => return Ok(()),
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-            }
+        client.close().await;
+        match read {
+            Some(read) => read,
+            // That is how one ends what goes on and on.
+            None if self.follow => Ok(()),
+            None => Err(interrupted(&errand.what()).into()),
         }
     }
 
-    /// Without a group: all partitions in turn.
-    async fn read(&self, reader: &Reader, printer: &mut Printer<'_>) -> anyhow::Result<()> {
+    fn errand(&self) -> Errand<'_> {
+        Errand {
+            brokers: &self.brokers,
+            topic: &self.topic,
+            side: Side::Consumers,
+        }
+    }
+
+    fn form(&self) -> Form {
+        match (self.json, self.verbose) {
+            (true, _) => Form::Json,
+            (_, true) => Form::Verbose,
+            _ if io::stdout().is_terminal() => Form::Terminal,
+            _ => Form::Payload,
+        }
+    }
+
+    /// Without a group. What was read is printed, also where it does not end well.
+    async fn alone(&self, client: &Client, printer: &mut Printer) -> anyhow::Result<()> {
+        let read = self.read(&client.reader(), printer).await;
+        let printed = printer.flush().await;
+        read.and(printed)
+    }
+
+    /// All partitions in turn.
+    async fn read(&self, reader: &Reader, printer: &mut Printer) -> anyhow::Result<()> {
         let mut places = self.places(reader).await?;
         let mut pause = PAUSE_MIN;
         loop {
@@ -188,12 +172,15 @@ impl Consume {
                     if !more {
                         return Ok(());
                     }
+                    if !self.follow && !fetched {
+                        place.tell_invisible();
+                    }
                     if self.follow || !fetched {
                         break;
                     }
                 }
             }
-            printer.out.flush()?;
+            printer.flush().await?;
             if !self.follow {
                 return Ok(());
             }
@@ -203,63 +190,69 @@ impl Consume {
                 (pause * 2).min(PAUSE_MAX)
             };
             if !any {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    _ = tokio::signal::ctrl_c() => return Ok(()),
-                }
+                tokio::time::sleep(pause).await;
             }
         }
     }
 
     async fn places(&self, reader: &Reader) -> anyhow::Result<Vec<ReadingPlace>> {
-        let what = format!("read {}", self.topic);
+        let errand = self.errand();
         let ranges = reader
             .partitions(&self.topic)
             .await
-            .map_err(|error| explain_read(error, &what))?;
+            .map_err(|error| errand.explain(error, &errand.what()))?;
         let wanted = |range: &PartitionRange| {
             self.partition.is_none_or(|wanted| {
                 let any_broker = wanted.broker.is_none() || range.broker.is_none();
                 range.partition == wanted.number && (any_broker || wanted.broker == range.broker)
             })
         };
-        let places: Vec<ReadingPlace> = ranges
+        let mut places: Vec<ReadingPlace> = ranges
             .into_iter()
             .filter(wanted)
-            .map(|range| {
-                let offset = match self.from {
-                    Start::First => range.first,
-                    Start::End => range.end,
-                    Start::At(offset) => offset,
-                };
-                ReadingPlace {
-                    range,
-                    offset,
-                    size: FETCH_BYTES,
-                    is_away: false,
-                }
-            })
+            .map(|range| ReadingPlace::new(range, self.from))
             .collect();
         if places.is_empty() {
-            let subject = match self.partition {
-                Some(partition) => format!("partition {partition} of topic {}", self.topic),
-                None => format!("topic {}", self.topic),
-            };
-            let cure = match self.brokers.direct() {
-                Some(_) => {
-                    "A broker asked without ZooKeeper knows only topics that hold a message."
-                }
-                None => {
-                    "Look what there is: chrysalis topic list DIR, or chrysalis zk ls /meta/brokers/topics."
-                }
-            };
-            return Err(
-                report::Error::new(Code::E0303, format!("there is no {subject}"))
-                    .cure(cure)
-                    .into(),
-            );
+            return Err(self.no_partition().into());
+        }
+        if let Start::At(offset) = self.from {
+            let beyond = |place: &ReadingPlace| offset > place.range.end;
+            if !self.follow && places.iter().all(beyond) {
+                return Err(self.all_beyond(offset, &places).into());
+            }
+            for place in &mut places {
+                place.tell_start(offset, self.follow);
+            }
         }
         Ok(places)
+    }
+
+    fn no_partition(&self) -> report::Error {
+        let subject = match self.partition {
+            Some(partition) => format!("partition {partition} of topic {}", self.topic),
+            None => format!("topic {}", self.topic),
+        };
+        let cure = match self.brokers.direct() {
+            Some(_) => {
+                "A broker asked without ZooKeeper knows only topics that hold a message.".to_owned()
+            }
+            None => {
+                let (dir, topic) = (self.brokers.dir(), &self.topic);
+                format!("Look what there is: chrysalis topic describe {dir} {topic}.")
+            }
+        };
+        report::Error::new(Code::E0303, format!("there is no {subject}")).cure(cure)
+    }
+
+    fn all_beyond(&self, offset: i64, places: &[ReadingPlace]) -> report::Error {
+        let ends: Vec<String> = places
+            .iter()
+            .map(|place| format!("{} at {}", place.name(), place.range.end))
+            .collect();
+        let what = format!("offset {offset} is beyond the end of {}", self.topic);
+        report::Error::new(Code::E0409, what)
+            .means(format!("Nothing was read; it ends: {}.", ends.join(", ")))
+            .cure("Begin at an offset that consume --verbose shows, at first, or, with --follow, at last.")
     }
 
     /// Asks once; whether anything came, and whether more is wanted.
@@ -267,30 +260,33 @@ impl Consume {
         &self,
         reader: &Reader,
         place: &mut ReadingPlace,
-        printer: &mut Printer<'_>,
+        printer: &mut Printer,
     ) -> anyhow::Result<(bool, bool)> {
-        let what = || format!("read {}", self.topic);
+        let errand = self.errand();
         let fetched = match reader.get(&place.range, place.offset, place.size).await {
             Err(error) if self.follow && is_away(&error) => {
                 // A restart of the broker is no end of what there is to follow.
                 if !std::mem::replace(&mut place.is_away, true) {
-                    let explained = explain_read(error, &what());
-                    let _told = writeln!(std::io::stderr(), "{explained}. Trying again until then");
+                    note(&format!(
+                        "{}. Trying again until then",
+                        errand.explain(error, &errand.what())
+                    ));
                 }
                 return Ok((false, true));
             }
-            fetched => fetched.map_err(|error| explain_read(error, &what()))?,
+            fetched => fetched.map_err(|error| errand.explain(error, &errand.what()))?,
         };
         place.is_away = false;
         match fetched {
             Fetched::Messages(messages) => {
+                place.is_chosen = false;
                 for message in messages {
                     if !self.follow && message.offset >= place.range.end {
                         place.offset = message.offset;
                         return Ok((true, true));
                     }
                     place.offset = message.next_offset;
-                    if !printer.print(&message)? {
+                    if !printer.add(&message).await? {
                         return Ok((true, false));
                     }
                 }
@@ -298,6 +294,9 @@ impl Consume {
             }
             Fetched::Moved(offset) => {
                 let moved = offset != place.offset;
+                if moved && place.offset != i64::MAX {
+                    note(&gap(&place.name(), place.offset, offset));
+                }
                 place.offset = offset;
                 Ok((moved, true))
             }
@@ -308,6 +307,22 @@ impl Consume {
             Fetched::Nothing => Ok((false, true)),
             Fetched::Larger(_) | Fetched::NotAMessage => Err(place.nothing_here().into()),
         }
+    }
+}
+
+/// Says something that is no error, and that nobody who reads the messages should find among them.
+fn note(text: &str) {
+    let _told = writeln!(io::stderr(), "{text}");
+}
+
+/// What is said where reading goes on elsewhere.
+fn gap(partition: &str, from: i64, to: i64) -> String {
+    if to > from {
+        format!(
+            "{partition}: what was at offsets {from} to {to} is passed over: deleted by retention, or given up as damaged"
+        )
+    } else {
+        format!("{partition}: nothing is at offset {from}; reading goes on at {to}")
     }
 }
 
@@ -323,65 +338,100 @@ fn is_away(error: &Error) -> bool {
 struct ReadingPlace {
     range: PartitionRange,
     offset: i64,
+    /// The offset is one that a person chose.
+    is_chosen: bool,
     size: usize,
     /// Its broker does not answer, and that was told.
     is_away: bool,
 }
 
 impl ReadingPlace {
+    fn new(range: PartitionRange, from: Start) -> ReadingPlace {
+        let offset = match from {
+            Start::First => range.first,
+            Start::End => range.end,
+            Start::At(offset) => offset.max(range.first).min(range.end),
+        };
+        ReadingPlace {
+            is_chosen: from == Start::At(offset),
+            range,
+            offset,
+            size: FETCH_BYTES,
+            is_away: false,
+        }
+    }
+
+    fn name(&self) -> String {
+        place(self.range.broker, self.range.partition)
+    }
+
+    /// Says where reading begins, if not at the offset that was asked for.
+    fn tell_start(&self, asked: i64, follow: bool) {
+        let PartitionRange { first, end, .. } = self.range;
+        let name = self.name();
+        if asked < first {
+            note(&format!(
+                "{name}: its first message is at offset {first}; what was before is deleted. Reading begins there"
+            ));
+        } else if asked > end {
+            let what = match follow {
+                true => "what comes from now on is read",
+                false => "nothing of it is read",
+            };
+            note(&format!(
+                "{name}: it ends at offset {end}, before {asked}; {what}"
+            ));
+        }
+    }
+
+    /// Metamorphosis names an end that nobody can see before it has flushed.
+    fn tell_invisible(&self) {
+        let (name, offset, end) = (self.name(), self.offset, self.range.end);
+        note(&format!(
+            "{name}: the broker shows nothing from offset {offset} on yet, although the partition ends at {end}"
+        ));
+    }
+
     fn nothing_here(&self) -> report::Error {
-        let place = place(self.range.broker, self.range.partition);
-        let what = format!("no message begins at offset {} of {place}", self.offset);
-        report::Error::new(Code::E0303, what)
-            .means("Either the offset is not that of a message, or the partition is damaged there.")
-            .cure("Begin at an offset that consume --verbose has shown, or at first.")
+        let what = format!(
+            "no message begins at offset {} of {}",
+            self.offset,
+            self.name()
+        );
+        let error = report::Error::new(Code::E0409, what);
+        match self.is_chosen {
+            true => error
+                .means("Nothing was read: an offset is that of a message, and the next one is not one higher.")
+                .cure("Begin at an offset that consume --verbose shows, or at first."),
+            false => error
+                .means("All before it was read; what the broker sends there is damaged.")
+                .cure("Look at the broker's log."),
+        }
     }
 }
 
-impl Printer<'_> {
-    /// Prints a message; whether more are wanted.
-    fn print(&mut self, message: &Received) -> std::io::Result<bool> {
-        if self.json {
-            writeln!(self.out, "{}", as_json(message))?;
-        } else {
-            if self.verbose {
-                let place = place(message.broker, message.partition);
-                write!(
-                    self.out,
-                    "{place} offset {} id {} ",
-                    message.offset, message.id
-                )?;
-            }
-            if let Some(attribute) = &message.attribute {
-                write!(self.out, "[{attribute}] ")?;
-            }
-            self.out.write_all(&message.payload)?;
-            self.out.write_all(b"\n")?;
-        }
+impl Printer {
+    /// Prints a message sooner or later; whether more are wanted.
+    async fn add(&mut self, message: &Received) -> anyhow::Result<bool> {
+        self.form.put(message, &mut self.gathered);
         if let Some(left) = &mut self.left {
             *left -= 1;
         }
+        if self.gathered.len() >= OUT_BYTES {
+            self.flush().await?;
+        }
         Ok(self.left != Some(0))
     }
-}
 
-/// One object; a payload that is not text is in base 64.
-fn as_json(message: &Received) -> serde_json::Value {
-    let (field, payload) = match std::str::from_utf8(&message.payload) {
-        Ok(text) => ("payload", text.to_string()),
-        Err(_) => {
-            let encoded = base64::engine::general_purpose::STANDARD.encode(&message.payload);
-            ("payload_base64", encoded)
+    /// Prints what was gathered.
+    async fn flush(&mut self) -> anyhow::Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
         }
-    };
-    json!({
-        "topic": *message.topic,
-        "broker": message.broker,
-        "partition": message.partition,
-        "offset": message.offset,
-        "id": message.id,
-        "flag": message.flag,
-        "attribute": message.attribute,
-        field: payload,
-    })
+        let gathered = std::mem::take(&mut self.gathered);
+        match self.printing.print(gathered).await.failure {
+            Some(error) => Err(output_failed(error).into()),
+            None => Ok(()),
+        }
+    }
 }

@@ -15,6 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::appliance::standard_error_is_systemds_journal;
 use crate::config::{Error as ConfigError, ServerFolder};
 use crate::disk;
+use crate::operator::escaped;
 use crate::report::{self, Code, ExitCode};
 
 mod bench;
@@ -28,7 +29,9 @@ mod dump;
 mod explain;
 mod init;
 mod instant;
+mod interrupt;
 mod partition;
+mod printing;
 mod produce;
 pub mod progress;
 mod quantiles;
@@ -94,8 +97,8 @@ impl Command {
             Command::Status(command) => command.run(out),
             Command::Reload(command) => command.run(out),
             Command::Config(command) => command.run(out),
-            Command::Produce(command) => command.run(out),
-            Command::Consume(command) => command.run(out),
+            Command::Produce(command) => command.run(),
+            Command::Consume(command) => command.run(),
             Command::Topic(command) => command.run(out),
             Command::Partition(command) => command.run(out),
             Command::Dump(command) => command.run(out),
@@ -133,7 +136,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return match (asked_for_help, printed) {
                 (false, _) => ExitCode::Usage,
                 (true, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    tell(&format!("write to standard output: {error}"));
+                    tell(&OutputFailed(error).explained().to_string());
                     ExitCode::Failed
                 }
                 (true, _) => ExitCode::Done,
@@ -146,12 +149,32 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = parsed.command.run(&mut out).and_then(|()| Ok(out.flush()?));
     match ended {
         Ok(()) => ExitCode::Done,
-        Err(error) if error.chain().any(is_output_closed) => ExitCode::Done,
-        Err(error) => {
-            tell(&message(&error));
-            exit_code(&error)
-        }
+        Err(error) => match error.chain().find_map(output_failure) {
+            Some(failure) if failure.is_closed() => ExitCode::Done,
+            Some(failure) => {
+                tell(&failure.explained().to_string());
+                ExitCode::Failed
+            }
+            None => told(&error),
+        },
     }
+}
+
+/// A mistake on the command line that only the command itself can see.
+fn usage_error(text: &str) -> clap::Error {
+    let mut arguments = <Arguments as clap::CommandFactory>::command();
+    arguments.error(clap::error::ErrorKind::ArgumentConflict, text)
+}
+
+/// Tells what went wrong, and gives what the program ends with.
+fn told(error: &anyhow::Error) -> ExitCode {
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        // Nobody can be told where the terminal itself is gone.
+        let _printed = usage.print();
+        return ExitCode::Usage;
+    }
+    tell(&message(error));
+    exit_code(error)
 }
 
 /// Tells an operator what went wrong.
@@ -160,9 +183,10 @@ fn tell(message: &str) {
         true => report::tracing::priority(tracing::Level::ERROR),
         false => "",
     };
+    // Servers send texts of their own; they are not to steer a terminal.
     let lines: Vec<String> = message
         .lines()
-        .map(|line| format!("{priority}{line}\n"))
+        .map(|line| format!("{priority}{}\n", escaped::on_a_terminal(line.as_bytes())))
         .collect();
     report::lines::say(&lines.concat());
 }
@@ -188,11 +212,15 @@ struct Told {
     exit_code: u8,
 }
 
-/// What an operator reads of an error.
+/// What an operator reads of an error. One that nobody has thought of has a code as well, by which it is found.
 pub fn message(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<report::Error>() {
-        Some(error) => error.to_string(),
-        None => report::chain(error.as_ref()),
+    if let Some(error) = error.downcast_ref::<report::Error>() {
+        return error.to_string();
+    }
+    let chain = report::chain(error.as_ref());
+    match error.is::<Told>() {
+        true => chain,
+        false => report::Error::new(Code::E0308, chain).to_string(),
     }
 }
 
@@ -212,6 +240,14 @@ const LIMIT_CURE: &str = "See what it may have (`ulimit -a`) and raise it: chrys
 /// Whether the system gives the process no more of something.
 fn is_lacking(error: &io::Error) -> bool {
     disk::Class::of(error) == disk::Class::Exhausted
+}
+
+/// What an operator is told when a command gets no thread, or what a thread needs.
+fn no_thread(error: io::Error) -> report::Error {
+    report::Error::new(Code::E0111, "start the threads of the command")
+        .because(error)
+        .means("Nothing was done.")
+        .cure(LIMIT_CURE)
 }
 
 /// What an operator is told when there is no disk.
@@ -267,33 +303,42 @@ struct Output<W> {
     out: W,
 }
 
-/// The reader of standard output has gone.
+/// Standard output could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("standard output was closed")]
-struct OutputClosed(#[source] io::Error);
+#[error("write to standard output: {0}")]
+struct OutputFailed(io::Error);
 
-/// Whether an error is the closed output. An I/O error hides what it was made from.
-fn is_output_closed(error: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    inner.is_some_and(|inner| inner.is::<OutputClosed>())
+impl OutputFailed {
+    /// Its reader has gone.
+    fn is_closed(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    fn explained(&self) -> report::Error {
+        report::Error::new(Code::E0406, self.to_string()).means("Not all was told.")
+    }
 }
 
-fn closed(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => io::Error::other(OutputClosed(error)),
-        kind => io::Error::new(kind, format!("write to standard output: {error}")),
-    }
+/// Whether an error is that of the output. An I/O error hides what it was made from.
+fn output_failure<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a OutputFailed> {
+    let inner = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)?;
+    inner.downcast_ref()
+}
+
+/// The error of standard output, told apart from that of a file or a connection.
+fn output_failed(error: io::Error) -> io::Error {
+    io::Error::other(OutputFailed(error))
 }
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes).map_err(closed)
+        self.out.write(bytes).map_err(output_failed)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush().map_err(closed)
+        self.out.flush().map_err(output_failed)
     }
 }
 

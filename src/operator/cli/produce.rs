@@ -1,50 +1,68 @@
 //! `chrysalis produce`: sends messages.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, Read, Write};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::io::{self, BufRead, IsTerminal as _, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
-use super::brokers::{BrokersArgument, PartitionArgument, explain, find_topic, place};
+use super::brokers::{BrokersArgument, Errand, PartitionArgument, id_time, place};
+use super::interrupt::Interrupt;
+use super::printing::{Printing, Until};
 use super::zk::runtime;
-use crate::client::metaq::{Message, Producer, ProducerOptions, Sending, Side, Stored};
+use crate::client::metaq::{
+    Client, Message, Options, Producer, ProducerOptions, Sending, Side, Stored,
+};
+use crate::report::{self, Code};
+
+mod tally;
+
+use tally::{Failure, Tally, Unit};
 
 /// Messages under way at a time.
 const UNDER_WAY_MAX: usize = 1000;
 /// Lines read ahead of the sending.
 const LINES_AHEAD: usize = 1000;
+/// What is gathered before it is printed, while there is more to do.
+const OUT_BYTES: usize = 16 * 1024;
+/// How much earlier than the whole its parts give up, so that they can say why.
+const TO_SAY_WHY: Duration = Duration::from_millis(100);
 
 /// Send messages to a topic
 ///
-/// Each MESSAGE is one; without any, and without --file, each line of standard input is one. Prints where each one
-/// went, after it is on stable storage there.
+/// Each MESSAGE is one; without any, and without --file, or where MESSAGE is `-`, each line of standard input is one. Prints
+/// where each one went, after it is on stable storage there. What begins with `--` stands behind a `--` of its own.
+///
+/// At the first message that is not stored, no more are sent; what is under way is waited for, and the error says which
+/// was not stored and how many are. Where standard output is closed early, everything is sent all the same, and it ends
+/// with an error that says so.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis produce orders hello world\n  \
     chrysalis produce orders --attribute urgent --partition 1-0 hello\n  \
     chrysalis produce orders --file picture.png\n  \
+    chrysalis produce orders -- --not-an-option\n  \
     seq 1000 | chrysalis produce orders --quiet --broker 127.0.0.1:8123")]
 pub(super) struct Produce {
     /// The topic
     topic: String,
-    /// What to send
+    /// What to send; `-` alone takes the lines of standard input
     #[arg(value_name = "MESSAGE", conflicts_with = "file")]
     messages: Vec<String>,
-    /// Send the content of this file as one message
+    /// Send the content of this file as one message; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// A short text that consumers see beside each message
     #[arg(long, value_name = "TEXT")]
     attribute: Option<String>,
-    /// Where to send it; a number alone is that of any broker [default: to each partition in turn]
+    /// Where to send it; a number alone is that of any broker [default: to each partition in turn, the first to any]
     #[arg(long, value_name = "BROKER-PARTITION")]
     partition: Option<PartitionArgument>,
-    /// How long to wait for each answer, in seconds
+    /// How long it may take, in seconds: all of it, or, for lines of standard input, to get ready and then each line
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     timeout: u32,
     #[command(flatten)]
@@ -57,146 +75,315 @@ pub(super) struct Produce {
     quiet: bool,
 }
 
+/// A message under way.
+struct UnderWay {
+    number: u64,
+    bytes: usize,
+    deadline: Instant,
+    sending: Sending,
+}
+
+/// What is sent, how, and what is told of it.
+struct Run<'a> {
+    produce: &'a Produce,
+    producer: Producer,
+    /// When all has to be done; without it each message has a time of its own.
+    until: Option<Instant>,
+    tally: &'a mut Tally,
+    out: Answers<'a>,
+}
+
 impl Produce {
     /// Sends, and tells where it went.
-    pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        runtime()?.block_on(self.send(out))
-    }
-
-    async fn send(mut self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let timeout = Duration::from_secs(self.timeout.into());
-        let options = ProducerOptions {
-            send_timeout: timeout,
-            publish_timeout: timeout,
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
+        let messages = std::mem::take(&mut self.messages);
+        let unit = match (&self.file, messages.as_slice()) {
+            (Some(_), _) => Unit::File,
+            (None, []) => Unit::Line,
+            (None, [one]) if one == "-" => Unit::Line,
+            (None, several) if several.iter().any(|one| one == "-") => {
+                let text = "`-` stands for the lines of standard input, and has no other messages beside it; \
+                            `echo - | chrysalis produce` sends a dash";
+                return Err(super::usage_error(text).into());
+            }
+            (None, [_]) => Unit::Message,
+            (None, _) => Unit::Messages,
         };
-        let client = self.brokers.client()?;
-        let what = format!("send to {}", self.topic);
-        find_topic(&client, &self.topic, Side::Producers, &what, timeout).await?;
-        let producer = client.producer_with(options);
-        producer
-            .publish(&self.topic)
-            .await
-            .map_err(|error| explain(error, &what))?;
-        let started = Instant::now();
-        let mut count = 0;
-        let sent = self.send_all(&producer, &mut count, out).await;
-        if self.quiet {
-            // Whoever is told of no single message has to know how many there were before it went wrong.
-            let seconds = started.elapsed().as_secs_f64();
-            writeln!(out, "{count} messages in {seconds:.3} s")?;
-        }
-        sent
+        let given = match (unit, &self.file) {
+            (_, Some(path)) => vec![content(path)?],
+            (Unit::Line, None) => Vec::new(),
+            (_, None) => messages.into_iter().map(Bytes::from).collect(),
+        };
+        runtime()?.block_on(self.send(unit, given))
     }
 
-    /// Counts those that are stored, in order.
-    async fn send_all(
-        &mut self,
-        producer: &Producer,
-        count: &mut u64,
-        out: &mut dyn Write,
-    ) -> anyhow::Result<()> {
-        let mut messages = self.messages()?;
+    async fn send(&self, unit: Unit, given: Vec<Bytes>) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut interrupt = Interrupt::listen()?;
+        let mut printing = Printing::begin(Until::Written)?;
+        let client = self.brokers.client_with(Options {
+            connect_timeout: self.time(),
+            ..Options::default()
+        })?;
+        let errand = Errand {
+            brokers: &self.brokers,
+            topic: &self.topic,
+            side: Side::Producers,
+        };
+        let mut tally = Tally::new(unit);
+        let sending = async {
+            let producer = self.ready(&client, errand, started).await?;
+            let mut run = Run {
+                produce: self,
+                producer,
+                until: (unit != Unit::Line).then(|| started + self.time()),
+                tally: &mut tally,
+                out: Answers::new(&mut printing),
+            };
+            let messages = match unit {
+                Unit::Line => lines().map_err(super::no_thread)?,
+                _ => these(given),
+            };
+            run.send_all(messages).await;
+            let out = run.out.failure.take();
+            anyhow::Ok(out)
+        };
+        let sent = interrupt.or(sending).await;
+        client.close().await;
+        let out = match sent {
+            None => return Err(tally.interrupted(&errand).into()),
+            Some(out) => out?,
+        };
+        let out = match out {
+            None if self.quiet => {
+                // Whoever is told of no single message has to know how many there were before it went wrong.
+                let seconds = started.elapsed().as_secs_f64();
+                let line = format!("{} messages in {seconds:.3} s\n", tally.stored());
+                printing.print(line.into_bytes()).await.failure
+            }
+            out => out,
+        };
+        Ok(tally.told(&errand, out)?)
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+
+    /// A producer that knows the topic's brokers and is connected to them.
+    async fn ready(
+        &self,
+        client: &Client,
+        errand: Errand<'_>,
+        started: Instant,
+    ) -> Result<Producer, report::Error> {
+        let patience = self.time() - TO_SAY_WHY;
+        let getting_ready = async {
+            errand.find_topic(client, patience).await?;
+            let producer = client.producer_with(ProducerOptions {
+                send_timeout: self.time(),
+                publish_timeout: patience.saturating_sub(started.elapsed()),
+            });
+            let published = producer.publish(&self.topic).await;
+            published.map_err(|error| errand.explain(error, &errand.what()))?;
+            Ok(producer)
+        };
+        timeout_at(started + self.time(), getting_ready)
+            .await
+            .unwrap_or_else(|_| {
+                let what = format!(
+                    "{}: neither ZooKeeper nor a broker was ready within {} s",
+                    errand.what(),
+                    self.timeout
+                );
+                Err(report::Error::new(Code::E0401, what)
+                    .means("Nothing was sent.")
+                    .cure(self.brokers.reach()))
+            })
+    }
+}
+
+impl Run<'_> {
+    /// Sends until the first failure, and waits for all that is under way then.
+    async fn send_all(&mut self, mut messages: mpsc::Receiver<io::Result<Bytes>>) {
         let mut under_way = VecDeque::new();
         loop {
             // What is next: another message, if there is room for it, or the answer to the oldest.
-            let next = if under_way.len() < UNDER_WAY_MAX {
+            let more = !self.tally.has_failed();
+            let next = if more && under_way.len() < UNDER_WAY_MAX {
                 messages.try_recv().ok()
             } else {
                 None
             };
             if let Some(message) = next {
-                under_way.push_back(self.start(producer, message?).await?);
-                continue;
-            }
-            if let Some(oldest) = under_way.pop_front() {
-                self.finish(oldest, out).await?;
-                *count += 1;
-                continue;
-            }
-            match messages.recv().await {
-                Some(message) => under_way.push_back(self.start(producer, message?).await?),
-                None => return Ok(()),
+                under_way.extend(self.start(message).await);
+            } else if let Some(oldest) = under_way.pop_front() {
+                self.finish(oldest).await;
+            } else {
+                self.out.flush().await;
+                if !more {
+                    return;
+                }
+                match messages.recv().await {
+                    Some(message) => under_way.extend(self.start(message).await),
+                    None => return,
+                }
             }
         }
     }
 
-    /// What to send, in order.
-    fn messages(&mut self) -> anyhow::Result<mpsc::Receiver<anyhow::Result<Bytes>>> {
-        let given: Vec<Bytes> = match &self.file {
-            Some(path) => {
-                let content =
-                    std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-                vec![content.into()]
+    async fn start(&mut self, message: io::Result<Bytes>) -> Option<UnderWay> {
+        let payload = match message {
+            Ok(payload) => payload,
+            Err(error) => {
+                self.tally.ends_early(error);
+                return None;
             }
-            None => std::mem::take(&mut self.messages)
-                .into_iter()
-                .map(Bytes::from)
-                .collect(),
         };
-        if given.is_empty() {
-            return lines(std::io::stdin()).context("start a thread for standard input");
-        }
-        let (sender, receiver) = mpsc::channel(given.len());
-        for message in given {
-            sender
-                .try_send(Ok(message))
-                .expect("there is room for all of them");
-        }
-        Ok(receiver)
-    }
-
-    async fn start(&self, producer: &Producer, payload: Bytes) -> anyhow::Result<Sending> {
+        let number = self.tally.starts();
+        let bytes = payload.len();
         let message = Message {
             payload,
-            attribute: self.attribute.clone(),
+            attribute: self.produce.attribute.clone(),
         };
-        let sending = match self.partition {
-            Some(PartitionArgument { broker, number }) => {
-                producer
-                    .start_to(&self.topic, broker, number, message)
-                    .await
+        let deadline = self
+            .until
+            .unwrap_or_else(|| Instant::now() + self.produce.time());
+        let topic = &self.produce.topic;
+        let starting = async {
+            match self.produce.partition {
+                Some(PartitionArgument { broker, number }) => {
+                    self.producer.start_to(topic, broker, number, message).await
+                }
+                None => self.producer.start(topic, message).await,
             }
-            None => producer.start(&self.topic, message).await,
         };
-        Ok(sending.map_err(|error| explain(error, &format!("send to {}", self.topic)))?)
+        match timeout_at(deadline, starting).await {
+            Ok(Ok(sending)) => Some(UnderWay {
+                number,
+                bytes,
+                deadline,
+                sending,
+            }),
+            Ok(Err(error)) => {
+                self.tally.failed(number, Failure::Told(error));
+                None
+            }
+            Err(_) => {
+                self.tally.failed(number, Failure::NotStarted);
+                None
+            }
+        }
     }
 
-    async fn finish(&self, sending: Sending, out: &mut dyn Write) -> anyhow::Result<()> {
-        let stored = sending.stored().await;
-        let stored = stored.map_err(|error| explain(error, &format!("send to {}", self.topic)))?;
-        if self.json {
-            let Stored {
-                message_id,
-                broker,
-                partition,
-                offset,
-            } = stored;
-            let topic = &self.topic;
-            let object = json!({
-                "topic": topic, "broker": broker, "partition": partition, "offset": offset, "id": message_id,
-            });
-            writeln!(out, "{object}")?;
-        } else if !self.quiet {
-            let place = place(stored.broker, stored.partition);
-            writeln!(
-                out,
-                "{} {place} offset {} id {}",
-                self.topic, stored.offset, stored.message_id
-            )?;
+    async fn finish(&mut self, message: UnderWay) {
+        match message.sending.stored_by(message.deadline).await {
+            Ok(stored) => {
+                self.tally.is_stored();
+                if !self.produce.quiet {
+                    let line = self.produce.line(stored, message.bytes);
+                    self.out.add(&line).await;
+                }
+            }
+            Err(error) => self.tally.failed(message.number, Failure::Told(error)),
         }
-        Ok(())
     }
 }
 
-/// The lines of a stream, read by a thread of its own, because reading them may block.
-fn lines(
-    stream: impl Read + Send + 'static,
-) -> std::io::Result<mpsc::Receiver<anyhow::Result<Bytes>>> {
+impl Produce {
+    /// What is told of a message that is stored.
+    fn line(&self, stored: Stored, bytes: usize) -> String {
+        let Stored {
+            message_id,
+            broker,
+            partition,
+            offset,
+        } = stored;
+        let topic = &self.topic;
+        if self.json {
+            // An id does not fit into every JSON reader's numbers.
+            let object = json!({
+                "topic": topic, "broker": broker, "partition": partition, "offset": offset,
+                "id": message_id.to_string(), "time": id_time(message_id), "size_bytes": bytes,
+            });
+            format!("{object}\n")
+        } else {
+            let place = place(broker, partition);
+            format!("{topic} {place} offset {offset} id {message_id}\n")
+        }
+    }
+}
+
+/// What is told of single messages, on its way to standard output.
+struct Answers<'a> {
+    printing: &'a mut Printing,
+    gathered: Vec<u8>,
+    /// Why nothing more can be told.
+    failure: Option<io::Error>,
+}
+
+impl<'a> Answers<'a> {
+    fn new(printing: &'a mut Printing) -> Answers<'a> {
+        Answers {
+            printing,
+            gathered: Vec::new(),
+            failure: None,
+        }
+    }
+
+    async fn add(&mut self, line: &str) {
+        self.gathered.extend_from_slice(line.as_bytes());
+        if self.gathered.len() >= OUT_BYTES {
+            self.flush().await;
+        }
+    }
+
+    /// Prints what was gathered. Who cannot be told any more keeps no message from being sent.
+    async fn flush(&mut self) {
+        let gathered = std::mem::take(&mut self.gathered);
+        if self.failure.is_none() && !gathered.is_empty() {
+            self.failure = self.printing.print(gathered).await.failure;
+        }
+    }
+}
+
+/// The content of a file, or of standard input.
+fn content(path: &Path) -> Result<Bytes, report::Error> {
+    let mut bytes = Vec::new();
+    let read = match path.as_os_str() == "-" {
+        true => io::stdin().read_to_end(&mut bytes).map(|_| bytes),
+        false => std::fs::read(path),
+    };
+    read.map(Bytes::from).map_err(|error| {
+        report::Error::new(Code::E0407, format!("read {}", path.display()))
+            .because(error)
+            .means("Nothing was sent.")
+    })
+}
+
+/// Messages that are there already.
+fn these(given: Vec<Bytes>) -> mpsc::Receiver<io::Result<Bytes>> {
+    let (sender, receiver) = mpsc::channel(given.len().max(1));
+    for message in given {
+        sender
+            .try_send(Ok(message))
+            .expect("there is room for all of them");
+    }
+    receiver
+}
+
+/// The lines of standard input, read by a thread of its own, because reading them may block.
+fn lines() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
+    if io::stdin().is_terminal() {
+        let _told = writeln!(
+            io::stderr(),
+            "reading the terminal: each line is a message; Ctrl-D on an empty line ends it"
+        );
+    }
     let (sender, receiver) = mpsc::channel(LINES_AHEAD);
     std::thread::Builder::new().spawn(move || {
-        for line in std::io::BufReader::new(stream).split(b'\n') {
-            let line = line.map(Bytes::from).context("read standard input");
-            if sender.blocking_send(line).is_err() {
+        for line in io::BufReader::new(io::stdin()).split(b'\n') {
+            if sender.blocking_send(line.map(Bytes::from)).is_err() {
                 return;
             }
         }

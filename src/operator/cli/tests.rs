@@ -434,10 +434,13 @@ fn closing_standard_output_early_is_told_apart_from_other_failures() {
     let is_closed = |kind: io::ErrorKind| {
         let mut out = Output { out: Closed(kind) };
         let error = anyhow::Error::from(writeln!(out, "x").expect_err("it fails"));
-        error.chain().any(is_output_closed)
+        error
+            .chain()
+            .find_map(output_failure)
+            .is_some_and(OutputFailed::is_closed)
     };
     assert!(is_closed(io::ErrorKind::BrokenPipe));
     assert!(!is_closed(io::ErrorKind::StorageFull));
     let of_a_connection = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
-    assert!(!of_a_connection.chain().any(is_output_closed));
+    assert!(of_a_connection.chain().find_map(output_failure).is_none());
 }

@@ -9,6 +9,9 @@ use crate::client::zookeeper::{Client, Error};
 use crate::coordinator::{
     Acl, Create, CreateMode, Delete, Refusal, Reply, Request, SetData, Stat, WatchEventKind,
 };
+use crate::operator::cli::interrupt::{Interrupt, interrupted};
+use crate::operator::escaped;
+use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
 mod answer;
@@ -17,7 +20,7 @@ mod server;
 pub(super) use server::{CoordinatorArgument, runtime};
 
 use answer::{data_line, json_line, stat_lines};
-use server::{explain, explain_read};
+use server::{Server, explain, explain_read};
 
 /// Look at and change the znodes of a coordinator
 ///
@@ -104,7 +107,7 @@ enum Command {
         #[arg(value_parser = parse_path)]
         path: Bytes,
         /// The data; `-` takes it from standard input
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         data: String,
         /// Only if the data has this version (`dataVersion` of `zk stat`)
         #[arg(long, value_name = "N", default_value_t = -1, hide_default_value = true)]
@@ -122,7 +125,7 @@ enum Command {
         #[arg(
             default_value = "",
             hide_default_value = true,
-            allow_hyphen_values = true
+            allow_negative_numbers = true
         )]
         data: String,
         /// Append a number to the name, one more than the last one here
@@ -172,11 +175,36 @@ enum Command {
 impl Zk {
     /// Does what was asked.
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        runtime()?.block_on(self.run_async(out))
+        let given = self.command.given()?;
+        runtime()?.block_on(self.run_async(given, out))
     }
 
-    async fn run_async(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let (mut client, server) = self.server.connect().await?;
+    async fn run_async(self, given: Option<Bytes>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let mut interrupt = Interrupt::listen()?;
+        let stopped = || interrupted("ask the coordinator");
+        let connected = interrupt.or(self.server.connect()).await;
+        let (mut client, server) = connected.ok_or_else(stopped)??;
+        let goes_on = matches!(self.command, Command::Watch { .. });
+        let asked = interrupt
+            .or(self.ask(&mut client, &server, given, out))
+            .await;
+        // The session is empty; if its end is lost it ends by itself.
+        let _ended = client.close().await;
+        match asked {
+            Some(asked) => asked,
+            // That is how one ends what goes on and on.
+            None if goes_on => Ok(()),
+            None => Err(stopped().means("Whether it was done is not known.").into()),
+        }
+    }
+
+    async fn ask(
+        self,
+        client: &mut Client,
+        server: &Server,
+        given: Option<Bytes>,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
         for identity in &self.auth {
             let request = Request::Auth {
                 scheme: identity.scheme.clone().into(),
@@ -184,22 +212,32 @@ impl Zk {
             };
             let what = format!("authenticate by {}", identity.scheme);
             let answer = client.call(&request).await;
-            answer.map_err(|error| explain(error, &server, &what))?;
+            answer.map_err(|error| explain(error, server, &what))?;
         }
         let reads = self.command.only_reads();
-        let (what, done) = self.command.run(&mut client, self.json, out).await;
+        let (what, done) = self.command.run(client, self.json, given, out).await;
         done.map_err(|error| match error.downcast::<Error>() {
-            Ok(error) if reads => explain_read(error, &server, &what).into(),
-            Ok(error) => explain(error, &server, &what).into(),
+            Ok(error) if reads => explain_read(error, server, &what).into(),
+            Ok(error) => explain(error, server, &what).into(),
             Err(error) => error,
-        })?;
-        // The session is empty; if its end is lost it ends by itself.
-        let _ended = client.close().await;
-        Ok(())
+        })
     }
 }
 
 impl Command {
+    /// Data of the command line, or of standard input; read before anything else, because that may take long.
+    fn given(&self) -> Result<Option<Bytes>, report::Error> {
+        match self {
+            Command::Set { data, .. } | Command::Create { data, .. } if data == "-" => {
+                standard_input().map(Some)
+            }
+            Command::Set { data, .. } | Command::Create { data, .. } => {
+                Ok(Some(data.clone().into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn only_reads(&self) -> bool {
         match self {
             Command::Ls { .. } | Command::Get { .. } | Command::Stat { .. } => true,
@@ -213,8 +251,10 @@ impl Command {
         self,
         client: &mut Client,
         json: bool,
+        given: Option<Bytes>,
         out: &mut dyn Write,
     ) -> (String, anyhow::Result<()>) {
+        let data = given.unwrap_or_default();
         let what = |verb: &str, path: &Bytes| format!("{verb} {}", String::from_utf8_lossy(path));
         match self {
             Command::Ls { path, recursive } => (
@@ -224,19 +264,15 @@ impl Command {
             Command::Get { path, raw } => {
                 (what("get", &path), get(client, path, raw, json, out).await)
             }
-            Command::Set {
-                path,
-                data,
-                version,
-            } => (
+            Command::Set { path, version, .. } => (
                 what("set", &path),
                 set(client, path, data, version, json, out).await,
             ),
             Command::Create {
                 path,
-                data,
                 sequential,
                 parents,
+                ..
             } => {
                 let tried = what("create", &path);
                 let mode = match sequential {
@@ -362,6 +398,10 @@ async fn get(
     let data = data.as_deref().unwrap_or_default();
     match raw {
         true => out.write_all(data)?,
+        // What is in a znode must not steer a terminal.
+        false if io::stdout().is_terminal() => {
+            data_line(out, escaped::on_a_terminal(data).as_bytes())?;
+        }
         false => data_line(out, data)?,
     }
     Ok(())
@@ -370,14 +410,14 @@ async fn get(
 async fn set(
     client: &mut Client,
     path: Bytes,
-    data: String,
+    data: Bytes,
     version: i32,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let request = Request::SetData(SetData {
         path: path.clone(),
-        data: Some(given(data)?),
+        data: Some(data),
         version,
     });
     let Reply::Stat(stat) = client.call(&request).await? else {
@@ -392,13 +432,12 @@ async fn set(
 async fn create(
     client: &mut Client,
     path: Bytes,
-    data: String,
+    data: Bytes,
     mode: CreateMode,
     parents: bool,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let data = given(data)?;
     let create = |path: Bytes, data: Bytes, mode: CreateMode| {
         Request::Create(Create {
             path,
@@ -496,10 +535,7 @@ async fn watch(
     }
     let mut told = 0;
     while count.is_none_or(|count| told < count) {
-        let event = tokio::select! {
-            event = client.next_event() => event?,
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
-        };
+        let event = client.next_event().await?;
         // Set again before it is told: whoever acts on the line misses nothing after it.
         stat = set_watches(client, &path).await?;
         let kind = match event.kind {
@@ -546,14 +582,20 @@ async fn set_watches(client: &mut Client, path: &Bytes) -> Result<Option<Stat>, 
     Ok(stat)
 }
 
-/// Data of the command line, or of standard input.
-fn given(data: String) -> io::Result<Bytes> {
-    if data != "-" {
-        return Ok(data.into());
+fn standard_input() -> Result<Bytes, report::Error> {
+    if io::stdin().is_terminal() {
+        let _told = writeln!(
+            io::stderr(),
+            "reading the terminal: Ctrl-D on an empty line ends the data"
+        );
     }
     let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes)?;
-    Ok(bytes.into())
+    match io::stdin().read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes.into()),
+        Err(error) => Err(report::Error::new(Code::E0407, "read standard input")
+            .because(error)
+            .means("Nothing was done.")),
+    }
 }
 
 fn is(number: i32, refusal: Refusal) -> bool {

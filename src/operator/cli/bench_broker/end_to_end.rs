@@ -15,7 +15,8 @@ use crate::client::metaq::{
     Client, Consumer, ConsumerOptions, Message, Producer, Received, Side, Start,
 };
 use crate::operator::cli::bench_disk;
-use crate::operator::cli::brokers::{self, BrokersArgument, explain, find_topic};
+use crate::operator::cli::brokers::{self, BrokersArgument, Errand};
+use crate::operator::cli::interrupt::Interrupt;
 use crate::operator::cli::quantiles::Times;
 
 /// The group that the consumer joins.
@@ -52,14 +53,31 @@ pub(super) struct Latency {
 
 impl Latency {
     /// Measures.
-    pub(super) async fn measure(&self) -> anyhow::Result<Measured> {
+    pub(super) async fn measure(
+        &self,
+        interrupt: &mut Interrupt,
+    ) -> Option<anyhow::Result<Measured>> {
+        let client = match self.brokers.client() {
+            Ok(client) => client,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let measured = interrupt.or(self.measure_with(&client)).await;
+        client.close().await;
+        measured
+    }
+
+    async fn measure_with(&self, client: &Client) -> anyhow::Result<Measured> {
         let disk = self.show.disk.as_deref();
         let time = Duration::from_secs(self.seconds.into());
         let disk = disk
             .map(|folder| bench_disk::one_at_a_time(folder, time))
             .transpose()?;
-        let client = self.brokers.client()?;
-        let mut run = Run::begin(&client, &self.topic, self.size as usize).await?;
+        let errand = Errand {
+            brokers: &self.brokers,
+            topic: &self.topic,
+            side: Side::Producers,
+        };
+        let mut run = Run::begin(client, errand, self.size as usize).await?;
         let measured = run.messages(self, time).await;
         run.consumer.close().await;
         let (sent, heard, busy) = measured?;
@@ -87,42 +105,44 @@ impl Latency {
     }
 }
 
-struct Run {
+struct Run<'a> {
+    errand: Errand<'a>,
     producer: Producer,
     consumer: Consumer,
-    topic: String,
     /// Tells this run's messages from those of others in the topic.
     number: u64,
     rest: Vec<u8>,
     started: Instant,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     /// A producer, and a consumer that hears it.
-    async fn begin(client: &Client, topic: &str, size: usize) -> anyhow::Result<Run> {
+    async fn begin(client: &Client, errand: Errand<'a>, size: usize) -> anyhow::Result<Run<'a>> {
+        let topic = errand.topic;
         let what = format!("measure topic {topic}");
         for side in [Side::Producers, Side::Consumers] {
-            find_topic(client, topic, side, &what, brokers::PATIENCE).await?;
+            let errand = Errand { side, ..errand };
+            errand.find_topic(client, brokers::PATIENCE).await?;
         }
         let producer = client.producer();
         producer
             .publish(topic)
             .await
-            .map_err(|error| explain(error, &what))?;
+            .map_err(|error| errand.explain(error, &what))?;
         let options = ConsumerOptions {
             start: Start::End,
             ..ConsumerOptions::default()
         };
         let consumer = client.consumer(GROUP, &[topic], options);
-        let consumer = consumer.map_err(|error| explain(error, &what))?;
+        let consumer = consumer.map_err(|error| errand.explain(error, &what))?;
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let number = u64::try_from(since_1970.unwrap_or_default().as_nanos()).unwrap_or(0);
         let rest = payload(size.saturating_sub(STAMP_BYTES));
-        let (topic, started) = (topic.to_string(), Instant::now());
+        let started = Instant::now();
         let mut run = Run {
+            errand,
             producer,
             consumer,
-            topic,
             number,
             rest,
             started,
@@ -161,11 +181,11 @@ impl Run {
             next = Instant::now() + interval;
             let asked = Instant::now();
             // The consumer may have the message before the producer has its answer.
-            let producer = &self.producer;
+            let (producer, errand) = (&self.producer, self.errand);
             let message = stamp(self.started, self.number, &self.rest);
             let acknowledged = async {
-                let stored = producer.send(&self.topic, message).await;
-                let stored = stored.map_err(|error| explain(error, "send"))?;
+                let stored = producer.send(errand.topic, message).await;
+                let stored = stored.map_err(|error| errand.explain(error, &errand.what()))?;
                 anyhow::Ok((stored, asked.elapsed()))
             };
             let received = async {
@@ -182,8 +202,9 @@ impl Run {
 
     async fn send(&self) -> anyhow::Result<()> {
         let message = stamp(self.started, self.number, &self.rest);
-        let stored = self.producer.send(&self.topic, message).await;
-        stored.map_err(|error| explain(error, "send"))?;
+        let errand = self.errand;
+        let stored = self.producer.send(errand.topic, message).await;
+        stored.map_err(|error| errand.explain(error, &errand.what()))?;
         Ok(())
     }
 

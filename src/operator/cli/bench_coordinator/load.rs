@@ -1,6 +1,6 @@
 //! The load: connections that each keep so many requests in flight.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use super::Template;
 use crate::client::zookeeper::{Client, Options};
-use crate::wire::zookeeper::request::xid;
+use crate::coordinator::Request;
+use crate::wire::zookeeper::request::{self, xid};
 use crate::wire::zookeeper::{frame, reply};
 
 /// The longest reply there can be: to a get of the largest size.
@@ -29,6 +30,9 @@ const LATENCY_NS_MAX: u64 = 100_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The session timeout asked for: a server that is measured may be slow.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The number of the last request of a connection. Nothing is compared with it.
+const END_XID: i32 = i32::MAX;
 
 /// What was measured.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ pub(super) async fn run(
     in_flight: usize,
     warm_up: Duration,
     measured: Duration,
+    stop: &Rc<Cell<bool>>,
 ) -> anyhow::Result<Load> {
     let counts = Rc::new(RefCell::new(Counts {
         latency: Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("the bounds are good ones"),
@@ -87,6 +92,7 @@ pub(super) async fn run(
                 stream,
                 template,
                 schedule,
+                stop: Rc::clone(stop),
                 counts: Rc::clone(&counts),
                 input: BytesMut::new(),
                 output: Vec::new(),
@@ -121,28 +127,37 @@ pub(super) async fn run(
 
 /// Opens `count` connections, each with a session.
 async fn open(address: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStream>> {
-    let mut streams = Vec::with_capacity(count);
+    let mut clients: Vec<Client> = Vec::with_capacity(count);
     let options = Options {
         session_timeout: SESSION_TIMEOUT,
         ..Options::default()
     };
     for number in 1..=count {
-        let client = Client::connect(address, options).await.with_context(|| {
-            format!(
-                "open connection {number} of {} (a server admits 60 from one address unless \
-                 coordinator.connections_per_address_max, or maxClientCnxns, says otherwise)",
-                count
-            )
-        })?;
-        streams.push(client.into_stream());
+        match Client::connect(address, options).await {
+            Ok(client) => clients.push(client),
+            Err(error) => {
+                for client in clients {
+                    // One that cannot be ended ends by itself.
+                    let _ended = client.close().await;
+                }
+                return Err(error).with_context(|| {
+                    format!(
+                        "open connection {number} of {count} (a server admits 60 from one address unless \
+                         coordinator.connections_per_address_max, or maxClientCnxns, says otherwise)"
+                    )
+                });
+            }
+        }
     }
-    Ok(streams)
+    Ok(clients.into_iter().map(Client::into_stream).collect())
 }
 
 struct Connection {
     stream: TcpStream,
     template: Template,
     schedule: Schedule,
+    /// Set when nothing more is to be asked.
+    stop: Rc<Cell<bool>>,
     counts: Rc<RefCell<Counts>>,
     input: BytesMut,
     output: Vec<u8>,
@@ -160,11 +175,24 @@ impl Connection {
             self.read().await.context("receive")?;
             let now = Instant::now();
             let answered = self.take_replies(now)?;
-            if now < self.schedule.end {
+            if now < self.schedule.end && !self.stop.get() {
                 self.ask(answered, now);
             }
         }
+        self.end_session().await.context("end the session")?;
         Ok(self.sent)
+    }
+
+    /// Ends the session, and returns when the server has answered, or closed the connection.
+    async fn end_session(&mut self) -> anyhow::Result<()> {
+        let mut frame = BytesMut::new();
+        request::encode(END_XID, &Request::CloseSession, &mut frame)?;
+        self.output.extend_from_slice(&frame);
+        self.write().await?;
+        match self.read().await {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn ask(&mut self, count: usize, now: Instant) {

@@ -8,9 +8,16 @@ async fn load(operation: Operation) -> Load {
         .map(|connection| Template::new(operation, &format!("/bench/{connection}"), data.clone()))
         .collect();
     let measured = Duration::from_millis(20);
-    load::run(address, templates, 4, Duration::ZERO, measured)
-        .await
-        .expect("it ends well")
+    load::run(
+        address,
+        templates,
+        4,
+        Duration::ZERO,
+        measured,
+        &Rc::default(),
+    )
+    .await
+    .expect("it ends well")
 }
 
 fn bench(operation: Operation) -> BenchCoordinator {

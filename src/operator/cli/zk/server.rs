@@ -9,12 +9,13 @@ use crate::client::zookeeper::{Client, Error, Options};
 use crate::config::{self, ServerFolder};
 use crate::coordinator::Refusal;
 use crate::net::resolve;
+use crate::operator::cli::brokers::quoted;
 use crate::operator::cli::{LIMIT_CURE, config_error, server};
 use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
-/// Threads that libraries start for a command.
-const LIBRARY_THREADS: usize = 2;
+/// Threads that a command and its libraries start.
+const THREADS: usize = 5;
 /// The port of coordinators, where none is said.
 const PORT: u16 = 2181;
 
@@ -34,6 +35,10 @@ pub(in crate::operator::cli) struct CoordinatorArgument {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::operator::cli) struct Server {
     name: String,
+    /// The options that lead there, as they were given, each behind a blank.
+    options: String,
+    /// Its folder for a command that is suggested, or `DIR`.
+    dir: String,
     /// Where it is.
     pub(in crate::operator::cli) address: SocketAddr,
 }
@@ -64,13 +69,28 @@ impl CoordinatorArgument {
         if let Some(list) = &self.server {
             return resolved(list).await;
         }
+        let options = self.folder.as_ref().map_or_else(String::new, |folder| {
+            format!(" --folder {}", quoted(&folder.display().to_string()))
+        });
         let folder = self.folder.as_ref().map(ServerFolder::new);
-        let address = match folder.or_else(server::folder_here) {
+        let named = self
+            .folder
+            .as_ref()
+            .map(|folder| quoted(&folder.display().to_string()));
+        let here = server::folder_here();
+        let dir = match (named, &here) {
+            (Some(folder), _) => folder,
+            (None, Some(_)) => ".".to_owned(),
+            (None, None) => "DIR".to_owned(),
+        };
+        let address = match folder.or(here) {
             Some(folder) => of_folder(&folder)?,
             None => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
         };
         Ok(vec![Server {
             name: address.to_string(),
+            options,
+            dir,
             address,
         }])
     }
@@ -91,6 +111,8 @@ async fn resolved(list: &str) -> Result<Vec<Server>, report::Error> {
         })?;
         servers.extend(addresses.into_iter().map(|address| Server {
             name: with_port.clone(),
+            options: format!(" --server {}", quoted(list)),
+            dir: "DIR".to_owned(),
             address,
         }));
     }
@@ -123,7 +145,7 @@ fn of_folder(folder: &ServerFolder) -> Result<SocketAddr, report::Error> {
 
 /// The runtime of a command: one thread, which it shares with nobody.
 pub(in crate::operator::cli) fn runtime() -> Result<tokio::runtime::Runtime, report::Error> {
-    limits::find_threads(LIBRARY_THREADS)
+    limits::find_threads(THREADS)
         .and_then(|()| {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -144,9 +166,10 @@ pub(in crate::operator::cli) fn explain_connect(error: Error, server: &Server) -
             report::Error::new(Code::E0401, format!("connect to {server}"))
                 .because(source)
                 .means("Nothing was asked.")
-                .cure(
-                    "Start the server (chrysalis start DIR), or name another one: --server HOST:PORT.",
-                )
+                .cure(format!(
+                    "Start the server (chrysalis start {}), or name another one: --server HOST:PORT.",
+                    server.dir
+                ))
         }
         Error::Closed | Error::Broken(_) | Error::NoSession => report::Error::new(
             Code::E0401,
@@ -169,7 +192,10 @@ pub(in crate::operator::cli) fn explain_read(
             report::Error::new(Code::E0403, format!("{what} on {server}"))
                 .because(error)
                 .means("Nothing was changed.")
-                .cure("Look whether the server is up (chrysalis status DIR), and ask again.")
+                .cure(format!(
+                    "Look whether the server is up (chrysalis status {}), and ask again.",
+                    server.dir
+                ))
         }
         other => explain(other, server, what),
     }
@@ -189,7 +215,7 @@ pub(in crate::operator::cli) fn explain(
             };
             report::Error::new(Code::E0402, format!("{what} on {server}: {reason}"))
                 .means("It was not done.")
-                .cure(cure(refused.number))
+                .cure(cure(refused.number, &server.options))
         }
         Error::Late | Error::Closed | Error::Broken(_) => {
             report::Error::new(Code::E0403, format!("{what} on {server}"))
@@ -212,10 +238,12 @@ pub(in crate::operator::cli) fn explain(
 }
 
 /// What helps against a refusal.
-fn cure(number: i32) -> &'static str {
-    match error_code::refusal(number) {
+fn cure(number: i32, options: &str) -> String {
+    let cure = match error_code::refusal(number) {
         Some(Refusal::NoNode) => {
-            "Look what there is: chrysalis zk ls. Missing parents are made by create --parents."
+            return format!(
+                "Look what there is: chrysalis zk{options} ls. Missing parents are made by create --parents."
+            );
         }
         Some(Refusal::NodeExists) => "Use zk set to change it.",
         Some(Refusal::BadVersion) => {
@@ -230,5 +258,6 @@ fn cure(number: i32) -> &'static str {
             "A path begins with /, ends with a name, and has no control characters; / and /zookeeper cannot be deleted."
         }
         _ => "Look at the server's log.",
-    }
+    };
+    cure.to_owned()
 }
