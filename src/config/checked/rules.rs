@@ -10,7 +10,7 @@ use super::{
 };
 use crate::config::explain as key;
 use crate::config::file::File;
-use crate::config::key::Key;
+use crate::config::key::{Key, Value};
 use crate::config::mistake::Mistakes;
 use crate::config::topic::{OwnTopicSettings, Topic, TopicSettings};
 use crate::config::words::{connect_string, host_and_port};
@@ -228,8 +228,12 @@ fn read_zookeeper(
 ) -> Zookeeper {
     let connect = connect_string(&reader.get(&key::ZOOKEEPER_CONNECT)).unwrap_or_default();
     let register = reader.get(&key::ZOOKEEPER_REGISTER);
-    if connect.is_empty() && broker_enabled && register && coordinator.is_none() {
-        let place = reader.place(&key::ZOOKEEPER_CONNECT);
+    let known = &key::ZOOKEEPER_CONNECT;
+    let written = reader.file.setting(known.section, known.name);
+    // One that is mistaken was told already.
+    let is_blank = written.is_none_or(|it| it.value == Value::Text(String::new()));
+    if is_blank && broker_enabled && register && coordinator.is_none() {
+        let place = reader.place(known);
         let text = "[zookeeper] connect is empty, but this server has no coordinator of its own: name a ZooKeeper, or set \
                     coordinator.enabled or zookeeper.register otherwise";
         reader.mistakes.add(place, text);

@@ -197,9 +197,9 @@ pub(super) fn read(reading: &mut Reading, path: &Path, file: &ZooCfg, machine: &
             false => reader.entry(&entry, file.dynamic.as_ref(), &mut servers),
         }
     }
-    reader.servers(&servers);
+    let is_alone = reader.servers(&servers);
     let port = &key::COORDINATOR_PORT;
-    if reading.file.setting(port.section, port.name).is_none() {
+    if is_alone && reading.file.setting(port.section, port.name).is_none() {
         let text = "clientPort is missing: it must be set";
         reading.mistakes.add(Place::new(path, 0), text);
     }
@@ -423,8 +423,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The servers: one, which may say where its clients come, and no more.
-    fn servers(&mut self, servers: &[(Place, Entry)]) {
+    /// The servers: one, which may say where its clients come, and no more. False if they are more.
+    fn servers(&mut self, servers: &[(Place, Entry)]) -> bool {
         let mut ids: Vec<&str> = servers
             .iter()
             .map(|(_, entry)| entry.key.as_str())
@@ -440,11 +440,13 @@ impl Reader<'_> {
                 second.key,
                 ids.len()
             );
-            return self.reading.mistakes.add(place.clone(), text);
+            self.reading.mistakes.add(place.clone(), text);
+            return false;
         }
         if let Some((place, entry)) = servers.last() {
             self.server(place, entry);
         }
+        true
     }
 
     /// `HOST:PORT:PORT[:ROLE][;[[HOST:]CLIENT PORT][;[HOST:]TLS PORT]]`.
