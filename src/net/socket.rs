@@ -72,12 +72,12 @@ impl OpenFiles {
             if self.files.len() >= self.files_max {
                 self.close_oldest();
             }
-            let file = loop {
-                match File::open(path.as_path()) {
-                    // Of all descriptors these are the ones that can be spared.
-                    Err(error) if has_no_descriptor(&error) && self.close_oldest() => {}
-                    opened => break opened?,
+            let file = match File::open(path.as_path()) {
+                // Of all descriptors these are the ones that can be spared.
+                Err(error) if has_no_descriptor(&error) && self.close_oldest() => {
+                    File::open(path.as_path())?
                 }
+                opened => opened?,
             };
             self.files.insert(Rc::clone(path), (file, 0));
         }

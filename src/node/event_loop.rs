@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use super::descriptors::Shares;
 use super::{Event, Failure, Node, Port};
 use crate::config::Config;
-use crate::disk::Chosen;
+use crate::disk::{Chosen, Class};
 use crate::net::listener::{Census, Trouble, is_the_clients};
 use crate::net::socket::{self, OpenFiles, Progress};
 use crate::registry::Registry;
@@ -108,6 +108,8 @@ pub(super) struct Shell {
     failure: RefCell<Option<Failure>>,
     peers: RefCell<HashMap<ConnectionId, Rc<Peer>>>,
     files: RefCell<OpenFiles>,
+    /// Message files cannot be opened.
+    file_trouble: RefCell<Trouble>,
     next_connection: Cell<u64>,
     /// How the disk is written, in words.
     pub(super) backend: Chosen,
@@ -130,6 +132,7 @@ impl Shell {
             failure: RefCell::new(None),
             peers: RefCell::new(HashMap::new()),
             files: RefCell::new(OpenFiles::new(shares.sent)),
+            file_trouble: RefCell::default(),
             next_connection: Cell::new(1),
             backend,
             registry: RefCell::new(None),
@@ -245,6 +248,7 @@ impl Shell {
         node.sent(port, sent);
         match written {
             Ok(progress) => {
+                self.file_trouble.borrow_mut().ends();
                 peer.blocked.set(progress == Progress::Blocked);
                 if progress == Progress::Done && closing {
                     peer.ended.set(true);
@@ -257,6 +261,13 @@ impl Shell {
             }
             Err(error) => {
                 debug!(connection = id.0, %error, "connection broken while writing");
+                let lacking = Class::of(&error) == Class::Exhausted;
+                if lacking && self.file_trouble.borrow_mut().begins(Instant::now()) {
+                    warn!(
+                        %error,
+                        "a message file cannot be opened: connections that are to be sent one are closed"
+                    );
+                }
                 peer.ended.set(true);
                 peer.wake.notify_one();
             }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use crate::broker::{Event, Ticket};
-use crate::disk::{Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
+use crate::disk::{Class, Completion, Disk, File, Lane, Mode, Operation, Outcome, Token};
 use crate::segments::search::{self, Search};
 use crate::segments::verify::{self, Checker, Range};
 
@@ -45,6 +45,8 @@ pub(super) struct Verification {
     readings: BTreeMap<u64, Reading>,
     next: u64,
     waiting: VecDeque<(Ticket, Purpose, PathBuf)>,
+    /// It was told that there are no descriptors, and there were none since.
+    told: bool,
 }
 
 impl Verification {
@@ -113,10 +115,16 @@ impl Verification {
         let reading = self.readings.get_mut(&number)?;
         let event = match completion.result {
             Err(error) => {
-                tracing::error!(%error, "a segment cannot be read; gets there are answered 500");
+                let lacking = error.class == Class::Exhausted;
+                if !lacking || !std::mem::replace(&mut self.told, true) {
+                    tracing::error!(%error, "a segment cannot be read; gets there are answered 500");
+                }
                 Some(reading.unreadable())
             }
-            Ok(Outcome::Read(bytes)) => reading.take(&bytes),
+            Ok(Outcome::Read(bytes)) => {
+                self.told = false;
+                reading.take(&bytes)
+            }
             Ok(_) => None,
         };
         let operation = if event.is_some() {

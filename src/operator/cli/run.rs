@@ -101,7 +101,10 @@ fn lock(folder: &ServerFolder) -> Result<PidFile, Error> {
         Error::new(code, format!("use {}", path.display()))
             .because(error)
             .means("The server does not start.")
-            .cure("The user that runs the server must own its folder, and there must be room.")
+            .cure(match code {
+                Code::E0111 => super::LIMIT_CURE,
+                _ => "The user that runs the server must own its folder, and there must be room.",
+            })
     };
     for needed in [folder.data(), folder.logs()] {
         std::fs::create_dir_all(&needed).map_err(|error| refused(&needed, error))?;

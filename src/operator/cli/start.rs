@@ -118,5 +118,8 @@ fn not_launched(folder: &ServerFolder, error: std::io::Error) -> Error {
     )
     .because(error)
     .means("The server does not run.")
-    .cure("The user that starts the server must own its folder, and there must be room.")
+    .cure(match code {
+        Code::E0111 => super::LIMIT_CURE,
+        _ => "The user that starts the server must own its folder, and there must be room.",
+    })
 }

@@ -8,6 +8,7 @@ use crate::metaq_wire::Client;
 use crate::metrics::{scrape, value};
 use crate::process::{eventually, run_to_end};
 use crate::server::{CHRYSALIS, Server, set_key};
+use crate::zookeeper_wire::four_letter_word;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::net::TcpStream;
@@ -99,10 +100,10 @@ fn crowds_on_both_ports_leave_descriptors_for_files_and_commands() {
     );
     drop(crowd);
     eventually("others come in", SOON, || {
-        TcpStream::connect(server.broker()).is_ok()
-            && Client::connect(server.broker())
-                .put("alive", 0, b"x")
-                .is_ok()
+        let broker = Client::try_connect(server.broker());
+        let served = broker.is_ok_and(|mut client| client.try_call("version", b"").is_ok());
+        let word = four_letter_word(server.coordinator(), "ruok");
+        served && word.is_some_and(|said| said == "imok")
     });
     assert_serves(&server);
     server.stop();
@@ -140,12 +141,15 @@ fn a_topic_may_have_more_partitions_than_files_may_be_open() {
 fn a_put_without_a_descriptor_is_answered_and_puts_go_on_when_there_are_some() {
     let mut server = Server::start(&[("alive", 1), ("late", 200)]);
     let mut client = Client::connect(server.broker());
-    client.put("late", 0, b"before").expect("put");
+    let mut other = Client::connect(server.broker());
+    for partition in 0..2 {
+        client.put("late", partition, b"before").expect("put");
+    }
     assert_eq!(client.read_all("late", 0).len(), 1);
     set_limit(&mut server, "8:");
     // The first ones are in the journal by then: acknowledged, and kept.
-    let mut stored = 1;
-    let refused = (1..100).find_map(|partition| {
+    let mut stored = 2;
+    let refused = (2..100).find_map(|partition| {
         let put = client.put("late", partition, b"during");
         stored += u32::from(put.is_ok());
         put.err()
@@ -154,6 +158,11 @@ fn a_put_without_a_descriptor_is_answered_and_puts_go_on_when_there_are_some() {
     assert_eq!(code, 500, "{text}");
     assert!(text.contains("too many files open"), "{text}");
     assert_eq!(client.read_all("late", 0).len(), 1, "reads go on");
+    // A file that is not open yet cannot be sent, and that is told.
+    let get = other.try_call("get late group 1 0 1000", b"");
+    assert!(get.is_err(), "{get:?}");
+    let said = server.process().log();
+    assert!(said.contains("a message file cannot be opened"), "{said}");
     // For a second nobody is accepted: that is one line, not ten.
     let _waiting = TcpStream::connect(server.broker()).expect("the kernel takes it");
     let begun = Instant::now();

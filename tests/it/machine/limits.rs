@@ -120,7 +120,10 @@ fn however_few_files_a_command_may_open_it_ends_with_an_error_of_its_own() {
     for files in 4..40 {
         let limit = format!("--nofile={files}:{files}");
         let said = refused(&mut limited(&server, &[&limit]));
-        assert!(said.contains("E0"), "{limit}: {said}");
+        assert!(
+            said.contains("E0111") && said.contains("ulimit"),
+            "{limit}: {said}"
+        );
         for words in [
             &["status", &folder][..],
             &["topic", "list", &folder],
@@ -185,7 +188,11 @@ fn a_user_who_may_have_no_thread_is_told() {
     }
     let one = ["prlimit", "--nproc=1:1"];
     for words in [&["start"][..], &["produce", "alive", "--folder"]] {
-        refused(somebody.command(&one).args(words).arg(somebody.folder()));
+        let said = refused(somebody.command(&one).args(words).arg(somebody.folder()));
+        assert!(
+            said.contains("E0111") && said.contains("ulimit -a"),
+            "{words:?}: {said}"
+        );
     }
 }
 
