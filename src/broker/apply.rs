@@ -11,6 +11,7 @@ use super::command::{Append, Command, Commands, Cut, Retire, RunHead, Unknown};
 use super::event::Effect;
 use super::files::Advance;
 use crate::segments::append::Run;
+use crate::segments::format::last_record;
 use crate::segments::recovery::{Damage, Settled};
 use crate::segments::{FileId, PartitionId};
 use crate::units::WallTime;
@@ -105,6 +106,9 @@ impl Broker {
             });
         }
         let end = head.offset + records.len() as u64;
+        let last = head.offset + last_record(&records);
+        self.waiting
+            .appended(id, head.offset, head.messages.into(), last, end);
         let run = Run {
             offset: head.offset,
             records,

@@ -21,6 +21,8 @@ pub struct Owned {
     pub partition: i32,
     /// The consumer.
     pub consumer: Name,
+    /// The position that its group has told ZooKeeper, if it has.
+    pub position: Option<u64>,
 }
 
 /// What happened.

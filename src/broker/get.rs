@@ -130,6 +130,7 @@ impl Broker {
             partition: id,
             offset,
             bytes_max,
+            reader: None,
         };
         // What is acknowledged and still being written belongs to the answer, as far as there is room for it.
         let until = end.min(offset.saturating_add(bytes_max.into()));
@@ -139,7 +140,8 @@ impl Broker {
                 at_once: !waits,
                 more: until < end,
             };
-            self.waiting.served(now, &get.group, waiting, served);
+            let reader = self.waiting.served(now, &get.group, waiting, served);
+            let waiting = WaitingGet { reader, ..waiting };
             if waits {
                 self.catching_up.push((until, waiting));
             } else {
@@ -237,6 +239,7 @@ impl Broker {
             partition,
             offset: 0,
             bytes_max,
+            reader: None,
         };
         if self.waiting.arrive(now, &get.group, waiting) {
             None
@@ -290,6 +293,7 @@ impl Broker {
             partition: id,
             offset,
             bytes_max,
+            ..
         } = get;
         let partition = self.partition(id);
         let found = partition
@@ -298,6 +302,7 @@ impl Broker {
         let reply = match found {
             Lookup::Place(place) => {
                 self.stats.get_bytes += place.length;
+                self.waiting.sent(&get, place.length);
                 effects.push(Effect::Place {
                     connection,
                     opaque,
@@ -409,7 +414,13 @@ impl Broker {
     }
 
     /// What a group's consumers own, as far as it is here.
-    pub(super) fn owned(&mut self, now: Moment, group: &Name, owned: Vec<Owned>) {
+    pub(super) fn owned(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        owned: Vec<Owned>,
+        elsewhere: &[Name],
+    ) {
         let here = |one: Owned| {
             let topic = self.catalog.find(&one.topic)?;
             let partition = self.catalog.topic(topic).partition(one.partition)?;
@@ -418,10 +429,11 @@ impl Broker {
                 partition,
                 consumer: one.consumer,
                 has_messages: segments.first() < segments.end(),
+                position: one.position,
             })
         };
         let owned: Vec<Ownership> = owned.into_iter().filter_map(here).collect();
-        self.waiting.owned(now, group, &owned);
+        self.waiting.owned(now, group, &owned, elsewhere);
     }
 
     /// Answers the gets whose waiting ended, and asks what the waiting wants to know.
@@ -451,7 +463,7 @@ impl Broker {
         let (connection, opaque) = (get.connection, get.opaque);
         let reply = match end {
             End::Data => return self.serve(get, effects),
-            End::Again => Reply::Value(bad_record()),
+            End::Again | End::Turn => Reply::Value(bad_record()),
             End::Nothing => self.nothing_new(&get),
             End::Decide => {
                 let (topic, number) = self.name_of(get.partition);

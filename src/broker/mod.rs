@@ -45,7 +45,7 @@ pub use reply::{Refusal, RefusalKind, Reply};
 pub use request::{Get, Name, OffsetQuery, Put, Request, Sync, Transaction, TransactionStep};
 pub use status::Status;
 pub use topic::{Section, Settings, Topics};
-pub use waiting::{ConsumerStatus, HoldsEnded};
+pub use waiting::{ConsumerStatus, HoldsEnded, NotTurned};
 
 use bytes::Bytes;
 
@@ -234,9 +234,9 @@ impl Broker {
             Event::Owned {
                 group,
                 owned,
-                elsewhere: _,
+                elsewhere,
             } => {
-                self.owned(now, &group, owned);
+                self.owned(now, &group, owned, &elsewhere);
                 self.answer_waiting(now, effects);
             }
             Event::Pressure(pressure) => {
@@ -303,7 +303,7 @@ impl Broker {
                 return self.put(now, wall, connection, opaque, put, effects);
             }
             Request::Get(get) => return self.get(now, connection, opaque, &get, effects),
-            Request::Offset(query) => self.offset(now, &query),
+            Request::Offset(query) => self.offset(now, connection, &query),
             Request::Version => {
                 self.waiting.heartbeat(connection);
                 Reply::Text(Bytes::copy_from_slice(self.options.version.as_bytes()))

@@ -61,6 +61,10 @@ pub struct WaitingOptions {
     pub enabled: bool,
     /// The longest hold; must stay below the Java consumer's fetch timeout of 10 s.
     pub hold_max: Duration,
+    /// Give turns to consumers that have fewer threads than partitions. Without it their gets make room with 404.
+    pub turns: bool,
+    /// Groups whose consumers keep their positions outside of ZooKeeper and are given turns all the same.
+    pub turns_without_positions: Vec<String>,
     /// Held gets on one connection; one more is answered at once.
     pub held_per_connection_max: usize,
     /// Held gets in all; one more is answered at once.
@@ -74,6 +78,8 @@ impl Default for WaitingOptions {
         WaitingOptions {
             enabled: true,
             hold_max: Duration::from_secs(8),
+            turns: true,
+            turns_without_positions: Vec::new(),
             held_per_connection_max: 4096,
             held_max: 65_536,
             owner_answer_max: Duration::from_secs(1),

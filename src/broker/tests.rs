@@ -2,6 +2,8 @@
 
 mod golden;
 mod harness;
+mod java_client;
 mod java_consumers;
+mod java_matrix;
 mod properties;
 mod script;

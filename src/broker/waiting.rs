@@ -1,4 +1,4 @@
-//! Parked gets: how long they wait, and who is freed first.
+//! Parked gets: how long they wait, and how a consumer's threads come to where messages are.
 //!
 //! A consumer of Metamorphosis asks again and again, at an idle partition every five seconds, and each
 //! empty answer makes it wait longer. Here a `get` at the visible end is held until there is data. What the
@@ -7,7 +7,9 @@
 //! - **Data** sets its delay to zero. Nothing better can happen.
 //! - **404** makes it wait half a second longer before it asks for this partition again.
 //! - **A record whose checksum is wrong** makes it ask `offset`, hear the very offset it has, and fetch
-//!   again at once, its delay unchanged. This is how a hold ends that met no data ([`End::Again`]).
+//!   again at once, its delay and its place in the client's queue unchanged ([`End::Again`]).
+//! - **A turn** ([`End::Turn`], `turn`): the same record, but `offset` leads the client back over its last message,
+//!   which it passes over as read. That counts as data: it goes behind everything else that is due.
 //!
 //! *Who is held.* Only a get of a (group, partition) that has an owner node in ZooKeeper: subscribed
 //! consumers make one, a plain pull and the topic browser do not, and those would show the bad record to
@@ -25,24 +27,17 @@
 //! *The answer to that `offset`* is the same offset even if data came meanwhile; "the start of the segment",
 //! which is what the question normally gets, would send the consumer back by up to a whole file.
 //!
-//! *Room on demand.* A consumer has T threads for its partitions, and a thread whose get is held serves no
-//! other partition. When data comes for a partition that its owner holds no get on (it is *wanted*), one of
-//! the owner's held gets is answered 404, the one on the longest idle partition, and its further gets are
-//! answered 404 until the wanted one arrives. T is not known, only the most gets seen outstanding at a
-//! time. A partition whose last get was answered with data is *away*: a thread is working on what it got,
-//! or it waits in the client's queue for one. While there are enough threads for all partitions that are
-//! away, nobody is disturbed. When there are not, and the wanted one went away only just now
-//! (`WORKING`), it may still be on its way back: then the other get is held on for a moment (`PROBE`)
-//! before it makes room. If the wanted one comes back in that moment, two were outstanding, and we have
-//! learned that T is larger; without that a consumer with one busy partition would have all its idle ones
-//! answered 404 for ever.
+//! *Room on demand* (`room`). A consumer has T threads for its partitions, and a thread whose get is held serves no
+//! other partition. When data comes for a partition that its owner holds no get on (it is *wanted*), held gets are
+//! given turns until the wanted one arrives: as many as the mirror of the client's queue (`queue`) says it
+//! takes. A get that may not be given a turn makes room with 404, and of those the one whose partition expects its
+//! next message last.
 //!
 //! *No partition is starved.* Data may also lie there already: from before this server was started, before
 //! the consumer was, or behind what it was told last. So when a group begins to be held, or something
 //! happened to it (an owner changed, a connection went, a client began to fetch anew), its owner nodes are
-//! read, and every partition with messages that its owner did not reach the end of is wanted too. If the
-//! wanted one does not come within `WANTED_MAX`, the others are held again, but while a thread is missing
-//! their holds are short and end with 404, which lets whatever waits in the client's queue go first.
+//! read, and every partition with messages that its owner did not reach the end of is wanted too. While
+//! something is wanted, the others' holds are short.
 //!
 //! *A client that begins anew* (its group was balanced, its threads were interrupted) leaves gets behind that
 //! nobody waits for, and they look like threads. It shows in a second get for the same partition, in more
@@ -51,14 +46,25 @@
 //! `THREADS_WINDOW`, and that is the longest a partition can be passed over.
 
 mod client;
+mod identity;
 mod index;
+mod memory;
+mod queue;
+mod reading;
 mod room;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use self::identity::Client;
 use self::index::FORGET_AFTER;
-use self::room::{OWNER_BELIEVED, Threads};
+use self::memory::{Appended, Sent};
+use self::queue::{Mirror, Wanted};
+use self::reading::{Follows, Reading};
+use self::room::OWNER_BELIEVED;
+pub use self::turn::NotTurned;
+use self::turn::{Asked, Budget};
 use super::options::WaitingOptions;
 use super::request::Name;
 use super::status::ReaderStatus;
@@ -73,6 +79,8 @@ pub(super) struct WaitingGet {
     pub(super) partition: PartitionId,
     pub(super) offset: u64,
     pub(super) bytes_max: u32,
+    /// Who asks, if that is known.
+    pub(super) reader: Option<KeyId>,
 }
 
 /// How a get with data is answered.
@@ -93,6 +101,8 @@ pub(super) enum End {
     Nothing,
     /// The bad record: ask again at once.
     Again,
+    /// The bad record: ask where to go on, to be led back over the last message.
+    Turn,
     /// The partition was closed: look once more.
     Decide,
 }
@@ -120,6 +130,8 @@ pub(super) struct Ownership {
     pub(super) consumer: Name,
     /// There are messages in it.
     pub(super) has_messages: bool,
+    /// The position that its group has told ZooKeeper.
+    pub(super) position: Option<u64>,
 }
 
 /// What an operator may see of one consumer.
@@ -131,12 +143,18 @@ pub struct ConsumerStatus {
     pub consumer: Name,
     /// Partitions of this broker that it owns, as far as they were asked for.
     pub partitions: usize,
+    /// It owns partitions of other brokers too.
+    pub elsewhere: bool,
     /// Gets of it that are held now.
     pub held: usize,
     /// The most gets it had outstanding at a time: its fetch threads, at least.
     pub threads_seen: usize,
     /// Held gets that were answered 404 to make room for another partition of it.
     pub room_made: u64,
+    /// Turns it was given.
+    pub turns: u64,
+    /// Why it was last answered 404 to make room in the place of a turn.
+    pub not_turned: Option<NotTurned>,
 }
 
 /// How many gets were held and answered, by what ended it.
@@ -146,6 +164,8 @@ pub struct HoldsEnded {
     pub data: u64,
     /// Its time was over; the client was told to ask again at once.
     pub again: u64,
+    /// A turn: the client was led back over its last message, to come to its other partitions.
+    pub turn: u64,
     /// 404: its time was over, it made room for another, or nobody owns the partition.
     pub nothing: u64,
     /// The partition was closed.
@@ -154,8 +174,9 @@ pub struct HoldsEnded {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct HeldId(u64);
+/// A (group, partition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct KeyId(u64);
+pub(super) struct KeyId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct GroupId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,15 +192,6 @@ struct Held {
     consumer: Option<ConsumerId>,
     /// When it ends without data.
     deadline: Moment,
-    /// When it ends with 404 to make room, if that comes first.
-    probe: Option<Moment>,
-}
-
-impl Held {
-    fn ends(&self) -> Moment {
-        self.probe
-            .map_or(self.deadline, |probe| probe.min(self.deadline))
-    }
 }
 
 /// What the last get of a key was told.
@@ -191,7 +203,7 @@ enum Told {
     Starting,
     /// Data; a thread of the client works on it, or will come back without a delay.
     Data,
-    /// To ask again at once; the same thread will.
+    /// The bad record: the same thread asks where to go on, and then again.
     Again,
     /// 404: the client waits before it asks again.
     Nothing,
@@ -209,17 +221,24 @@ struct Key {
     held: Vec<HeldId>,
     told: Told,
     told_at: Moment,
+    /// Where the client's queue has it while no get of it is outstanding.
+    stamp: Moment,
+    /// How long the client waits after an empty answer.
+    delay: Duration,
     /// Data came since the last get.
     fresh: bool,
     /// Its owner has reached the end of it: no get of it is missed until there is more.
     settled: bool,
     /// Its get waits for data that is being written.
     due: bool,
-    /// The last bad record: at which offset, on which connection, and whether `offset` was asked since.
-    again: Option<(u64, ConnectionId, bool)>,
+    /// The last bad record, until the get that follows it.
+    question: Option<Asked>,
+    reading: Option<Reading>,
     /// A client that waited less than the hold: which, how long it is held now, holds since that ended in
     /// time.
     impatient: Option<(ConnectionId, Duration, u32)>,
+    /// The connection that asked last.
+    connection: ConnectionId,
     used: Moment,
 }
 
@@ -241,22 +260,36 @@ struct Group {
 struct Consumer {
     group: GroupId,
     name: Name,
+    client: Client,
     keys: BTreeSet<KeyId>,
     held: BTreeSet<HeldId>,
-    /// Keys whose last get was answered with data and that have not come back.
-    away: BTreeSet<KeyId>,
-    /// Keys with data and without a get, since when.
-    wanted: BTreeMap<KeyId, Moment>,
-    threads: Threads,
+    mirror: Mirror,
+    /// Keys with data and without a get.
+    wanted: BTreeMap<KeyId, Wanted>,
+    /// It owns partitions of other brokers.
+    elsewhere: bool,
+    follows: Follows,
+    budget: Budget,
+    /// When to see whether what is wanted has come.
+    look: Option<Moment>,
     /// It was told to ask again at once, and did not yet: about which key, since when.
     unheard: Option<(KeyId, Moment)>,
+    /// Holds that ended with nothing to do about it.
+    rounds: u64,
     room_made: u64,
+    turns: u64,
+    not_turned: Option<NotTurned>,
     connection: ConnectionId,
 }
 
 impl Consumer {
     fn heard(&mut self, key: KeyId) {
         self.unheard.take_if(|(unheard, _)| *unheard == key);
+    }
+
+    /// It has more partitions than threads, as far as one can see.
+    fn lacks_threads(&self) -> bool {
+        self.elsewhere || self.keys.len() > self.mirror.threads_seen()
     }
 }
 
@@ -266,12 +299,19 @@ struct Connection {
     java: bool,
     /// Bad records running that it did not react to as the Java consumer does.
     strikes: u8,
+    /// Whose it is; not known before one of its gets met the end of a partition.
+    client: Option<Client>,
+    /// When that was asked for last.
+    asked: Option<Moment>,
 }
 
 #[derive(Debug, Default)]
 struct PartitionState {
     keys: Vec<KeyId>,
-    last_data: Moment,
+    appended: Appended,
+    last_data: Option<Moment>,
+    /// How far apart its messages come.
+    gap: Option<Duration>,
     /// The groups were looked through, at which state of them and when.
     looked: Option<(u64, Moment)>,
 }
@@ -283,6 +323,7 @@ pub(super) struct Waiting {
     next_id: u64,
     held: HashMap<HeldId, Held, ahash::RandomState>,
     ends: BTreeSet<(Moment, HeldId)>,
+    looks: BTreeSet<(Moment, ConsumerId)>,
     keys: HashMap<KeyId, Key, ahash::RandomState>,
     key_ids: HashMap<(GroupId, PartitionId), KeyId, ahash::RandomState>,
     groups: BTreeMap<GroupId, Group>,
@@ -293,6 +334,7 @@ pub(super) struct Waiting {
     consumer_ids: HashMap<(GroupId, Name), ConsumerId, ahash::RandomState>,
     connections: HashMap<ConnectionId, Connection, ahash::RandomState>,
     partitions: Vec<PartitionState>,
+    sent: Sent,
     swept: Moment,
     pub(super) ended: HoldsEnded,
     /// Taken by the caller after each call.
@@ -309,6 +351,7 @@ impl Waiting {
             next_id: 0,
             held: HashMap::with_hasher(hasher.clone()),
             ends: BTreeSet::new(),
+            looks: BTreeSet::new(),
             keys: HashMap::with_hasher(hasher.clone()),
             key_ids: HashMap::with_hasher(hasher.clone()),
             groups: BTreeMap::new(),
@@ -316,8 +359,9 @@ impl Waiting {
             groups_epoch: 0,
             consumers: HashMap::with_hasher(hasher.clone()),
             consumer_ids: HashMap::with_hasher(hasher.clone()),
-            connections: HashMap::with_hasher(hasher),
+            connections: HashMap::with_hasher(hasher.clone()),
             partitions: Vec::new(),
+            sent: Sent::new(hasher),
             swept: Moment::START,
             ended: HoldsEnded::default(),
             answers: Vec::new(),
@@ -337,7 +381,9 @@ impl Waiting {
 
     /// When [`Waiting::expire`] must be called at the latest.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.ends.first().map(|&(ends, _)| ends)
+        let end = self.ends.first().map(|&(at, _)| at);
+        let look = self.looks.first().map(|&(at, _)| at);
+        [end, look].into_iter().flatten().min()
     }
 
     /// All consumers known, in a fixed order.
@@ -349,9 +395,12 @@ impl Waiting {
                 group: self.groups[&consumer.group].name.clone(),
                 consumer: consumer.name.clone(),
                 partitions: consumer.keys.len(),
+                elsewhere: consumer.elsewhere,
                 held: consumer.held.len(),
-                threads_seen: consumer.threads.seen(),
+                threads_seen: consumer.mirror.threads_seen(),
                 room_made: consumer.room_made,
+                turns: consumer.turns,
+                not_turned: consumer.not_turned,
             })
             .collect();
         list.sort_by(|a, b| (&a.group, &a.consumer).cmp(&(&b.group, &b.consumer)));
@@ -382,7 +431,7 @@ impl Waiting {
         if !self.options.enabled {
             return false;
         }
-        self.came(now, group, get.connection, get.opaque, get.partition);
+        let known = self.came(now, group, get);
         let on_connection = self
             .connections
             .get(&get.connection)
@@ -390,11 +439,18 @@ impl Waiting {
         if self.held.len() >= self.options.held_max
             || on_connection >= self.options.held_per_connection_max
         {
+            if let Some(key) = known {
+                self.tell(now, key, Told::Nothing);
+            }
             return false;
         }
         let key = self.key_or_new(now, group, get.partition);
         let id = HeldId(self.fresh_id());
         let deadline = now + self.options.owner_answer_max;
+        let get = WaitingGet {
+            reader: Some(key),
+            ..get
+        };
         self.held.insert(
             id,
             Held {
@@ -403,7 +459,6 @@ impl Waiting {
                 since: now,
                 consumer: None,
                 deadline,
-                probe: None,
             },
         );
         self.ends.insert((deadline, id));
@@ -412,11 +467,10 @@ impl Waiting {
             .or_default()
             .held
             .insert(id);
-        let state = self
-            .keys
-            .get_mut(&key)
-            .expect("it was made above if it was not there");
+        let state = self.key_mut(key);
         state.held.push(id);
+        state.connection = get.connection;
+        let state = &self.keys[&key];
         match state.owner {
             Some(owner)
                 if now.since(state.owner_known) <= OWNER_BELIEVED
@@ -429,16 +483,24 @@ impl Waiting {
         true
     }
 
-    /// A get that is answered with data: at once, or as soon as that is written.
-    pub(super) fn served(&mut self, now: Moment, group: &Name, get: WaitingGet, served: Served) {
-        let came = self.came(now, group, get.connection, get.opaque, get.partition);
-        let Some(key) = came else { return };
+    /// A get that is answered with data: at once, or as soon as that is written. Who asks, if it is known.
+    pub(super) fn served(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        get: WaitingGet,
+        served: Served,
+    ) -> Option<KeyId> {
+        let key = match self.came(now, group, get) {
+            Some(key) => key,
+            None => self.find_out_whose(now, group, get)?,
+        };
         self.tell(now, key, Told::Data);
-        let state = self.keys.get_mut(&key).expect("it has just come");
-        state.due = !served.at_once;
+        self.key_mut(key).due = !served.at_once;
         if served.more {
             self.miss(now, key);
         }
+        Some(key)
     }
 
     /// A `version` request.
@@ -446,30 +508,6 @@ impl Waiting {
         if self.options.enabled {
             self.connections.entry(connection).or_default().java = true;
         }
-    }
-
-    /// An `offset` request. `Some`: it follows a bad record, and the answer is this.
-    pub(super) fn offset_asked(
-        &mut self,
-        group: &Name,
-        partition: PartitionId,
-        offset: u64,
-    ) -> Option<u64> {
-        let key = self.find_key(group, partition)?;
-        let state = self.keys.get_mut(&key)?;
-        let owner = state.owner;
-        let (held_at, connection, asked) = state.again.as_mut()?;
-        if *held_at != offset {
-            return None;
-        }
-        *asked = true;
-        if let Some(owner) = owner.and_then(|owner| self.consumers.get_mut(&owner)) {
-            owner.heard(key);
-        }
-        if let Some(connection) = self.connections.get_mut(connection) {
-            connection.strikes = 0;
-        }
-        Some(offset)
     }
 
     /// The answer to a question.
@@ -485,10 +523,7 @@ impl Waiting {
         };
         let Some(name) = consumer else {
             if let Some(&key) = self.key_ids.get(&(group_id, partition)) {
-                let state = self
-                    .keys
-                    .get_mut(&key)
-                    .expect("the index names only keys that exist");
+                let state = self.key_mut(key);
                 state.asked = false;
                 for id in state.held.clone() {
                     self.answer(now, id, End::Nothing);
@@ -501,15 +536,16 @@ impl Waiting {
         let key = self.key_or_new(now, group, partition);
         let owner = self.consumer_or_new(group_id, name);
         self.own(now, key, owner);
+        let client = self.consumers[&owner].client.clone();
+        if let Some(connection) = self.connections.get_mut(&self.keys[&key].connection) {
+            connection.identified(client);
+        }
         let claimed = self
             .group_mut(group_id)
             .unclaimed
             .remove(&partition)
             .is_some();
-        let state = self
-            .keys
-            .get_mut(&key)
-            .expect("it was made above if it was not there");
+        let state = self.key_mut(key);
         state.asked = false;
         state.fresh |= claimed;
         let fresh = state.fresh;
@@ -528,27 +564,39 @@ impl Waiting {
         }
     }
 
-    /// All that a group owns here.
-    pub(super) fn owned(&mut self, now: Moment, group: &Name, owned: &[Ownership]) {
+    /// All that a group owns here, and who of it owns partitions of other brokers.
+    pub(super) fn owned(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        owned: &[Ownership],
+        elsewhere: &[Name],
+    ) {
         let Some(&group_id) = self.group_ids.get(group) else {
             return;
         };
         let mut unread = Vec::new();
+        let mut owners = BTreeSet::new();
         for one in owned {
             let key = self.key_or_new(now, group, one.partition);
             let owner = self.consumer_or_new(group_id, &one.consumer);
             self.own(now, key, owner);
+            owners.insert((owner, elsewhere.contains(&one.consumer)));
+            self.told_zookeeper(key, one.position);
             if one.has_messages {
-                unread.push((key, owner));
+                unread.push(key);
             }
         }
-        for (key, owner) in unread {
-            let away = self.consumers[&owner].away.contains(&key);
-            let state = self
-                .keys
-                .get_mut(&key)
-                .expect("it was made above if it was not there");
-            if state.settled || !state.held.is_empty() || away {
+        for (owner, elsewhere) in owners {
+            let before = std::mem::replace(&mut self.consumer_mut(owner).elsewhere, elsewhere);
+            self.judge_positions(now, owner);
+            if elsewhere && !before {
+                self.hold_beside_others(now, owner);
+            }
+        }
+        for key in unread {
+            let state = self.key_mut(key);
+            if state.settled || !state.held.is_empty() || state.told == Told::Data {
                 continue;
             }
             if state.told == Told::Never {
@@ -559,15 +607,28 @@ impl Waiting {
         self.group_mut(group_id).shaken = false;
     }
 
+    /// Records were appended to a partition in this run; `last` is where the last of them begins.
+    pub(super) fn appended(
+        &mut self,
+        partition: PartitionId,
+        from: u64,
+        messages: u64,
+        last: u64,
+        end: u64,
+    ) {
+        let state = self.partition_mut(partition);
+        state.appended.run(from, messages, last, end);
+    }
+
     /// The visible end of a partition moved.
     pub(super) fn data(&mut self, now: Moment, partition: PartitionId, visible: u64) {
         if self.groups.is_empty() {
             return;
         }
         let state = self.partition_mut(partition);
-        state.last_data = now;
+        state.note_data(now);
         for key in state.keys.clone() {
-            let state = self.keys.get_mut(&key).expect("its partition names it");
+            let state = self.key_mut(key);
             if state.held.is_empty() {
                 // A get that waits for this very data is answered in a moment.
                 if !std::mem::take(&mut state.due) {
@@ -634,6 +695,7 @@ impl Waiting {
     pub(super) fn clear(&mut self) {
         self.held.clear();
         self.ends.clear();
+        self.looks.clear();
         self.keys.clear();
         self.key_ids.clear();
         self.groups.clear();
@@ -642,38 +704,58 @@ impl Waiting {
         self.consumer_ids.clear();
         self.connections.clear();
         self.partitions.clear();
+        self.sent.clear();
         self.answers.clear();
         self.questions.clear();
     }
 
-    /// Ends the holds whose time has come.
+    /// Ends the holds whose time has come, and looks after what is wanted.
     pub(super) fn expire(&mut self, now: Moment) {
         while let Some(&(ends, id)) = self.ends.first() {
             if ends > now {
                 break;
             }
-            let held = &self.held[&id];
-            let making_room = held.probe.is_some_and(|probe| probe <= now);
-            let end = match held.consumer {
-                // Nobody could say who owns it.
-                None => End::Nothing,
-                Some(consumer) if making_room => {
-                    self.consumer_mut(consumer).room_made += 1;
-                    End::Nothing
-                }
-                Some(consumer)
-                    if self.is_java(held.get.connection) && !self.lacks_thread(now, consumer) =>
-                {
-                    End::Again
-                }
-                Some(_) => End::Nothing,
-            };
+            let end = self.end_without_data(now, id);
             self.waited(id);
             self.answer(now, id, end);
+        }
+        while let Some(&(at, owner)) = self.looks.first() {
+            if at > now {
+                break;
+            }
+            self.look_at(owner, None);
+            self.make_room(now, owner);
         }
         if now.since(self.swept) >= FORGET_AFTER {
             self.swept = now;
             self.sweep(now);
+        }
+    }
+
+    /// How a hold ends that met no data.
+    fn end_without_data(&mut self, now: Moment, id: HeldId) -> End {
+        let held = &self.held[&id];
+        // Nobody could say who owns it.
+        let Some(owner) = held.consumer else {
+            return End::Nothing;
+        };
+        let java = self.is_java(held.get.connection);
+        let consumer = self.consumer_mut(owner);
+        consumer.rounds += 1;
+        let (lacks, elsewhere) = (consumer.lacks_threads(), consumer.elsewhere);
+        let rounds = consumer.rounds;
+        let wanted = self.misses_something(owner);
+        match self.may_turn(now, id) {
+            Ok(_) if lacks => return End::Turn,
+            Err(why) if lacks && wanted => self.consumer_mut(owner).not_turned = Some(why),
+            _ => {}
+        }
+        // Its partitions elsewhere may wait for a thread, and their brokers cannot tell us.
+        let gives_way = elsewhere && rounds.is_multiple_of(GIVES_WAY_EVERY);
+        if !java || wanted || gives_way {
+            End::Nothing
+        } else {
+            End::Again
         }
     }
 
@@ -684,26 +766,32 @@ impl Waiting {
 
     /// Takes a get out and answers it.
     fn answer(&mut self, now: Moment, id: HeldId, end: End) {
+        let back_to = match end {
+            End::Turn => self.turn(now, id),
+            _ => None,
+        };
         let Some(held) = self.remove(id) else { return };
         let ended = match end {
             End::Data => &mut self.ended.data,
             End::Again => &mut self.ended.again,
+            End::Turn => &mut self.ended.turn,
             End::Nothing => &mut self.ended.nothing,
             End::Decide => &mut self.ended.closed,
         };
         *ended += 1;
         let told = match end {
             End::Data => Told::Data,
-            End::Again => Told::Again,
+            End::Again | End::Turn => Told::Again,
             End::Nothing | End::Decide => Told::Nothing,
         };
         self.tell(now, held.key, told);
-        if end == End::Again {
-            let key = self
-                .keys
-                .get_mut(&held.key)
-                .expect("a held get has its key");
-            key.again = Some((held.get.offset, held.get.connection, false));
+        if told == Told::Again {
+            self.key_mut(held.key).question = Some(Asked {
+                at: held.get.offset,
+                connection: held.get.connection,
+                back_to,
+                heard: false,
+            });
             if let Some(owner) = held.consumer.and_then(|id| self.consumers.get_mut(&id)) {
                 owner.unheard.get_or_insert((held.key, now));
             }
@@ -713,7 +801,7 @@ impl Waiting {
 
     fn remove(&mut self, id: HeldId) -> Option<Held> {
         let held = self.held.remove(&id)?;
-        self.ends.remove(&(held.ends(), id));
+        self.ends.remove(&(held.deadline, id));
         if let Some(connection) = self.connections.get_mut(&held.get.connection) {
             connection.held.remove(&id);
         }
@@ -726,3 +814,7 @@ impl Waiting {
         Some(held)
     }
 }
+
+/// Of a consumer's holds that end with the bad record although it has partitions on other brokers, one in so many
+/// ends with 404.
+const GIVES_WAY_EVERY: u64 = 4;

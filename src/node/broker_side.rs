@@ -464,6 +464,7 @@ impl BrokerSide {
         for (by, count) in [
             ("data", ended.data),
             ("again", ended.again),
+            ("turn", ended.turn),
             ("nothing", ended.nothing),
             ("closed", ended.closed),
         ] {

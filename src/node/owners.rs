@@ -59,6 +59,7 @@ fn event(group: Name, told: owners::Owned) -> Event {
         topic: Name::from(one.topic),
         partition: one.partition,
         consumer: Name::from(one.consumer),
+        position: one.position,
     };
     Event::Owned {
         group,

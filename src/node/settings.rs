@@ -247,6 +247,8 @@ pub(super) fn broker(
     options.waiting = WaitingOptions {
         enabled: own.hold_max.is_some(),
         hold_max: own.hold_max.unwrap_or(waiting.hold_max),
+        turns: own.turns,
+        turns_without_positions: own.turns_without_positions.clone(),
         held_max: usize::try_from(own.held_gets_max).unwrap_or(usize::MAX),
         ..waiting
     };

@@ -37,6 +37,8 @@ pub struct Owner {
     pub partition: i32,
     /// The consumer.
     pub consumer: String,
+    /// The position that the group has told, if it has.
+    pub position: Option<u64>,
 }
 
 /// What the consumers of a group own.
@@ -51,6 +53,27 @@ pub struct Owned {
 /// The owner node of a partition of `broker`.
 pub fn path_of(root: &str, group: &str, topic: &str, partition: i32, broker: ServerId) -> String {
     format!("{}/{topic}/{broker}-{partition}", folder(root, group))
+}
+
+/// The node of a group's position in a partition of `broker`.
+fn position_path_of(
+    root: &str,
+    group: &str,
+    topic: &str,
+    partition: i32,
+    broker: ServerId,
+) -> String {
+    let root = above(root);
+    format!("{root}/consumers/{group}/offsets/{topic}/{broker}-{partition}")
+}
+
+/// `<message id>-<offset>`, where the id may be negative; clients before 1.4.0 wrote the offset alone.
+fn parse_position(text: &str) -> Option<u64> {
+    let offset = match text.rfind('-') {
+        Some(at) if at > 0 => &text[at + 1..],
+        _ => text,
+    };
+    offset.parse().ok()
 }
 
 /// All that the consumers of `group` own.
@@ -71,10 +94,13 @@ pub fn owned(znodes: &mut impl Znodes, root: &str, group: &str, broker: ServerId
                 continue;
             };
             if id == broker {
+                let path = position_path_of(root, group, &topic, partition, broker);
+                let position = znodes.content(&path).and_then(|text| parse_position(&text));
                 owned.here.push(Owner {
                     topic: topic.clone(),
                     partition,
                     consumer,
+                    position,
                 });
             } else {
                 owned.elsewhere.insert(consumer);

@@ -126,6 +126,16 @@ pub fn next_record(bytes: &mut Bytes) -> Next {
     })
 }
 
+/// Where the last of these records begins; they are whole and their lengths are true.
+pub fn last_record(records: &[u8]) -> u64 {
+    let (mut last, mut at) = (0, 0);
+    while let Some(length) = records.get(at..).and_then(<[u8]>::first_chunk::<4>) {
+        let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+        (last, at) = (at, at + HEADER_BYTES + length);
+    }
+    last as u64
+}
+
 /// The name of the segment file that begins at `start`: `00000000000000000000.meta`.
 pub fn file_name(start: u64) -> String {
     format!("{start:020}{SUFFIX}")

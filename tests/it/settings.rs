@@ -146,6 +146,10 @@ const SHOWN: &[(&[&str], &str)] = &[
         "a_hold_ends_after_its_time_and_the_client_asks_again_at_once",
     ),
     (
+        &["broker.turns", "broker.turns_without_positions"],
+        "a_consumer_with_one_thread_is_given_a_turn_where_that_is_wanted",
+    ),
+    (
         &["broker.held_gets_max"],
         "no_more_gets_are_held_than_may_be",
     ),

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// Makes the owner nodes that a subscribed consumer makes, and keeps them as long as what it returns lives.
 fn own(server: &Server, partitions: &[u32]) -> zookeeper_wire::Client {
+    own_as(server, partitions, "g_consumer-1")
+}
+
+fn own_as(server: &Server, partitions: &[u32], consumer: &str) -> zookeeper_wire::Client {
     let mut tree = zookeeper_wire::Client::connect(server.coordinator());
     for path in [
         "/meta",
@@ -23,7 +27,7 @@ fn own(server: &Server, partitions: &[u32]) -> zookeeper_wire::Client {
     }
     for partition in partitions {
         let path = format!("/meta/consumers/g/owners/test/1-{partition}");
-        tree.create(&path, b"g_consumer-1", 1)
+        tree.create(&path, consumer.as_bytes(), 1)
             .expect("nobody owns it yet");
     }
     tree
@@ -142,6 +146,43 @@ fn a_hold_ends_after_its_time_and_the_client_asks_again_at_once() {
     }
     assert!(began.elapsed() >= Duration::from_secs(2));
     assert!(began.elapsed() < Duration::from_secs(100));
+}
+
+/// What a Java consumer with two partitions and one thread is answered, held at partition 0, when a message for
+/// partition 1 comes.
+fn answer_to_one_thread(settings: &[(&str, &str)]) -> String {
+    let server = Server::start_with(&[("test", 2)], |text| {
+        set_key(text, "broker", "hold_max_ms", "60000");
+        for (key, value) in settings {
+            set_key(text, "broker", key, value);
+        }
+    });
+    let _owner = own_as(&server, &[0, 1], "g_10.0.0.1-4242-1374200000000-1");
+    let mut client = Client::connect(server.broker());
+    // That is how a Java client is known.
+    client.call("version", b"");
+    client.put("test", 0, b"first").expect("it is taken");
+    let get = send_get(&mut client, 0, 0);
+    assert_eq!(next(&mut client), (get, "messages first".to_owned()));
+    let held = send_get(&mut client, 0, 25);
+    wait_for_held(&server, 1);
+    Client::connect(server.broker())
+        .put("test", 1, b"news")
+        .expect("it is taken");
+    let (opaque, said) = next(&mut client);
+    assert_eq!(opaque, held);
+    said
+}
+
+#[test]
+fn a_consumer_with_one_thread_is_given_a_turn_where_that_is_wanted() {
+    let nothing = "404 Could not find message at position 25";
+    // ZooKeeper has no position of its group, and the configuration says that it never will.
+    let wanted = ("turns_without_positions", "[\"g\"]");
+    assert_eq!(answer_to_one_thread(&[wanted]), "bad record ");
+    assert_eq!(answer_to_one_thread(&[]), nothing);
+    let off = ("turns", "false");
+    assert_eq!(answer_to_one_thread(&[wanted, off]), nothing);
 }
 
 #[test]

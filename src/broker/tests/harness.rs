@@ -47,6 +47,10 @@ pub(crate) struct World {
     removed: BTreeMap<Path, File>,
     pub(crate) checkpoint: Option<Bytes>,
     pub(crate) owners: BTreeMap<(String, String, i32), String>,
+    /// What groups have told of their reading.
+    pub(crate) positions: BTreeMap<(String, String, i32), u64>,
+    /// Consumers that own partitions of other brokers.
+    pub(crate) elsewhere: BTreeSet<String>,
     /// Proposals, file jobs and questions wait.
     pub(crate) hold_commits: bool,
     pub(crate) hold_writes: bool,
@@ -81,6 +85,8 @@ impl World {
             removed: BTreeMap::new(),
             checkpoint: None,
             owners: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            elsewhere: BTreeSet::new(),
             hold_commits: false,
             hold_writes: false,
             hold_syncs: false,
@@ -228,9 +234,14 @@ impl World {
                         topic: Name::from(topic.as_str()),
                         partition: *partition,
                         consumer: Name::from(consumer.as_str()),
+                        position: self
+                            .positions
+                            .get(&(group.to_string(), topic.clone(), *partition))
+                            .copied(),
                     })
                     .collect();
-                let elsewhere = Vec::new();
+                let elsewhere = self.elsewhere.iter();
+                let elsewhere = elsewhere.map(|name| Name::from(name.as_str())).collect();
                 self.event(Event::Owned {
                     group,
                     owned,

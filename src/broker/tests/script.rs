@@ -3,7 +3,7 @@
 //! `UPDATE=1 cargo test --lib broker` writes them anew; read the difference as a specification.
 //!
 //! ```text
-//!   options [segment=N] [hold=MS] [plain] [limit=N] [update_offsets] [utc=S] [low=N] [retry=MS] [entry=N]
+//!   options [segment=N] [hold=MS] [plain] [no_turns] [no_positions=GROUP] [limit=N] [update_offsets] [utc=S] [low=N] [retry=MS] [entry=N]
 //!           [per_connection=N] [topic=NAME:PARTITIONS[:key=value...]]...     begins with a new server
 //!           topic keys: stat, no_publish, policy=P, when=CRON (_ for a blank), bytes=N
 //!   connect C     disconnect C
@@ -11,6 +11,8 @@
 //!   get C #O TOPIC GROUP PARTITION OFFSET|max [MAX]     offset C #O TOPIC GROUP PARTITION OFFSET
 //!   version C #O    stats C #O [ITEM]    transaction C #O STEP    sync C #O    quit C
 //!   own GROUP TOPIC PARTITION [CONSUMER]      nobody when no consumer is named
+//!   told GROUP TOPIC PARTITION OFFSET          the group's position in ZooKeeper
+//!   elsewhere CONSUMER                         it owns partitions of other brokers too
 //!   wait MS                                    time passes
 //!   hold|let commits|writes|syncs|owners       they wait until they are let
 //!   together COMMAND; COMMAND; ...             within one turn
@@ -72,6 +74,11 @@ fn options(words: &str) -> Options {
             "segment" => options.segment_bytes_max = number(),
             "hold" => options.waiting.hold_max = Duration::from_millis(number()),
             "plain" => options.waiting.enabled = false,
+            "no_turns" => options.waiting.turns = false,
+            "no_positions" => options
+                .waiting
+                .turns_without_positions
+                .push(value.to_owned()),
             "limit" => options.message_bytes_max = usize::try_from(number()).unwrap(),
             "entry" => options.entry_bytes_max = usize::try_from(number()).unwrap(),
             "in_flight" => options.in_flight_bytes_max = usize::try_from(number()).unwrap(),
@@ -264,6 +271,17 @@ impl Runner {
                     Some(consumer) => world.owners.insert(key, (*consumer).to_owned()),
                     None => world.owners.remove(&key),
                 };
+            }
+            "told" => {
+                let key = (
+                    words[1].to_owned(),
+                    words[2].to_owned(),
+                    words[3].parse().unwrap(),
+                );
+                world.positions.insert(key, words[4].parse().unwrap());
+            }
+            "elsewhere" => {
+                world.elsewhere.insert(words[1].to_owned());
             }
             "wait" => self.wait(words[1].parse().unwrap()),
             "hold" | "let" => {
@@ -528,9 +546,18 @@ impl Runner {
 
     fn consumers(&mut self) {
         for one in self.world.broker.status().consumers {
+            let why = one.not_turned.map(|why| format!(" ({})", why.as_str()));
             self.out.push(format!(
-                "{} {}: {} partitions, {} held, {} threads, made room {} times",
-                one.group, one.consumer, one.partitions, one.held, one.threads_seen, one.room_made
+                "{} {}: {} partitions{}, {} held, {} threads, {} turns, made room {} times{}",
+                one.group,
+                one.consumer,
+                one.partitions,
+                if one.elsewhere { " and others" } else { "" },
+                one.held,
+                one.threads_seen,
+                one.turns,
+                one.room_made,
+                why.unwrap_or_default(),
             ));
         }
     }

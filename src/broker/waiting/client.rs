@@ -1,9 +1,9 @@
 //! What a client's requests say about it: what kind it is, how long it waits, and what it does next.
 
+use super::identity::Client;
 use super::room::{HOLD_MIN, OWNER_BELIEVED};
-use super::{Connection, ConnectionId, ConsumerId, End, HeldId, KeyId, Told, Waiting};
+use super::{Connection, ConnectionId, ConsumerId, End, HeldId, KeyId, Waiting, WaitingGet};
 use crate::broker::request::Name;
-use crate::segments::PartitionId;
 use crate::units::Moment;
 
 /// Bad records running that a connection may fail to react to.
@@ -11,41 +11,40 @@ const STRIKES_MAX: u8 = 3;
 /// After this many holds that ended in time a client is believed to wait twice as long again.
 const PATIENCE_STEPS: u32 = 32;
 
+impl Connection {
+    /// One of its consumers is known. What is known of a process is not forgotten for a name that says less.
+    pub(super) fn identified(&mut self, client: Client) {
+        if !matches!(self.client, Some(Client::Remembers { .. })) {
+            self.client = Some(client);
+        }
+    }
+}
+
 impl Waiting {
     pub(super) fn is_java(&self, connection: ConnectionId) -> bool {
         let java = |state: &Connection| state.java && state.strikes < STRIKES_MAX;
         self.connections.get(&connection).is_some_and(java)
     }
 
-    /// A get of a known key came: what was expected of its client is settled.
-    pub(super) fn came(
-        &mut self,
-        now: Moment,
-        group: &Name,
-        connection: ConnectionId,
-        opaque: i32,
-        partition: PartitionId,
-    ) -> Option<KeyId> {
+    /// A get came: what was expected of its client is settled. Its key, if that is known.
+    pub(super) fn came(&mut self, now: Moment, group: &Name, get: WaitingGet) -> Option<KeyId> {
         if !self.options.enabled {
             return None;
         }
-        if opaque < 0 {
+        let connection = get.connection;
+        if get.opaque < 0 {
             self.connections.entry(connection).or_default().java = true;
         }
-        let key = self.find_key(group, partition)?;
-        let client = self.connections.entry(connection).or_default();
-        let state = self
-            .keys
-            .get_mut(&key)
-            .expect("the index names only keys that exist");
+        let key = self.find_key(group, get.partition)?;
+        self.returned(now, key, &get);
+        let state = self.key_mut(key);
         state.used = now;
+        state.connection = connection;
         state.fresh = false;
         state.due = false;
-        if let Some((_, held_on, asked)) = &mut state.again
-            && *held_on == connection
-            && !*asked
-        {
-            *asked = true;
+        let question = state.question.take();
+        if question.is_some_and(|asked| asked.connection == connection && !asked.heard) {
+            let client = self.connections.entry(connection).or_default();
             client.strikes = client.strikes.saturating_add(1);
         }
         let state = &self.keys[&key];
@@ -57,8 +56,7 @@ impl Waiting {
         if let Some(&id) = double {
             // Its client gave up on that one: it waits less than it was held.
             let waited = now.since(self.held[&id].since);
-            let state = self.keys.get_mut(&key).expect("it was just found");
-            state.impatient = Some((connection, (waited / 2).max(HOLD_MIN), 0));
+            self.key_mut(key).impatient = Some((connection, (waited / 2).max(HOLD_MIN), 0));
             self.answer(now, id, End::Nothing);
             if let Some(owner) = owner {
                 self.begin_anew(now, owner);
@@ -67,21 +65,43 @@ impl Waiting {
         if let Some(owner) = owner {
             let consumer = &self.consumers[&owner];
             let ours = consumer.connection == connection;
-            let outstanding = consumer.held.len() + 1;
-            if ours && consumer.threads.are_fewer_than(outstanding) {
+            let unheard = consumer.mirror.is_asking(key);
+            let held = consumer.held.len() + usize::from(!unheard);
+            if ours && consumer.mirror.threads_are_fewer_than(held) {
                 self.begin_anew(now, owner);
             }
-            let consumer = self.consumer_mut(owner);
-            consumer.heard(key);
-            consumer.away.remove(&key);
-            consumer.wanted.remove(&key);
+            self.consumer_mut(owner).heard(key);
+            self.taken(now, key, owner);
             if ours {
-                consumer.threads.observe(now, consumer.held.len() + 1);
-            }
-            if consumer.wanted.is_empty() {
-                self.stop_probing(owner);
+                let consumer = self.consumer_mut(owner);
+                consumer.mirror.observe(now, consumer.held.len() + 1);
             }
         }
+        Some(key)
+    }
+
+    /// A get is answered with data before its client met the end of the partition. Of a Java client's it is asked
+    /// whose it is: what goes to its process is counted, and its queue is known from the beginning.
+    pub(super) fn find_out_whose(
+        &mut self,
+        now: Moment,
+        group: &Name,
+        get: WaitingGet,
+    ) -> Option<KeyId> {
+        if !self.options.enabled {
+            return None;
+        }
+        let connection = self.connections.entry(get.connection).or_default();
+        let lately = |asked: Moment| now.since(asked) < OWNER_BELIEVED;
+        // A stranger can make nothing be kept: one question a second, or else only for groups that are here.
+        let known = connection.client.is_some() && self.group_ids.contains_key(group);
+        if !connection.java || !known && connection.asked.is_some_and(lately) {
+            return None;
+        }
+        connection.asked = Some(now);
+        let key = self.key_or_new(now, group, get.partition);
+        self.key_mut(key).connection = get.connection;
+        self.ask(key);
         Some(key)
     }
 
@@ -90,6 +110,7 @@ impl Waiting {
     /// anew. What it was held for before it did has nobody any more who waits for it.
     pub(super) fn begin_anew(&mut self, now: Moment, owner: ConsumerId) {
         self.shake(owner);
+        self.consumer_mut(owner).follows.began = Some(now);
         for id in self.consumers[&owner].held.clone() {
             if now.since(self.held[&id].since) >= OWNER_BELIEVED {
                 self.answer(now, id, End::Nothing);
@@ -102,10 +123,8 @@ impl Waiting {
         let held = &self.held[&id];
         let connection = held.get.connection;
         let hold_max = self.options.hold_max;
-        let key = self
-            .keys
-            .get_mut(&held.key)
-            .expect("a held get has its key");
+        let key = held.key;
+        let key = self.key_mut(key);
         if let Some((client, limit, steps)) = &mut key.impatient
             && *client == connection
         {
@@ -115,21 +134,6 @@ impl Waiting {
             }
             if *limit >= hold_max {
                 key.impatient = None;
-            }
-        }
-    }
-
-    pub(super) fn tell(&mut self, now: Moment, key: KeyId, told: Told) {
-        let state = self.keys.get_mut(&key).expect("the caller has the key");
-        state.told = told;
-        state.told_at = now;
-        state.settled &= told != Told::Data;
-        if let Some(owner) = state.owner {
-            let consumer = self.consumer_mut(owner);
-            if told == Told::Data {
-                consumer.away.insert(key);
-            } else {
-                consumer.away.remove(&key);
             }
         }
     }

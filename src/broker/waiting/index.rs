@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::room::Threads;
+use super::identity::{self, Client};
+use super::queue::Mirror;
+use super::reading::Follows;
+use super::turn::Budget;
 use super::{
-    Consumer, ConsumerId, End, Group, GroupId, Key, KeyId, PartitionState, Question, Told, Waiting,
+    Consumer, ConsumerId, End, Group, GroupId, Held, HeldId, Key, KeyId, PartitionState, Question,
+    Told, Waiting,
 };
 use crate::broker::request::Name;
 use crate::segments::PartitionId;
@@ -20,6 +24,18 @@ impl Waiting {
         self.consumers
             .get_mut(&id)
             .expect("a consumer is kept while keys or gets name it")
+    }
+
+    pub(super) fn key_mut(&mut self, id: KeyId) -> &mut Key {
+        self.keys
+            .get_mut(&id)
+            .expect("a key is kept while anything names it")
+    }
+
+    pub(super) fn held_mut(&mut self, id: HeldId) -> &mut Held {
+        self.held
+            .get_mut(&id)
+            .expect("keys and consumers name only gets that are held")
     }
 
     pub(super) fn partition_mut(&mut self, id: PartitionId) -> &mut PartitionState {
@@ -81,11 +97,15 @@ impl Waiting {
                 held: Vec::new(),
                 told: Told::Never,
                 told_at: now,
+                stamp: Moment::START,
+                delay: Duration::ZERO,
                 fresh: false,
                 settled: false,
                 due: false,
-                again: None,
+                question: None,
+                reading: None,
                 impatient: None,
+                connection: ConnectionId(0),
                 used: now,
             },
         );
@@ -131,18 +151,26 @@ impl Waiting {
         let name = name.detached();
         self.consumer_ids.insert((group, name.clone()), id);
         self.group_mut(group).consumers += 1;
+        let client = identity::client(self.groups[&group].name.as_str(), name.as_str());
         self.consumers.insert(
             id,
             Consumer {
                 group,
                 name,
+                client,
                 keys: BTreeSet::new(),
                 held: BTreeSet::new(),
-                away: BTreeSet::new(),
+                mirror: Mirror::default(),
                 wanted: BTreeMap::new(),
-                threads: Threads::default(),
+                elsewhere: false,
+                follows: Follows::default(),
+                budget: Budget::default(),
+                look: None,
                 unheard: None,
+                rounds: 0,
                 room_made: 0,
+                turns: 0,
+                not_turned: None,
                 connection: ConnectionId(0),
             },
         );
@@ -154,7 +182,8 @@ impl Waiting {
         if state.owner != Some(owner) {
             // What the owner before has here is stale: it stopped fetching, or is about to. All the group's
             // consumers begin anew when partitions change hands.
-            if state.owner.is_some() {
+            let changes = state.owner.is_some();
+            if changes {
                 let group = state.group;
                 for id in state.held.clone() {
                     if self.held[&id].consumer.is_some() {
@@ -175,23 +204,31 @@ impl Waiting {
             consumer.keys.insert(key);
             let group = consumer.group;
             self.group_mut(group).shaken = true;
-            let state = self.keys.get_mut(&key).expect("it was just found");
-            (state.told, state.settled) = (Told::Never, false);
+            if changes {
+                let state = self.key_mut(key);
+                (state.told, state.settled) = (Told::Never, false);
+                (state.stamp, state.delay) = (Moment::START, Duration::ZERO);
+                state.reading = None;
+            }
+            self.join_queue(key, owner);
         }
-        let state = self.keys.get_mut(&key).expect("it was just found");
+        let state = self.key_mut(key);
         state.owner = Some(owner);
         state.owner_known = now;
     }
 
     pub(super) fn disown(&mut self, key: KeyId) {
-        let Some(owner) = self.keys.get_mut(&key).and_then(|state| state.owner.take()) else {
+        let state = self.key_mut(key);
+        let stamp = state.stamp;
+        let Some(owner) = state.owner.take() else {
             return;
         };
         let consumer = self.consumer_mut(owner);
         consumer.keys.remove(&key);
-        consumer.away.remove(&key);
+        consumer.mirror.remove(stamp, key);
         consumer.wanted.remove(&key);
         if consumer.keys.is_empty() && consumer.held.is_empty() {
+            self.look_at(owner, None);
             let consumer = self.consumers.remove(&owner).expect("it was just found");
             self.group_mut(consumer.group).consumers -= 1;
             self.consumer_ids.remove(&(consumer.group, consumer.name));
@@ -199,14 +236,12 @@ impl Waiting {
     }
 
     pub(super) fn ask(&mut self, key: KeyId) {
-        let state = self.keys.get_mut(&key).expect("the caller has the key");
-        if !state.asked {
-            state.asked = true;
-            let group = self.groups[&state.group].name.clone();
-            self.questions.push(Question::Owner {
-                group,
-                partition: state.partition,
-            });
+        let state = self.key_mut(key);
+        let asked = std::mem::replace(&mut state.asked, true);
+        if !asked {
+            let (group, partition) = (state.group, state.partition);
+            let group = self.groups[&group].name.clone();
+            self.questions.push(Question::Owner { group, partition });
         }
     }
 
@@ -220,8 +255,20 @@ impl Waiting {
             .collect();
         for key in old {
             self.disown(key);
-            self.keys.get_mut(&key).expect("it was just found").asked = false;
+            self.key_mut(key).asked = false;
             self.forget_key(key);
         }
+        let mut named: BTreeSet<&str> = BTreeSet::new();
+        let of_consumers = self
+            .consumers
+            .values()
+            .map(|consumer| Some(&consumer.client));
+        let of_connections = self.connections.values().map(|one| one.client.as_ref());
+        for client in of_consumers.chain(of_connections).flatten() {
+            if let Client::Remembers { process } = client {
+                named.insert(process);
+            }
+        }
+        self.sent.keep(|process| named.contains(process));
     }
 }

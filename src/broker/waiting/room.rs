@@ -1,26 +1,29 @@
 //! Whether a get may be held, and what happens when data comes for a partition without one.
 //!
 //! Everything here is about one question: does the owner of a partition with data have a thread left to
-//! fetch it?
+//! fetch it? Where not, held gets let their threads go: by turns, which cost a few requests and leave nothing
+//! blind, or else with 404, which makes the partition blind for half a second and more.
 
 use std::time::Duration;
 
-use super::{ConsumerId, End, GroupId, HeldId, KeyId, Question, Told, Waiting};
+use super::queue::{ON_ITS_WAY, Wanted};
+use super::reading::{POSITIONS_EVERY, Reading};
+use super::{
+    ConsumerId, End, GroupId, HeldId, KeyId, NotTurned, PartitionState, Question, Told, Waiting,
+};
 use crate::segments::PartitionId;
 use crate::units::Moment;
 
 /// How long an owner's name is believed without asking again.
 pub(super) const OWNER_BELIEVED: Duration = Duration::from_secs(1);
-/// How long a wanted get is waited for.
-const WANTED_MAX: Duration = Duration::from_secs(10);
-/// How long a get is held when it is not clear that a thread is left for the wanted one.
-const PROBE: Duration = Duration::from_millis(100);
-/// How long the most outstanding gets of a consumer are remembered, at least.
-const THREADS_WINDOW: Duration = Duration::from_secs(30);
 /// A client that was told to ask again at once and has not done so in this time does not know of it.
 const UNHEARD_MAX: Duration = Duration::from_secs(2);
-/// How long after it was answered a partition is taken to be on its way back.
-const WORKING: Duration = Duration::from_millis(250);
+/// A first get that is not here after this long is not on its way.
+const STARTING: Duration = Duration::from_millis(100);
+/// A get that was told to ask again is not missed before.
+const ASKING: Duration = Duration::from_millis(50);
+/// Nobody is sent away with 404 for a partition whose thread may be in its listener, for so long.
+const WORKING: Duration = Duration::from_millis(100);
 /// No client is held for less: most that ask again so soon do not give up, they begin to fetch anew.
 pub(super) const HOLD_MIN: Duration = Duration::from_millis(500);
 /// A group counts as present for so long after its last held get.
@@ -29,53 +32,39 @@ const PRESENT_FOR: Duration = Duration::from_secs(15);
 const UNCLAIMED_MAX: usize = 1024;
 /// Owners asked for at a time on behalf of those.
 const QUESTIONS_AT_ONCE: usize = 64;
+/// What did not come for so long may never come; nobody is sent away for it at once.
+const WANTED_MAX: Duration = Duration::from_secs(10);
+/// What ZooKeeper was told is not asked for again so soon.
+const POSITIONS_BELIEVED: Duration = Duration::from_millis(500);
+/// While something is wanted of a consumer its gets are held for so long, so that each has its turn.
+const HOLD_WHILE_WANTED: Duration = Duration::from_secs(1);
+/// So long is a get held whose consumer has partitions on other brokers, which cannot say when they have data.
+const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(250);
 
-/// While a thread is missing the others' gets are held for so long, so that each has its turn.
-const TURN: Duration = Duration::from_secs(1);
-
-/// The most gets that a consumer had outstanding at a time, lately: a client that was interrupted leaves
-/// gets behind that nobody waits for, and they must not count for ever.
-#[derive(Debug, Default)]
-pub(super) struct Threads {
-    before: usize,
-    current: usize,
-    /// When the current count began; `None` before the first get.
-    current_from: Option<Moment>,
-}
-
-impl Threads {
-    pub(super) fn seen(&self) -> usize {
-        self.before.max(self.current)
-    }
-
-    /// Whether they were watched for long, and so many gets outstanding would be more than ever before.
-    pub(super) fn are_fewer_than(&self, outstanding: usize) -> bool {
-        self.before > 0 && outstanding > self.seen()
-    }
-
-    pub(super) fn observe(&mut self, now: Moment, outstanding: usize) {
-        let from = *self.current_from.get_or_insert(now);
-        let passed = now.since(from);
-        if passed >= THREADS_WINDOW {
-            self.before = if passed < 2 * THREADS_WINDOW {
-                self.current
-            } else {
-                0
-            };
-            self.current = 0;
-            self.current_from = Some(now);
+impl PartitionState {
+    /// Messages came: how far apart they come is the mean of the last few gaps.
+    pub(super) fn note_data(&mut self, now: Moment) {
+        if let Some(last) = self.last_data {
+            let gap = now.since(last);
+            self.gap = Some(self.gap.map_or(gap, |mean| (mean * 3 + gap) / 4));
         }
-        self.current = self.current.max(outstanding);
+        self.last_data = Some(now);
+    }
+
+    /// When its next message is to be expected.
+    fn next_data(&self, now: Moment) -> Option<Moment> {
+        let (last, gap) = (self.last_data?, self.gap?);
+        let next = last + gap;
+        Some(if next > now { next } else { now + gap })
     }
 }
 
-/// Whether a consumer has a thread left for what is wanted of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    Enough,
-    /// If what is wanted is on its way back.
-    Perhaps,
-    None,
+/// What is to be done for what is wanted of a consumer.
+enum Plan {
+    Nothing,
+    LookAt(Moment),
+    /// So many threads are to be let go.
+    LetGo(usize),
 }
 
 impl Waiting {
@@ -87,10 +76,7 @@ impl Waiting {
             Some((client, limit, _)) if client == connection => limit.min(self.options.hold_max),
             _ => self.options.hold_max,
         };
-        self.keys
-            .get_mut(&key)
-            .expect("a held get has its key")
-            .settled = true;
+        self.key_mut(key).settled = true;
         let consumer = self.consumer_mut(owner);
         let unheard = |(_, since): (KeyId, Moment)| now.since(since) >= UNHEARD_MAX;
         if consumer.unheard.is_some_and(unheard) {
@@ -98,35 +84,85 @@ impl Waiting {
         }
         let consumer = self.consumer_mut(owner);
         consumer.connection = connection;
-        let outstanding = consumer.held.len() + 1;
-        consumer.threads.observe(now, outstanding);
-        let probe = match self.room(now, owner, outstanding) {
-            Room::Enough => None,
-            Room::Perhaps => Some(now + PROBE),
-            Room::None => {
-                self.consumer_mut(owner).room_made += 1;
-                self.answer(now, id, End::Nothing);
-                return;
-            }
-        };
-        self.consumer_mut(owner).held.insert(id);
-        let limit = if self.lacks_thread(now, owner) {
-            limit.min(TURN)
+        let client = consumer.client.clone();
+        let before = consumer.mirror.all_accounted_for(now, consumer.held.len());
+        consumer.held.insert(id);
+        consumer.mirror.observe(now, consumer.held.len());
+        let all = consumer.mirror.all_accounted_for(now, consumer.held.len());
+        if all && !before {
+            self.believe_queued(now, owner);
+        }
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.identified(client);
+        }
+        let held = self.held_mut(id);
+        held.consumer = Some(owner);
+        let consumer = &self.consumers[&owner];
+        let can_turn = self.may_turn(now, id).is_ok();
+        let limit = if can_turn && consumer.elsewhere {
+            limit.min(HOLD_BESIDE_OTHERS)
+        } else if !can_turn && self.misses_something(owner) {
+            limit.min(HOLD_WHILE_WANTED)
         } else {
             limit
         };
-        let held = self.held.get_mut(&id).expect("it was just found");
-        self.ends.remove(&(held.ends(), id));
-        held.consumer = Some(owner);
-        held.deadline = since + limit;
-        held.probe = probe;
-        self.ends.insert((held.ends(), id));
+        self.ends_at(id, since + limit);
         let group = self.keys[&key].group;
-        self.keep_present(now, group);
+        self.keep_present(now, group, owner);
+        self.make_room(now, owner);
+    }
+
+    /// Something is wanted of a consumer, or it has not come back for more of something that it was sent, and has no
+    /// thread for it: its listener may have failed, and asks for the same again.
+    pub(super) fn misses_something(&self, owner: ConsumerId) -> bool {
+        let consumer = &self.consumers[&owner];
+        let unread = |key: &KeyId| {
+            let reading = self.keys[key].reading.as_ref();
+            reading.is_none_or(Reading::is_unread)
+        };
+        let out = consumer.mirror.out().filter(unread).count();
+        let held = consumer.held.len();
+        !consumer.wanted.is_empty() || out > consumer.mirror.threads_seen().saturating_sub(held)
+    }
+
+    /// What is held of a consumer that has partitions on other brokers is held briefly, if it can be given turns.
+    pub(super) fn hold_beside_others(&mut self, now: Moment, owner: ConsumerId) {
+        for id in self.consumers[&owner].held.clone() {
+            let soon = now + HOLD_BESIDE_OTHERS;
+            if self.held[&id].deadline > soon && self.may_turn(now, id).is_ok() {
+                self.ends_at(id, soon);
+            }
+        }
+    }
+
+    /// Asks what a consumer's group has told ZooKeeper, unless that was asked just now.
+    fn ask_positions(&mut self, now: Moment, owner: ConsumerId) -> bool {
+        let group = self.group_mut(self.consumers[&owner].group);
+        let just_now = group
+            .read
+            .is_some_and(|read| now.since(read) < POSITIONS_BELIEVED);
+        if !just_now {
+            group.read = Some(now);
+            let group = group.name.clone();
+            self.questions.push(Question::Owned { group });
+        }
+        !just_now
+    }
+
+    fn ends_at(&mut self, id: HeldId, deadline: Moment) {
+        let held = self.held_mut(id);
+        let before = std::mem::replace(&mut held.deadline, deadline);
+        self.ends.remove(&(before, id));
+        self.ends.insert((deadline, id));
     }
 
     /// The group has a held get: data anywhere may concern it.
-    pub(super) fn keep_present(&mut self, now: Moment, id: GroupId) {
+    pub(super) fn keep_present(&mut self, now: Moment, id: GroupId, owner: ConsumerId) {
+        let behind = |waiting: &Waiting| {
+            waiting.consumers[&owner].lacks_threads() && waiting.is_behind(owner)
+        };
+        let read = self.groups[&id].read;
+        let positions = read.is_some_and(|read| now.since(read) >= POSITIONS_EVERY) && behind(self);
         let group = self.groups.get_mut(&id).expect("a key names it");
         if group.present_until < now {
             self.groups_epoch += 1;
@@ -136,7 +172,7 @@ impl Waiting {
         let may_read = group
             .read
             .is_none_or(|read| now.since(read) >= OWNER_BELIEVED);
-        if group.shaken && may_read {
+        if group.shaken && may_read || positions {
             (group.shaken, group.read) = (false, Some(now));
             let group = group.name.clone();
             self.questions.push(Question::Owned { group });
@@ -161,7 +197,7 @@ impl Waiting {
 
     /// Data came for a key without a get: see that its owner can fetch it.
     pub(super) fn wake_owner(&mut self, now: Moment, key: KeyId) {
-        let state = self.keys.get_mut(&key).expect("the caller has the key");
+        let state = self.key_mut(key);
         state.fresh = true;
         if state.owner.is_none() || now.since(state.owner_known) > OWNER_BELIEVED {
             self.ask(key);
@@ -170,139 +206,174 @@ impl Waiting {
         }
     }
 
-    /// Whether a consumer with so many gets outstanding has a thread left for each key that is wanted.
-    pub(super) fn room(&self, now: Moment, owner: ConsumerId, outstanding: usize) -> Room {
-        let consumer = &self.consumers[&owner];
-        let wanted: Vec<KeyId> = consumer
-            .wanted
-            .iter()
-            .filter(|(_, since)| now.since(**since) <= WANTED_MAX)
-            .map(|(&id, _)| id)
-            .collect();
-        if wanted.is_empty() {
-            return Room::Enough;
-        }
-        let coming = |id: &KeyId| {
-            let key = &self.keys[id];
-            let soon = now.since(key.told_at) < WORKING;
-            let comes = match key.told {
-                Told::Data | Told::Again => true,
-                Told::Starting => soon,
-                Told::Never | Told::Nothing => false,
-            };
-            (comes, soon)
-        };
-        let back: Vec<(bool, bool)> = wanted.iter().map(coming).collect();
-        let again = wanted
-            .iter()
-            .filter(|id| !consumer.away.contains(id))
-            .count();
-        let threads_left = consumer.threads.seen().saturating_sub(outstanding);
-        if back.iter().any(|&(coming, _)| !coming) {
-            Room::None
-        } else if consumer.away.len() + again <= threads_left {
-            Room::Enough
-        } else if back.iter().all(|&(_, soon)| soon) {
-            Room::Perhaps
-        } else {
-            Room::None
-        }
-    }
-
     /// A key has data, an owner, and no get. Makes room if no thread of its owner is left for it.
     pub(super) fn want(&mut self, now: Moment, key: KeyId) {
-        let Some(owner) = self.keys[&key].owner else {
+        let state = &self.keys[&key];
+        let Some(owner) = state.owner else {
             return;
         };
-        let consumer = self.consumer_mut(owner);
-        let known = consumer.wanted.get(&key);
-        if known.is_some_and(|&since| now.since(since) <= WANTED_MAX) {
-            return;
-        }
-        consumer.wanted.insert(key, now);
-        let outstanding = consumer.held.len();
-        let Some(id) = self.longest_idle(owner) else {
-            return;
+        let not_before = match state.told {
+            Told::Starting => state.told_at + STARTING,
+            Told::Again => state.told_at + ASKING,
+            Told::Never | Told::Data | Told::Nothing => now,
         };
-        match self.room(now, owner, outstanding) {
-            Room::Enough => {}
-            Room::Perhaps => {
-                let held = self
-                    .held
-                    .get_mut(&id)
-                    .expect("consumers name only what is held");
-                self.ends.remove(&(held.ends(), id));
-                held.probe = Some(held.probe.unwrap_or(now + PROBE));
-                self.ends.insert((held.ends(), id));
-            }
-            Room::None => {
-                self.consumer_mut(owner).room_made += 1;
-                self.answer(now, id, End::Nothing);
-            }
-        }
+        let wanted = Wanted::new(now, not_before);
+        self.consumer_mut(owner).wanted.entry(key).or_insert(wanted);
+        self.make_room(now, owner);
     }
 
     /// There is more for a key than its client was sent: a get of it is missed until it comes.
     pub(super) fn miss(&mut self, now: Moment, key: KeyId) {
-        if let Some(owner) = self.keys[&key].owner {
-            self.consumer_mut(owner).wanted.entry(key).or_insert(now);
+        self.want(now, key);
+    }
+
+    /// Lets as many threads of a consumer go as it takes to bring it to what is wanted, and no more.
+    pub(super) fn make_room(&mut self, now: Moment, owner: ConsumerId) {
+        let threads = match self.plan(now, owner) {
+            Plan::Nothing => return self.look_at(owner, None),
+            Plan::LookAt(at) => return self.look_at(owner, Some(at)),
+            Plan::LetGo(threads) => threads,
+        };
+        let mut left = threads;
+        let mut refused = None;
+        for id in self.held_by_expectation(now, owner) {
+            if left == 0 {
+                break;
+            }
+            match self.may_turn(now, id) {
+                Ok(_) => {
+                    let ready = self.consumers[&owner].budget.ready();
+                    if ready > now {
+                        return self.look_at(owner, Some(ready));
+                    }
+                    self.answer(now, id, End::Turn);
+                    left -= 1;
+                }
+                Err(why) => refused = refused.or(Some((id, why))),
+            }
+        }
+        let mut look = now + ON_ITS_WAY;
+        let none_comes = left == threads && self.consumers[&owner].mirror.on_their_way(now) == 0;
+        let lacks_positions =
+            |why| matches!(why, NotTurned::NoPositionYet | NotTurned::LatePosition);
+        if refused.is_some_and(|(_, why)| none_comes && lacks_positions(why))
+            && self.ask_positions(now, owner)
+        {
+            return self.look_at(owner, Some(look));
+        }
+        let wanted = self.consumers[&owner].wanted.values();
+        let lately = |wanted: &Wanted| now.since(wanted.since) <= WANTED_MAX;
+        if let Some((id, why)) = refused
+            && none_comes
+            && wanted.into_iter().any(lately)
+        {
+            match self.in_listener_until(now, owner) {
+                Some(until) => look = until,
+                None => {
+                    let consumer = self.consumer_mut(owner);
+                    consumer.room_made += 1;
+                    consumer.not_turned = Some(why);
+                    self.answer(now, id, End::Nothing);
+                }
+            }
+        }
+        self.look_at(owner, Some(look));
+    }
+
+    fn plan(&self, now: Moment, owner: ConsumerId) -> Plan {
+        let consumer = &self.consumers[&owner];
+        let in_queue = |(key, wanted): (&KeyId, &Wanted)| {
+            let stamp = self.keys[key].stamp;
+            (stamp.max(wanted.not_before), stamp, *key)
+        };
+        let mut last_due = None;
+        let mut next = None;
+        for (at, stamp, key) in consumer.wanted.iter().map(in_queue) {
+            if at <= now {
+                last_due = last_due.max(Some((stamp, key)));
+            } else {
+                next = Some(next.map_or(at, |next: Moment| next.min(at)));
+            }
+        }
+        let Some((stamp, key)) = last_due else {
+            // What the client's delay keeps comes by itself, if a thread is free then.
+            return next.map_or(Plan::Nothing, |at| Plan::LookAt(at + ON_ITS_WAY));
+        };
+        let held = consumer.held.len();
+        let coming = consumer.mirror.on_their_way(now);
+        let needed = consumer.mirror.ahead_of(stamp, key, held + coming) + 1;
+        match needed.saturating_sub(coming) {
+            0 => Plan::LookAt(now + ON_ITS_WAY),
+            // Whoever comes next is looked at then.
+            _ if held == 0 => Plan::Nothing,
+            threads => Plan::LetGo(threads.min(held)),
+        }
+    }
+
+    /// A consumer's held gets, those first whose partitions expect their next message last.
+    fn held_by_expectation(&self, now: Moment, owner: ConsumerId) -> Vec<HeldId> {
+        let mut held: Vec<HeldId> = self.consumers[&owner].held.iter().copied().collect();
+        let expected = |id: &HeldId| {
+            let held = &self.held[id];
+            let partition = self.partitions.get(held.get.partition.0 as usize);
+            let next = partition.and_then(|state| state.next_data(now));
+            (
+                std::cmp::Reverse(next.unwrap_or(Moment::from_nanos(u64::MAX))),
+                held.since,
+                *id,
+            )
+        };
+        held.sort_by_cached_key(expected);
+        held
+    }
+
+    /// What is wanted may all be in the client's listener: until when that is assumed.
+    fn in_listener_until(&self, now: Moment, owner: ConsumerId) -> Option<Moment> {
+        let consumer = &self.consumers[&owner];
+        if consumer.mirror.all_accounted_for(now, consumer.held.len()) {
+            return None;
+        }
+        let until = |(key, wanted): (&KeyId, &Wanted)| {
+            let state = &self.keys[key];
+            if state.stamp.max(wanted.not_before) > now {
+                return Some(Moment::from_nanos(u64::MAX));
+            }
+            let until = state.told_at + WORKING;
+            (state.told == Told::Data && until > now).then_some(until)
+        };
+        let all: Option<Vec<Moment>> = consumer.wanted.iter().map(until).collect();
+        all?.into_iter().min()
+    }
+
+    /// When to look at a consumer again.
+    pub(super) fn look_at(&mut self, owner: ConsumerId, at: Option<Moment>) {
+        let consumer = self.consumer_mut(owner);
+        let before = std::mem::replace(&mut consumer.look, at);
+        if let Some(before) = before {
+            self.looks.remove(&(before, owner));
+        }
+        if let Some(at) = at {
+            self.looks.insert((at, owner));
         }
     }
 
     /// All that a consumer was told is in doubt: it left, or fetches anew.
     pub(super) fn shake(&mut self, owner: ConsumerId) {
+        self.look_at(owner, None);
         let consumer = self.consumer_mut(owner);
-        consumer.threads = Threads::default();
+        consumer.mirror.forget_threads();
         consumer.unheard = None;
-        consumer.away.clear();
         consumer.wanted.clear();
         let (group, keys) = (consumer.group, consumer.keys.clone());
         self.group_mut(group).shaken = true;
         for key in keys {
-            let state = self
-                .keys
-                .get_mut(&key)
-                .expect("a consumer names only keys that exist");
+            let state = self.key_mut(key);
+            let stamp = std::mem::replace(&mut state.stamp, Moment::START);
             (state.told, state.settled, state.due) = (Told::Never, false, false);
-        }
-    }
-
-    /// Whether more gets of a consumer are missed than it has threads left for, so that some wait in its queue.
-    /// How many threads it has is a guess; what was missed for long is not to wait for a better one.
-    pub(super) fn lacks_thread(&self, now: Moment, owner: ConsumerId) -> bool {
-        let consumer = &self.consumers[&owner];
-        let missed_for_long = |since: &Moment| now.since(*since) > WANTED_MAX;
-        let missed = consumer
-            .wanted
-            .keys()
-            .filter(|id| !consumer.away.contains(id))
-            .count();
-        let held = consumer.held.len();
-        let threads_left = consumer.threads.seen().saturating_sub(held);
-        consumer.wanted.values().any(missed_for_long) || consumer.away.len() + missed > threads_left
-    }
-
-    pub(super) fn longest_idle(&self, owner: ConsumerId) -> Option<HeldId> {
-        let idle = |id: &&HeldId| {
-            let held = &self.held[id];
-            let partition = held.get.partition.0 as usize;
-            let last_data = self.partitions.get(partition).map(|state| state.last_data);
-            (last_data, held.since, **id)
-        };
-        self.consumers[&owner].held.iter().min_by_key(idle).copied()
-    }
-
-    pub(super) fn stop_probing(&mut self, owner: ConsumerId) {
-        for id in self.consumers[&owner].held.clone() {
-            let held = self
-                .held
-                .get_mut(&id)
-                .expect("a consumer names only gets that are held");
-            if held.probe.is_some() {
-                self.ends.remove(&(held.ends(), id));
-                held.probe = None;
-                self.ends.insert((held.ends(), id));
-            }
+            state.delay = Duration::ZERO;
+            state.question = None;
+            self.consumer_mut(owner).mirror.remove(stamp, key);
+            self.join_queue(key, owner);
         }
     }
 

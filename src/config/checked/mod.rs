@@ -104,6 +104,10 @@ pub struct Broker {
     pub update_consumer_offsets: bool,
     /// How long a get at the end may wait; none answers at once.
     pub hold_max: Option<Duration>,
+    /// Whether consumers with fewer threads than partitions are given turns.
+    pub turns: bool,
+    /// Groups that are given turns although ZooKeeper has no positions of them.
+    pub turns_without_positions: Vec<String>,
     /// How many may wait at a time.
     pub held_gets_max: u32,
     /// Where it registers.

@@ -186,6 +186,8 @@ fn read_broker(
         transfer_bytes_max,
         update_consumer_offsets: reader.get(&key::BROKER_UPDATE_CONSUMER_OFFSETS),
         hold_max: hold_gets.then_some(hold_max),
+        turns: reader.get(&key::BROKER_TURNS),
+        turns_without_positions: reader.get(&key::BROKER_TURNS_WITHOUT_POSITIONS),
         held_gets_max: reader.get(&key::BROKER_HELD_GETS_MAX),
         zookeeper: read_zookeeper(reader, enabled, coordinator),
     };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{KIB, MIB, NUM_PARTITIONS, PATH};
-use crate::config::key::{Key, Preset, Range, Section};
+use crate::config::key::{Key, Preset, Range, Section, TextRule};
 use crate::config::topic::{DeletePolicy, Schedule};
 
 /// `broker.enabled`
@@ -202,6 +202,35 @@ pub static BROKER_HOLD_MAX_MS: Key<u32> = Key {
     },
     help: "How long such a get waits at most. It must be less than the consumer's own timeout, which is 10 seconds unless it \
            was changed.",
+    replaces: "",
+};
+
+/// `broker.turns`
+pub static BROKER_TURNS: Key<bool> = Key {
+    section: Section::Broker,
+    name: "turns",
+    unit: "",
+    default: Preset::Value(true),
+    permitted: (),
+    help: "Whether a Java consumer that has fewer fetch threads than partitions is led back over its last message when one of \
+           its threads is needed for another partition: it passes over what it has read. Set this to false for consumers \
+           that gave themselves another memory of message ids, or none (`metaq.consumer.message_ids.lru_cache.size`): they \
+           would read messages twice. Without turns such a consumer sees many messages half a second late and later.",
+    replaces: "",
+};
+
+/// `broker.turns_without_positions`
+pub static BROKER_TURNS_WITHOUT_POSITIONS: Key<Vec<String>> = Key {
+    section: Section::Broker,
+    name: "turns_without_positions",
+    unit: "",
+    default: Preset::Value(&[]),
+    permitted: TextRule {
+        words: "a list of consumer groups",
+        accepts: |group| !group.is_empty() && !group.contains(char::is_whitespace),
+    },
+    help: "Consumer groups that keep their positions outside of ZooKeeper and are given turns all the same. Their consumers \
+           must acknowledge what they read by themselves, as the Java client does unless it is told otherwise.",
     replaces: "",
 };
 

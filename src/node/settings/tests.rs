@@ -28,6 +28,7 @@ const OTHER_TEXTS: &[(&str, &str)] = &[
         "\"super:D/InIHSb7yEEbrWz8b9l71RjZJU=\"",
     ),
     ("coordinator.four_letter_words", "[\"ruok\"]"),
+    ("broker.turns_without_positions", "[\"billing\"]"),
     ("broker.listen", "\"0.0.0.0\""),
     ("broker.topics_folder", "\"other\""),
     ("broker.delete_policy", "\"archive,1,true\""),

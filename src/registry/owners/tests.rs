@@ -45,6 +45,7 @@ fn owner(topic: &str, partition: i32, consumer: &str) -> Owner {
         topic: topic.to_owned(),
         partition,
         consumer: consumer.to_owned(),
+        position: None,
     }
 }
 

@@ -1,0 +1,214 @@
+//! Turns: a held get gives its thread to the client's other partitions, and leaves nothing blind.
+//!
+//! ```text
+//!   get X held       <- the bad record
+//!   offset X         <- X - L, where the last message before X begins
+//!   get X - L        <- data, as always: that message, and what came behind it
+//!   (passed over as read; the partition goes behind all that are due)
+//!   get X
+//! ```
+//!
+//! Only that message itself is sent, never a record of our own with another's id: an id that is still worked on
+//! would be taken for read. And only to a client that has surely read it and still remembers it; the conditions
+//! are those of [`Waiting::may_turn`]. If it dies within these milliseconds, after telling its position, its
+//! successor reads one message twice, which is what "at least once" allows.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::identity::Client;
+use super::memory::REMEMBERED;
+use super::reading::Doubt;
+use super::{HeldId, Waiting};
+use crate::broker::request::Name;
+use crate::segments::PartitionId;
+use crate::units::{ConnectionId, Moment};
+
+/// Longer messages are not sent again.
+const MESSAGE_BYTES_MAX: u64 = 16 * 1024;
+/// Where other brokers send to the same process, a message is only sent again so soon after it was read.
+const READ_JUST_NOW: Duration = Duration::from_secs(1);
+/// A consumer is given at most 500 turns a second,
+const TURN_EVERY: Duration = Duration::from_millis(2);
+/// and this many at once.
+const TURNS_AT_ONCE: u32 = 128;
+
+/// A bad record that was sent, and what is to be said when its client asks where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) at: u64,
+    pub(super) connection: ConnectionId,
+    /// In a turn: where the last message begins.
+    pub(super) back_to: Option<u64>,
+    /// It has asked.
+    pub(super) heard: bool,
+}
+
+impl Asked {
+    /// Whether this get is where its client was led.
+    pub(super) fn leads(&self, connection: ConnectionId, offset: u64) -> bool {
+        self.heard && self.connection == connection && self.back_to == Some(offset)
+    }
+}
+
+/// Why a consumer with fewer threads than partitions is answered 404 in the place of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTurned {
+    /// `broker.turns` is false.
+    Off,
+    /// It does not behave as the Java client.
+    OtherClient,
+    /// Its client is older than 1.4.6 and reads again what it is sent again.
+    OldClient,
+    /// Its name is the user's own and does not tell its client's version.
+    OwnName,
+    /// It has read no message of the partition since this server started or it connected.
+    NoMessageYet,
+    /// ZooKeeper was never told of its reading.
+    NoPositionYet,
+    /// ZooKeeper was told of its reading too late.
+    LatePosition,
+    /// It acknowledges by hand, or its listener fails.
+    ComesBackInside,
+    /// It read a message again that it should have passed over.
+    ReadsAgain,
+    /// The last message is long, or longer than it takes at a time.
+    LongMessage,
+    /// So many messages went to its process since that it may have forgotten the last one.
+    MayHaveForgotten,
+}
+
+impl NotTurned {
+    /// What the reason is called in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NotTurned::Off => "off",
+            NotTurned::OtherClient => "other-client",
+            NotTurned::OldClient => "old-client",
+            NotTurned::OwnName => "own-consumer-id",
+            NotTurned::NoMessageYet => "no-message-yet",
+            NotTurned::NoPositionYet => "no-position-yet",
+            NotTurned::LatePosition => "late-position",
+            NotTurned::ComesBackInside => "manual-acknowledgement",
+            NotTurned::ReadsAgain => "reads-again",
+            NotTurned::LongMessage => "long-message",
+            NotTurned::MayHaveForgotten => "many-messages",
+        }
+    }
+}
+
+impl fmt::Display for NotTurned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotTurned::Off => "broker.turns is false",
+            NotTurned::OtherClient => "it is not the Java client",
+            NotTurned::OldClient => "its client is older than 1.4.6",
+            NotTurned::OwnName => "its consumer id was set by hand and does not tell its client",
+            NotTurned::NoMessageYet => "it has read no message of the partition since it connected",
+            NotTurned::NoPositionYet => "ZooKeeper has no position of it yet",
+            NotTurned::LatePosition => "its positions reach ZooKeeper late",
+            NotTurned::ComesBackInside => "it acknowledges by hand, or its listener fails",
+            NotTurned::ReadsAgain => "it does not pass over what it has read",
+            NotTurned::LongMessage => "the last message of the partition is long",
+            NotTurned::MayHaveForgotten => "its process reads many messages a second",
+        })
+    }
+}
+
+impl From<Doubt> for NotTurned {
+    fn from(doubt: Doubt) -> NotTurned {
+        match doubt {
+            Doubt::Rereads => NotTurned::ReadsAgain,
+            Doubt::Inside => NotTurned::ComesBackInside,
+            Doubt::NoMessage => NotTurned::NoMessageYet,
+            Doubt::NoPosition => NotTurned::NoPositionYet,
+            Doubt::Late => NotTurned::LatePosition,
+        }
+    }
+}
+
+/// How many turns a consumer may be given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    /// When it would be given the next one if they were spread evenly.
+    next: Moment,
+}
+
+impl Budget {
+    /// When there is one to give.
+    pub(super) fn ready(&self) -> Moment {
+        Moment::START + self.next.since(Moment::START + TURN_EVERY * TURNS_AT_ONCE)
+    }
+
+    fn take(&mut self, now: Moment) {
+        self.next = self.next.max(now) + TURN_EVERY;
+    }
+}
+
+impl Waiting {
+    /// Whether a held get may be led back, and to where.
+    pub(super) fn may_turn(&self, now: Moment, id: HeldId) -> Result<u64, NotTurned> {
+        if !self.options.turns {
+            return Err(NotTurned::Off);
+        }
+        let held = &self.held[&id];
+        if !self.is_java(held.get.connection) {
+            return Err(NotTurned::OtherClient);
+        }
+        let owner = held.consumer.ok_or(NotTurned::NoMessageYet)?;
+        let consumer = &self.consumers[&owner];
+        let process = match &consumer.client {
+            Client::Remembers { process } => process,
+            Client::Rereads => return Err(NotTurned::OldClient),
+            Client::Unknown => return Err(NotTurned::OwnName),
+        };
+        let last = self.last_read(now, owner, held.key, &held.get)?;
+        let length = held.get.offset - last.start;
+        if length > MESSAGE_BYTES_MAX.min(held.get.bytes_max.into()) {
+            return Err(NotTurned::LongMessage);
+        }
+        let many = self.sent.since(process, last.read) >= REMEMBERED;
+        let long_ago = consumer.elsewhere && now.since(last.read_at) >= READ_JUST_NOW;
+        if many || long_ago {
+            return Err(NotTurned::MayHaveForgotten);
+        }
+        Ok(last.start)
+    }
+
+    /// Begins the turn of a held get: where its client will be led.
+    pub(super) fn turn(&mut self, now: Moment, id: HeldId) -> Option<u64> {
+        let back_to = self.may_turn(now, id).ok()?;
+        let held = &self.held[&id];
+        let (key, owner) = (held.key, held.consumer?);
+        if let Some(reading) = &mut self.key_mut(key).reading {
+            reading.turn(back_to);
+        }
+        let consumer = self.consumer_mut(owner);
+        consumer.turns += 1;
+        consumer.budget.take(now);
+        Some(back_to)
+    }
+
+    /// An `offset` request. `Some`: it follows a bad record, and the answer is this.
+    pub(in crate::broker) fn offset_asked(
+        &mut self,
+        now: Moment,
+        connection: ConnectionId,
+        group: &Name,
+        partition: PartitionId,
+        offset: u64,
+    ) -> Option<u64> {
+        let key = self.find_key(group, partition)?;
+        let asked = self.key_mut(key).question.as_mut()?;
+        if asked.at != offset || asked.connection != connection {
+            return None;
+        }
+        asked.heard = true;
+        let answer = asked.back_to.unwrap_or(offset);
+        self.asked_where(now, key);
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.strikes = 0;
+        }
+        Some(answer)
+    }
+}
