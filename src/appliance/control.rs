@@ -53,6 +53,11 @@ pub enum Request {
         /// The topic.
         topic: String,
     },
+    /// Delete all messages of a topic that has no section in the configuration: [`Response::Done`].
+    TopicPurge {
+        /// Its name.
+        topic: String,
+    },
     /// Let consumers go on behind the damage that was found in a partition: [`Response::Done`].
     PartitionSkipDamage {
         /// The topic.
@@ -117,7 +122,10 @@ pub enum CallError {
     /// The socket is not this user's to open.
     #[error("not permitted to open {}", .0.display())]
     NotPermitted(PathBuf),
-    /// The exchange broke off or took too long.
+    /// No answer came in this time.
+    #[error("no answer within {} seconds", .0.as_secs())]
+    Late(Duration),
+    /// The exchange broke off.
     #[error("talk to the server")]
     Broken(#[source] io::Error),
     /// The answer is not one of ours: another version serves.
@@ -130,21 +138,31 @@ pub enum CallError {
 /// # Errors
 /// See [`CallError`].
 pub fn call(socket: &Path, request: &Request, wait_max: Duration) -> Result<Response, CallError> {
-    let (short, _parent) = short_path(socket).map_err(CallError::Broken)?;
-    let stream = UnixStream::connect(short).map_err(|error| match error.kind() {
+    let broken = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             CallError::NotListening(socket.to_path_buf())
         }
         io::ErrorKind::PermissionDenied => CallError::NotPermitted(socket.to_path_buf()),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => CallError::Late(wait_max),
         _ => CallError::Broken(error),
-    })?;
-    let line = exchange(stream, request, wait_max).map_err(CallError::Broken)?;
+    };
+    let stream = connect(socket, wait_max).map_err(broken)?;
+    let line = exchange(stream, request).map_err(broken)?;
     serde_json::from_str(&line).map_err(CallError::NotAnAnswer)
 }
 
-fn exchange(mut stream: UnixStream, request: &Request, wait_max: Duration) -> io::Result<String> {
+/// Opens a connection on which no step takes longer than `wait_max`: this one does where a server that hangs has as
+/// many connections waiting as it takes.
+fn connect(socket: &Path, wait_max: Duration) -> io::Result<UnixStream> {
+    let (short, _parent) = short_path(socket)?;
+    let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     stream.set_read_timeout(Some(wait_max))?;
     stream.set_write_timeout(Some(wait_max))?;
+    stream.connect(&SockAddr::unix(short)?)?;
+    Ok(UnixStream::from(OwnedFd::from(stream)))
+}
+
+fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<String> {
     let mut line = serde_json::to_string(request).expect("a request is plain data");
     line.push('\n');
     stream.write_all(line.as_bytes())?;

@@ -83,6 +83,18 @@ pub struct Holder {
     pub pid: Option<u32>,
 }
 
+impl Holder {
+    /// The process id, where that process is suspended: by SIGSTOP, by Ctrl-Z, or by a debugger. `path` is the lock
+    /// that it holds.
+    pub fn suspended(self, path: &Path) -> Option<u32> {
+        let pid = self.pid.filter(|pid| has_open(*pid, path))?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may have parentheses of its own.
+        let (_, behind_the_name) = stat.rsplit_once(')')?;
+        matches!(behind_the_name.trim_start().chars().next(), Some('T' | 't')).then_some(pid)
+    }
+}
+
 fn read_pid(file: &mut File) -> Option<u32> {
     const PID_BYTES_MAX: u64 = 32;
     let mut text = String::new();

@@ -152,6 +152,7 @@ impl Broker {
                 );
             }
         }
+        self.retired = true;
         self.retiring = self.retiring.saturating_sub(1);
         self.checkpoints.request();
     }

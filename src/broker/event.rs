@@ -150,6 +150,11 @@ pub enum Event {
         /// The topic.
         topic: Name,
     },
+    /// Delete all messages of a topic. Where its partitions end is remembered.
+    PurgeTopic {
+        /// The topic.
+        topic: Name,
+    },
     /// Let consumers go on behind the damage that was found in a partition: a get that meets it is sent on to
     /// the next good record, until the server restarts.
     SkipDamage {

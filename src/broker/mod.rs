@@ -21,6 +21,7 @@ mod message_id;
 mod offset;
 pub mod options;
 mod partition;
+mod purge;
 mod put;
 mod registration;
 mod removal;
@@ -85,6 +86,10 @@ pub struct Broker {
     /// Deletions that were decided and not applied yet.
     retiring: usize,
     removals: Removals,
+    /// Partitions whose messages are to go, and up to where.
+    purging: Vec<(PartitionId, u64)>,
+    /// Files went: what ZooKeeper is told may be something else now.
+    retired: bool,
     /// Gets of what is acknowledged and still being written, each with the visible end it waits for.
     catching_up: Vec<(u64, WaitingGet)>,
     /// Every partition's history is known.
@@ -143,6 +148,8 @@ impl Broker {
             commands: Vec::new(),
             retiring: 0,
             removals: Removals::default(),
+            purging: Vec::new(),
+            retired: false,
             catching_up: Vec::new(),
             settled: false,
             stats: Stats::new(Moment::START),
@@ -254,6 +261,7 @@ impl Broker {
             }
             Event::OpenPartitions { topic } => self.catalog.open(&topic),
             Event::Searched { ticket, outcome } => self.searched(ticket, outcome, effects),
+            Event::PurgeTopic { topic } => self.purge(&topic),
             Event::SkipDamage { topic, partition } => self.skip_damage(&topic, partition),
             Event::Led { wall } => self.lead(wall, effects),
             Event::Deposed => self.depose(effects),
@@ -339,7 +347,11 @@ impl Broker {
     }
 
     fn end_turn(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.leading && std::mem::take(&mut self.retired) {
+            self.register_changed(effects);
+        }
         if self.leading && !self.adopting {
+            self.retire_purged();
             self.propose_commands(effects);
             if !self.writer.is_parked() {
                 self.propose_puts(self.wall, effects);
@@ -392,6 +404,7 @@ impl Broker {
         self.leading = false;
         self.proposals.begin(0);
         self.commands.clear();
+        self.purging.clear();
         self.retiring = 0;
         self.waiting.clear();
         self.checks.clear();

@@ -15,6 +15,11 @@ impl Broker {
                 self.register(topic, effects);
             }
         }
+        self.register_changed(effects);
+    }
+
+    /// Tells of the topics of which something else is to be told than before.
+    pub(super) fn register_changed(&mut self, effects: &mut Vec<Effect>) {
         for index in 0..self.catalog.len() {
             let topic = self.catalog.nth(index);
             self.register(topic, effects);
@@ -43,7 +48,7 @@ impl Broker {
             .for_each(|topic| topic.registered = None);
     }
 
-    /// A topic that is configured is registered as configured. One that is only on disk can be read but
+    /// A topic that is configured is registered as configured. One that only has messages can be read but
     /// takes no puts, so producers are not sent here. (Metamorphosis sends them, and refuses.)
     fn registration(&self, id: TopicId) -> Option<TopicRegistration> {
         let topic = self.catalog.topic(id);
@@ -56,8 +61,11 @@ impl Broker {
                 accept_subscribe: settings.accept_subscribe,
             });
         }
-        let with_files = |&&(_, id): &&(i32, _)| self.partition(id).has_files();
-        let &(last, _) = topic.partitions().iter().rfind(with_files)?;
+        let with_messages = |&&(_, id): &&(i32, _)| {
+            let segments = &self.partition(id).segments;
+            segments.first() < segments.end()
+        };
+        let &(last, _) = topic.partitions().iter().rfind(with_messages)?;
         Some(TopicRegistration {
             topic: name,
             partitions: last.saturating_add(1),
@@ -76,10 +84,7 @@ impl Broker {
                     self.catalog.find_or_add(&name);
                 }
             }
-            for index in 0..self.catalog.len() {
-                let topic = self.catalog.nth(index);
-                self.register(topic, effects);
-            }
+            self.register_changed(effects);
         }
     }
 }

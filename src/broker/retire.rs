@@ -166,7 +166,7 @@ impl Broker {
         self.propose_retire(wall, cuts);
     }
 
-    fn propose_retire(&mut self, wall: WallTime, cuts: Vec<Cut>) {
+    pub(super) fn propose_retire(&mut self, wall: WallTime, cuts: Vec<Cut>) {
         if cuts.is_empty() || !self.leading {
             return;
         }

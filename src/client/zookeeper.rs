@@ -171,7 +171,20 @@ impl Client {
         requests: impl IntoIterator<Item = &'a Request>,
     ) -> Result<Vec<Result<Reply, Refused>>, Error> {
         let mut results = Vec::new();
-        let mut asked = 0;
+        self.call_each(requests, &mut results).await?;
+        Ok(results)
+    }
+
+    /// The same, for who has to know what was answered before the connection was lost: it is in `results`.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub async fn call_each<'a>(
+        &mut self,
+        requests: impl IntoIterator<Item = &'a Request>,
+        results: &mut Vec<Result<Reply, Refused>>,
+    ) -> Result<(), Error> {
+        let mut asked = results.len();
         for request in requests {
             self.conversation.send(request)?;
             asked += 1;
@@ -186,7 +199,7 @@ impl Client {
         while results.len() < asked {
             results.push(self.reply().await?);
         }
-        Ok(results)
+        Ok(())
     }
 
     /// Waits for a watch to fire, and keeps the session alive meanwhile.

@@ -1,11 +1,14 @@
 //! Reading the configuration again while a server runs: topics take effect, everything else waits for
 //! the next start and is named.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::checked::Config;
 use super::topic::{Topic, TopicSettings};
-use super::{Error, ServerFolder, legacy, load};
+use super::{Error, ServerFolder, legacy, load, read_bytes_if_there};
 
 /// What reading again has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +30,53 @@ pub struct Changes {
 /// # Errors
 /// As [`load`]: the server keeps what it has.
 pub fn reload(running: &Config, folder: &ServerFolder) -> Result<(Config, Changes), Error> {
+    refuse_blank(folder)?;
     Ok(compare(running, load(folder)?))
+}
+
+/// A file without a word permits no topic. That is what is there while somebody writes it anew, and after somebody
+/// did on a full disk; it is no wish to have none.
+fn refuse_blank(folder: &ServerFolder) -> Result<(), Error> {
+    let toml = folder.server_toml();
+    let path = if toml.exists() {
+        toml
+    } else {
+        folder.server_ini()
+    };
+    let text = read_bytes_if_there(&path)?;
+    if text.is_some_and(|text| text.trim_ascii().is_empty()) {
+        let source = io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is empty: it is being written, or was cut off",
+        );
+        return Err(Error::Unreadable { path, source });
+    }
+    Ok(())
+}
+
+/// How the files of a configuration look from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look(Vec<Option<(u64, u64, i64, i64)>>);
+
+impl Look {
+    /// As they look now.
+    pub fn at(folder: &ServerFolder) -> Look {
+        let files = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
+        let look = |path: &PathBuf| {
+            let it = fs::metadata(path).ok()?;
+            Some((it.ino(), it.size(), it.mtime(), it.mtime_nsec()))
+        };
+        Look(files.iter().map(look).collect())
+    }
+
+    /// Whether a file was written to since it looked like `before`. One that was put in its place is whole.
+    pub fn is_written_since(&self, before: &Look) -> bool {
+        let mut files = self.0.iter().zip(&before.0);
+        files.any(|(now, before)| match (now, before) {
+            (Some(now), Some(before)) => now.0 == before.0 && now != before,
+            _ => false,
+        })
+    }
 }
 
 /// `running` with the topics of `read`, and what is new in them.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::checked::{Config, Machine};
 use super::document::{self, ChosenTopic};
 use super::key::{Kind, Section};
-use super::reload::{Changes, compare};
-use super::{Mistakes, ServerFolder, explain, from_toml, legacy, load};
+use super::reload::{Changes, Look, compare, reload};
+use super::{Error, Mistakes, ServerFolder, explain, from_toml, legacy, load};
 
 /// The repository's file with this name is what `text` is; `UPDATE=1` makes it so.
 pub(crate) fn assert_golden(name: &str, text: &str) {
@@ -447,4 +447,39 @@ fn a_folder_that_is_new_waits_for_a_restart() {
         "where its messages are"
     );
     assert_eq!(folder("c"), None);
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_not_read_again() {
+    let home = tempfile::TempDir::new().expect("make a folder");
+    let folder = ServerFolder::new(home.path());
+    fs::create_dir(folder.conf()).expect("make conf");
+    let write = |text: &str| fs::write(folder.server_toml(), text).expect("write it");
+    write("[topics.a]\n");
+    let running = load(&folder).expect("it is right");
+    write(" \n");
+    let Err(error) = reload(&running, &folder) else {
+        panic!("every topic is dropped");
+    };
+    assert!(matches!(error, Error::Unreadable { .. }), "{error}");
+    write("# no topics, on purpose\n");
+    let (_, changes) = reload(&running, &folder).expect("it says something");
+    assert_eq!(changes.removed, ["a"]);
+}
+
+#[test]
+fn a_file_that_is_written_is_told_from_one_that_was_replaced() {
+    let home = tempfile::TempDir::new().expect("make a folder");
+    let folder = ServerFolder::new(home.path());
+    fs::create_dir(folder.conf()).expect("make conf");
+    fs::write(folder.server_toml(), "[broker]\n").expect("write it");
+    let before = Look::at(&folder);
+    assert!(!Look::at(&folder).is_written_since(&before));
+    let whole = folder.conf().join("whole");
+    fs::write(&whole, "[broker]\n[topics.a]\n").expect("write it");
+    fs::rename(&whole, folder.server_toml()).expect("put it there");
+    assert!(!Look::at(&folder).is_written_since(&before));
+    let before = Look::at(&folder);
+    fs::write(folder.server_toml(), "[bro").expect("write it");
+    assert!(Look::at(&folder).is_written_since(&before));
 }

@@ -27,8 +27,9 @@ impl Coordinator {
             return self.close(id, CloseReason::OutOfTurn, effects);
         }
         // Another server may be further; on this one the client would go back in time.
-        if request.last_zxid_seen > self.state.zxid {
-            return self.close(id, CloseReason::ClientAhead, effects);
+        let (seen, applied) = (request.last_zxid_seen, self.state.zxid);
+        if seen > applied {
+            return self.close(id, CloseReason::ClientAhead { seen, applied }, effects);
         }
         let timeout_ms = self.options.grant(request.timeout_ms);
         let address = connection.address;

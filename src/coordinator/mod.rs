@@ -210,7 +210,12 @@ pub enum CloseReason {
     SessionInvalid,
     /// The client has seen more than this server has applied: it must find another one.
     #[error("the client has seen a zxid that is not applied here")]
-    ClientAhead,
+    ClientAhead {
+        /// The last one that it has seen.
+        seen: Zxid,
+        /// The last one that is applied here.
+        applied: Zxid,
+    },
     /// The client could not show who it is.
     #[error("authentication failed")]
     AuthFailed,

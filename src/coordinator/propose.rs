@@ -39,7 +39,11 @@ impl Coordinator {
         if established.closing {
             return;
         }
-        if let Some(expiry) = &mut self.expiry {
+        // Who only shows who he is does not keep his session alive, as with ZooKeeper: kazoo's SASL loop ends so.
+        let shows_who = matches!(request, Request::Auth { .. } | Request::Sasl { .. });
+        if let Some(expiry) = &mut self.expiry
+            && !shows_who
+        {
             let bucket = expiry.bucket(now, established.timeout_ms);
             if bucket != established.touched {
                 established.touched = bucket;

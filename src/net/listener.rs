@@ -80,6 +80,14 @@ pub fn is_absent(error: &io::Error) -> bool {
     )
 }
 
+/// A client's address as people know it: a socket that listens on `::` gives IPv4 clients one of IPv6.
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
 /// Where a client on this host reaches what listens at `address`: a port that listens everywhere, over the loopback
 /// that is always there (`::` takes IPv4 clients too, and the host may have no `::1`).
 pub fn reachable(address: SocketAddr) -> SocketAddr {

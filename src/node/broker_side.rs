@@ -392,6 +392,8 @@ impl BrokerSide {
             .topics
             .iter()
             .map(|topic| self.summary(topic))
+            // Of a topic that was deleted only the offsets are left.
+            .filter(|topic| topic.configured || topic.bytes > 0)
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! Local commands: the socket in the folder, and what each request does.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::run::Server;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
 use crate::appliance::status::{PartitionStatus, TopicDetail};
 use crate::broker::{Event, Name};
-use crate::config::reload::reload;
+use crate::config::reload::{Look, reload};
 use crate::config::{self, ServerFolder, suggest};
 use crate::disk::Class;
 use crate::net::listener::Trouble;
@@ -52,13 +52,13 @@ pub(super) fn listen(folder: &ServerFolder) -> Result<Listening, Error> {
     let path = folder.control_socket();
     let (sender, commands) = mpsc::channel(WAITING_MAX);
     let (task, wants_space) = match bind(&path) {
-        Ok(listener) => (spawn_local(accept(listener, sender)), false),
+        Ok(listener) => (spawn_local(accept(listener, folder.clone(), sender)), false),
         Err(error) if finds_no_space(&error) => {
             tracing::error!(
                 path = %path.display(), %error,
                 "the disk is full: no local command reaches the server before there is room for its socket"
             );
-            (spawn_local(accept_later(path, sender)), true)
+            (spawn_local(accept_later(folder.clone(), sender)), true)
         }
         Err(error) => {
             return Err(
@@ -85,14 +85,15 @@ fn finds_no_space(error: &std::io::Error) -> bool {
 }
 
 /// Makes the socket when there is space for it, and listens.
-async fn accept_later(path: PathBuf, commands: mpsc::Sender<Asked>) {
+async fn accept_later(folder: ServerFolder, commands: mpsc::Sender<Asked>) {
+    let path = folder.control_socket();
     let mut told = false;
     loop {
         tokio::time::sleep(BIND_AGAIN_EVERY).await;
         match bind(&path) {
             Ok(listener) => {
                 info!(path = %path.display(), "local commands reach the server");
-                return accept(listener, commands).await;
+                return accept(listener, folder, commands).await;
             }
             Err(error) if finds_no_space(&error) => {}
             Err(error) if !std::mem::replace(&mut told, true) => {
@@ -103,7 +104,7 @@ async fn accept_later(path: PathBuf, commands: mpsc::Sender<Asked>) {
     }
 }
 
-async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {
+async fn accept(listener: UnixListener, folder: ServerFolder, commands: mpsc::Sender<Asked>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut trouble = Trouble::default();
     loop {
@@ -111,10 +112,11 @@ async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 trouble.ends();
-                let commands = commands.clone();
+                let (commands, folder) = (commands.clone(), folder.clone());
                 spawn_local(async move {
                     let _place = place;
-                    match tokio::time::timeout(PATIENCE * 2, exchange(stream, commands)).await {
+                    let exchange = exchange(stream, &folder, commands);
+                    match tokio::time::timeout(PATIENCE * 2, exchange).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => debug!(%error, "a local command broke off"),
                         Err(_) => debug!("a local command took too long"),
@@ -131,13 +133,35 @@ async fn accept(listener: UnixListener, commands: mpsc::Sender<Asked>) {
     }
 }
 
-async fn exchange(stream: UnixStream, commands: mpsc::Sender<Asked>) -> std::io::Result<()> {
+/// Waits, but not for long, until nobody writes the configuration: half of a file is a configuration, too.
+pub(super) async fn settle(folder: &ServerFolder) {
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    const LOOKS_MAX: usize = 50;
+    let mut before = Look::at(folder);
+    for _ in 0..LOOKS_MAX {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = Look::at(folder);
+        if !now.is_written_since(&before) {
+            return;
+        }
+        before = now;
+    }
+}
+
+async fn exchange(
+    stream: UnixStream,
+    folder: &ServerFolder,
+    commands: mpsc::Sender<Asked>,
+) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     let limit = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
     (&mut stream).take(limit).read_line(&mut line).await?;
     let response = match serde_json::from_str(&line) {
         Ok(request) => {
+            if request == Request::Reload {
+                settle(folder).await;
+            }
             let (answer, answered) = oneshot::channel();
             if commands.send(Asked { request, answer }).await.is_err() {
                 return Ok(());
@@ -237,6 +261,7 @@ impl Server {
                 });
                 done(text)
             }
+            Request::TopicPurge { topic } => self.purge_topic(topic),
             Request::PartitionSkipDamage { topic, partition } => {
                 let detail = match self.known_topic(&topic) {
                     Ok(detail) => detail,
@@ -264,6 +289,32 @@ impl Server {
             }
             Request::Shutdown => done("stopping"),
         }
+    }
+
+    fn purge_topic(&mut self, topic: String) -> Response {
+        if let Err(reason) = self.shell.health() {
+            return refused(Code::E0306, reason);
+        }
+        let detail = match self.known_topic(&topic) {
+            Ok(detail) => detail,
+            Err(refused) => return refused,
+        };
+        let sections = self.config.broker.iter().flat_map(|broker| &broker.topics);
+        if sections.into_iter().any(|section| section.name == topic) {
+            let text = format!("{topic} is in the configuration: it is deleted there first");
+            return refused(Code::E0306, text);
+        }
+        let messages = detail.topic.messages;
+        info!(
+            topic,
+            messages,
+            bytes = detail.topic.bytes,
+            "all messages of a topic are deleted, as an operator wants it"
+        );
+        let text = format!("deleting {messages} messages of {topic}");
+        let topic = Name::from(topic);
+        self.shell.tell_broker(Event::PurgeTopic { topic });
+        done(text)
     }
 
     /// A topic, or the answer that there is none of that name.

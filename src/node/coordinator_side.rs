@@ -24,6 +24,10 @@ use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
 /// A warning about quotas, or about the same limit, is not repeated for this long.
 const WARNING_EVERY: Duration = Duration::from_secs(60);
 
+/// What an operator is told where the data was replaced under a client.
+const CLIENT_AHEAD: &str = "a client is turned away: it has seen a later zxid than this server's data has. If the data \
+     was replaced by an older one or a new one, restart the clients; others like it are turned away as well";
+
 /// What the coordinator's effects are carried out with.
 pub(super) struct World<'a> {
     pub(super) now: Moment,
@@ -45,6 +49,7 @@ pub(super) struct CoordinatorSide {
     pub(super) leads: bool,
     quota_warned_at: Option<Moment>,
     limit_warned_at: [Option<Moment>; Limit::ALL.len()],
+    ahead_warned_at: Option<Moment>,
     halted: Option<Failure>,
 }
 
@@ -60,6 +65,7 @@ impl CoordinatorSide {
             leads: false,
             quota_warned_at: None,
             limit_warned_at: Default::default(),
+            ahead_warned_at: None,
             halted: None,
         }
     }
@@ -237,8 +243,16 @@ impl CoordinatorSide {
                 if reason != CloseReason::SessionClosed {
                     debug!(connection = connection.0, %reason, "coordinator closes a connection");
                 }
-                if let Some(machine) = zookeeper(world.connections, connection) {
+                let machine = zookeeper(world.connections, connection);
+                let address = machine.map(|machine| {
                     machine.close(world.now);
+                    machine.peer()
+                });
+                if let (CloseReason::ClientAhead { seen, applied }, Some(address)) =
+                    (reason, address)
+                    && is_due(&mut self.ahead_warned_at, world.now)
+                {
+                    warn!(%address, %seen, %applied, "{CLIENT_AHEAD}");
                 }
                 world.connections.close(connection);
             }

@@ -24,7 +24,7 @@ use super::descriptors::Shares;
 use super::{Event, Failure, Node, Port};
 use crate::config::Config;
 use crate::disk::{Chosen, Class};
-use crate::net::listener::{Census, Trouble, is_the_clients};
+use crate::net::listener::{Census, Trouble, canonical, is_the_clients};
 use crate::net::socket::{self, OpenFiles, Progress};
 use crate::registry::Registry;
 use crate::report::{Code, Error};
@@ -287,6 +287,7 @@ impl Shell {
             match listener.accept().await {
                 Ok((stream, address)) => {
                     trouble.ends();
+                    let address = canonical(address);
                     let admitted = census.borrow_mut().admit(address.ip());
                     if let Err(full) = admitted {
                         self.node.borrow_mut().refused(port, full);

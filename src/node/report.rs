@@ -162,8 +162,8 @@ impl Shell {
         }
     }
 
-    /// The text of `/metrics`.
-    pub(super) fn metrics(&self) -> String {
+    /// The text of `/metrics`, in this form.
+    pub(super) fn metrics(&self, form: metrics::Form) -> String {
         let mut scrape = Scrape::default();
         scrape.set_fraction(&metrics::UPTIME_SECONDS, self.clock.uptime().as_secs_f64());
         scrape.set(&metrics::MEMORY_BYTES, system::resident_bytes());
@@ -184,7 +184,7 @@ impl Shell {
             &self.turn_latency.borrow(),
         );
         self.node.borrow().measure(&mut scrape);
-        scrape.render()
+        scrape.render(form)
     }
 }
 

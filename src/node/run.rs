@@ -140,7 +140,10 @@ impl Server {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signal::Stop => return self.stop().await,
-                    Signal::Reload => self.reload_by_signal(),
+                    Signal::Reload => {
+                        control::settle(&self.folder).await;
+                        self.reload_by_signal();
+                    }
                 },
                 Some(asked) = self.commands.recv() => {
                     if self.answer(asked) {

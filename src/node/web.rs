@@ -1,4 +1,4 @@
-//! `/health` and `/metrics`, on the web port.
+//! `/health` and `/metrics`, on the web port; `/` says so.
 //!
 //! Who asks here asks one thing, a few times a minute. So a connection gets one answer and [`TIME_MAX`] for all
 //! of it, and there are at most [`CONNECTIONS_MAX`] of them: whoever sends half a request, or drips, or
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -21,7 +21,8 @@ use tokio::task::spawn_local;
 use tracing::{debug, warn};
 
 use super::event_loop::{ACCEPT_PAUSE, CANNOT_ACCEPT, Shell};
-use crate::net::listener::{Census, Trouble, is_the_clients};
+use crate::net::listener::{Census, Trouble, canonical, is_the_clients};
+use crate::report::metrics::Form;
 
 /// Connections at a time; one more is closed at once.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -30,10 +31,17 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 /// Refusals make one line in this time, however many there are.
 const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
 
+/// What `/` says, and every path that is not there.
+const PAGES: &str = "\
+A Chrysalis server. This port has:
+/health   200 while clients are served, otherwise 503 and why
+/metrics  the numbers, for Prometheus
+";
+
 /// What the web port asks the loop.
 enum Question {
     Health(oneshot::Sender<Result<(), String>>),
-    Metrics(oneshot::Sender<String>),
+    Metrics(Form, oneshot::Sender<String>),
 }
 
 /// Serves the web port until it is dropped.
@@ -47,7 +55,7 @@ pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener, census: Censu
             // Whoever went away needs no answer.
             match question {
                 Question::Health(answer) => drop(answer.send(shell.health())),
-                Question::Metrics(answer) => drop(answer.send(shell.metrics())),
+                Question::Metrics(form, answer) => drop(answer.send(shell.metrics(form))),
             }
         }
     };
@@ -72,19 +80,26 @@ fn router(ask: mpsc::Sender<Question>) -> Router {
             }
         }
     };
-    let metrics = move || async move {
+    let metrics = move |headers: HeaderMap| async move {
+        let accept = headers.get_all(header::ACCEPT).iter();
+        let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+        let form = Form::accepted(&accept.join(","));
         let (answer, answered) = oneshot::channel();
-        match (ask.try_send(Question::Metrics(answer)), answered.await) {
+        match (
+            ask.try_send(Question::Metrics(form, answer)),
+            answered.await,
+        ) {
             (Ok(()), Ok(text)) => {
-                const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                ([(header::CONTENT_TYPE, FORMAT)], text).into_response()
+                ([(header::CONTENT_TYPE, form.content_type())], text).into_response()
             }
             _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         }
     };
     Router::new()
+        .route("/", get(|| async { PAGES }))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
+        .fallback(|| async { (StatusCode::NOT_FOUND, PAGES) })
 }
 
 async fn accept(listener: TcpListener, census: Census, router: Router) {
@@ -95,6 +110,7 @@ async fn accept(listener: TcpListener, census: Census, router: Router) {
         match listener.accept().await {
             Ok((stream, address)) => {
                 trouble.ends();
+                let address = canonical(address);
                 if census.borrow_mut().admit(address.ip()).is_err() {
                     if last_refusal.is_none_or(|at: Instant| at.elapsed() >= REFUSALS_TOLD_EVERY) {
                         last_refusal = Some(Instant::now());

@@ -3,3 +3,4 @@
 pub mod cli;
 mod escaped;
 pub mod status;
+pub mod text;

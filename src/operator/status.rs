@@ -4,14 +4,18 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use super::escaped;
+use super::text::wrap;
 use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, PartitionConsumer, PartitionStatus, Registration, ServerState,
     ServerStatus, TopicDetail, TopicSummary,
 };
 
-/// The whole status, for people.
-pub fn server(status: &ServerStatus) -> String {
-    let mut lines = Lines::default();
+/// The whole status, for people: in lines of at most so many columns, or with each row in a line of its own.
+pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
+    let mut lines = Lines {
+        text: String::new(),
+        columns: columns.unwrap_or(usize::MAX),
+    };
     let state = match status.state {
         ServerState::Starting => "is starting",
         ServerState::Serving => "serves",
@@ -161,12 +165,12 @@ pub fn topic(detail: &TopicDetail) -> String {
             [
                 "PARTITION",
                 "STATE",
-                "FIRST OFFSET",
-                "VISIBLE END",
+                "FIRST",
+                "END",
                 "BYTES",
                 "MESSAGES",
-                "SEGMENTS",
-                "WAITING GETS",
+                "FILES",
+                "WAITING",
             ]
             .map(str::to_owned),
         ];
@@ -176,17 +180,8 @@ pub fn topic(detail: &TopicDetail) -> String {
         text.push_str(&columns(&rows, sides));
     }
     if !detail.consumers.is_empty() {
-        let mut rows = vec![
-            [
-                "GROUP",
-                "PARTITION",
-                "OFFSET",
-                "BEHIND",
-                "WAITING GETS",
-                "OWNER",
-            ]
-            .map(str::to_owned),
-        ];
+        let mut rows =
+            vec![["GROUP", "PARTITION", "OFFSET", "BEHIND", "WAITING", "OWNER"].map(str::to_owned)];
         rows.extend(detail.consumers.iter().map(consumer));
         text.push('\n');
         text.push_str(&columns(&rows, [Left, Right, Right, Right, Right, Left]));
@@ -194,7 +189,8 @@ pub fn topic(detail: &TopicDetail) -> String {
     text
 }
 
-fn amount(topic: &TopicSummary) -> String {
+/// How much there is of a topic: `2 partitions, 10 messages, 4 KiB`.
+pub fn amount(topic: &TopicSummary) -> String {
     let messages = counted(topic.messages, "message");
     let bytes = bytes(topic.bytes);
     match topic.configured {
@@ -290,17 +286,20 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// Lines of a name and what belongs to it.
-#[derive(Default)]
 struct Lines {
     text: String,
+    columns: usize,
 }
 
 impl Lines {
     fn title(&mut self, title: fmt::Arguments<'_>) {
+        let title = wrap(&title.to_string(), self.columns, 0, 2);
         let _ = writeln!(self.text, "{title}");
     }
 
     fn row(&mut self, name: &str, value: &str) {
+        const INDENT: usize = 16;
+        let value = wrap(value, self.columns, INDENT, INDENT);
         let _ = writeln!(self.text, "  {name:<13} {value}");
     }
 }

@@ -76,6 +76,8 @@ codes! {
     E0306 Failed "The server refused the command."
     E0307 Failed "There is no such file."
     E0308 Failed "Something that the command needs did not work."
+    E0309 Failed "What cannot be undone was not confirmed."
+    E0310 Usage "The command line is wrong."
     E0401 Failed "A server cannot be reached."
     E0402 Failed "A server refused a request."
     E0403 Failed "A server did not answer in time."

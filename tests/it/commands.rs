@@ -614,3 +614,8 @@ fn what_takes_long_says_so_on_a_terminal_and_nowhere_else() {
     assert_said(&folder.command("start", &[]), 0, "server1 serves");
     assert!(!text(&folder.command("stop", &[]).stderr).contains("stopping"));
 }
+
+mod deleting;
+mod place;
+mod suspended;
+mod topics;

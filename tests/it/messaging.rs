@@ -226,11 +226,11 @@ fn a_topic_is_described_with_its_settings_its_partitions_and_who_reads_it() {
   statistics        false         default
   folder            {}  default
 
-PARTITION  STATE   FIRST OFFSET  VISIBLE END  BYTES  MESSAGES  SEGMENTS  WAITING GETS
+PARTITION  STATE   FIRST  END  BYTES  MESSAGES  FILES  WAITING
         0  closed             0            0    0 B         0         0             0
         1  open               0           75   75 B         3         1             0
 
-GROUP    PARTITION  OFFSET  BEHIND  WAITING GETS  OWNER
+GROUP    PARTITION  OFFSET  BEHIND  WAITING  OWNER
 billing          1      50    25 B             0  nobody
 ",
         folder.display()

@@ -5,14 +5,20 @@ use crate::metaq_wire;
 use crate::process::eventually;
 use crate::server::Server;
 use chrysalis::report::metrics;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 
 pub(crate) fn scrape(address: SocketAddr) -> String {
+    ask(address, "/metrics", "")
+}
+
+/// What the web port answers, with these lines in the request.
+fn ask(address: SocketAddr, path: &str, lines: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the web port serves");
-    stream
-        .write_all(b"GET /metrics HTTP/1.0\r\n\r\n")
-        .expect("ask");
+    let request = format!("GET {path} HTTP/1.0\r\n{lines}\r\n");
+    stream.write_all(request.as_bytes()).expect("ask");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     text
@@ -55,4 +61,114 @@ fn every_metric_is_measured() {
     assert!(value("sent_bytes_total{port=\"broker\"}") > 25);
     assert!(value("journal_batch_latency_seconds_count") > 0);
     assert!(value("coordinator_write_latency_seconds_count") > 0);
+}
+
+#[test]
+fn the_web_port_says_what_it_has() {
+    let server = Server::start(&[("orders", 1)]);
+    let found = ask(server.web(), "/", "");
+    assert!(found.starts_with("HTTP/1.0 200"), "{found}");
+    let pages = found.lines().filter_map(|line| line.strip_prefix('/'));
+    let pages: Vec<_> = pages.filter_map(|line| line.split(' ').next()).collect();
+    assert!(pages.contains(&"health") && pages.contains(&"metrics"));
+    for page in pages {
+        let answer = ask(server.web(), &format!("/{page}"), "");
+        assert!(!answer.starts_with("HTTP/1.0 404"), "{page}: {answer}");
+    }
+    let missing = ask(server.web(), "/metric", "");
+    assert!(missing.starts_with("HTTP/1.0 404"), "{missing}");
+    assert!(missing.contains("\n/metrics "), "{missing}");
+}
+
+/// Prometheus asks for OpenMetrics, and knows what it gets by the `Content-Type`; `promtool` and many others read
+/// only Prometheus' own form.
+#[test]
+fn metrics_come_in_the_form_that_is_asked_for() {
+    let server = Server::start(&[("orders", 1)]);
+    let open = ask(
+        server.web(),
+        "/metrics",
+        "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2\r\n",
+    );
+    assert!(
+        open.contains("content-type: application/openmetrics-text; version=1.0.0"),
+        "{open}"
+    );
+    assert!(open.ends_with("# EOF\n"), "{open}");
+    let classic = scrape(server.web());
+    assert!(
+        classic.contains("content-type: text/plain; version=0.0.4"),
+        "{classic}"
+    );
+    let (_, text) = classic.split_once("\r\n\r\n").expect("a header and a text");
+    assert_eq!(faults(text), Vec::<String>::new());
+    if let Some(said) = promtool(text) {
+        assert_eq!(said, "", "promtool check metrics");
+    }
+}
+
+/// What `promtool check metrics` would complain of, as far as it can happen here.
+fn faults(text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut family = ("", "");
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap_or((help, ""));
+            if help.is_empty() || !seen.insert(name) {
+                faults.push(format!("{name}: no help, or twice"));
+            }
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            family = kind.split_once(' ').expect("a name and a type");
+            let (name, kind) = family;
+            let is_plain =
+                |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit();
+            let wrong_ending = (kind == "counter") != name.ends_with("_total");
+            let unit = [
+                "_ms",
+                "_millis",
+                "_milliseconds",
+                "_minutes",
+                "_kb",
+                "_mb",
+                "_percent",
+            ];
+            let wrong_unit = unit
+                .iter()
+                .any(|unit| name.trim_end_matches("_total").ends_with(unit));
+            let says_kind = ["counter", "gauge", "histogram", "summary"]
+                .iter()
+                .any(|kind| name.split('_').any(|word| word == *kind));
+            if !name.bytes().all(is_plain) || wrong_ending || wrong_unit || says_kind {
+                faults.push(format!("{name}: not a name for a {kind}"));
+            }
+        } else {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            let ending = name.strip_prefix(family.0);
+            let fits = match family.1 {
+                "histogram" => matches!(ending, Some("_bucket" | "_sum" | "_count")),
+                _ => ending == Some(""),
+            };
+            if !fits {
+                faults.push(format!("{line}: not described before it"));
+            }
+        }
+    }
+    faults
+}
+
+/// What `promtool check metrics` says of this, where it is installed.
+fn promtool(text: &str) -> Option<String> {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped());
+    let promtool = promtool
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = promtool.ok()?;
+    let mut input = promtool.stdin.take().expect("it is a pipe");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    let output = promtool.wait_with_output().expect("it ends");
+    Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }

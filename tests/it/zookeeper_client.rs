@@ -237,7 +237,7 @@ fn type_commands(address: SocketAddr) {
     let nobody = complained(address, &["zk", "--auth", "nobody:knows", "ls"]);
     assert!(nobody.contains("AUTHFAILED (-115)"), "{nobody}");
 
-    assert_eq!(zk(&["delete", "-R", "/typed"]), "");
+    assert_eq!(zk(&["delete", "-R", "/typed"]), "deleted 4 znodes\n");
     let gone = complained(address, &["zk", "get", "/typed"]);
     assert!(gone.contains("NONODE (-101)"), "{gone}");
 }

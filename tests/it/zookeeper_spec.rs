@@ -246,3 +246,39 @@ fn an_empty_tree_has_the_node_count_of_3_4() {
     assert!(text.contains("\nNode count: 4\n"), "{text}");
     assert!(text.contains("\nMode: standalone\n"), "{text}");
 }
+
+/// A socket of IPv6 gives IPv4 clients an address like `::ffff:127.0.0.1`, which nobody greps for.
+#[test]
+fn an_ipv4_client_is_shown_as_one_wherever_the_server_listens() {
+    let server = Server::start_with(&[], |config| {
+        set_key(config, "broker", "enabled", "false");
+        set_key(config, "server", "listen", "\"::ffff:127.0.0.1\"");
+        let words = "[\"cons\", \"stat\"]";
+        set_key(config, "coordinator", "four_letter_words", words);
+    });
+    let _client = Client::connect(server.coordinator());
+    for word in ["cons", "stat"] {
+        let text = four_letter_word(server.coordinator(), word).expect("it answers");
+        assert!(text.contains(" /127.0.0.1:"), "{text}");
+        assert!(!text.contains("::ffff"), "{text}");
+    }
+}
+
+/// Data that was replaced leaves clients behind that no server can take: they try for ever, and nobody knows why.
+#[test]
+fn clients_that_saw_more_than_the_data_has_make_one_line_in_the_log() {
+    let mut server = coordinator();
+    for _ in 0..3 {
+        let mut client = Client::raw(server.coordinator());
+        let welcome = client.handshake(0x1_0000, 10_000, 0, &[0; 16], true);
+        assert_eq!(welcome, None, "it would go back in time");
+    }
+    let log = server.process().log();
+    let told = log
+        .lines()
+        .filter(|line| line.contains("a client is turned away"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("seen=0x10000"), "{log}");
+    assert!(told[0].contains("address=127.0.0.1:"), "{log}");
+}

@@ -150,3 +150,24 @@ fn nobody_listening_and_nonsense_are_told_apart() {
         server.join().expect("the server ends");
     }
 }
+
+/// A stopped process has its listener still: the kernel takes connections for it until there is no more room.
+#[test]
+fn who_does_not_answer_is_not_waited_for() {
+    let home = TempDir::new().expect("make a folder");
+    let socket = home.path().join("control.sock");
+    let _listener = listen(&socket).expect("listen");
+    let short = Duration::from_millis(50);
+    let mut waiting = Vec::new();
+    let began = std::time::Instant::now();
+    for _ in 0..2 * WAITING_MAX {
+        waiting.extend(connect(&socket, short));
+        let error = call(&socket, &Request::Status, short).expect_err("nobody answers");
+        assert!(matches!(error, CallError::Late(_)), "{error}");
+        assert_eq!(error.to_string(), "no answer within 0 seconds");
+        if waiting.len() > usize::try_from(WAITING_MAX).expect("it is small") {
+            break;
+        }
+    }
+    assert!(began.elapsed() < WAIT);
+}

@@ -313,6 +313,9 @@ impl Runner {
             "open" => world.event(Event::OpenPartitions {
                 topic: name(words[1]),
             }),
+            "purge" => world.event(Event::PurgeTopic {
+                topic: name(words[1]),
+            }),
             "reload" => world.event(Event::Reload(Box::new(topics(line)))),
             "checkpoint" => world.event(Event::Checkpoint),
             "kill" => world.kill(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::{config_error, progress, server};
+use super::{config_error, place, progress, server};
 use crate::broker::made_at;
 use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, Side, ZooKeeper};
 use crate::client::rebalance::{NotAPartition, Partition};
@@ -31,9 +31,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Which brokers to talk to.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct BrokersArgument {
-    /// Find the brokers in this ZooKeeper [default: that of the server folder one stands in, otherwise
-    /// 127.0.0.1:2181]
-    #[arg(long, value_name = "HOST:PORT,...")]
+    /// Find the brokers in this ZooKeeper [default: that of the server folder one stands in, or of
+    /// CHRYSALIS_FOLDER, or CHRYSALIS_SERVER, otherwise 127.0.0.1:2181]
+    #[arg(long, visible_alias = "server", value_name = "HOST:PORT,...")]
     zookeeper: Option<String>,
     /// The node in ZooKeeper below which the brokers register
     #[arg(long, value_name = "PATH", default_value = ROOT)]
@@ -64,8 +64,11 @@ impl BrokersArgument {
             self.zookeeper.is_some() || self.broker.is_some(),
         ) {
             (Some(folder), _) => quoted(&folder.display().to_string()),
-            (None, false) if server::folder_here().is_some() => ".".to_owned(),
-            (None, _) => "DIR".to_owned(),
+            (None, false) => {
+                let found = place::found(None);
+                found.map_or_else(|| "DIR".to_owned(), |folder| place::flag(&folder))
+            }
+            (None, true) => "DIR".to_owned(),
         }
     }
 
@@ -119,15 +122,14 @@ impl BrokersArgument {
         if let Some(address) = &self.broker {
             return Ok(Brokers::Direct(address.clone()));
         }
-        let folder = || {
-            let named = self.folder.as_ref().map(ServerFolder::new);
-            named.or_else(server::folder_here)
-        };
         let zookeeper = match &self.zookeeper {
             Some(servers) => self.zookeeper_at(servers),
-            None => match folder() {
+            None => match place::found(self.folder.as_deref()) {
                 Some(folder) => of_folder(&folder)?,
-                None => self.zookeeper_at(ZOOKEEPER),
+                None => {
+                    let servers = place::servers_of_environment();
+                    self.zookeeper_at(servers.as_deref().unwrap_or(ZOOKEEPER))
+                }
             },
         };
         Ok(Brokers::ZooKeeper(zookeeper))

@@ -51,7 +51,7 @@ struct Check {
 
 impl Check {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = self.folder.server_folder();
+        let folder = self.folder.server_folder()?;
         let config = check(&folder)?;
         for note in &config.source.notes {
             writeln!(out, "note: {note}")?;
@@ -93,7 +93,7 @@ struct Show {
 
 impl Show {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = self.folder.server_folder();
+        let folder = self.folder.server_folder()?;
         let config = config::load(&folder).map_err(super::config_error)?;
         match self.json {
             true => as_json(&config, out),

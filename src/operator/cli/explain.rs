@@ -5,7 +5,8 @@ use std::io::Write;
 use crate::config::document;
 use crate::config::explain;
 use crate::config::suggest;
-use crate::report::{Code, ExitCode};
+use crate::operator::text;
+use crate::report::{Code, Error, ExitCode};
 
 /// Explain an error code or a configuration key
 ///
@@ -26,12 +27,15 @@ impl Explain {
         let Some(what) = self.what else {
             return list(out);
         };
-        if let Some(text) = document::key(&what) {
-            write!(out, "{text}")?;
+        if let Some(page) = document::key(&what) {
+            write!(out, "{}", text::page(&page, text::page_columns()))?;
             return Ok(());
         }
         match what.parse::<Code>() {
-            Ok(code) => Ok(write!(out, "{}", code.page())?),
+            Ok(code) => {
+                let page = text::page(code.page(), text::page_columns());
+                Ok(write!(out, "{page}")?)
+            }
             Err(_) => {
                 let keys: Vec<String> = explain::ALL
                     .iter()
@@ -42,9 +46,9 @@ impl Explain {
                     None => "`chrysalis explain` lists the codes, conf/server.toml has the keys"
                         .to_owned(),
                 };
-                anyhow::bail!(
-                    "{what} is neither an error code nor a key of the configuration; {hint}"
-                )
+                let told =
+                    format!("{what} is neither an error code nor a key of the configuration");
+                Err(Error::new(Code::E0310, told).cure(hint).into())
             }
         }
     }

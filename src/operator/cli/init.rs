@@ -5,8 +5,9 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::FolderArgument;
+use super::place;
 use crate::config::document::{self, Chosen, ChosenTopic};
+use crate::config::edit::EditError;
 use crate::config::key::{Section, quote};
 use crate::config::topic::{TOPIC_NAME_WORDS, topic_name_is_valid};
 use crate::config::{self, Config, ServerFolder};
@@ -26,9 +27,8 @@ use crate::report::{Code, Error};
     --broker-port 8133 --web-port 8130\n      \
     a second one on the same machine, open to others")]
 pub(super) struct Init {
-    /// The folder to make; it may be there already
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    #[command(flatten)]
+    folder: NewFolder,
     /// This server's number, 1 to 254: its myid and its broker id [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=254))]
     id: Option<u16>,
@@ -48,6 +48,21 @@ pub(super) struct Init {
     /// again [default: test]
     #[arg(long = "topic", value_name = "NAME[:PARTITIONS]", value_parser = parse_topic)]
     topics: Vec<NewTopic>,
+}
+
+/// The folder to make. Unlike any other command this one takes no hint from where one stands.
+#[derive(Debug, clap::Args)]
+struct NewFolder {
+    /// The folder to make; it may be there already
+    #[arg(
+        value_name = "DIR",
+        required_unless_present = "folder",
+        conflicts_with = "folder"
+    )]
+    first: Option<PathBuf>,
+    /// The same, named as every other command names it
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
 }
 
 /// A topic as the command line has it.
@@ -94,10 +109,12 @@ impl NewTopic {
 
 impl Init {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = FolderArgument {
-            folder: self.folder.clone(),
-        };
-        let folder = folder.server_folder();
+        let named = self
+            .folder
+            .first
+            .as_deref()
+            .or(self.folder.folder.as_deref());
+        let folder = place::found(named).ok_or_else(|| super::usage("no folder is named"))?;
         match config::load(&folder) {
             Err(config::Error::Missing(_)) => {
                 self.make(&folder)?;
@@ -124,7 +141,20 @@ impl Init {
         for made in [&conf, &folder.data(), &folder.logs()] {
             fs::create_dir_all(made).map_err(|error| refused(made, error))?;
         }
-        config::edit::replace(&folder.server_toml(), text.as_bytes())
+        let lock = config::edit::Lock::take(folder).map_err(|error| match error {
+            EditError::Write { path, source } => refused(&path, source),
+            other => super::topic::not_edited(folder, "", other).into(),
+        })?;
+        if folder.server_toml().exists() {
+            let what = format!(
+                "{} was made by somebody else just now",
+                folder.server_toml().display()
+            );
+            return Err(Error::new(Code::E0003, what)
+                .means("Nothing was changed.")
+                .into());
+        }
+        lock.replace(&folder.server_toml(), text.as_bytes())
             .map_err(|error| refused(&conf, error))?;
         Ok(())
     }
@@ -212,7 +242,7 @@ impl Init {
             "Made {root}: its configuration is {}.",
             folder.server_toml().display()
         )?;
-        writeln!(out, "Next: chrysalis start {root}")?;
+        writeln!(out, "Next: chrysalis start {}", place::flag(folder))?;
         if self.listen.is_none() {
             writeln!(
                 out,

@@ -7,16 +7,16 @@
 //! `Command` and its arm in `run`, which the compiler asks for.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal as _, Write};
 
 use clap::{Parser, Subcommand};
 
 use crate::appliance::standard_error_is_systemds_journal;
-use crate::config::{Error as ConfigError, ServerFolder};
+use crate::config::Error as ConfigError;
 use crate::disk;
 use crate::operator::escaped;
 use crate::report::{self, Code, ExitCode};
+use place::FolderArgument;
 
 mod bench;
 mod bench_broker;
@@ -31,6 +31,7 @@ mod init;
 mod instant;
 mod interrupt;
 mod partition;
+mod place;
 mod printing;
 mod produce;
 pub mod progress;
@@ -110,19 +111,11 @@ impl Command {
     }
 }
 
-/// The folder that a command is about.
-#[derive(Debug, clap::Args)]
-pub struct FolderArgument {
-    /// The server's folder, as made by `chrysalis init`
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-}
-
-impl FolderArgument {
-    /// The folder, by its full name where it has one: a server in the background is nowhere else.
-    pub fn server_folder(&self) -> ServerFolder {
-        ServerFolder::new(std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone()))
-    }
+/// What is told of a command line that says something impossible.
+fn usage(what: impl Into<String>) -> report::Error {
+    report::Error::new(Code::E0310, what)
+        .means("Nothing was done.")
+        .cure("`chrysalis COMMAND --help` says what there is.")
 }
 
 /// Does what the command line asks for, and tells how it ended.
@@ -131,15 +124,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             let asked_for_help = !error.use_stderr();
+            if !asked_for_help {
+                tell_usage(&error);
+                return ExitCode::Usage;
+            }
             // Nobody can be told where the terminal itself is gone.
-            let printed = error.print();
-            return match (asked_for_help, printed) {
-                (false, _) => ExitCode::Usage,
-                (true, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return match error.print() {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     tell(&OutputFailed(error).explained().to_string());
                     ExitCode::Failed
                 }
-                (true, _) => ExitCode::Done,
+                _ => ExitCode::Done,
             };
         }
     };
@@ -189,6 +184,19 @@ fn tell(message: &str) {
         .map(|line| format!("{priority}{}\n", escaped::on_a_terminal(line.as_bytes())))
         .collect();
     report::lines::say(&lines.concat());
+}
+
+/// Tells what is wrong with a command line, in the words and colours of the library that reads it.
+fn tell_usage(error: &clap::Error) {
+    let text = match io::stderr().is_terminal() {
+        true => error.render().ansi().to_string(),
+        false => error.render().to_string(),
+    };
+    let _told = write!(
+        io::stderr(),
+        "{}",
+        text.replacen("error:", Code::E0310.name(), 1)
+    );
 }
 
 /// Says that the program has found a bug in itself, to the log and to whoever reads standard error.

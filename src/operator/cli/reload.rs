@@ -19,6 +19,6 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        server::reload(&self.folder.server_folder(), out)
+        server::reload(&self.folder.server_folder()?, out)
     }
 }

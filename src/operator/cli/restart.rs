@@ -22,7 +22,7 @@ pub(super) struct Restart {
 
 impl Restart {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = self.folder.server_folder();
+        let folder = self.folder.server_folder()?;
         config::check(&folder)?;
         server::refuse_root_in_anothers_folder(&folder)?;
         stop::stop(&folder, self.options.wait(), out)?;

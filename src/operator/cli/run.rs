@@ -41,7 +41,7 @@ impl Run {
         if !self.detach {
             return Ok(self.serve()?);
         }
-        let detached = background::detach(&self.folder.server_folder()).map_err(|error| {
+        let detached = background::detach(&self.folder.server_folder()?).map_err(|error| {
             Error::new(Code::E0108, "detach from the terminal")
                 .because(error)
                 .means("The server does not run.")
@@ -62,7 +62,7 @@ impl Run {
     }
 
     fn serve(&self) -> Result<(), Error> {
-        let folder = self.folder.server_folder();
+        let folder = self.folder.server_folder()?;
         let mut config = config::load(&folder).map_err(super::config_error)?;
         server::refuse_root_in_anothers_folder(&folder)?;
         let notes = limits::prepare(&mut config)?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
+use super::place;
 use crate::appliance::control::{self, CallError, Request, Response};
 use crate::appliance::pid_file::Holder;
 use crate::appliance::{PidFile, status};
@@ -12,8 +13,10 @@ use crate::config::{Coordinator, ServerFolder};
 use crate::net::listener::reachable;
 use crate::report::{Code, Error};
 
-/// How long a running server may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How long a running server may take to answer a question.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// How long it may take to do something.
+const CHANGE_MAX: Duration = Duration::from_secs(10);
 
 /// The process that serves `folder`, if one does.
 pub(super) fn holder(folder: &ServerFolder) -> Result<Option<Holder>, Error> {
@@ -58,14 +61,6 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
         )))
 }
 
-/// The server folder one stands in, if it is one.
-pub(super) fn folder_here() -> Option<ServerFolder> {
-    let folder = ServerFolder::new(std::env::current_dir().ok()?);
-    let configurations = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
-    let is_one = configurations.iter().any(|file| file.exists());
-    is_one.then_some(folder)
-}
-
 /// Where clients on this host reach the coordinator of the server in `folder`.
 ///
 /// # Errors
@@ -86,28 +81,57 @@ pub(super) fn coordinator_address(
 pub(super) fn not_running(folder: &ServerFolder) -> Error {
     Error::new(Code::E0301, format!("{} does not run", folder.name()))
         .means("Nothing was done.")
-        .cure(format!(
-            "Start it: chrysalis start {}",
-            folder.root().display()
-        ))
+        .cure(format!("Start it: chrysalis start {}", place::flag(folder)))
 }
 
 /// Asks the server of `folder`.
 pub(super) fn ask(folder: &ServerFolder, request: &Request) -> Result<Response, Error> {
-    if holder(folder)?.is_none() {
+    let Some(holder) = holder(folder)? else {
         return Err(not_running(folder));
-    }
-    match control::call(&folder.control_socket(), request, ANSWER_MAX) {
+    };
+    refuse_suspended(folder, holder)?;
+    let wait_max = match changes(request) {
+        true => CHANGE_MAX,
+        false => ANSWER_MAX,
+    };
+    match control::call(&folder.control_socket(), request, wait_max) {
         Ok(Response::Refused { code, text }) => {
             let code = code.parse().unwrap_or(Code::E0306);
             Err(Error::new(code, text).means("Nothing was changed."))
         }
         Ok(response) => Ok(response),
-        Err(error) => Err(no_answer(folder, error)),
+        Err(error) => Err(no_answer(folder, request, error)),
     }
 }
 
-fn no_answer(folder: &ServerFolder, error: CallError) -> Error {
+/// Whether a request changes something.
+fn changes(request: &Request) -> bool {
+    match request {
+        Request::Status | Request::TopicList | Request::TopicDescribe { .. } => false,
+        Request::Reload
+        | Request::PartitionClose { .. }
+        | Request::PartitionOpen { .. }
+        | Request::PartitionSkipDamage { .. }
+        | Request::TopicPurge { .. }
+        | Request::Shutdown => true,
+    }
+}
+
+/// A suspended process answers nobody, however long one waits.
+pub(super) fn refuse_suspended(folder: &ServerFolder, holder: Holder) -> Result<(), Error> {
+    let Some(pid) = holder.suspended(&folder.pid_file()) else {
+        return Ok(());
+    };
+    let what = format!(
+        "{} does not answer: its process {pid} is suspended (by SIGSTOP, Ctrl-Z or a debugger)",
+        folder.name()
+    );
+    Err(Error::new(Code::E0302, what)
+        .means("Nothing was asked. Clients are not served either until it goes on.")
+        .cure(format!("Let it go on: kill -CONT {pid}")))
+}
+
+fn no_answer(folder: &ServerFolder, request: &Request, error: CallError) -> Error {
     let log = folder.log_file();
     match error {
         CallError::NotPermitted(socket) => Error::new(
@@ -116,13 +140,20 @@ fn no_answer(folder: &ServerFolder, error: CallError) -> Error {
         )
         .means("Only the user that runs the server, and root, may talk to it.")
         .cure("Run this as that user."),
-        _ => Error::new(
-            Code::E0302,
-            format!("{} runs and does not answer", folder.name()),
-        )
-        .because(error)
-        .means("It may be starting or stopping.")
-        .cure(format!("Look at the end of {}", log.display())),
+        error => {
+            let asked = !matches!(error, CallError::NotListening(_));
+            let means = match asked && changes(request) {
+                true => "It may be starting, stopping or stuck; whether it was done is not known.",
+                false => "It may be starting, stopping or stuck.",
+            };
+            Error::new(
+                Code::E0302,
+                format!("{} runs and does not answer", folder.name()),
+            )
+            .because(error)
+            .means(means)
+            .cure(format!("Look at the end of {}", log.display()))
+        }
     }
 }
 
@@ -151,7 +182,26 @@ pub(super) fn ask_status(folder: &ServerFolder) -> Result<status::ServerStatus, 
 
 /// Asks for the topics to be read again, and says what came of it.
 pub(super) fn reload(folder: &ServerFolder, out: &mut dyn Write) -> anyhow::Result<()> {
-    let Response::Reloaded(reloaded) = ask(folder, &Request::Reload)? else {
+    show_reloaded(ask(folder, &Request::Reload)?, out)
+}
+
+/// The same behind a change of the configuration, which is `done` whatever comes of this.
+pub(super) fn reload_edited(
+    folder: &ServerFolder,
+    done: &str,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let reloaded = ask(folder, &Request::Reload).map_err(|error| {
+        error.means(format!(
+            "It is done in the file ({done}); the server goes on with what it had until it reads that: chrysalis reload {}",
+            place::flag(folder)
+        ))
+    })?;
+    show_reloaded(reloaded, out)
+}
+
+fn show_reloaded(response: Response, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Response::Reloaded(reloaded) = response else {
         return Err(not_an_answer().into());
     };
     let told = [

@@ -45,7 +45,7 @@ impl StartOptions {
 
 impl Start {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        start(&self.folder.server_folder(), &self.options, out)
+        start(&self.folder.server_folder()?, &self.options, out)
     }
 }
 

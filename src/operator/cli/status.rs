@@ -2,17 +2,21 @@
 
 use std::io::Write;
 
+use serde_json::json;
+
 use super::{FolderArgument, server};
-use crate::operator::status;
+use crate::operator::{status, text};
+use crate::report::Code;
 
 /// Show how a server is doing
 ///
-/// Ends with 0 if it runs and with 3 if it does not.
+/// Ends with 0 if it runs and with 3 if it does not. With --json that is JSON as well: the name, and the state
+/// `stopped`, or `not_answering` (which ends with 1).
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
-    chrysalis status /srv/server1\n  \
-    chrysalis status /srv/server1 --json | jq .broker.messages\n  \
-    chrysalis status /srv/server1 >/dev/null || chrysalis start /srv/server1")]
+    chrysalis status --folder /srv/server1\n  \
+    chrysalis status --folder /srv/server1 --json | jq .broker.messages\n  \
+    cd /srv/server1 && { chrysalis status >/dev/null || chrysalis start; }")]
 pub(super) struct Status {
     #[command(flatten)]
     folder: FolderArgument,
@@ -23,10 +27,24 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let status = server::ask_status(&self.folder.server_folder())?;
-        match self.json {
-            true => writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?,
-            false => write!(out, "{}", status::server(&status))?,
+        let folder = self.folder.server_folder()?;
+        match server::ask_status(&folder) {
+            Ok(status) if self.json => {
+                writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+            }
+            Ok(status) => write!(out, "{}", status::server(&status, text::columns()))?,
+            Err(error) => {
+                let state = match error.code() {
+                    Code::E0301 => Some("stopped"),
+                    Code::E0302 => Some("not_answering"),
+                    _ => None,
+                };
+                if let (true, Some(state)) = (self.json, state) {
+                    let told = json!({ "name": folder.name(), "state": state });
+                    writeln!(out, "{}", serde_json::to_string_pretty(&told)?)?;
+                }
+                return Err(error.into());
+            }
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         stop(
-            &self.folder.server_folder(),
+            &self.folder.server_folder()?,
             Duration::from_secs(self.wait),
             out,
         )
@@ -41,10 +41,11 @@ pub(super) fn stop(
     wait: Duration,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    if server::holder(folder)?.is_none() {
+    let Some(holder) = server::holder(folder)? else {
         writeln!(out, "{} does not run", folder.name())?;
         return Ok(());
-    }
+    };
+    server::refuse_suspended(folder, holder)?;
     tell_to_stop(folder)?;
     let waiting = progress::wheel(format!("{} is stopping", folder.name()));
     let until = Instant::now() + wait;

@@ -3,19 +3,24 @@
 use std::io::Write;
 
 use super::init::{NewTopic, parse_topic};
-use super::{FolderArgument, server};
+use super::partition::split;
+use super::place::{FolderArgument, FolderOption, flag};
+use super::{server, usage};
 use crate::appliance::control::{Request, Response};
 use crate::config::ServerFolder;
-use crate::config::edit::{self, AddError};
+use crate::config::edit::{self, EditError};
 use crate::operator::status;
 use crate::report::{Code, Error};
 
-/// List, describe or create topics
+mod delete;
+
+/// List, describe, create or delete topics
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
-    chrysalis topic create /srv/server1 orders:4\n  \
-    chrysalis topic list /srv/server1\n  \
-    chrysalis topic describe /srv/server1 orders")]
+    chrysalis topic create orders:4 --folder /srv/server1\n  \
+    chrysalis topic list --folder /srv/server1\n  \
+    chrysalis topic describe orders --folder /srv/server1\n  \
+    chrysalis topic delete orders --keep-data --yes --folder /srv/server1")]
 pub(super) struct Topic {
     #[command(subcommand)]
     command: TopicCommand,
@@ -25,8 +30,8 @@ pub(super) struct Topic {
 enum TopicCommand {
     /// List the topics of a running server
     #[command(after_long_help = "Examples:\n  \
-        chrysalis topic list /srv/server1\n  \
-        chrysalis topic list /srv/server1 --json | jq -r '.[].name'")]
+        chrysalis topic list --folder /srv/server1\n  \
+        chrysalis topic list --folder /srv/server1 --json | jq -r '.[].name'")]
     List {
         #[command(flatten)]
         folder: FolderArgument,
@@ -35,12 +40,16 @@ enum TopicCommand {
         json: bool,
     },
     /// Show one topic and its partitions
-    #[command(after_long_help = "Example:\n  chrysalis topic describe /srv/server1 orders")]
+    #[command(
+        override_usage = "chrysalis topic describe [OPTIONS] [DIR] <TOPIC>",
+        after_long_help = "Example:\n  chrysalis topic describe orders --folder /srv/server1"
+    )]
     Describe {
         #[command(flatten)]
-        folder: FolderArgument,
-        /// The topic
-        topic: String,
+        folder: FolderOption,
+        /// The topic. The server's folder may stand before it
+        #[arg(value_name = "TOPIC", num_args = 1..=2, required = true)]
+        words: Vec<String>,
         /// As JSON, with units in the names
         #[arg(long)]
         json: bool,
@@ -52,28 +61,40 @@ enum TopicCommand {
     ///
     /// With '*' in its name it permits every topic that matches. Such a topic is there, and can be found in
     /// ZooKeeper, from its first message on; that one has to name the broker: produce --broker HOST:PORT.
-    #[command(after_long_help = "Examples:\n  \
-        chrysalis topic create /srv/server1 orders:4\n  \
-        chrysalis topic create /srv/server1 'log-*:2'")]
+    #[command(
+        override_usage = "chrysalis topic create [OPTIONS] [DIR] <NAME[:PARTITIONS]>",
+        after_long_help = "Examples:\n  \
+        chrysalis topic create orders:4 --folder /srv/server1\n  \
+        chrysalis topic create 'log-*:2' --folder /srv/server1"
+    )]
     Create {
         #[command(flatten)]
-        folder: FolderArgument,
-        /// The topic; '*' in it stands for any characters
-        #[arg(value_name = "NAME[:PARTITIONS]", value_parser = parse_topic)]
-        topic: NewTopic,
+        folder: FolderOption,
+        /// The topic; '*' in it stands for any characters. The server's folder may stand before it
+        #[arg(value_name = "NAME[:PARTITIONS]", num_args = 1..=2, required = true)]
+        words: Vec<String>,
     },
+    Delete(delete::Delete),
 }
 
 impl Topic {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.command {
-            TopicCommand::List { folder, json } => list(&folder.server_folder(), json, out),
+            TopicCommand::List { folder, json } => list(&folder.server_folder()?, json, out),
             TopicCommand::Describe {
                 folder,
-                topic,
+                words,
                 json,
-            } => describe(&folder.server_folder(), topic, json, out),
-            TopicCommand::Create { folder, topic } => create(&folder.server_folder(), &topic, out),
+            } => {
+                let (first, words) = split(&words, words.len() > 1);
+                describe(&folder.or(first)?, &words[0], json, out)
+            }
+            TopicCommand::Create { folder, words } => {
+                let (first, words) = split(&words, words.len() > 1);
+                let topic = parse_topic(&words[0]).map_err(usage)?;
+                create(&folder.or(first)?, &topic, out)
+            }
+            TopicCommand::Delete(delete) => delete.run(out),
         }
     }
 }
@@ -91,10 +112,11 @@ fn list(folder: &ServerFolder, json: bool, out: &mut dyn Write) -> anyhow::Resul
 
 fn describe(
     folder: &ServerFolder,
-    topic: String,
+    topic: &str,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    let topic = topic.to_owned();
     let Response::Topic(detail) = server::ask(folder, &Request::TopicDescribe { topic })? else {
         return Err(server::not_an_answer().into());
     };
@@ -106,11 +128,12 @@ fn describe(
 }
 
 fn create(folder: &ServerFolder, topic: &NewTopic, out: &mut dyn Write) -> anyhow::Result<()> {
-    let path = edit::add_topic(folder, &topic.name, topic.partitions)
-        .map_err(|error| not_added(topic, error))?;
-    writeln!(out, "added {} to {}", topic.name, path.display())?;
+    let name = &topic.name;
+    let path = edit::add_topic(folder, name, topic.partitions)
+        .map_err(|error| not_edited(folder, name, error))?;
+    writeln!(out, "added {name} to {}", path.display())?;
     match server::holder(folder)? {
-        Some(_) => server::reload(folder, out),
+        Some(_) => server::reload_edited(folder, &format!("{name} is in {}", path.display()), out),
         None => Ok(writeln!(
             out,
             "{} does not run: it will have the topic when it is started",
@@ -119,32 +142,51 @@ fn create(folder: &ServerFolder, topic: &NewTopic, out: &mut dyn Write) -> anyho
     }
 }
 
-fn not_added(topic: &NewTopic, error: AddError) -> Error {
-    let name = &topic.name;
+/// What an operator is told where the topics of a configuration were not changed.
+pub(super) fn not_edited(folder: &ServerFolder, name: &str, error: EditError) -> Error {
+    let reload = format!("chrysalis reload {}", flag(folder));
     match error {
-        AddError::Config(error) => super::config_error(error),
-        AddError::Exists(path) => Error::new(
+        EditError::Config(error) => super::config_error(error),
+        EditError::Exists(path) => Error::new(
             Code::E0304,
             format!("topic {name} is in {} already", path.display()),
         )
         .means("Nothing was changed.")
-        .cure("To change its settings, edit its section and run chrysalis reload."),
-        AddError::NoBroker => {
-            Error::new(Code::E0306, "this server is no broker").means("Nothing was changed.")
-        }
-        AddError::NotAppendable { path, mistakes } => Error::new(
+        .cure(format!("To change its settings, edit its section and run {reload}")),
+        EditError::Missing(path) => Error::new(
+            Code::E0303,
+            format!("there is no topic {name} in {}", path.display()),
+        )
+        .means("Nothing was changed.")
+        .cure("The file's sections are what there is: one called [topics.\"a-*\"] is deleted by that name."),
+        EditError::NoBroker => Error::new(Code::E0306, "this server is no broker")
+            .means("Nothing was changed.")
+            .cure("Name the folder of one that is: --folder DIR."),
+        EditError::NotAppendable { path, mistakes } => Error::new(
+            Code::E0005,
+            format!("{name} cannot be added to {}:\n{mistakes}", path.display()),
+        )
+        .means("Nothing was changed.")
+        .cure(format!("Add the topic's section by hand and run {reload}")),
+        EditError::NotRemovable(path) => Error::new(
             Code::E0005,
             format!(
-                "{} cannot be added to {}:\n{mistakes}",
-                name,
+                "{name} cannot be taken out of {}: it has no section of its own there",
                 path.display()
             ),
         )
         .means("Nothing was changed.")
-        .cure("Add the topic's section by hand and run chrysalis reload."),
-        AddError::Write { path, source } => {
+        .cure(format!("Take it out by hand and run {reload}")),
+        EditError::Busy(conf) => Error::new(
+            Code::E0005,
+            format!("another command is changing the configuration in {}", conf.display()),
+        )
+        .means("Nothing was changed.")
+        .cure("Try again when it has ended."),
+        EditError::Write { path, source } => {
             let code = match source.kind() {
                 std::io::ErrorKind::PermissionDenied => Code::E0103,
+                std::io::ErrorKind::StorageFull => Code::E0204,
                 _ => Code::E0005,
             };
             Error::new(code, format!("write {}", path.display()))

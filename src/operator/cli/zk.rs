@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::client::zookeeper::{Client, Error};
 use crate::coordinator::{
-    Acl, Create, CreateMode, Delete, Refusal, Reply, Request, SetData, Stat, WatchEventKind,
+    Acl, Create, CreateMode, Refusal, Reply, Request, SetData, Stat, WatchEventKind,
 };
 use crate::operator::cli::interrupt::{Interrupt, interrupted};
 use crate::operator::escaped;
@@ -15,11 +15,13 @@ use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
 mod answer;
+mod delete;
 mod server;
 
 pub(super) use server::{CoordinatorArgument, runtime};
 
 use answer::{data_line, json_line, stat_lines};
+use delete::{Delete, From};
 use server::{Server, explain, explain_read};
 
 /// Look at and change the znodes of a coordinator
@@ -136,9 +138,12 @@ enum Command {
         parents: bool,
     },
     /// Delete a znode
+    ///
+    /// With -R it says how many went, whatever comes in between. `/` and `/zookeeper` are never deleted.
     #[command(after_long_help = "Examples:\n  \
         chrysalis zk delete /config/limit\n  \
-        chrysalis zk delete -R /config")]
+        chrysalis zk delete -R /config\n  \
+        chrysalis zk delete -R /meta/consumers/billing --yes")]
     Delete {
         /// The znode
         #[arg(value_parser = parse_path)]
@@ -149,6 +154,9 @@ enum Command {
         /// Everything below it first
         #[arg(long, short = 'R', conflicts_with = "version")]
         recursive: bool,
+        /// With -R: also where it is more than 100 znodes, or where brokers and consumer groups keep theirs
+        #[arg(long, requires = "recursive")]
+        yes: bool,
     },
     /// Show what is known of a znode beside its data
     #[command(after_long_help = "Example:\n  \
@@ -215,7 +223,11 @@ impl Zk {
             answer.map_err(|error| explain(error, server, &what))?;
         }
         let reads = self.command.only_reads();
-        let (what, done) = self.command.run(client, self.json, given, out).await;
+        let from = From {
+            server,
+            flags: server.options(),
+        };
+        let (what, done) = self.command.run(client, &from, self.json, given, out).await;
         done.map_err(|error| match error.downcast::<Error>() {
             Ok(error) if reads => explain_read(error, server, &what).into(),
             Ok(error) => explain(error, server, &what).into(),
@@ -250,6 +262,7 @@ impl Command {
     async fn run(
         self,
         client: &mut Client,
+        from: &From<'_>,
         json: bool,
         given: Option<Bytes>,
         out: &mut dyn Write,
@@ -279,19 +292,29 @@ impl Command {
                     true => CreateMode::PersistentSequential,
                     false => CreateMode::Persistent,
                 };
-                (
-                    tried,
-                    create(client, path, data, mode, parents, json, out).await,
-                )
+                let new = New {
+                    path,
+                    data,
+                    mode,
+                    parents,
+                };
+                (tried, create(client, from, new, json, out).await)
             }
             Command::Delete {
                 path,
                 version,
                 recursive,
-            } => (
-                what("delete", &path),
-                delete(client, path, version, recursive).await,
-            ),
+                yes,
+            } => {
+                let tried = what("delete", &path);
+                let delete = Delete {
+                    path,
+                    version,
+                    recursive,
+                    yes,
+                };
+                (tried, delete.run(client, from, json, out).await)
+            }
             Command::Stat { path } => (what("look at", &path), stat(client, path, json, out).await),
             Command::Watch { path, count } => (
                 what("watch", &path),
@@ -429,15 +452,23 @@ async fn set(
     Ok(())
 }
 
-async fn create(
-    client: &mut Client,
+/// A znode to be made.
+struct New {
     path: Bytes,
     data: Bytes,
     mode: CreateMode,
+    /// Those above it as well.
     parents: bool,
+}
+
+async fn create(
+    client: &mut Client,
+    from: &From<'_>,
+    new: New,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
+    let data = new.data;
     let create = |path: Bytes, data: Bytes, mode: CreateMode| {
         Request::Create(Create {
             path,
@@ -446,22 +477,34 @@ async fn create(
             mode,
         })
     };
-    if parents {
+    let path = new.path;
+    let mut above: Vec<Bytes> = Vec::new();
+    if new.parents {
         let ends = path.iter().enumerate().skip(1);
-        let missing: Vec<Request> = ends
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(end, _)| create(path.slice(..end), Bytes::new(), CreateMode::Persistent))
-            .collect();
-        for answer in client.call_all(&missing).await? {
-            match answer {
-                Err(refused) if !is(refused.number, Refusal::NodeExists) => {
-                    return Err(Error::Refused(refused).into());
-                }
-                _ => {}
-            }
-        }
+        let ends = ends.filter(|(_, byte)| **byte == b'/');
+        above.extend(ends.map(|(end, _)| path.slice(..end)));
     }
-    let Reply::Created { path } = client.call(&create(path, data, mode)).await? else {
+    let missing = above.iter().cloned();
+    let missing = missing.map(|path| create(path, Bytes::new(), CreateMode::Persistent));
+    let mut answers = Vec::new();
+    let asked = client
+        .call_each(&missing.collect::<Vec<_>>(), &mut answers)
+        .await;
+    let made = above
+        .iter()
+        .zip(&answers)
+        .filter(|(_, answer)| answer.is_ok());
+    let made: Vec<_> = made.map(|(path, _)| text(path).into_owned()).collect();
+    let mut refused = answers.into_iter().filter_map(Result::err);
+    let refused = refused.find(|refused| !is(refused.number, Refusal::NodeExists));
+    let created = match (asked, refused) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Some(refused)) => Err(Error::Refused(refused)),
+        (Ok(()), None) => client.call(&create(path.clone(), data, new.mode)).await,
+    };
+    let Reply::Created { path } =
+        created.map_err(|error| half_created(error, from, &path, &made))?
+    else {
         unreachable!("the reply is decoded as what answers the request");
     };
     match json {
@@ -471,28 +514,21 @@ async fn create(
     Ok(())
 }
 
-async fn delete(
-    client: &mut Client,
-    path: Bytes,
-    version: i32,
-    recursive: bool,
-) -> anyhow::Result<()> {
-    let delete = |path: Bytes| Request::Delete(Delete { path, version });
-    if recursive {
-        let mut paths = below(client, &path).await?;
-        paths.reverse();
-        let requests: Vec<Request> = paths.into_iter().map(delete).collect();
-        for answer in client.call_all(&requests).await? {
-            match answer {
-                Err(refused) if !is(refused.number, Refusal::NoNode) => {
-                    return Err(Error::Refused(refused).into());
-                }
-                _ => {}
-            }
-        }
+/// What is told when a znode could not be made, and those above it were.
+fn half_created(error: Error, from: &From<'_>, path: &Bytes, made: &[String]) -> anyhow::Error {
+    if made.is_empty() {
+        return error.into();
     }
-    client.call(&delete(path)).await?;
-    Ok(())
+    let was_refused = matches!(error, Error::Refused(_));
+    let explained = explain(error, from.server, &format!("create {}", text(path)));
+    let made = made.join(", ");
+    let means = match was_refused {
+        true => format!("It was not made; what was made above it is there: {made}."),
+        false => {
+            format!("Whether it was made is not known; what was made above it is there: {made}.")
+        }
+    };
+    explained.means(means).into()
 }
 
 async fn stat(

@@ -172,8 +172,8 @@ fn a_status_is_read_at_a_glance() {
     ]);
     let text = format!(
         "{}\n{}\n{topics_text}\n{}\n{}\n{}",
-        server(&status_of_everything()),
-        server(&ServerStatus::default()),
+        server(&status_of_everything(), Some(80)),
+        server(&ServerStatus::default(), Some(80)),
         topic(&topic_with_everything()),
         topic(&topic_that_is_only_configured()),
         topic(&topic_that_is_only_on_disk())
@@ -212,5 +212,26 @@ fn a_duration_has_its_two_largest_units() {
         (93_784, "1 d 2 h"),
     ] {
         assert_eq!(duration(Duration::from_secs(seconds)), text);
+    }
+}
+
+#[test]
+fn a_status_fits_the_terminal_and_is_a_line_a_row_in_a_pipe() {
+    let status = status_of_everything();
+    let piped = server(&status, None);
+    let rows = piped.lines().filter(|line| line.starts_with("  ")).count();
+    assert_eq!(rows, 9, "{piped}");
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    for columns in [40, 80, 200] {
+        let text = server(&status, Some(columns));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= columns),
+            "{text}"
+        );
+        assert_eq!(words(&text), words(&piped));
     }
 }

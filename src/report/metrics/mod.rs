@@ -10,7 +10,7 @@ mod catalogue;
 pub use catalogue::*;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
@@ -99,8 +99,16 @@ impl Scrape {
         family.values.push((labels, measured));
     }
 
-    /// The text that Prometheus reads (OpenMetrics 1.0).
-    pub fn render(self) -> String {
+    /// The text that Prometheus reads, in the form that was asked for.
+    pub fn render(self, form: Form) -> String {
+        let text = self.open_metrics();
+        match form {
+            Form::OpenMetrics => text,
+            Form::Classic => classic(&text),
+        }
+    }
+
+    fn open_metrics(self) -> String {
         let mut registry = Registry::with_prefix("chrysalis");
         registry.register_collector(Box::new(self));
         let mut text = String::new();
@@ -108,6 +116,70 @@ impl Scrape {
             .expect("writing to a String cannot fail");
         text
     }
+}
+
+/// How the numbers are written. The samples are the same; what stands above them is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Prometheus' own text format 0.0.4, which every program that scrapes can read.
+    Classic,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Form {
+    /// The form for whoever sent this `Accept`: OpenMetrics where it is named and not refused, Prometheus' own
+    /// otherwise.
+    pub fn accepted(accept: &str) -> Form {
+        let mut kinds = accept.split(',').map(str::trim);
+        let named = kinds.any(|kind| {
+            let mut parts = kind.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let refused = parts.any(|part| {
+                let quality = part.strip_prefix("q=").map(str::parse::<f32>);
+                matches!(quality, Some(Ok(quality)) if quality <= 0.0)
+            });
+            name.eq_ignore_ascii_case("application/openmetrics-text") && !refused
+        });
+        if named {
+            Form::OpenMetrics
+        } else {
+            Form::Classic
+        }
+    }
+
+    /// Its `Content-Type`.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Form::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Form::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The same in Prometheus' own format: a counter is called by its sample's name, `_total` included, and there are
+/// no units and no end.
+fn classic(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    let mut lines = open_metrics.lines().peekable();
+    while let Some(line) = lines.next() {
+        let (help, kind) = match (line.strip_prefix("# HELP "), lines.peek()) {
+            (Some(help), Some(next)) => (help, next.strip_prefix("# TYPE ").unwrap_or_default()),
+            _ if line.starts_with("# UNIT ") || line == "# EOF" => continue,
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+                continue;
+            }
+        };
+        let (name, help) = help.split_once(' ').unwrap_or((help, ""));
+        let (_, kind) = kind.split_once(' ').unwrap_or_default();
+        let ending = if kind == "counter" { "_total" } else { "" };
+        let _ = writeln!(text, "# HELP {name}{ending} {help}");
+        let _ = writeln!(text, "# TYPE {name}{ending} {kind}");
+        lines.next();
+    }
+    text
 }
 
 fn owned(labels: &[(&'static str, &str)]) -> Labels {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{ALL, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Kind, Scrape, UPTIME_SECONDS};
+use super::{
+    ALL, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Form, Kind, Scrape, UPTIME_SECONDS,
+};
 use crate::config::tests::assert_golden;
 use crate::units::LatencyHistogram;
 
-#[test]
-fn a_scrape_is_rendered_in_open_metrics() {
+fn scrape_of_each_kind() -> Scrape {
     let mut latency = LatencyHistogram::default();
     for microseconds in [0, 50, 51, 700, 10_000_000, 10_000_001] {
         latency.record(Duration::from_micros(microseconds));
@@ -19,12 +20,47 @@ fn a_scrape_is_rendered_in_open_metrics() {
     scrape.set_for(&CONNECTIONS, &[("port", "coordinator")], 4);
     scrape.set_for(&BROKER_REQUESTS, &[("command", "p\"u\\t\n")], 5);
     scrape.set_latency(&BROKER_PUT_LATENCY, &[], &latency);
-    assert_golden("src/report/metrics/scrape.txt", &scrape.render());
+    scrape
+}
+
+#[test]
+fn a_scrape_is_rendered_in_open_metrics() {
+    let text = scrape_of_each_kind().render(Form::OpenMetrics);
+    assert_golden("src/report/metrics/scrape.txt", &text);
+}
+
+#[test]
+fn a_scrape_is_rendered_in_prometheus_own_form() {
+    let text = scrape_of_each_kind().render(Form::Classic);
+    assert_golden("src/report/metrics/scrape_classic.txt", &text);
+}
+
+#[test]
+fn open_metrics_are_for_who_names_them() {
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+    for accept in [
+        prometheus,
+        "Application/OpenMetrics-Text",
+        "text/plain, application/openmetrics-text; q=0.1",
+    ] {
+        assert_eq!(Form::accepted(accept), Form::OpenMetrics, "{accept}");
+    }
+    for accept in [
+        "",
+        "*/*",
+        "text/plain",
+        "application/openmetrics-text;q=0",
+        "application/openmetrics-text;q=0.0, */*",
+    ] {
+        assert_eq!(Form::accepted(accept), Form::Classic, "{accept}");
+    }
 }
 
 #[test]
 fn an_empty_scrape_is_a_scrape() {
-    assert_eq!(Scrape::default().render(), "# EOF\n");
+    assert_eq!(Scrape::default().render(Form::OpenMetrics), "# EOF\n");
+    assert_eq!(Scrape::default().render(Form::Classic), "");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -11,22 +11,23 @@ use crate::consensus::journal::{
 };
 use crate::disk::{Backend, Class, Files, Options};
 use crate::operator::cli::disk_error;
+use crate::operator::cli::place::FolderArgument;
 use crate::report::{Code, Error};
 use crate::units::GroupId;
 
 /// Print the batches of a journal
 ///
-/// Prints a line for each batch (its number, file and byte) and a line for each record in it. Changes nothing,
-/// and needs no server; on the files of a running one the end may be a batch that is being written. Ends with
-/// 11 if something that was acknowledged is damaged, after it has named what is missing, and with 16 if a newer
-/// version wrote some of it.
+/// DIR is a server's folder, or that of a journal. Prints a line for each batch (its number, file and byte) and
+/// a line for each record in it. Changes nothing, and needs no server; on the files of a running one the end may
+/// be a batch that is being written. Ends with 11 if something that was acknowledged is damaged, after it has
+/// named what is missing, and with 16 if a newer version wrote some of it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump journal server1 | tail\n  \
     chrysalis dump journal server1/data/journal --json | jq 'select(.behind)'")]
 pub(super) struct Journal {
-    /// The journal's folder, or the server's
-    folder: PathBuf,
+    #[command(flatten)]
+    folder: FolderArgument,
     /// One JSON object a line: batches, then the end
     #[arg(long)]
     json: bool,
@@ -34,8 +35,9 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(in crate::operator::cli) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let inner = self.folder.join("data").join("journal");
-        let folder = if inner.is_dir() { inner } else { self.folder };
+        let named = self.folder.path()?;
+        let inner = named.join("data").join("journal");
+        let folder = if inner.is_dir() { inner } else { named };
         let end = journal(&folder, self.json, out)?;
         match (end.damage, end.newer) {
             (Some(damage), _) => Err(damaged(&damage).into()),

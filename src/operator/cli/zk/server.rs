@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::appliance::limits;
-use crate::client::zookeeper::{Client, Error, Options};
+use crate::client::zookeeper::{Client, Error, Options, Refused};
 use crate::config::{self, ServerFolder};
 use crate::coordinator::Refusal;
 use crate::net::resolve;
 use crate::operator::cli::brokers::quoted;
-use crate::operator::cli::{LIMIT_CURE, config_error, server};
+use crate::operator::cli::{LIMIT_CURE, config_error, place, server};
 use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
@@ -23,8 +23,13 @@ const PORT: u16 = 2181;
 #[derive(Debug, Default, clap::Args)]
 pub(in crate::operator::cli) struct CoordinatorArgument {
     /// The coordinator to talk to, or several, of which the first that answers is taken [default: that of
-    /// the server folder one stands in, otherwise 127.0.0.1:2181]
-    #[arg(long, value_name = "HOST:PORT", global = true)]
+    /// the server folder one stands in, or of CHRYSALIS_FOLDER, or CHRYSALIS_SERVER, otherwise 127.0.0.1:2181]
+    #[arg(
+        long,
+        visible_alias = "zookeeper",
+        value_name = "HOST:PORT,...",
+        global = true
+    )]
     server: Option<String>,
     /// The coordinator of the server in this folder
     #[arg(long, value_name = "DIR", global = true, conflicts_with = "server")]
@@ -46,6 +51,13 @@ pub(in crate::operator::cli) struct Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
+    }
+}
+
+impl Server {
+    /// The options that lead there, for a command that is to be pasted.
+    pub(super) fn options(&self) -> &str {
+        &self.options
     }
 }
 
@@ -72,20 +84,16 @@ impl CoordinatorArgument {
         let options = self.folder.as_ref().map_or_else(String::new, |folder| {
             format!(" --folder {}", quoted(&folder.display().to_string()))
         });
-        let folder = self.folder.as_ref().map(ServerFolder::new);
-        let named = self
-            .folder
+        let folder = place::found(self.folder.as_deref());
+        let dir = folder
             .as_ref()
-            .map(|folder| quoted(&folder.display().to_string()));
-        let here = server::folder_here();
-        let dir = match (named, &here) {
-            (Some(folder), _) => folder,
-            (None, Some(_)) => ".".to_owned(),
-            (None, None) => "DIR".to_owned(),
-        };
-        let address = match folder.or(here) {
-            Some(folder) => of_folder(&folder)?,
-            None => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
+            .map_or_else(|| "DIR".to_owned(), place::flag);
+        let address = match &folder {
+            Some(folder) => of_folder(folder)?,
+            None => match place::servers_of_environment() {
+                Some(list) => return resolved(&list).await,
+                None => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
+            },
         };
         Ok(vec![Server {
             name: address.to_string(),
@@ -209,10 +217,7 @@ pub(in crate::operator::cli) fn explain(
 ) -> report::Error {
     match error {
         Error::Refused(refused) => {
-            let reason = match error_code::refusal(refused.number) {
-                Some(refusal) => format!("{refusal}, {refused}"),
-                None => refused.to_string(),
-            };
+            let reason = reason(refused);
             report::Error::new(Code::E0402, format!("{what} on {server}: {reason}"))
                 .means("It was not done.")
                 .cure(cure(refused.number, &server.options))
@@ -237,8 +242,16 @@ pub(in crate::operator::cli) fn explain(
     }
 }
 
+/// Why a request was refused, by its name and number as well.
+pub(super) fn reason(refused: Refused) -> String {
+    match error_code::refusal(refused.number) {
+        Some(refusal) => format!("{refusal}, {refused}"),
+        None => refused.to_string(),
+    }
+}
+
 /// What helps against a refusal.
-fn cure(number: i32, options: &str) -> String {
+pub(super) fn cure(number: i32, options: &str) -> String {
     let cure = match error_code::refusal(number) {
         Some(Refusal::NoNode) => {
             return format!(

@@ -173,7 +173,7 @@ fn a_record_of_a_newer_version_is_named_among_those_that_are_known() {
 
         let mut out = Vec::new();
         let command = super::Journal {
-            folder: folder.path().to_path_buf(),
+            folder: crate::operator::cli::place::FolderArgument::of(folder.path()),
             json: false,
         };
         let error = command.run(&mut out).expect_err("it does not know all");

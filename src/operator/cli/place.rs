@@ -1,0 +1,131 @@
+//! Where a command goes: which server's folder it is about, and which coordinator it asks.
+//!
+//! One order for every command: what the command line names, then the folder one stands in, then
+//! `CHRYSALIS_FOLDER`; where a coordinator is all that is wanted, then `CHRYSALIS_SERVER`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::usage;
+
+/// A text as a shell's word.
+pub(super) use super::brokers::quoted as word;
+
+use crate::config::ServerFolder;
+use crate::report::{Code, Error};
+
+/// The server's folder, for who names none.
+const FOLDER: &str = "CHRYSALIS_FOLDER";
+/// The coordinator, or several: `HOST:PORT,...`.
+const SERVER: &str = "CHRYSALIS_SERVER";
+
+/// The folder that a command is about, and nothing else beside it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct FolderArgument {
+    /// The server's folder, as made by `chrysalis init`
+    #[arg(value_name = "DIR", conflicts_with = "folder")]
+    first: Option<PathBuf>,
+    #[command(flatten)]
+    option: FolderOption,
+}
+
+/// The folder that a command is about, as an option.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct FolderOption {
+    /// The server's folder [default: the one you stand in, otherwise that of CHRYSALIS_FOLDER]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+impl FolderArgument {
+    /// This folder.
+    #[cfg(test)]
+    pub(super) fn of(folder: &Path) -> FolderArgument {
+        FolderArgument {
+            first: Some(folder.to_owned()),
+            ..FolderArgument::default()
+        }
+    }
+
+    /// The folder, by its full name: a server in the background is nowhere else.
+    ///
+    /// # Errors
+    /// None is named, and one stands in none.
+    pub(super) fn server_folder(&self) -> Result<ServerFolder, Error> {
+        self.option.or(self.first.as_deref())
+    }
+
+    /// The same, where what is named need not be a server's folder.
+    ///
+    /// # Errors
+    /// None is named, and one stands in none.
+    pub(super) fn path(&self) -> Result<PathBuf, Error> {
+        let folder = self.server_folder()?;
+        Ok(folder.root().to_owned())
+    }
+}
+
+impl FolderOption {
+    /// The folder of the option, or `first`, which stood where a folder may stand.
+    ///
+    /// # Errors
+    /// Both are there, or none is and one stands in none.
+    pub(super) fn or(&self, first: Option<&Path>) -> Result<ServerFolder, Error> {
+        if let (Some(folder), Some(first)) = (&self.folder, first) {
+            let (first, folder) = (first.display(), folder.display());
+            return Err(usage(format!(
+                "the folder is named twice: {first} and --folder {folder}"
+            )));
+        }
+        found(self.folder.as_deref().or(first)).ok_or_else(not_named)
+    }
+}
+
+/// The folder that is `named`, or that one stands in, or that of the environment.
+pub(super) fn found(named: Option<&Path>) -> Option<ServerFolder> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Some(named) = named {
+        return Some(ServerFolder::new(absolute(named)));
+    }
+    folder_here()
+        .or_else(|| variable(FOLDER).map(|path| ServerFolder::new(absolute(Path::new(&path)))))
+}
+
+/// The coordinators of the environment, `HOST:PORT,...`, for who names neither them nor a folder.
+pub(super) fn servers_of_environment() -> Option<String> {
+    variable(SERVER).map(|servers| servers.to_string_lossy().into_owned())
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The server folder one stands in, if it is one.
+fn folder_here() -> Option<ServerFolder> {
+    let folder = ServerFolder::new(std::env::current_dir().ok()?);
+    is_one(&folder).then_some(folder)
+}
+
+/// Whether there is a server's configuration in a folder.
+pub(super) fn is_one(folder: &ServerFolder) -> bool {
+    let configurations = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
+    configurations.iter().any(|file| file.exists())
+}
+
+fn not_named() -> Error {
+    let here = std::env::current_dir().map_or_else(
+        |_| "the folder one stands in".to_owned(),
+        |here| here.display().to_string(),
+    );
+    Error::new(
+        Code::E0002,
+        format!("no server is named, and {here} is no server's folder"),
+    )
+    .means("Nothing was done.")
+    .cure("Name its folder (--folder DIR), stand in it, or set CHRYSALIS_FOLDER.")
+}
+
+/// How the command line names this folder, to be put behind a command that is to be pasted.
+pub(super) fn flag(folder: &ServerFolder) -> String {
+    format!("--folder {}", word(&folder.root().display().to_string()))
+}

@@ -1,0 +1,160 @@
+//! Topics come and go while a server runs.
+
+use super::{Folder, LIMIT, assert_ended, assert_said, chrysalis_in, text};
+use crate::process::eventually;
+use crate::server::CHRYSALIS;
+use std::fs;
+use std::process::{Command, Stdio};
+
+/// They wrote to one file at a time and called their new files alike: some failed with a wrong reason, some topics were
+/// lost, and one reload found half of a file and dropped every topic.
+#[test]
+fn twenty_topics_are_created_at_a_time() {
+    const COUNT: usize = 20;
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let creating = (0..COUNT).map(|number| {
+        let mut chrysalis = Command::new(CHRYSALIS);
+        chrysalis.args(["topic", "create"]).arg(&folder.path);
+        chrysalis.arg(format!("t{number}:2")).stdin(Stdio::null());
+        chrysalis.stdout(Stdio::piped()).stderr(Stdio::piped());
+        chrysalis.spawn().expect("the binary under test starts")
+    });
+    let creating: Vec<_> = creating.collect();
+    for created in creating {
+        assert_ended(&created.wait_with_output().expect("it ends"), 0);
+    }
+    let list = folder.command("topic list", &["--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("it is JSON");
+    assert_eq!(list.as_array().expect("a list").len(), COUNT + 1);
+    let reloaded = folder.command("reload", &[]);
+    assert_said(&reloaded, 0, "the topics are as they were");
+    let conf = fs::read_dir(folder.path.join("conf")).expect("it is there");
+    assert_eq!(conf.count(), 1, "nothing is left beside server.toml");
+}
+
+#[test]
+fn a_file_that_was_cut_off_takes_no_topic_away() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    fs::write(folder.path.join("conf/server.toml"), "").expect("cut it off");
+    assert_said(&folder.command("reload", &[]), 10, "E0004");
+    assert_said(&folder.command("topic list", &[]), 0, "test");
+}
+
+#[test]
+fn a_topic_is_deleted_when_that_is_meant() {
+    let folder = Folder::with_a_server();
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = folder.command("topic list", arguments);
+        serde_json::from_slice(&output.stdout).expect("it is JSON")
+    };
+    let names = || {
+        let list = json(&["--json"]);
+        let topics = list.as_array().expect("a list").iter();
+        topics
+            .map(|topic| topic["name"].as_str().expect("a name").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("topic create", &["orders"]), 0);
+    for message in ["one", "two"] {
+        assert_ended(&chrysalis_in(&folder, &["produce", "orders", message]), 0);
+    }
+    let before = fs::read(folder.path.join("conf/server.toml")).expect("it is there");
+    let asked = folder.command("topic delete", &["orders"]);
+    assert_said(
+        &asked,
+        1,
+        "E0309 topic orders has 1 partition, 2 messages, ",
+    );
+    assert_said(&asked, 1, "Nothing was deleted");
+    let asked = folder.command("topic delete", &["orders", "--keep-data"]);
+    assert_said(
+        &asked,
+        1,
+        "If that is meant: chrysalis topic delete orders --keep-data --yes",
+    );
+    let after = fs::read(folder.path.join("conf/server.toml")).expect("it is there");
+    assert_eq!(before, after);
+    assert_eq!(names(), ["orders", "test"]);
+
+    // What it says can be pasted.
+    let said = text(&asked.stderr);
+    let (_, again) = said
+        .trim()
+        .split_once("If that is meant: chrysalis ")
+        .expect("a command");
+    let again: Vec<&str> = again.split(' ').collect();
+    let deleted = chrysalis_in(&folder, &again);
+    assert_said(&deleted, 0, "topics no longer accepted: orders");
+    assert_said(&deleted, 0, "its messages are kept (");
+    assert_ended(
+        &chrysalis_in(&folder, &["produce", "orders", "x", "--timeout", "3"]),
+        1,
+    );
+    assert_said(
+        &chrysalis_in(&folder, &["consume", "orders"]),
+        0,
+        "one\ntwo\n",
+    );
+
+    let deleted = folder.command("topic delete", &["orders", "--delete-data", "--yes"]);
+    assert_said(
+        &deleted,
+        0,
+        "deleting 2 messages of orders\nthey are gone\n",
+    );
+    assert_eq!(names(), ["test"]);
+    eventually("no client finds it", LIMIT, || {
+        let registered = chrysalis_in(&folder, &["zk", "ls", "-R", "/meta/brokers"]);
+        !text(&registered.stdout).contains("orders/")
+    });
+    assert_ended(&folder.command("restart", &[]), 0);
+    assert_eq!(names(), ["test"]);
+
+    // Groups that had read the old ones miss nothing of the new ones.
+    assert_ended(&folder.command("topic create", &["orders"]), 0);
+    let produced = chrysalis_in(&folder, &["produce", "orders", "three"]);
+    assert_said(&produced, 0, "orders");
+    assert_said(&chrysalis_in(&folder, &["consume", "orders"]), 0, "three\n");
+    let detail = folder.command("topic describe", &["orders", "--json"]);
+    let detail: serde_json::Value = serde_json::from_slice(&detail.stdout).expect("it is JSON");
+    let partition = &detail["partitions"][0];
+    assert!(partition["min_offset"].as_u64() > Some(0), "{partition}");
+    assert_eq!(partition["messages"], 1);
+}
+
+#[test]
+fn deleting_what_is_not_there_or_does_not_run_is_told() {
+    let folder = Folder::with_a_server();
+    let delete = |arguments: &[&str]| folder.command("topic delete", arguments);
+    assert_said(
+        &delete(&["nothing", "--keep-data", "--yes"]),
+        1,
+        "E0303 there is no topic nothing",
+    );
+    assert_said(
+        &delete(&["test", "--delete-data", "--yes"]),
+        3,
+        "E0301 server1 does not run",
+    );
+    assert_said(
+        &delete(&["test", "--keep-data", "--yes"]),
+        0,
+        "took test out of ",
+    );
+    assert_ended(&folder.command("topic create", &["log-*"]), 0);
+    assert_said(
+        &delete(&["log-*", "--delete-data", "--yes"]),
+        1,
+        "E0309 log-* stands for many topics",
+    );
+    assert_said(
+        &delete(&["log-*", "--keep-data", "--yes"]),
+        0,
+        "took log-* out of ",
+    );
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_said(&delete(&["log-1"]), 1, "E0303 there is no topic log-1");
+}
