@@ -55,14 +55,26 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 /// The words of a command up to where the sentence goes on.
 fn words(text: &str) -> Vec<&str> {
     let end = text.find(['`', ')', '"', '\n', ';', ',', '|', '&', '>', '\\', ':']);
-    text[..end.unwrap_or(text.len())]
-        .split_whitespace()
-        .collect()
+    let end = end.unwrap_or(text.len());
+    let end = text.find(". ").map_or(end, |stop| stop.min(end));
+    text[..end].split_whitespace().collect()
 }
 
 fn check(chrysalis: &clap::Command, words: &[&str]) -> Result<(), String> {
     let mut command = chrysalis;
-    let mut words = words.iter().map(|word| word.trim_end_matches('.'));
+    // What a program fills in, `{options}` glued to a word included.
+    let filled_in = |word: &'_ &str| {
+        word.trim_end_matches('.')
+            .split('{')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let filled: Vec<String> = words.iter().map(filled_in).collect();
+    let mut words = filled
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !word.is_empty());
     let mut rest = Vec::new();
     while command.has_subcommands() {
         let Some(word) = words.next() else {
@@ -76,7 +88,12 @@ fn check(chrysalis: &clap::Command, words: &[&str]) -> Result<(), String> {
         let known = command.find_subcommand(word);
         command = known.ok_or_else(|| format!("there is no {word}"))?;
     }
-    for word in rest.into_iter().chain(words) {
+    // Behind a lone `--` there are no options.
+    let words = rest
+        .into_iter()
+        .chain(words)
+        .take_while(|word| *word != "--");
+    for word in words {
         let Some(option) = word.strip_prefix("--").filter(|option| !option.is_empty()) else {
             continue;
         };
