@@ -6,7 +6,7 @@ use crate::deployment::{Deployment, Topic};
 use crate::lab;
 use crate::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
 use crate::originals::{Originals, ZK_ROOT};
-use crate::server::Server;
+use crate::server::{Server, set_key};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -36,6 +36,34 @@ const TOPICS: &[Topic] = &[
     // As many partitions as the client has threads on two cores, and twice as many.
     ("threads", 2),
     ("twice-threads", 4),
+];
+
+/// Consumers with fewer threads than partitions, of each kind that a server might do wrong by, and one that is plain.
+const FEW_THREADS: &[&str] = &[
+    "guard-manual-ack",
+    "guard-late-ack",
+    "guard-throwing",
+    "guard-poison",
+    "guard-executor",
+    "guard-two-groups",
+    "guard-broadcast",
+    "guard-own-id",
+    "guard-kill",
+    "turns:topic=turns,threads=2,order=random,gap=100,count=60",
+];
+
+/// The guards' topics have their names.
+const FEW_THREADS_TOPICS: &[Topic] = &[
+    ("guard-manual-ack", 8),
+    ("guard-late-ack", 8),
+    ("guard-throwing", 8),
+    ("guard-poison", 8),
+    ("guard-executor", 8),
+    ("guard-two-groups", 8),
+    ("guard-broadcast", 8),
+    ("guard-own-id", 8),
+    ("guard-kill", 8),
+    ("turns", 8),
 ];
 
 /// How long a client may say nothing. The one that sends a message every 13 s says nothing for four and a half minutes.
@@ -144,6 +172,32 @@ fn the_clients_published_before_work_in_every_mode_they_have() {
         run_with(&java, &mut server, 1, LARGE);
         run_with(&java, &mut server, 1, RESTARTS);
     }
+}
+
+/// Whatever the server does to wake a consumer in time, none may notice: each message comes as often as it would anyway, and no
+/// position is stored that is beyond what was read.
+#[test]
+fn a_consumer_with_few_threads_reads_each_message_once() {
+    if !lab::online("a_consumer_with_few_threads_reads_each_message_once") {
+        return;
+    }
+    let _alone = lab::heavy();
+    read_with_few_threads(&JavaProject::get(), "true");
+    if lab::full("the same with plain answers") {
+        read_with_few_threads(&JavaProject::get(), "false");
+    }
+    for client in old_clients() {
+        lab::note(&format!("client {}", client.version));
+        read_with_few_threads(&JavaProject::with(client), "true");
+    }
+}
+
+fn read_with_few_threads(java: &JavaProject, hold_gets: &str) {
+    let mut server = Server::start_with(FEW_THREADS_TOPICS, |text| {
+        set_key(text, "broker", "hold_gets", hold_gets);
+    });
+    let at_a_time = u32::try_from(FEW_THREADS.len()).expect("a handful");
+    run_with(java, &mut server, at_a_time, FEW_THREADS);
 }
 
 #[test]

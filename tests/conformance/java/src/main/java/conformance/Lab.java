@@ -11,11 +11,15 @@ import com.taobao.metamorphosis.client.consumer.MessageListener;
 import com.taobao.metamorphosis.client.producer.MessageProducer;
 import com.taobao.metamorphosis.client.producer.SendResult;
 import com.taobao.metamorphosis.cluster.Partition;
+import com.taobao.metamorphosis.utils.ZkUtils;
 import com.taobao.metamorphosis.utils.ZkUtils.ZKConfig;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import org.I0Itec.zkclient.ZkClient;
 
 /** What one scenario works with: connections, a group of its own, and a clean-up at its end. */
 final class Lab {
@@ -27,11 +31,12 @@ final class Lab {
     final String argument;
     final Harness harness;
     final String broker;
-    private final String zookeeper;
-    private final String zkRoot;
+    final String zookeeper;
+    final String zkRoot;
     private final String run = Long.toString(System.currentTimeMillis(), 36);
     private final List<Shutdownable> open = new ArrayList<>();
     private MessageSessionFactory shared;
+    private ZkClient tree;
 
     Lab(String zookeeper, String zkRoot, String broker, String scenario, String argument, Harness harness) {
         this.zookeeper = zookeeper;
@@ -55,6 +60,22 @@ final class Lab {
     /** A group that no other scenario and no other run uses. */
     String group(String name) {
         return scenario + "-" + name + "-" + run;
+    }
+
+    /** The positions that a group has stored, by partition. */
+    synchronized Map<Integer, Long> positions(String group, String topic) {
+        if (tree == null) {
+            tree = new ZkClient(zookeeper, 30_000, 30_000, new ZkUtils.StringSerializer());
+        }
+        String folder = zkRoot + "/consumers/" + group + "/offsets/" + topic;
+        Map<Integer, Long> positions = new HashMap<>();
+        if (tree.exists(folder)) {
+            for (String name : tree.getChildren(folder)) {
+                String stored = ZkUtils.readData(tree, folder + "/" + name);
+                positions.put(Integer.valueOf(name.substring(name.lastIndexOf('-') + 1)), Long.valueOf(stored.substring(stored.lastIndexOf('-') + 1)));
+            }
+        }
+        return positions;
     }
 
     MetaClientConfig config() {
@@ -170,5 +191,8 @@ final class Lab {
             }
         }
         open.clear();
+        if (tree != null) {
+            tree.close();
+        }
     }
 }

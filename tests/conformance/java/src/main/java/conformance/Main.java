@@ -34,6 +34,7 @@ public final class Main {
         Restarts.register(SCENARIOS);
         Latency.register(SCENARIOS);
         Turns.register(SCENARIOS);
+        Guards.register(SCENARIOS);
         registerIfBuilt("Browsing");
         registerIfBuilt("Filtering");
     }
