@@ -84,6 +84,8 @@ pub struct CoordinatorStatus {
 pub struct BrokerStatus {
     /// Whether clients find it in ZooKeeper, or why not.
     pub registration: Registration,
+    /// Whether the broker sees who owns its partitions: only an owner's get waits for a message.
+    pub owners: Owners,
     /// Topics with data or a section of their own.
     pub topics: u64,
     /// Partitions with data.
@@ -119,6 +121,22 @@ pub enum Registration {
     Trying,
     /// Not yet, or no longer, because of this; it goes on trying.
     Failing {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// Whether the broker sees who owns its partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owners {
+    /// No get is to wait: nobody asks.
+    Off,
+    /// It does.
+    #[default]
+    Seen,
+    /// It does not, so every get is answered at once.
+    Unseen {
         /// The reason.
         reason: String,
     },

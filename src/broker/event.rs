@@ -122,7 +122,8 @@ pub enum Event {
         group: Name,
         /// What its consumers own of this broker.
         owned: Vec<Owned>,
-        /// Its consumers that own partitions of other brokers, of whatever topic.
+        /// Its consumers that own partitions of other brokers, of whatever topic. A consumer that is in `owned` and
+        /// not here owned none when its nodes were read.
         elsewhere: Vec<Name>,
     },
     /// How much room there is. Reported when it changes.

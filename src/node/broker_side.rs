@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 use super::Failure;
 use super::connections::{Connections, Protocol};
 use super::log::{Log, News};
-use super::owners::BuiltIn;
+use super::owners::{self, Whom};
 use super::segment_files::{Again, Finished, SegmentFiles};
 use super::traffic::Dropped;
 use super::verification::Verification;
@@ -24,6 +24,7 @@ use crate::consensus::journal::Journal;
 use crate::disk::{Completion, Disk};
 use crate::net::output::FileRange;
 use crate::registry;
+use crate::registry::owners::Question;
 use crate::report::metrics::{self, Scrape};
 use crate::units::{ConnectionId, Moment, ServerId, WallTime};
 use crate::wire::metaq::request::Asked;
@@ -37,7 +38,7 @@ pub(super) struct World<'a> {
     pub(super) connections: &'a mut Connections,
     pub(super) journal: &'a mut Journal,
     pub(super) disk: &'a mut dyn Disk,
-    pub(super) owners: BuiltIn<'a>,
+    pub(super) owners: Whom<'a>,
 }
 
 /// The broker and all that belongs to it.
@@ -357,12 +358,16 @@ impl BrokerSide {
                     topic,
                     partition,
                 } => {
-                    let event = world.owners.owner(group, topic, partition, self.id);
-                    self.handle(event, world);
+                    let question = Question::Owner {
+                        group: group.to_string(),
+                        topic: topic.to_string(),
+                        partition,
+                    };
+                    self.ask(question, world);
                 }
                 Effect::AskOwned { group } => {
-                    let event = world.owners.owned(group, self.id);
-                    self.handle(event, world);
+                    let group = group.to_string();
+                    self.ask(Question::Owned { group }, world);
                 }
                 Effect::Close { connection } => world.connections.close(connection),
                 Effect::PauseReading => self.reading_paused = true,
@@ -497,6 +502,12 @@ impl BrokerSide {
         }
         scrape.set(&metrics::BROKER_PARTITIONS, partitions);
         scrape.set(&metrics::BROKER_DAMAGED_PARTITIONS, damaged);
+    }
+
+    fn ask(&mut self, question: Question, world: &mut World<'_>) {
+        if let Some(answer) = world.owners.ask(question, self.id) {
+            self.handle(owners::event(answer), world);
+        }
     }
 
     fn finish_at_once(&mut self, finished: Option<Finished>, world: &mut World<'_>) {

@@ -21,12 +21,13 @@ use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::descriptors::Shares;
-use super::{Event, Failure, Node, Port};
+use super::{Event, Failure, Node, Port, owners};
 use crate::config::Config;
 use crate::disk::{Chosen, Class};
 use crate::net::listener::{Census, Trouble, canonical, is_the_clients};
 use crate::net::socket::{self, OpenFiles, Progress};
-use crate::registry::Registry;
+use crate::registry::owners::Question;
+use crate::registry::{Answers, Registry};
 use crate::report::{Code, Error};
 use crate::units::{ConnectionId, LatencyHistogram, Moment, WallTime};
 
@@ -215,6 +216,28 @@ impl Shell {
         }
         if node.take_topics_changed() {
             self.topics_changed.notify_one();
+        }
+        let questions = node.take_questions();
+        drop(node);
+        self.ask(questions);
+    }
+
+    fn ask(&self, questions: Vec<Question>) {
+        for question in questions {
+            let unasked = match self.registry.borrow().as_ref() {
+                Some(registry) => registry.ask(question).err(),
+                None => Some(question),
+            };
+            if let Some(question) = unasked {
+                self.tell_broker(owners::event(question.nobody()));
+            }
+        }
+    }
+
+    /// Hands the registry's answers to the broker, until there are no more to come.
+    pub(super) async fn take_answers(self: Rc<Self>, mut answers: Answers) {
+        while let Some(answer) = answers.recv().await {
+            self.tell_broker(owners::event(answer));
         }
     }
 

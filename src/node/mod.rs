@@ -21,6 +21,7 @@ use crate::disk::{self, Completion, Disk};
 use crate::net::listener::Full;
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::zookeeper_connection::ZookeeperConnection;
+use crate::registry::owners::Question;
 use crate::report::{Code, Error};
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 
@@ -81,6 +82,7 @@ pub use system::{Random, System};
 use broker_side::BrokerSide;
 use connections::{Connections, Protocol};
 use coordinator_side::CoordinatorSide;
+use owners::{BuiltIn, Whom};
 use space::Space;
 use traffic::Dropped;
 
@@ -216,6 +218,10 @@ pub struct Node {
     turns: u64,
     /// Below which znode consumers register.
     registry_root: String,
+    /// They use another ZooKeeper than this server's own.
+    asks_registry: bool,
+    /// What is to be asked of it.
+    questions: Vec<Question>,
 }
 
 /// How clients are told to connect to a broker.
@@ -246,7 +252,7 @@ macro_rules! coordinator_world {
     };
 }
 
-/// The same for the broker, which may ask the coordinator's tree who owns a partition.
+/// The same for the broker, which may ask who owns a partition.
 macro_rules! broker_world {
     ($node:ident, $now:expr) => {
         broker_side::World {
@@ -254,9 +260,12 @@ macro_rules! broker_world {
             connections: &mut $node.connections,
             journal: &mut $node.journal,
             disk: $node.disk.as_mut(),
-            owners: owners::BuiltIn {
-                coordinator: $node.coordinator.as_ref(),
-                root: &$node.registry_root,
+            owners: match $node.asks_registry {
+                true => Whom::Another(&mut $node.questions),
+                false => Whom::BuiltIn(BuiltIn {
+                    coordinator: $node.coordinator.as_ref(),
+                    root: &$node.registry_root,
+                }),
             },
         }
     };
@@ -388,6 +397,12 @@ impl Node {
         self.broker
             .as_ref()
             .map_or_else(Default::default, |side| side.topics.clone())
+    }
+
+    /// What the broker wants to know of owner nodes that are not here, since this was last asked. Each question
+    /// is to be answered once.
+    pub(crate) fn take_questions(&mut self) -> Vec<Question> {
+        std::mem::take(&mut self.questions)
     }
 
     /// Gives the broker the topics of a configuration that was read again.

@@ -1,43 +1,39 @@
-//! Who owns the broker's partitions, as the built-in coordinator's tree has it.
+//! Who owns the broker's partitions: looked up in this process where consumers use the built-in coordinator,
+//! asked of the registry where they use another ZooKeeper.
 
 use super::coordinator_side::CoordinatorSide;
 use crate::broker::{Event, Name, Owned};
-use crate::registry::owners::{self, Znodes};
+use crate::registry::owners::{Answer, Owner, Question, Znodes};
 use crate::units::ServerId;
 
+/// Whom the broker's questions go to.
+pub(super) enum Whom<'a> {
+    /// The tree of this process, which answers at once.
+    BuiltIn(BuiltIn<'a>),
+    /// Another ZooKeeper: questions are gathered here and answered later.
+    Another(&'a mut Vec<Question>),
+}
+
+impl Whom<'_> {
+    /// Asks for `broker`; the answer, if there is one at once.
+    pub(super) fn ask(&mut self, question: Question, broker: ServerId) -> Option<Answer> {
+        match self {
+            Whom::BuiltIn(tree) => {
+                let root = tree.root;
+                Some(question.answer(tree, root, broker))
+            }
+            Whom::Another(questions) => {
+                questions.push(question);
+                None
+            }
+        }
+    }
+}
+
 /// The built-in coordinator's tree, below the registry's root.
-#[derive(Clone, Copy)]
 pub(super) struct BuiltIn<'a> {
     pub(super) coordinator: Option<&'a CoordinatorSide>,
     pub(super) root: &'a str,
-}
-
-impl BuiltIn<'_> {
-    /// Who owns this partition of `broker`.
-    pub(super) fn owner(
-        mut self,
-        group: Name,
-        topic: Name,
-        partition: i32,
-        broker: ServerId,
-    ) -> Event {
-        let (root, in_group) = (self.root, group.as_str());
-        let path = owners::path_of(root, in_group, topic.as_str(), partition, broker);
-        let consumer = self.content(&path).map(Name::from);
-        Event::Owner {
-            group,
-            topic,
-            partition,
-            consumer,
-        }
-    }
-
-    /// What the consumers of this group own.
-    pub(super) fn owned(mut self, group: Name, broker: ServerId) -> Event {
-        let root = self.root;
-        let told = owners::owned(&mut self, root, group.as_str(), broker);
-        event(group, told)
-    }
 }
 
 impl Znodes for BuiltIn<'_> {
@@ -54,16 +50,33 @@ impl Znodes for BuiltIn<'_> {
     }
 }
 
-fn event(group: Name, told: owners::Owned) -> Event {
-    let owned = |one: owners::Owner| Owned {
-        topic: Name::from(one.topic),
-        partition: one.partition,
-        consumer: Name::from(one.consumer),
-        position: one.position,
-    };
-    Event::Owned {
-        group,
-        owned: told.here.into_iter().map(owned).collect(),
-        elsewhere: told.elsewhere.into_iter().map(Name::from).collect(),
+/// What the broker is told.
+pub(super) fn event(answer: Answer) -> Event {
+    match answer {
+        Answer::Owner {
+            group,
+            topic,
+            partition,
+            consumer,
+        } => Event::Owner {
+            group: Name::from(group),
+            topic: Name::from(topic),
+            partition,
+            consumer: consumer.map(Name::from),
+        },
+        Answer::Owned { group, owned } => Event::Owned {
+            group: Name::from(group),
+            owned: owned.here.into_iter().map(here).collect(),
+            elsewhere: owned.elsewhere.into_iter().map(Name::from).collect(),
+        },
+    }
+}
+
+fn here(owner: Owner) -> Owned {
+    Owned {
+        topic: Name::from(owner.topic),
+        partition: owner.partition,
+        consumer: Name::from(owner.consumer),
+        position: owner.position,
     }
 }

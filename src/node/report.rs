@@ -6,12 +6,13 @@ use super::run::Server;
 use super::traffic::Dropped;
 use super::{Node, broker_side, system};
 use crate::appliance::status::{
-    BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Registration, ServerStatus,
+    BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Owners, Registration, ServerStatus,
     TopicSummary,
 };
 use crate::broker::Shortage;
+use crate::config::ZookeeperAt;
 use crate::disk::Chosen;
-use crate::registry::{Registry, Standing};
+use crate::registry::{Registry, Standing, owners};
 use crate::report::lines;
 use crate::report::metrics::{self, Scrape};
 
@@ -175,6 +176,9 @@ impl Shell {
         if let Some(registry) = self.registry.borrow().as_ref() {
             let registered = registry.standing() == Standing::Registered;
             scrape.set(&metrics::BROKER_REGISTERED, u64::from(registered));
+            let seen =
+                !self.node.borrow().asks_registry || registry.owners() == owners::Standing::Read;
+            scrape.set(&metrics::BROKER_OWNERS_SEEN, u64::from(seen));
         }
         let ring = self.backend == Chosen::Ring;
         scrape.set(&metrics::DISK_RING, u64::from(ring));
@@ -204,6 +208,7 @@ impl Server {
             coordinator: node.coordinator_status(),
             broker: node.broker.as_ref().map(|side| BrokerStatus {
                 registration: registration(self.shell.registry.borrow().as_ref()),
+                owners: self.owners(),
                 refusing_puts: node.space.is_low()
                     || node.journal.pressure().refuse
                     || side.core.is_parked(),
@@ -226,6 +231,29 @@ impl Server {
         own.chain(self.notes.iter().cloned())
             .chain(lost_lines())
             .collect()
+    }
+
+    fn owners(&self) -> Owners {
+        let Some(broker) = &self.config.broker else {
+            return Owners::Off;
+        };
+        if broker.hold_max.is_none() {
+            return Owners::Off;
+        }
+        if broker.zookeeper.at == ZookeeperAt::BuiltIn {
+            return Owners::Seen;
+        }
+        let registry = self.shell.registry.borrow();
+        let reason = match registry.as_ref().map(Registry::owners) {
+            Some(owners::Standing::Read) => return Owners::Seen,
+            Some(owners::Standing::Away) => "no connection to ZooKeeper".to_owned(),
+            Some(owners::Standing::Silent) => "ZooKeeper does not answer".to_owned(),
+            Some(owners::Standing::Refused(why)) => {
+                format!("ZooKeeper does not show their nodes: {why}")
+            }
+            None => "the broker is not registered in ZooKeeper".to_owned(),
+        };
+        Owners::Unseen { reason }
     }
 
     fn advertised(&self) -> Option<String> {

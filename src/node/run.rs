@@ -165,8 +165,9 @@ impl Server {
             return;
         };
         if let Some(wanted) = self.wanted() {
-            let registry = Registry::start(options, wanted);
+            let (registry, answers) = Registry::start(options, wanted);
             *self.shell.registry.borrow_mut() = Some(registry);
+            spawn_local(Rc::clone(&self.shell).take_answers(answers));
         }
     }
 

@@ -22,7 +22,7 @@ use super::words::Facts;
 use super::{LIMIT_CURE, MachineOptions, Node, newer_data, settings, topics};
 use crate::appliance::Ports;
 use crate::broker::Broker;
-use crate::config::{self, Config, ServerFolder};
+use crate::config::{self, Config, ServerFolder, ZookeeperAt};
 use crate::consensus::journal::{Journal, OpenError, Recovered, RecoveredGroup};
 use crate::coordinator::SnapshotError;
 use crate::disk::{Class, Disk};
@@ -119,6 +119,11 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
             .broker
             .as_ref()
             .map_or_else(String::new, |broker| broker.zookeeper.root.clone()),
+        asks_registry: config
+            .broker
+            .as_ref()
+            .is_some_and(|broker| broker.zookeeper.at != ZookeeperAt::BuiltIn),
+        questions: Vec::new(),
     })
 }
 

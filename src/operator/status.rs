@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::escaped;
 use super::text::wrap;
 use crate::appliance::status::{
-    BrokerStatus, CoordinatorStatus, PartitionConsumer, PartitionStatus, Registration, ServerState,
-    ServerStatus, TopicDetail, TopicSummary,
+    BrokerStatus, CoordinatorStatus, Owners, PartitionConsumer, PartitionStatus, Registration,
+    ServerState, ServerStatus, TopicDetail, TopicSummary,
 };
 
 /// The whole status, for people: in lines of at most so many columns, or with each row in a line of its own.
@@ -36,6 +36,10 @@ pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
     if let Some(it) = &status.broker {
         lines.row("broker", &broker(it));
         lines.row("registration", &registration(&it.registration));
+        if let Owners::Unseen { reason } = &it.owners {
+            let text = format!("not seen: {reason}; no get waits for a message");
+            lines.row("owners", &text);
+        }
     }
     let journal = &status.journal;
     lines.row(

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::units::ServerId;
 
@@ -76,24 +76,52 @@ pub enum Standing {
     Withdrawn,
 }
 
+/// What was asked by [`Registry::ask`], answered.
+pub type Answers = mpsc::UnboundedReceiver<owners::Answer>;
+
 /// The node's end of the registration.
 pub struct Registry {
     wanted: watch::Sender<Option<Wanted>>,
     standing: watch::Receiver<Standing>,
+    questions: mpsc::UnboundedSender<owners::Question>,
+    owners: watch::Receiver<owners::Standing>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Registry {
-    /// Starts to register. Must be called on a runtime.
-    pub fn start(options: Options, wanted: Wanted) -> Registry {
+    /// Starts to register, and to answer what is asked of owner nodes. Must be called on a runtime.
+    pub fn start(options: Options, wanted: Wanted) -> (Registry, Answers) {
+        let broker = wanted.broker;
         let (wanted, wanted_seen) = watch::channel(Some(wanted));
         let (tell, standing) = watch::channel(Standing::default());
-        let task = tokio::spawn(session::keep(options, wanted_seen, tell));
-        Registry {
+        let (questions, asked) = mpsc::unbounded_channel();
+        let (answer, answers) = mpsc::unbounded_channel();
+        let (tell_owners, owners) = watch::channel(owners::Standing::default());
+        let reader = owners::Reader::new(&options.root, broker, asked, answer, tell_owners);
+        let task = tokio::spawn(session::keep(options, wanted_seen, tell, reader));
+        let registry = Registry {
             wanted,
             standing,
+            questions,
+            owners,
             task,
-        }
+        };
+        (registry, answers)
+    }
+
+    /// Asks what owner nodes say. Each question is answered once.
+    ///
+    /// # Errors
+    /// The question, if there is nobody left to ask.
+    pub fn ask(&self, question: owners::Question) -> Result<(), owners::Question> {
+        self.questions
+            .send(question)
+            .map_err(|mpsc::error::SendError(question)| question)
+    }
+
+    /// Whether owner nodes can be read now.
+    pub fn owners(&self) -> owners::Standing {
+        self.owners.borrow().clone()
     }
 
     /// Changes what is wanted; a topic whose settings changed is taken away and made again, because

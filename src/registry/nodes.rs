@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use tokio::task::JoinSet;
 use tracing::warn;
-use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState};
+use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::plan::{Ephemeral, Plan};
 
@@ -54,6 +54,11 @@ impl Nodes {
             watched: BTreeSet::new(),
             watches: JoinSet::new(),
         }
+    }
+
+    /// What tells how the session is.
+    pub(super) fn state_watcher(&self) -> StateWatcher {
+        self.client.state_watcher()
     }
 
     /// Makes a plan true. Returns what stands in the way, if something does that must not be touched.

@@ -4,16 +4,22 @@
 //! id as the content. The nodes go with their consumer's session, and all of a group go and come again when it
 //! is balanced.
 //!
-//! Not here: where the nodes are seen. The tree of this process is looked into at once, another ZooKeeper's is
-//! read.
+//! The tree of this process is looked into at once (`node/owners`); another ZooKeeper's nodes are read and kept
+//! (`cache`, `reader`).
 
 use std::collections::BTreeSet;
 
 use super::plan::above;
 use crate::units::ServerId;
 
+// What was read of another ZooKeeper, worked out without I/O.
+mod cache;
+// One session's reads and watches.
+mod reader;
 #[cfg(test)]
 mod tests;
+
+pub(super) use reader::Reader;
 
 /// The most owner nodes of a group that are looked at.
 const NODES_MAX: usize = 65_536;
@@ -46,12 +52,133 @@ pub struct Owner {
 pub struct Owned {
     /// The partitions of the broker that asks.
     pub here: Vec<Owner>,
-    /// The consumers that own partitions of other brokers.
+    /// The consumers that own partitions of other brokers; those that may, where not all could be seen.
     pub elsewhere: BTreeSet<String>,
 }
 
+impl Owned {
+    /// Not all was seen: whoever owns partitions here may own some elsewhere.
+    fn incomplete(mut self) -> Owned {
+        let here = self.here.iter().map(|owner| owner.consumer.clone());
+        self.elsewhere.extend(here);
+        self
+    }
+}
+
+/// What is asked of the owner nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Who owns this partition of the broker that asks.
+    Owner {
+        /// The consumer group.
+        group: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// What the consumers of this group own.
+    Owned {
+        /// The consumer group.
+        group: String,
+    },
+}
+
+/// The answer to a question; each has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Owner`].
+    Owner {
+        /// As asked.
+        group: String,
+        /// As asked.
+        topic: String,
+        /// As asked.
+        partition: i32,
+        /// The consumer that owns it, if there is one and it could be seen.
+        consumer: Option<String>,
+    },
+    /// To [`Question::Owned`].
+    Owned {
+        /// As asked.
+        group: String,
+        /// What they own.
+        owned: Owned,
+    },
+}
+
+impl Question {
+    /// The answer by what can be seen of the znodes below `root`, for `broker`.
+    pub fn answer(self, znodes: &mut impl Znodes, root: &str, broker: ServerId) -> Answer {
+        match self {
+            Question::Owner {
+                group,
+                topic,
+                partition,
+            } => {
+                let path = path_of(root, &group, &topic, partition, broker);
+                let consumer = znodes.content(&path);
+                Answer::Owner {
+                    group,
+                    topic,
+                    partition,
+                    consumer,
+                }
+            }
+            Question::Owned { group } => {
+                let owned = owned(znodes, root, &group, broker);
+                Answer::Owned { group, owned }
+            }
+        }
+    }
+
+    /// The answer when there is nobody to ask.
+    pub fn nobody(self) -> Answer {
+        self.answer(&mut Nothing, "", ServerId(0))
+    }
+}
+
+impl Answer {
+    fn incomplete(self) -> Answer {
+        match self {
+            Answer::Owned { group, owned } => Answer::Owned {
+                group,
+                owned: owned.incomplete(),
+            },
+            owner @ Answer::Owner { .. } => owner,
+        }
+    }
+}
+
+/// Whether another ZooKeeper's owner nodes can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no connection.
+    #[default]
+    Away,
+    /// There is one, and no answer comes.
+    Silent,
+    /// ZooKeeper does not show them: why.
+    Refused(String),
+    /// They are read.
+    Read,
+}
+
+/// No znodes at all.
+struct Nothing;
+
+impl Znodes for Nothing {
+    fn children(&mut self, _path: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn content(&mut self, _path: &str) -> Option<String> {
+        None
+    }
+}
+
 /// The owner node of a partition of `broker`.
-pub fn path_of(root: &str, group: &str, topic: &str, partition: i32, broker: ServerId) -> String {
+fn path_of(root: &str, group: &str, topic: &str, partition: i32, broker: ServerId) -> String {
     format!("{}/{topic}/{broker}-{partition}", folder(root, group))
 }
 
@@ -67,6 +194,11 @@ fn position_path_of(
     format!("{root}/consumers/{group}/offsets/{topic}/{broker}-{partition}")
 }
 
+/// Whether this is the path of a position.
+fn is_position(path: &str) -> bool {
+    path.rsplit('/').nth(2) == Some("offsets")
+}
+
 /// `<message id>-<offset>`, where the id may be negative; clients before 1.4.0 wrote the offset alone.
 fn parse_position(text: &str) -> Option<u64> {
     let offset = match text.rfind('-') {
@@ -77,7 +209,7 @@ fn parse_position(text: &str) -> Option<u64> {
 }
 
 /// All that the consumers of `group` own.
-pub fn owned(znodes: &mut impl Znodes, root: &str, group: &str, broker: ServerId) -> Owned {
+fn owned(znodes: &mut impl Znodes, root: &str, group: &str, broker: ServerId) -> Owned {
     let mut owned = Owned::default();
     let mut left = NODES_MAX;
     let folder = folder(root, group);
@@ -87,7 +219,7 @@ pub fn owned(znodes: &mut impl Znodes, root: &str, group: &str, broker: ServerId
                 continue;
             };
             if left == 0 || owned.here.len() == OWNED_MAX {
-                return owned;
+                return owned.incomplete();
             }
             left -= 1;
             let Some(consumer) = znodes.content(&format!("{folder}/{topic}/{node}")) else {

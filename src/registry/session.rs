@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use zookeeper_client::{Client, SessionState, StateWatcher};
 
 use super::nodes::Nodes;
+use super::owners::Reader;
 use super::plan::plan;
 use super::{Options, Standing, Wanted};
 use crate::net::resolve;
@@ -26,22 +27,30 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// list, and would look for a ZooKeeper that was away for twenty seconds only twenty seconds later.
 const NAMED: usize = 32;
 
-/// Keeps the nodes as `wanted` says until it says `None`, and then takes them away.
+/// Keeps the nodes as `wanted` says until it says `None`, and then takes them away; meanwhile `reader` answers through
+/// the same sessions.
 pub(super) async fn keep(
     options: Options,
     mut wanted: watch::Receiver<Option<Wanted>>,
     standing: watch::Sender<Standing>,
+    mut reader: Reader,
 ) {
     while wanted.borrow_and_update().is_some() {
         let opened = tokio::select! {
             opened = connect(&options) => opened,
             () = unwanted(&mut wanted) => break,
+            never = reader.without_session() => match never {},
         };
         match opened {
             Ok(client) => {
                 let session = client.session_id();
                 info!(servers = options.servers, %session, "registry session opened");
-                hold(&options, client, &mut wanted, &standing).await;
+                let mut nodes = Nodes::new(client.clone());
+                tokio::select! {
+                    () = hold(&options, &mut nodes, &mut wanted, &standing) => {}
+                    never = reader.through(client) => match never {},
+                }
+                drop(nodes);
                 info!(%session, "registry session ended");
                 if wanted.borrow().is_some() {
                     tell(&standing, Standing::Connecting);
@@ -53,6 +62,7 @@ pub(super) async fn keep(
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
             () = unwanted(&mut wanted) => {}
+            never = reader.without_session() => match never {},
         }
     }
     tell(&standing, Standing::Withdrawn);
@@ -90,12 +100,11 @@ async fn unwanted(wanted: &mut watch::Receiver<Option<Wanted>>) {
 /// One session, until it ends or nothing is wanted any more.
 async fn hold(
     options: &Options,
-    client: Client,
+    nodes: &mut Nodes,
     wanted: &mut watch::Receiver<Option<Wanted>>,
     standing: &watch::Sender<Standing>,
 ) {
-    let mut state = client.state_watcher();
-    let mut nodes = Nodes::new(client);
+    let mut state = nodes.state_watcher();
     loop {
         let wish = wanted.borrow_and_update().clone();
         let Some(wish) = wish else {

@@ -2,11 +2,14 @@
 //! they run against the originals in the full suite, which proves the scenarios, and against ours always.
 
 use crate::conversation::converse;
-use crate::deployment::{Deployment, Topic};
+use crate::deployment::{Deployment, START_LIMIT, Topic};
 use crate::lab;
 use crate::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
-use crate::originals::{Originals, ZK_ROOT};
+use crate::originals::{Originals, ZK_ROOT, ZooKeeper};
+use crate::process::eventually;
+use crate::registry::prepare_broker_of;
 use crate::server::{Server, set_key};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -223,6 +226,72 @@ fn the_java_client_sees_a_message_milliseconds_after_it_was_sent() {
         run(&mut server, 1, &["latency:threads,13000,20,20,200"]);
         run(&mut server, 1, &["latency:twice-threads,13000,20,20,400"]);
     }
+}
+
+/// A broker of ours alone, beside the original ZooKeeper.
+struct Beside {
+    zookeeper: ZooKeeper,
+    broker: Server,
+    _home: TempDir,
+}
+
+impl Beside {
+    fn start() -> Beside {
+        let zookeeper = ZooKeeper::start();
+        let home = TempDir::new().expect("make a folder");
+        let mut broker = prepare_broker_of(&home, zookeeper.address(), TOPICS, |_| {});
+        broker.resume();
+        eventually("the broker is registered", START_LIMIT, || {
+            crate::settings::status(&broker)["broker"]["registration"] == "registered"
+        });
+        Beside {
+            zookeeper,
+            broker,
+            _home: home,
+        }
+    }
+}
+
+impl Deployment for Beside {
+    fn name(&self) -> &'static str {
+        "ours beside the original ZooKeeper"
+    }
+
+    fn coordinator(&self) -> SocketAddr {
+        self.zookeeper.address()
+    }
+
+    fn broker(&self) -> SocketAddr {
+        self.broker.broker()
+    }
+
+    fn restart(&mut self) {
+        self.broker.stop();
+        self.zookeeper.stop();
+        self.zookeeper.resume();
+        self.broker.resume();
+    }
+
+    /// Of the ZooKeeper: the broker goes on.
+    fn kill_and_restart(&mut self) {
+        self.zookeeper.process().kill();
+        self.zookeeper.resume();
+    }
+}
+
+#[test]
+fn the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper() {
+    let test = "the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper";
+    if !lab::online(test) {
+        return;
+    }
+    let _alone = lab::heavy();
+    let mut beside = Beside::start();
+    let latency = "latency:threads,1000,20,50,1000";
+    run(&mut beside, 1, &[latency]);
+    // Its owners change, and ZooKeeper goes away in the middle and comes back.
+    run(&mut beside, 1, &["take-over", "kill-while-sending"]);
+    run(&mut beside, 1, &[latency]);
 }
 
 #[test]

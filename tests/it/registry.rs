@@ -1,7 +1,7 @@
 //! The broker's registration against a ZooKeeper that is late, goes away, stands still, forgets, or has
 //! something else in the place: a second server of ours, and the original.
 
-use crate::deployment::{Deployment as _, START_LIMIT};
+use crate::deployment::{Deployment as _, START_LIMIT, Topic};
 use crate::lab;
 use crate::metaq_wire::{self, Answer};
 use crate::originals::ZooKeeper;
@@ -28,40 +28,40 @@ const MASTER: &str = "/meta/brokers/ids/2/master";
 const CONTAINER: &str = "/meta/brokers/ids/2";
 
 /// The ZooKeeper that a broker registers in.
-enum Ensemble {
+pub(crate) enum Ensemble {
     Ours(Server),
     Original(ZooKeeper),
 }
 
 impl Ensemble {
-    fn ours() -> Ensemble {
+    pub(crate) fn ours() -> Ensemble {
         Ensemble::Ours(Server::start_with(&[], |text| {
             set_key(text, "broker", "enabled", "false");
         }))
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         match self {
             Ensemble::Ours(server) => server.coordinator(),
             Ensemble::Original(server) => server.address(),
         }
     }
 
-    fn process(&mut self) -> &mut Process {
+    pub(crate) fn process(&mut self) -> &mut Process {
         match self {
             Ensemble::Ours(server) => server.process(),
             Ensemble::Original(server) => server.process(),
         }
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         match self {
             Ensemble::Ours(server) => server.stop(),
             Ensemble::Original(server) => server.stop(),
         }
     }
 
-    fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         match self {
             Ensemble::Ours(server) => server.resume(),
             Ensemble::Original(server) => server.resume(),
@@ -71,14 +71,25 @@ impl Ensemble {
 
 /// A broker with two topics, and no coordinator of its own.
 fn prepare_broker(home: &TempDir, zookeeper: SocketAddr) -> Server {
+    prepare_broker_of(home, zookeeper, &[("orders", 3), ("test", 1)], |_| {})
+}
+
+/// The same with these topics and changes to its configuration.
+pub(crate) fn prepare_broker_of(
+    home: &TempDir,
+    zookeeper: SocketAddr,
+    topics: &[Topic],
+    edit: impl FnOnce(&mut String),
+) -> Server {
     let connect = format!("\"{zookeeper}\"");
     let folder = home.path().join("broker");
-    Server::prepare(&folder, &[("orders", 3), ("test", 1)], |text| {
+    Server::prepare(&folder, topics, |text| {
         set_key(text, "server", "id", &ID.to_string());
         set_key(text, "server", "host_name", "\"127.0.0.1\"");
         set_key(text, "coordinator", "enabled", "false");
         set_key(text, "zookeeper", "connect", &connect);
         set_key(text, "zookeeper", "session_timeout_ms", SESSION_TIMEOUT_MS);
+        edit(text);
     })
 }
 

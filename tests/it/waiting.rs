@@ -8,6 +8,8 @@ use crate::zookeeper_wire;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+mod another_zookeeper;
+
 /// Makes the owner nodes that a subscribed consumer makes, and keeps them as long as what it returns lives.
 fn own(server: &Server, partitions: &[u32]) -> zookeeper_wire::Client {
     own_as(server, partitions, "g_consumer-1")
@@ -15,6 +17,17 @@ fn own(server: &Server, partitions: &[u32]) -> zookeeper_wire::Client {
 
 fn own_as(server: &Server, partitions: &[u32], consumer: &str) -> zookeeper_wire::Client {
     let mut tree = zookeeper_wire::Client::connect(server.coordinator());
+    make_owner_nodes(&mut tree, 1, consumer, partitions);
+    tree
+}
+
+/// The same for any broker and consumer.
+fn make_owner_nodes(
+    tree: &mut zookeeper_wire::Client,
+    broker: u16,
+    consumer: &str,
+    partitions: &[u32],
+) {
     for path in [
         "/meta",
         "/meta/consumers",
@@ -26,11 +39,10 @@ fn own_as(server: &Server, partitions: &[u32], consumer: &str) -> zookeeper_wire
         let _made = tree.create(path, b"", 0);
     }
     for partition in partitions {
-        let path = format!("/meta/consumers/g/owners/test/1-{partition}");
+        let path = format!("/meta/consumers/g/owners/test/{broker}-{partition}");
         tree.create(&path, consumer.as_bytes(), 1)
             .expect("nobody owns it yet");
     }
-    tree
 }
 
 /// Puts an empty message, and returns when it is in its file, where gets see it.

@@ -36,6 +36,9 @@ fn status_of_everything() -> ServerStatus {
             registration: Registration::Failing {
                 reason: "connection refused".to_owned(),
             },
+            owners: Owners::Unseen {
+                reason: "no connection to ZooKeeper".to_owned(),
+            },
             topics: 2,
             partitions: 5,
             connections: 7,
@@ -220,7 +223,7 @@ fn a_status_fits_the_terminal_and_is_a_line_a_row_in_a_pipe() {
     let status = status_of_everything();
     let piped = server(&status, None);
     let rows = piped.lines().filter(|line| line.starts_with("  ")).count();
-    assert_eq!(rows, 9, "{piped}");
+    assert_eq!(rows, 10, "{piped}");
     let words = |text: &str| {
         text.split_whitespace()
             .map(str::to_owned)

@@ -210,6 +210,14 @@ pub static BROKER_REGISTERED: Metric = Metric {
     help: "1 while the broker is registered in ZooKeeper, otherwise 0",
 };
 
+/// Always 1 where consumers use this server's own coordinator.
+pub static BROKER_OWNERS_SEEN: Metric = Metric {
+    name: "broker_owners_seen",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "1 while ZooKeeper shows who owns partitions, otherwise 0: then no get waits",
+};
+
 /// Frames and four-letter words received from ZooKeeper clients; `srst` begins anew.
 pub static COORDINATOR_REQUESTS: Metric = Metric {
     name: "coordinator_requests",
@@ -414,6 +422,7 @@ pub static ALL: &[&Metric] = &[
     &BROKER_PARTITION_MAX_OFFSET,
     &BROKER_DAMAGED_PARTITIONS,
     &BROKER_REGISTERED,
+    &BROKER_OWNERS_SEEN,
     &COORDINATOR_REQUESTS,
     &COORDINATOR_WRITE_LATENCY,
     &COORDINATOR_OUTSTANDING,
