@@ -14,7 +14,7 @@
 #   --listen ADDRESS         where clients reach it (127.0.0.1: this host alone)
 #   --coordinator-port N     for ZooKeeper clients (2181; the second server of a host 2191, and so on)
 #   --broker-port N          for MetaQ clients (8123; 8133 ...)
-#   --web-port N             for /health and /metrics (8120; 8130 ...)
+#   --web-port N             for /health, /ready and /metrics (8120; 8130 ...)
 #   --topic NAME[:PARTITIONS]   a topic to begin with; may be given again. The topic `test` is always made.
 # How it runs
 #   --without-systemd        as root, too: started with `chrysalis start`, not by a unit

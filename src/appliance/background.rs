@@ -23,7 +23,12 @@ use crate::config::ServerFolder;
 #[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// The ports serve. Nothing more follows.
-    Serving(Ports),
+    Serving {
+        /// On which addresses.
+        ports: Ports,
+        /// What keeps the server from doing all that it is there for.
+        obstacles: Vec<String>,
+    },
     /// It ends, and this is why: the whole message and the exit code.
     Failed {
         /// As an operator reads it.
@@ -37,7 +42,12 @@ pub enum Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The server serves.
-    Serving(Ports),
+    Serving {
+        /// On which addresses.
+        ports: Ports,
+        /// What keeps it from doing all that it is there for.
+        obstacles: Vec<String>,
+    },
     /// It has ended with this message and exit code.
     Failed {
         /// As an operator reads it.
@@ -105,7 +115,9 @@ fn hear(said: impl io::BufRead + Send + 'static, wait_max: Duration) -> io::Resu
     loop {
         match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => match serde_json::from_str(&line) {
-                Ok(Progress::Serving(ports)) => return Ok(Outcome::Serving(ports)),
+                Ok(Progress::Serving { ports, obstacles }) => {
+                    return Ok(Outcome::Serving { ports, obstacles });
+                }
                 Ok(Progress::Failed { message, exit_code }) => {
                     return Ok(Outcome::Failed { message, exit_code });
                 }

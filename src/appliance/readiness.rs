@@ -26,14 +26,19 @@ impl Readiness {
         }
     }
 
-    /// The ports serve.
-    pub fn serving(&mut self, ports: &Ports) {
-        self.notify(&[
-            NotifyState::Ready,
-            NotifyState::Status(&format!("serving {ports}")),
-        ]);
+    /// The ports serve, and clients find them, but for these obstacles.
+    pub fn serving(&mut self, ports: &Ports, obstacles: &[String]) {
+        let mut status = format!("serving {ports}");
+        for obstacle in obstacles {
+            status.push_str("; ");
+            status.push_str(obstacle);
+        }
+        self.notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
         if std::mem::take(&mut self.starter) {
-            super::background::tell_starter(&Progress::Serving(*ports));
+            super::background::tell_starter(&Progress::Serving {
+                ports: *ports,
+                obstacles: obstacles.to_vec(),
+            });
         }
     }
 

@@ -104,6 +104,8 @@ pub struct BrokerStatus {
     pub gets: u64,
     /// Partitions in which damage was found, `TOPIC-PARTITION`.
     pub damaged: Vec<String>,
+    /// Partitions that an operator has closed, `TOPIC-PARTITION`.
+    pub closed: Vec<String>,
     /// Whether puts are refused for lack of room.
     pub refusing_puts: bool,
 }
@@ -183,6 +185,10 @@ pub struct TopicSummary {
     pub accept_subscribe: bool,
     /// Whether its section, or a wildcard's, is in the configuration.
     pub configured: bool,
+    /// Partitions that an operator has closed.
+    pub closed: u32,
+    /// Partitions in which damage was found.
+    pub damaged: u32,
 }
 
 /// One topic, what holds for it, its partitions and who reads them.

@@ -344,6 +344,17 @@ pub enum Warning {
         /// Where they go on.
         to: u64,
     },
+    /// A message file was taken away, as a policy or an operator wanted.
+    FileRetired {
+        /// The topic.
+        topic: Name,
+        /// The partition.
+        partition: i32,
+        /// Where the file began.
+        start: u64,
+        /// What became of it.
+        action: crate::segments::retention::Action,
+    },
     /// The disk is full: nothing can be written to segment files; tried again by itself.
     DiskFull,
     /// The process has too many files open: nothing can be written to segment files; tried again by itself.

@@ -309,7 +309,7 @@ impl Broker {
 
     /// A job was reported as done.
     pub(super) fn files_written(&mut self, now: Moment, ticket: Ticket, effects: &mut Vec<Effect>) {
-        if self.removal_reported(now, ticket, true) {
+        if self.removal_reported(now, ticket, true, effects) {
             return;
         }
         self.report(ticket, Report::Written);
@@ -324,7 +324,7 @@ impl Broker {
         shortage: Shortage,
         effects: &mut Vec<Effect>,
     ) {
-        if self.removal_reported(now, ticket, false) {
+        if self.removal_reported(now, ticket, false, effects) {
             return;
         }
         self.report(ticket, Report::Refused);

@@ -280,7 +280,7 @@ impl Broker {
         } else if self.writer.is_parked() || self.pressure.disk {
             Some("disk is full: messages can be read, and stored again when there is space")
         } else if self.pressure.journal {
-            Some("journal is full: messages can be read, and stored again when it was checkpointed")
+            Some("journal is full: messages can be read, and stored again when there is room in it")
         } else {
             None
         }

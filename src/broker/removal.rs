@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::Broker;
-use super::event::{Effect, Ticket};
+use super::event::{Effect, Ticket, Warning};
 use crate::segments::retention::{Action, Retired};
 use crate::segments::{FileId, FileOperation, PartitionId};
 use crate::units::Moment;
@@ -118,12 +118,29 @@ impl Broker {
     }
 
     /// A job was reported; true: it was a removal.
-    pub(super) fn removal_reported(&mut self, now: Moment, ticket: Ticket, done: bool) -> bool {
+    pub(super) fn removal_reported(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        done: bool,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let Some(files) = self.removals.jobs.remove(&ticket) else {
             return false;
         };
         let mine = |file: FileId| files.contains(&file);
         if done {
+            for &(file, action, stage) in &self.removals.files {
+                if stage == Stage::Leaving && mine(file) {
+                    let (topic, partition) = self.name_of(file.partition);
+                    effects.push(Effect::Warn(Warning::FileRetired {
+                        topic: topic.clone(),
+                        partition,
+                        start: file.start,
+                        action,
+                    }));
+                }
+            }
             self.removals.change(mine, Stage::Leaving, Stage::Gone);
             for file in files {
                 self.checkpoints.removed(now, file);

@@ -131,6 +131,27 @@ impl Broker {
         self.writer.shortage()
     }
 
+    /// The partitions in which damage was found that nobody has passed over, `TOPIC-PARTITION`, by name.
+    pub fn damaged_partitions(&self) -> Vec<String> {
+        let damage = |partition: &&super::partition::Partition| {
+            let mut segments = partition.segments.iter();
+            let any = segments.any(|segment| !segment.verified.damaged().is_empty());
+            any && !partition.skips_damage
+        };
+        let name = |partition: &super::partition::Partition| {
+            let topic = &self.catalog.topic(partition.topic).name;
+            format!("{topic}-{}", partition.number)
+        };
+        let mut names: Vec<String> = self.partitions.iter().filter(damage).map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The partitions that are closed, by topic and number.
+    pub fn closed_partitions(&self) -> Vec<(&Name, i32)> {
+        self.catalog.closed()
+    }
+
     /// What an operator may see.
     pub fn status(&self) -> Status {
         let stats = &self.stats;

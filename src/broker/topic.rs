@@ -337,6 +337,22 @@ impl Catalog {
         ranges.is_some_and(|ranges| ranges.iter().any(holds))
     }
 
+    /// The partitions that are closed, by topic and number.
+    pub(super) fn closed(&self) -> Vec<(&Name, i32)> {
+        let each = |&(first, last): &(i32, i32)| first..=last;
+        let mut closed: Vec<(&Name, i32)> = self
+            .closed
+            .iter()
+            .flat_map(|(topic, ranges)| {
+                let numbers = ranges.iter().flat_map(each);
+                numbers.map(move |number| (topic, number))
+            })
+            .collect();
+        closed.sort_unstable();
+        closed.dedup();
+        closed
+    }
+
     pub(super) fn close(&mut self, topic: &Name, first: i32, last: i32) {
         let ranges = self.closed.entry(topic.detached()).or_default();
         if !ranges.contains(&(first, last)) {

@@ -92,7 +92,7 @@ impl Section {
                  `file_bytes` x `files_max` on disk."
             }
             Section::Disk => "The disk, and what happens when it fills up.",
-            Section::Web => "The web port: `/health` and `/metrics`.",
+            Section::Web => "The web port: `/health`, `/ready` and `/metrics`.",
             Section::Log => "Lines for people.",
         }
     }

@@ -18,14 +18,16 @@ use super::segment_files::{Again, Finished, SegmentFiles};
 use super::traffic::Dropped;
 use super::verification::Verification;
 use crate::appliance::status::{BrokerStatus, TopicSummary};
-use crate::broker::status::TopicStatus;
-use crate::broker::{Broker, Effect, Event, Pressure, Shortage, TopicRegistration, Warning};
+use crate::broker::status::{PartitionStatus, TopicStatus};
+use crate::broker::{Broker, Effect, Event, Name, Pressure, Shortage, TopicRegistration, Warning};
 use crate::consensus::journal::Journal;
 use crate::disk::{Completion, Disk};
 use crate::net::output::FileRange;
 use crate::registry;
 use crate::registry::owners::Question;
 use crate::report::metrics::{self, Scrape};
+use crate::segments::format;
+use crate::segments::retention::Action;
 use crate::units::{ConnectionId, Moment, ServerId, WallTime};
 use crate::wire::metaq::request::Asked;
 
@@ -65,6 +67,8 @@ pub(super) struct BrokerSide {
     wants_space: bool,
     /// The core has asked for its own end.
     halted: Option<Failure>,
+    /// The topics that were there before are being told of: no news.
+    begins: bool,
 }
 
 impl BrokerSide {
@@ -85,6 +89,7 @@ impl BrokerSide {
             checkpoint_refused: false,
             wants_space: false,
             halted: None,
+            begins: false,
         }
     }
 
@@ -175,9 +180,11 @@ impl BrokerSide {
                 }
                 News::EntryEnd { index } => self.log.applied(index),
                 News::Led { term } => {
-                    info!(term, "the broker serves");
                     self.led_at = Some(self.log.applied_index());
+                    self.begins = true;
                     self.handle(Event::Led { wall }, world);
+                    self.begins = false;
+                    info!(term, topics = self.topics.len(), "the broker serves");
                 }
                 News::Deposed => {
                     self.led_at = None;
@@ -229,6 +236,11 @@ impl BrokerSide {
         std::mem::take(&mut self.wants_space)
     }
 
+    /// Message files or the checkpoint find no space.
+    pub(super) fn finds_no_space(&self) -> bool {
+        self.core.is_parked() || self.checkpoint_again.is_some()
+    }
+
     /// Whether clients may come in: this server leads, and all that was acknowledged before is where gets see it, or
     /// cannot get there before an operator makes room.
     pub(super) fn serves(&self) -> bool {
@@ -256,7 +268,9 @@ impl BrokerSide {
             }
             Finished::Synced(ticket) => Event::Synced { ticket },
             Finished::CheckpointSaved(ticket) => {
-                self.checkpoint_refused = false;
+                if std::mem::take(&mut self.checkpoint_refused) {
+                    info!("the broker's checkpoint is written again");
+                }
                 Event::CheckpointSaved { ticket }
             }
             Finished::CheckpointRefused(again, shortage) => {
@@ -269,6 +283,7 @@ impl BrokerSide {
                     };
                     warn!(
                         lacking,
+                        why = self.files.refusal(),
                         "the broker's checkpoint is put off; the journal keeps its entries meanwhile"
                     );
                 }
@@ -350,9 +365,7 @@ impl BrokerSide {
                     self.verification.search(ticket, range, &path, world.disk);
                 }
                 Effect::RegisterTopic(topic) => self.register(&topic),
-                Effect::UnregisterTopic { topic } => {
-                    self.topics_changed |= self.topics.remove(topic.as_str()).is_some();
-                }
+                Effect::UnregisterTopic { topic } => self.unregister(&topic),
                 Effect::AskOwner {
                     group,
                     topic,
@@ -382,6 +395,15 @@ impl BrokerSide {
                         position, "damaged records in a segment; gets there are answered 500"
                     );
                 }
+                Effect::Warn(Warning::TooManyOpenFiles) => error!(
+                    why = self.files.refusal(),
+                    "the process has too many files open: puts are refused, reads go on; raise the limit (LimitNOFILE, \
+                     ulimit -n) and puts go on by themselves"
+                ),
+                Effect::Warn(Warning::DiskFull) => error!(
+                    why = self.files.refusal(),
+                    "the disk is full: puts are refused, reads go on; make room and puts go on by themselves"
+                ),
                 Effect::Warn(warning) => warn_operator(&warning),
                 Effect::Halt { newer, reason } => {
                     self.halted = Some(Failure::halted(newer, reason, world.journal));
@@ -404,6 +426,11 @@ impl BrokerSide {
 
     pub(super) fn summary(&self, topic: &TopicStatus) -> TopicSummary {
         let shown = self.topics.get(topic.topic.as_str());
+        let closed = self.core.closed_partitions();
+        let closed = closed.iter().filter(|(name, _)| **name == topic.topic);
+        let closed = closed.count();
+        let has_damage = |partition: &&PartitionStatus| !partition.damaged.is_empty();
+        let damaged = topic.partitions.iter().filter(has_damage).count();
         TopicSummary {
             name: topic.topic.as_str().to_owned(),
             partitions: topic
@@ -423,6 +450,8 @@ impl BrokerSide {
             accept_publish: shown.is_some_and(|shown| shown.accept_publish),
             accept_subscribe: shown.is_some_and(|shown| shown.accept_subscribe),
             configured: topic.configured.is_some(),
+            closed: count(closed),
+            damaged: count(damaged),
         }
     }
 
@@ -436,6 +465,8 @@ impl BrokerSide {
                 .filter(|partition| !partition.damaged.is_empty())
                 .map(|partition| format!("{}-{}", topic.topic, partition.number))
         });
+        let closed = self.core.closed_partitions().into_iter();
+        let closed = closed.map(|(topic, number)| format!("{topic}-{number}"));
         let summaries = status.topics.iter().map(|topic| self.summary(topic));
         BrokerStatus {
             topics: status.topics.len() as u64,
@@ -446,6 +477,7 @@ impl BrokerSide {
             puts_failed: status.puts_failed,
             gets: status.gets,
             damaged: damaged.collect(),
+            closed: closed.collect(),
             ..BrokerStatus::default()
         }
     }
@@ -502,6 +534,8 @@ impl BrokerSide {
         }
         scrape.set(&metrics::BROKER_PARTITIONS, partitions);
         scrape.set(&metrics::BROKER_DAMAGED_PARTITIONS, damaged);
+        let closed = self.core.closed_partitions().len() as u64;
+        scrape.set(&metrics::BROKER_CLOSED_PARTITIONS, closed);
     }
 
     fn ask(&mut self, question: Question, world: &mut World<'_>) {
@@ -530,9 +564,43 @@ impl BrokerSide {
             accept_publish: topic.accept_publish,
             accept_subscribe: topic.accept_subscribe,
         };
-        let before = self.topics.insert(topic.topic.as_str().to_owned(), shown);
-        self.topics_changed |= before != Some(shown);
+        let name = topic.topic.as_str();
+        let before = self.topics.insert(name.to_owned(), shown);
+        if before == Some(shown) {
+            return;
+        }
+        self.topics_changed = true;
+        if self.begins {
+            return;
+        }
+        let registry::Topic {
+            partitions,
+            accept_publish,
+            accept_subscribe,
+        } = shown;
+        let what = match before {
+            None => "a topic is made",
+            Some(_) => "a topic is changed",
+        };
+        info!(
+            topic = name,
+            partitions, accept_publish, accept_subscribe, "{what}"
+        );
     }
+
+    fn unregister(&mut self, topic: &Name) {
+        if self.topics.remove(topic.as_str()).is_some() {
+            self.topics_changed = true;
+            info!(
+                topic = topic.as_str(),
+                "a topic is dropped: it is not configured, and no message of it is kept"
+            );
+        }
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn metaq(
@@ -547,8 +615,8 @@ fn metaq(
 
 fn warn_operator(warning: &Warning) {
     match warning {
-        // Told where the file's name is known.
-        Warning::Damage { .. } => {}
+        // Told where more is known.
+        Warning::Damage { .. } | Warning::DiskFull | Warning::TooManyOpenFiles => {}
         Warning::DamageSkipped {
             topic,
             partition,
@@ -561,14 +629,21 @@ fn warn_operator(warning: &Warning) {
             to,
             "consumers are sent on behind damage; what lies between is lost to them"
         ),
-        Warning::DiskFull => {
-            error!(
-                "the disk is full: puts are refused, reads go on; make room and puts go on by themselves"
-            );
-        }
-        Warning::TooManyOpenFiles => error!(
-            "the process has too many files open: puts are refused, reads go on; raise the limit (LimitNOFILE, ulimit -n) \
-             and puts go on by themselves"
+        Warning::FileRetired {
+            topic,
+            partition,
+            start,
+            action,
+        } => info!(
+            topic = topic.as_str(),
+            partition,
+            file = format::file_name(*start),
+            action = match action {
+                Action::Delete => "delete",
+                Action::Archive { compress: false } => "archive",
+                Action::Archive { compress: true } => "archive and compress",
+            },
+            "a message file is taken away"
         ),
         Warning::DiskHasSpace => info!("message files are written again: puts go on"),
         Warning::OffsetBeyondEnd {

@@ -244,6 +244,12 @@ impl Server {
                     true => format!("partition {start} of {topic} is closed"),
                     false => format!("partitions {start} to {end} of {topic} are closed"),
                 };
+                info!(
+                    topic,
+                    first = start,
+                    last = end,
+                    "partitions are closed: puts and gets there are answered 403"
+                );
                 let number = |partition| i32::try_from(partition).unwrap_or(i32::MAX);
                 let (first, last) = (number(start), number(end));
                 let topic = Name::from(topic);
@@ -256,6 +262,7 @@ impl Server {
                     return refused;
                 }
                 let text = format!("all partitions of {topic} are open");
+                info!(topic, "all partitions are open");
                 self.shell.tell_broker(Event::OpenPartitions {
                     topic: Name::from(topic),
                 });
@@ -279,6 +286,7 @@ impl Server {
                     return refused(Code::E0303, text);
                 }
                 let text = format!("consumers of {topic}-{partition} go on behind the damage");
+                info!(topic, partition, "consumers go on behind the damage");
                 let number = i32::try_from(partition).unwrap_or(i32::MAX);
                 let topic = Name::from(topic);
                 self.shell.tell_broker(Event::SkipDamage {
@@ -336,6 +344,12 @@ impl Server {
         self.config = next;
         self.shell.reload(&self.config);
         self.tell_registry();
+        info!(
+            added = changes.added.join(","),
+            changed = changes.changed.join(","),
+            removed = changes.removed.join(","),
+            "the topics are read again"
+        );
         Ok(Reloaded {
             added: changes.added,
             changed: changes.changed,

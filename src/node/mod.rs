@@ -43,6 +43,8 @@ mod log;
 mod owners;
 // What a start would refuse.
 mod preflight;
+// Whether the server does all it is there for.
+mod ready;
 // How the server is doing.
 mod report;
 // One server from start to stop.
@@ -210,6 +212,8 @@ pub struct Node {
     broker: Option<BrokerSide>,
     connections: Connections,
     space: Space,
+    /// What the log was told of the journal.
+    next_file: ready::NextFile,
     machines: MachineOptions,
     completions: Vec<Completion>,
     /// Seconds the local time is ahead of UTC: retention's schedule means local time.
@@ -312,6 +316,7 @@ impl Node {
         }
         self.relieve_pressure(now, wall);
         self.journal.flush(now, self.disk.as_mut());
+        self.tell_of_journal();
         self.drop_hoarders(now, wall);
         Ok(())
     }

@@ -9,7 +9,6 @@ use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, Owners, Registration, ServerStatus,
     TopicSummary,
 };
-use crate::broker::Shortage;
 use crate::config::ZookeeperAt;
 use crate::disk::Chosen;
 use crate::registry::{Registry, Standing, owners};
@@ -46,21 +45,14 @@ impl Node {
 
     /// What an operator should know.
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.space.is_low() {
-            warnings.push("the disk is nearly full: puts are refused; make room".to_owned());
+        let mut warnings = self.obstacles();
+        let snapshots = self.coordinator.as_ref().map(|side| &side.snapshots);
+        if let Some(why) = snapshots.and_then(|snapshots| snapshots.trouble()) {
+            warnings.push(format!(
+                "no snapshot of the coordinator can be written, so the journal keeps its entries: {why}"
+            ));
         }
-        let shortage = self.broker.as_ref().and_then(|side| side.core.shortage());
-        if shortage == Some(Shortage::Descriptors) {
-            warnings.push(
-                "too many files are open: puts are refused; raise LimitNOFILE, or `ulimit -n`"
-                    .to_owned(),
-            );
-        }
-        if self.journal.pressure().refuse {
-            warnings
-                .push("the journal is full: puts are refused until it is checkpointed".to_owned());
-        }
+        warnings.extend(self.space.troubles().cloned());
         if self.connections.is_full() {
             warnings.push(
                 "connections hold all the memory they may: some are not read from".to_owned(),
@@ -167,6 +159,7 @@ impl Shell {
     pub(super) fn metrics(&self, form: metrics::Form) -> String {
         let mut scrape = Scrape::default();
         scrape.set_fraction(&metrics::UPTIME_SECONDS, self.clock.uptime().as_secs_f64());
+        scrape.set(&metrics::READY, u64::from(self.obstacles().is_empty()));
         scrape.set(&metrics::MEMORY_BYTES, system::resident_bytes());
         if let Some((open, open_max)) = system::descriptors() {
             scrape.set(&metrics::OPEN_FILES, open);
@@ -280,7 +273,9 @@ fn registration(registry: Option<&Registry>) -> Registration {
     match registry.map(Registry::standing) {
         None => Registration::Off,
         Some(Standing::Registered) => Registration::Registered,
-        Some(Standing::Connecting | Standing::Withdrawn) => Registration::Trying,
+        Some(Standing::Connecting | Standing::Registering | Standing::Withdrawn) => {
+            Registration::Trying
+        }
         Some(Standing::Conflict(reason) | Standing::Failing(reason)) => {
             Registration::Failing { reason }
         }

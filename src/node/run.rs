@@ -24,7 +24,7 @@ use super::startup::{self, Start};
 use super::{LIMIT_CURE, Port, control, lacking, settings, system, web};
 use crate::appliance::status::ServerState;
 use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals, limits};
-use crate::config::{Config, ServerFolder};
+use crate::config::{Config, ServerFolder, ZookeeperAt};
 use crate::disk::{Chosen, Class, Files, NewError};
 use crate::net::listener::{Bound, Census, is_absent};
 use crate::registry::{self, Registry};
@@ -34,6 +34,10 @@ use crate::report::{Code, Error};
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// Threads that a server needs beside its own: for the disk, and for libraries.
 const THREADS_MIN: usize = 8;
+/// How long it is waited for a journal or a disk that takes nothing, when the server stops.
+const STUCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a start waits for the registration in ZooKeeper, where nothing says that it will take longer.
+const REGISTERING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long unregistering may take when ZooKeeper does not answer.
 const WITHDRAW_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -110,7 +114,6 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         state: ServerState::Serving,
     };
     server.start_registry();
-    server.readiness.serving(&ports);
     info!(%ports, start_ms = server.shell.clock.now().as_millis(), "serving");
     let ended = server.serve(&mut signals).await;
     control.abort();
@@ -136,6 +139,8 @@ impl Server {
     /// Serves until a signal, a command or a failure ends it.
     async fn serve(&mut self, signals: &mut Signals) -> Result<(), Error> {
         let mut alive = self.readiness.alive_every().map(tokio::time::interval);
+        let mut starting = true;
+        let mut settled = std::pin::pin!(self.settled());
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
@@ -153,6 +158,24 @@ impl Server {
                 () = self.shell.failed.notified() => return Err(self.shell.failure()),
                 () = self.shell.topics_changed.notified() => self.tell_registry(),
                 () = next(&mut alive) => self.readiness.alive(),
+                () = &mut settled, if starting => {
+                    starting = false;
+                    let obstacles = self.shell.obstacles();
+                    self.readiness.serving(&self.ports, &obstacles);
+                }
+            }
+        }
+    }
+
+    /// Resolves when clients find the broker, or when that is known to take long: a ZooKeeper that is away keeps
+    /// nobody from starting.
+    fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let registry = self.shell.registry.borrow();
+        let settled = registry.as_ref().map(Registry::settled);
+        async move {
+            if let Some(settled) = settled {
+                // In vain or not, the start goes on.
+                let _ = tokio::time::timeout(REGISTERING_PATIENCE, settled).await;
             }
         }
     }
@@ -195,14 +218,8 @@ impl Server {
     }
 
     fn reload_by_signal(&mut self) {
-        match self.reload() {
-            Ok(reloaded) => info!(
-                added = reloaded.added.join(","),
-                changed = reloaded.changed.join(","),
-                removed = reloaded.removed.join(","),
-                "topics are read again"
-            ),
-            Err(mistakes) => error!(%mistakes, "the topics stay as they were"),
+        if let Err(mistakes) = self.reload() {
+            error!(%mistakes, "the topics stay as they were");
         }
     }
 
@@ -212,7 +229,8 @@ impl Server {
         self.readiness.stopping();
         self.state = ServerState::Stopping;
         let registry = self.shell.registry.borrow_mut().take();
-        if let Some(registry) = registry {
+        let stuck = self.shell.node.borrow().is_stuck();
+        if let Some(registry) = registry.filter(|_| !stuck || !self.is_its_own_zookeeper()) {
             registry.withdraw(WITHDRAW_PATIENCE).await;
             self.let_clients_leave(settings::drain(&self.config)).await;
         }
@@ -224,11 +242,32 @@ impl Server {
         tokio::select! {
             () = self.shell.stopped.notified() => info!("stopped: everything is on disk"),
             () = self.shell.failed.notified() => return Err(self.shell.failure()),
+            () = self.stuck() => {
+                warn!(
+                    "stopped although the disk does not take what is to be written; what was acknowledged is in the journal"
+                );
+            }
             () = tokio::time::sleep(STOP_PATIENCE) => {
                 warn!("stopped before everything was checkpointed; the next start reads it from the journal");
             }
         }
         Ok(())
+    }
+
+    /// Resolves when it makes no sense to wait for the disk any longer.
+    async fn stuck(&self) {
+        loop {
+            tokio::time::sleep(STUCK_PATIENCE).await;
+            if self.shell.node.borrow().is_stuck() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the broker registers in this server's own coordinator.
+    fn is_its_own_zookeeper(&self) -> bool {
+        let broker = self.config.broker.as_ref();
+        broker.is_some_and(|broker| broker.zookeeper.at == ZookeeperAt::BuiltIn)
     }
 
     /// Goes on serving until the broker's clients have left, but not longer than `drain`.

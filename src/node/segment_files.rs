@@ -118,6 +118,8 @@ pub(super) struct SegmentFiles {
     next_work: u64,
     /// One `syncfs` covers all the folders and reports its errors.
     sync_all: bool,
+    /// Why something was refused for the last time, in words.
+    refusal: String,
 }
 
 impl SegmentFiles {
@@ -141,7 +143,13 @@ impl SegmentFiles {
             works: BTreeMap::new(),
             next_work: FIRST_WORK,
             sync_all,
+            refusal: String::new(),
         }
+    }
+
+    /// Why something was refused for the last time, in words.
+    pub(super) fn refusal(&self) -> &str {
+        &self.refusal
     }
 
     /// The folders of topics.
@@ -345,6 +353,7 @@ impl SegmentFiles {
             match (work.kind, shortage(work.kind, &error)) {
                 (kind, Some(shortage)) => {
                     work.refused = Some(shortage);
+                    self.refusal = error.to_string();
                     if kind == Kind::Files {
                         self.unbound = Some(shortage);
                     }

@@ -44,6 +44,8 @@ pub(super) struct Snapshots {
     /// Snapshots put in place in this run.
     taken: u64,
     wants_space: bool,
+    /// Why the last one could not be written, in words.
+    trouble: Option<String>,
 }
 
 /// How far the journal goes on behind a snapshot until the next one is taken.
@@ -88,6 +90,7 @@ impl Snapshots {
             attempts: 0,
             taken: 0,
             wants_space: false,
+            trouble: None,
         }
     }
 
@@ -208,7 +211,15 @@ impl Snapshots {
         if let Some(error) = work.failed {
             core.snapshot_abandon();
             self.wants_space |= error.class == Class::NoSpace;
-            warn!(%error, "no snapshot of the coordinator could be written; the journal keeps its entries");
+            let why = error.to_string();
+            if self.trouble.as_ref() != Some(&why) {
+                warn!(
+                    why,
+                    "no snapshot of the coordinator could be written; the journal keeps its entries, and it is tried \
+                     again every ten seconds"
+                );
+                self.trouble = Some(why);
+            }
             self.not_before = now + RETRY;
             if !work.sliced {
                 // What ends with the last slice did not come.
@@ -227,6 +238,7 @@ impl Snapshots {
         if self.newest > 0 {
             self.remove(former, disk);
         }
+        self.trouble = None;
         self.newest = work.index;
         self.bytes_behind -= work.bytes_covered;
         self.taken += 1;
@@ -241,6 +253,11 @@ impl Snapshots {
     /// How many were put in place in this run.
     pub(super) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Why the last one could not be written, if it could not.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// Whether a snapshot found no space since this was last asked.

@@ -6,14 +6,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk::{Completion, Disk, Lane, Mode, Operation, Outcome, Token};
+use crate::disk::{self, Completion, Disk, Lane, Mode, Operation, Outcome, Token};
 use crate::units::Moment;
 
 /// Whose completions are these.
 pub(super) const TOKEN_OWNER: u8 = 5;
 
-/// The token of operations on the reserve.
+/// The token of operations whose end says nothing about the reserve.
 const RESERVE: u64 = 1;
+/// The token of operations that make the reserve again.
+const RESERVE_MADE: u64 = 2;
 
 /// How often the disk is asked while something happens. In that time a disk of 1 GB/s takes less than the
 /// room below which puts are refused by default; what was acknowledged to the journal and finds no room would
@@ -22,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often it is asked while puts are refused and nothing else happens.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a reserve that could not be made is left alone.
+const RESERVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// The free space of the data folder.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub(super) struct Space {
     low: bool,
     asked: bool,
     reserve: Reserve,
+    /// Why the free space is unknown, as it was told.
+    trouble: Option<String>,
 }
 
 /// A file that takes space so that there is some to give up.
@@ -43,6 +50,10 @@ struct Reserve {
     length: u64,
     /// It is there, or being made.
     held: bool,
+    /// It is not made again before.
+    not_before: Moment,
+    /// Why it could not be made again, as it was told.
+    trouble: Option<String>,
 }
 
 impl Space {
@@ -52,6 +63,8 @@ impl Space {
             path: folder.join("reserve"),
             length: reserve_bytes,
             held: false,
+            not_before: Moment::START,
+            trouble: None,
         };
         Space {
             folder,
@@ -62,6 +75,7 @@ impl Space {
             low: false,
             asked: false,
             reserve,
+            trouble: None,
         }
     }
 
@@ -115,12 +129,14 @@ impl Space {
         let plenty = self
             .low_below
             .saturating_add(self.reserve.length.saturating_mul(2));
-        if self.reserve.held || self.reserve.length == 0 || free < plenty {
+        let now = self.looked_at.unwrap_or(Moment::START);
+        let waits = now < self.reserve.not_before;
+        if self.reserve.held || self.reserve.length == 0 || free < plenty || waits {
             return;
         }
         self.reserve.held = true;
         let file = disk.reserve();
-        let token = Token::new(TOKEN_OWNER, RESERVE);
+        let token = Token::new(TOKEN_OWNER, RESERVE_MADE);
         let path = self.reserve.path.clone();
         let length = self.reserve.length;
         disk.submit(
@@ -137,7 +153,16 @@ impl Space {
             token,
             Operation::Preallocate { file, length },
         );
-        disk.submit(Lane::Background, token, Operation::Close { file });
+        disk.submit(
+            Lane::Background,
+            Token::new(TOKEN_OWNER, RESERVE),
+            Operation::Close { file },
+        );
+    }
+
+    /// What is wrong with the free space and the reserve, in words.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = &String> {
+        self.trouble.iter().chain(&self.reserve.trouble)
     }
 
     /// Asks the disk, if it was not asked for a while. Called in every turn, so an idle server asks nothing.
@@ -155,15 +180,34 @@ impl Space {
 
     /// Takes the disk's answer.
     pub(super) fn complete(&mut self, completion: Completion, disk: &mut dyn Disk) {
-        if completion.token.number() == RESERVE {
-            if let Err(error) = completion.result {
-                tracing::debug!(%error, "the reserve file");
+        match completion.token.number() {
+            RESERVE => {
+                if let Err(error) = completion.result {
+                    tracing::debug!(%error, "the reserve file");
+                }
+                return;
             }
-            return;
+            RESERVE_MADE => {
+                match completion.result {
+                    // What comes behind the first failure fails in its wake.
+                    Err(error) if std::mem::take(&mut self.reserve.held) => {
+                        let now = self.looked_at.unwrap_or(Moment::START);
+                        self.reserve.not_before = now + RESERVE_AGAIN;
+                        let what = "the reserve file cannot be made again";
+                        note(&mut self.reserve.trouble, what, &error);
+                        self.remove_reserve(disk);
+                    }
+                    Err(_) | Ok(Outcome::Opened { .. }) => {}
+                    Ok(_) => self.reserve.trouble = None,
+                }
+                return;
+            }
+            _ => {}
         }
         self.asked = false;
         match completion.result {
             Ok(Outcome::Space(space)) => {
+                self.trouble = None;
                 self.free = Some(space.free);
                 self.total = Some(space.total);
                 let low = space.free < self.low_below;
@@ -183,7 +227,7 @@ impl Space {
                 self.restore_reserve(space.free, disk);
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the free space is unknown"),
+            Err(error) => note(&mut self.trouble, "the free space is unknown", &error),
         }
     }
 
@@ -208,5 +252,14 @@ impl Space {
             Some(at) if self.low && !self.asked => Some(at + LOOK_AGAIN_EVERY),
             _ => None,
         }
+    }
+}
+
+/// Tells once what is wrong, until it is right again.
+fn note(told: &mut Option<String>, what: &str, error: &disk::Error) {
+    let trouble = format!("{what}: {error}");
+    if told.as_ref() != Some(&trouble) {
+        tracing::warn!(%error, "{what}");
+        *told = Some(trouble);
     }
 }

@@ -107,6 +107,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         broker,
         connections: Connections::new(settings::limits(config)),
         space,
+        next_file: super::ready::NextFile::default(),
         machines: MachineOptions {
             zookeeper: settings::zookeeper_machine(config),
             metaq: settings::metaq_machine(config),

@@ -1,4 +1,4 @@
-//! `/health` and `/metrics`, on the web port; `/` says so.
+//! `/health`, `/ready` and `/metrics`, on the web port; `/` says so.
 //!
 //! Who asks here asks one thing, a few times a minute. So a connection gets one answer and [`TIME_MAX`] for all
 //! of it, and there are at most [`CONNECTIONS_MAX`] of them: whoever sends half a request, or drips, or
@@ -35,12 +35,14 @@ const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
 const PAGES: &str = "\
 A Chrysalis server. This port has:
 /health   200 while clients are served, otherwise 503 and why
+/ready    200 while the server does all it is there for, otherwise 503 and why
 /metrics  the numbers, for Prometheus
 ";
 
 /// What the web port asks the loop.
 enum Question {
-    Health(oneshot::Sender<Result<(), String>>),
+    Health(oneshot::Sender<Vec<String>>),
+    Ready(oneshot::Sender<Vec<String>>),
     Metrics(Form, oneshot::Sender<String>),
 }
 
@@ -54,7 +56,10 @@ pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener, census: Censu
         while let Some(question) = questions.recv().await {
             // Whoever went away needs no answer.
             match question {
-                Question::Health(answer) => drop(answer.send(shell.health())),
+                Question::Health(answer) => {
+                    drop(answer.send(shell.health().err().into_iter().collect()));
+                }
+                Question::Ready(answer) => drop(answer.send(shell.obstacles())),
                 Question::Metrics(form, answer) => drop(answer.send(shell.metrics(form))),
             }
         }
@@ -66,13 +71,15 @@ pub(super) async fn serve(shell: Rc<Shell>, listener: TcpListener, census: Censu
 }
 
 fn router(ask: mpsc::Sender<Question>) -> Router {
-    let health = {
+    let asks = |question: fn(oneshot::Sender<Vec<String>>) -> Question| {
         let ask = ask.clone();
         move || async move {
             let (answer, answered) = oneshot::channel();
-            match (ask.try_send(Question::Health(answer)), answered.await) {
-                (Ok(()), Ok(Ok(()))) => (StatusCode::OK, "ok\n".to_owned()),
-                (Ok(()), Ok(Err(reason))) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
+            match (ask.try_send(question(answer)), answered.await) {
+                (Ok(()), Ok(reasons)) if reasons.is_empty() => (StatusCode::OK, "ok\n".to_owned()),
+                (Ok(()), Ok(reasons)) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+                }
                 _ => (
                     StatusCode::SERVICE_UNAVAILABLE,
                     "the server is busy or stops\n".to_owned(),
@@ -80,6 +87,7 @@ fn router(ask: mpsc::Sender<Question>) -> Router {
             }
         }
     };
+    let (health, ready) = (asks(Question::Health), asks(Question::Ready));
     let metrics = move |headers: HeaderMap| async move {
         let accept = headers.get_all(header::ACCEPT).iter();
         let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
@@ -98,6 +106,7 @@ fn router(ask: mpsc::Sender<Question>) -> Router {
     Router::new()
         .route("/", get(|| async { PAGES }))
         .route("/health", get(health))
+        .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .fallback(|| async { (StatusCode::NOT_FOUND, PAGES) })
 }

@@ -35,7 +35,9 @@ pub(super) fn answer(
     world: &mut World<'_>,
 ) {
     let mut out = BytesMut::new();
-    if side.leads || word.needs_no_service() || word == Word::Isro {
+    if word == Word::Ruok && world.journal.is_stuck() {
+        // Silence says that no write is answered, and clients turn to another server.
+    } else if side.leads || word.needs_no_service() || word == Word::Isro {
         write(side, id, word, mask, world, &mut out);
     } else {
         four_letter::not_serving(&mut out);

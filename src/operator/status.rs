@@ -9,6 +9,7 @@ use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, Owners, PartitionConsumer, PartitionStatus, Registration,
     ServerState, ServerStatus, TopicDetail, TopicSummary,
 };
+use crate::report::some_of;
 
 /// The whole status, for people: in lines of at most so many columns, or with each row in a line of its own.
 pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
@@ -98,8 +99,10 @@ fn broker(it: &BrokerStatus) -> String {
     if it.refusing_puts {
         text.push_str("; refuses puts for lack of room");
     }
-    if !it.damaged.is_empty() {
-        let _ = write!(text, "; damaged: {}", it.damaged.join(", "));
+    for (what, names) in [("damaged", &it.damaged), ("closed", &it.closed)] {
+        if !names.is_empty() {
+            let _ = write!(text, "; {what}: {}", some_of(names));
+        }
     }
     text
 }
@@ -128,11 +131,15 @@ pub fn topics(topics: &[TopicSummary]) -> String {
         .map(str::to_owned),
     ];
     for topic in topics {
-        let remark = if topic.configured {
-            ""
-        } else {
-            "not configured any more"
-        };
+        let mut remarks = Vec::new();
+        if !topic.configured {
+            remarks.push("not configured any more".to_owned());
+        }
+        for (count, what) in [(topic.closed, "closed"), (topic.damaged, "damaged")] {
+            if count > 0 {
+                remarks.push(format!("{} {what}", counted(count.into(), "partition")));
+            }
+        }
         rows.push([
             topic.name.clone(),
             topic.partitions.to_string(),
@@ -140,7 +147,7 @@ pub fn topics(topics: &[TopicSummary]) -> String {
             bytes(topic.bytes),
             yes_or_no(topic.accept_publish),
             yes_or_no(topic.accept_subscribe),
-            remark.to_owned(),
+            remarks.join("; "),
         ]);
     }
     table(&rows)

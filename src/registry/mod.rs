@@ -18,6 +18,8 @@ use crate::units::ServerId;
 pub mod owners;
 // What nodes there should be, worked out without I/O.
 mod plan;
+// One node, and what is done about it.
+mod errand;
 // One session's nodes.
 mod nodes;
 // Sessions that keep them as they should be.
@@ -65,6 +67,8 @@ pub enum Standing {
     /// its session ends.
     #[default]
     Connecting,
+    /// The nodes are being made as they are wanted now.
+    Registering,
     /// All is as wanted.
     Registered,
     /// A node that must not be touched stands in the way: which, and what is known about it. This broker
@@ -79,10 +83,18 @@ pub enum Standing {
 /// What was asked by [`Registry::ask`], answered.
 pub type Answers = mpsc::UnboundedReceiver<owners::Answer>;
 
+/// A wish, and its number: they rise.
+#[derive(Clone, Debug)]
+struct Wish {
+    number: u64,
+    wanted: Wanted,
+}
+
 /// The node's end of the registration.
 pub struct Registry {
-    wanted: watch::Sender<Option<Wanted>>,
-    standing: watch::Receiver<Standing>,
+    wish: watch::Sender<Option<Wish>>,
+    /// How it stands, and with which wish.
+    standing: watch::Receiver<(u64, Standing)>,
     questions: mpsc::UnboundedSender<owners::Question>,
     owners: watch::Receiver<owners::Standing>,
     task: tokio::task::JoinHandle<()>,
@@ -92,15 +104,15 @@ impl Registry {
     /// Starts to register, and to answer what is asked of owner nodes. Must be called on a runtime.
     pub fn start(options: Options, wanted: Wanted) -> (Registry, Answers) {
         let broker = wanted.broker;
-        let (wanted, wanted_seen) = watch::channel(Some(wanted));
-        let (tell, standing) = watch::channel(Standing::default());
+        let (wish, wish_seen) = watch::channel(Some(Wish { number: 0, wanted }));
+        let (tell, standing) = watch::channel((0, Standing::default()));
         let (questions, asked) = mpsc::unbounded_channel();
         let (answer, answers) = mpsc::unbounded_channel();
         let (tell_owners, owners) = watch::channel(owners::Standing::default());
         let reader = owners::Reader::new(&options.root, broker, asked, answer, tell_owners);
-        let task = tokio::spawn(session::keep(options, wanted_seen, tell, reader));
+        let task = tokio::spawn(session::keep(options, wish_seen, tell, reader));
         let registry = Registry {
-            wanted,
+            wish,
             standing,
             questions,
             owners,
@@ -127,29 +139,44 @@ impl Registry {
     /// Changes what is wanted; a topic whose settings changed is taken away and made again, because
     /// clients watch children and not data.
     pub fn want(&self, wanted: Wanted) {
-        self.wanted.send_if_modified(|now| {
-            let changed = now.as_ref() != Some(&wanted);
-            *now = Some(wanted);
-            changed
+        self.wish.send_if_modified(|now| {
+            if now.as_ref().is_some_and(|now| now.wanted == wanted) {
+                return false;
+            }
+            let number = now.as_ref().map_or(0, |now| now.number + 1);
+            *now = Some(Wish { number, wanted });
+            true
         });
     }
 
-    /// How it stands now.
+    /// How it stands now, with what is wanted now.
     pub fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
+        let number = self.wish.borrow().as_ref().map(|wish| wish.number);
+        match &*self.standing.borrow() {
+            (met, Standing::Registered) if Some(*met) != number => Standing::Registering,
+            (_, standing) => standing.clone(),
+        }
     }
 
-    /// Resolves when [`Registry::standing`] has changed.
-    pub async fn changed(&mut self) {
-        if self.standing.changed().await.is_err() {
-            // The task ended: nothing will change any more.
-            std::future::pending::<()>().await;
+    /// Resolves when the first wish is true, or is known to wait for something that may take long.
+    pub fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let mut standing = self.standing.clone();
+        async move {
+            let settled = |(_, standing): &(u64, Standing)| match standing {
+                Standing::Connecting | Standing::Registering => false,
+                Standing::Registered
+                | Standing::Conflict(_)
+                | Standing::Failing(_)
+                | Standing::Withdrawn => true,
+            };
+            // An error says that the task has ended: nothing will change any more.
+            let _ = standing.wait_for(settled).await;
         }
     }
 
     /// Takes every node away, for at most `patience`, so that clients leave before the server stops.
     pub async fn withdraw(mut self, patience: Duration) {
-        self.wanted.send_replace(None);
+        self.wish.send_replace(None);
         if tokio::time::timeout(patience, &mut self.task)
             .await
             .is_err()

@@ -15,7 +15,7 @@ use zookeeper_client::{Client, SessionState, StateWatcher};
 use super::nodes::Nodes;
 use super::owners::Reader;
 use super::plan::plan;
-use super::{Options, Standing, Wanted};
+use super::{Options, Standing, Wish};
 use crate::net::resolve;
 
 /// How long to wait after something went wrong; short, because a broker nobody finds is of no use. Also
@@ -31,14 +31,14 @@ const NAMED: usize = 32;
 /// the same sessions.
 pub(super) async fn keep(
     options: Options,
-    mut wanted: watch::Receiver<Option<Wanted>>,
-    standing: watch::Sender<Standing>,
+    mut wish: watch::Receiver<Option<Wish>>,
+    standing: watch::Sender<(u64, Standing)>,
     mut reader: Reader,
 ) {
-    while wanted.borrow_and_update().is_some() {
+    while wish.borrow_and_update().is_some() {
         let opened = tokio::select! {
             opened = connect(&options) => opened,
-            () = unwanted(&mut wanted) => break,
+            () = unwanted(&mut wish) => break,
             never = reader.without_session() => match never {},
         };
         match opened {
@@ -47,12 +47,12 @@ pub(super) async fn keep(
                 info!(servers = options.servers, %session, "registry session opened");
                 let mut nodes = Nodes::new(client.clone());
                 tokio::select! {
-                    () = hold(&options, &mut nodes, &mut wanted, &standing) => {}
+                    () = hold(&options, &mut nodes, &mut wish, &standing) => {}
                     never = reader.through(client) => match never {},
                 }
                 drop(nodes);
                 info!(%session, "registry session ended");
-                if wanted.borrow().is_some() {
+                if wish.borrow().is_some() {
                     tell(&standing, Standing::Connecting);
                 }
             }
@@ -61,7 +61,7 @@ pub(super) async fn keep(
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
-            () = unwanted(&mut wanted) => {}
+            () = unwanted(&mut wish) => {}
             never = reader.without_session() => match never {},
         }
     }
@@ -92,32 +92,35 @@ fn named_often(servers: &str) -> String {
 }
 
 /// Resolves when nothing is wanted any more.
-async fn unwanted(wanted: &mut watch::Receiver<Option<Wanted>>) {
+async fn unwanted(wish: &mut watch::Receiver<Option<Wish>>) {
     // An error says that nobody is left who could want anything.
-    let _ = wanted.wait_for(Option::is_none).await;
+    let _ = wish.wait_for(Option::is_none).await;
 }
 
 /// One session, until it ends or nothing is wanted any more.
 async fn hold(
     options: &Options,
     nodes: &mut Nodes,
-    wanted: &mut watch::Receiver<Option<Wanted>>,
-    standing: &watch::Sender<Standing>,
+    wish: &mut watch::Receiver<Option<Wish>>,
+    standing: &watch::Sender<(u64, Standing)>,
 ) {
     let mut state = nodes.state_watcher();
     loop {
-        let wish = wanted.borrow_and_update().clone();
-        let Some(wish) = wish else {
+        let now = wish.borrow_and_update().clone();
+        let Some(Wish { number, wanted }) = now else {
             nodes.withdraw().await;
             return;
         };
         let looked = Instant::now();
         let outcome = {
-            let pass = nodes.reconcile(plan(&options.root, &wish));
+            let pass = nodes.reconcile(plan(&options.root, &wanted));
             watched(pass, &mut state, standing).await
         };
         let now = match outcome {
-            Ok(None) => Standing::Registered,
+            Ok(None) => {
+                met(standing, number);
+                Standing::Registered
+            }
             Ok(Some(obstacle)) => Standing::Conflict(obstacle),
             Err(_) if !is_connected(state.peek_state()) => Standing::Connecting,
             Err(trouble) => Standing::Failing(trouble.to_string()),
@@ -128,7 +131,7 @@ async fn hold(
         };
         tell(standing, now);
         tokio::select! {
-            _ = wanted.changed() => continue,
+            _ = wish.changed() => continue,
             now = state.changed() => note(now, standing),
             () = nodes.changed() => tokio::time::sleep_until(looked + RETRY).await,
             () = tokio::time::sleep(again) => {}
@@ -144,7 +147,7 @@ async fn hold(
 async fn watched<T>(
     pass: impl Future<Output = T>,
     state: &mut StateWatcher,
-    standing: &watch::Sender<Standing>,
+    standing: &watch::Sender<(u64, Standing)>,
 ) -> T {
     let mut pass = pin!(pass);
     loop {
@@ -155,7 +158,7 @@ async fn watched<T>(
     }
 }
 
-fn note(now: SessionState, standing: &watch::Sender<Standing>) {
+fn note(now: SessionState, standing: &watch::Sender<(u64, Standing)>) {
     if !is_connected(now) {
         tell(standing, Standing::Connecting);
     }
@@ -165,9 +168,14 @@ fn is_connected(state: SessionState) -> bool {
     state == SessionState::SyncConnected
 }
 
+/// Tells which wish is true now.
+fn met(standing: &watch::Sender<(u64, Standing)>, wish: u64) {
+    standing.send_if_modified(|(number, _)| std::mem::replace(number, wish) != wish);
+}
+
 /// Tells a change once, and logs what an operator should know.
-fn tell(standing: &watch::Sender<Standing>, now: Standing) {
-    standing.send_if_modified(|before| {
+fn tell(standing: &watch::Sender<(u64, Standing)>, now: Standing) {
+    standing.send_if_modified(|(_, before)| {
         if *before == now {
             return false;
         }
@@ -180,6 +188,7 @@ fn tell(standing: &watch::Sender<Standing>, now: Standing) {
                 );
             }
             Standing::Failing(reason) => warn!(reason, "not registered, trying again"),
+            Standing::Registering => {}
             Standing::Connecting => info!("no connection to ZooKeeper, connecting"),
             Standing::Withdrawn => {
                 info!("no longer registered in ZooKeeper: clients turn elsewhere")

@@ -7,6 +7,7 @@
 mod code;
 mod error;
 mod exit;
+mod names;
 
 // Lines for people, and those that could not be written.
 pub mod lines;
@@ -16,3 +17,4 @@ pub mod tracing;
 pub use code::{Code, NotACode};
 pub use error::{Error, chain};
 pub use exit::ExitCode;
+pub use names::some_of;

@@ -144,9 +144,8 @@ fn a_server_is_started_asked_restarted_and_stopped() {
     assert_said(&folder.command("status", &[]), 3, "E0301");
 }
 
-/// `start` returns when the ports serve; the broker registers in ZooKeeper a moment later.
 #[test]
-fn a_broker_that_is_still_registering_is_waited_for() {
+fn a_broker_that_was_just_started_is_found() {
     let folder = Folder::with_a_server();
     let client = |arguments: &[&str]| chrysalis_in(&folder, arguments);
     // Whoever stands in the folder finds the coordinator by its configuration.

@@ -22,6 +22,7 @@ mod originals;
 mod pipes;
 mod power_cut;
 mod process;
+mod ready;
 mod registry;
 mod retention;
 mod server;

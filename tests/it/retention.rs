@@ -7,7 +7,7 @@ use crate::server::{Server, set_key};
 
 #[test]
 fn an_old_segment_is_packed_and_the_newest_stays() {
-    let server = Server::start_with(&[("orders", 1)], |text| {
+    let mut server = Server::start_with(&[("orders", 1)], |text| {
         set_key(text, "broker", "segment_bytes", "1048576");
         set_key(text, "broker", "delete_policy", "\"archive,1s,true\"");
         set_key(text, "broker", "delete_when", "\"* * * * * ?\"");
@@ -26,4 +26,19 @@ fn an_old_segment_is_packed_and_the_newest_stays() {
     let newest = folder.join("00000000000001400040.meta");
     assert!(newest.is_file(), "{} stays", newest.display());
     assert_eq!(client.read_all("orders", 0).len(), 1);
+    eventually("the log says so", START_LIMIT, || {
+        let log = server.process().log();
+        let mut lines = log.lines();
+        lines.any(|line| {
+            [
+                "INFO",
+                "a message file is taken away",
+                "orders",
+                "00000000000000000000.meta",
+                "archive and compress",
+            ]
+            .iter()
+            .all(|part| line.contains(part))
+        })
+    });
 }

@@ -16,12 +16,15 @@ fn the_starter_hears_how_it_went() {
         broker: Some(([127, 0, 0, 1], 8123).into()),
         ..Ports::default()
     };
-    let serving = serde_json::to_string(&Progress::Serving(ports)).expect("plain data");
-    assert_eq!(heard(&format!("{serving}\n")), Outcome::Serving(ports));
-    assert_eq!(
-        heard(&format!("chatter\n{{}}\n{serving}\nmore\n")),
-        Outcome::Serving(ports)
-    );
+    let obstacles = vec!["the disk is full".to_owned()];
+    let said = Progress::Serving {
+        ports,
+        obstacles: obstacles.clone(),
+    };
+    let serving = serde_json::to_string(&said).expect("plain data");
+    let outcome = Outcome::Serving { ports, obstacles };
+    assert_eq!(heard(&format!("{serving}\n")), outcome);
+    assert_eq!(heard(&format!("chatter\n{{}}\n{serving}\nmore\n")), outcome);
 
     let failed = Progress::Failed {
         message: "E0101 port 8123\nis taken".to_owned(),

@@ -120,8 +120,8 @@ pub(super) struct Circle {
     /// How far each group's log is compacted, durably.
     compacted: BTreeMap<GroupId, u64>,
     preparing: Option<Preparing>,
-    /// The last try to make a slot failed, and none has succeeded since.
-    short: bool,
+    /// Why the last try to make a slot failed, while none has succeeded since.
+    short: Option<disk::Error>,
     /// The next try comes then.
     retry_at: Option<Moment>,
 }
@@ -159,7 +159,7 @@ impl Circle {
             used: VecDeque::new(),
             compacted: BTreeMap::new(),
             preparing: None,
-            short: false,
+            short: None,
             retry_at: None,
         }
     }
@@ -296,6 +296,10 @@ impl Circle {
                 } else {
                     SlotState::Raw
                 };
+                if enough {
+                    // There is a next file, whether one can be made or not.
+                    self.short = None;
+                }
             }
         }
     }
@@ -318,14 +322,14 @@ impl Circle {
     /// `remaining`.
     pub(super) fn room(&self, remaining: u64) -> u64 {
         let makeable = self.files_max.saturating_sub(self.slots.len());
-        let makeable = if self.short { 0 } else { makeable };
+        let makeable = if self.short.is_some() { 0 } else { makeable };
         let free = self.slots.len() - self.files_used() + makeable;
         (free as u64 * self.file_bytes + remaining).saturating_sub(self.file_bytes)
     }
 
-    /// The last try to make a file failed, most likely for lack of space.
-    pub(super) fn short(&self) -> bool {
-        self.short
+    /// Why the last try to make a file failed, while none has succeeded since.
+    pub(super) fn short(&self) -> Option<&disk::Error> {
+        self.short.as_ref()
     }
 
     /// When preparing wants to go on after a failure.
@@ -474,13 +478,12 @@ impl Circle {
         preparing.submitted = false;
         if let Err(error) = result {
             preparing.failed = true;
-            self.short = true;
             self.retry_at = Some(now + RETRY_AFTER);
-            return if error.class == Class::Damaged {
-                Err(error)
-            } else {
-                Ok(())
-            };
+            if error.class == Class::Damaged {
+                return Err(error);
+            }
+            self.short = Some(error);
+            return Ok(());
         }
         let slot = &mut self.slots[preparing.slot];
         preparing.step = match preparing.step {
@@ -489,7 +492,7 @@ impl Circle {
             Step::SyncFolder => {
                 let position = slot.length;
                 slot.length = self.file_bytes;
-                self.short = false;
+                self.short = None;
                 Step::Fill { position }
             }
             Step::Fill { position } => Step::Fill {

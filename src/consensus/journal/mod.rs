@@ -212,7 +212,7 @@ pub struct Pressure {
     pub compact: bool,
     /// Only the work that frees files may go on: new client writes are to be refused.
     pub refuse: bool,
-    /// The last try to make a further file failed, most likely for lack of space; it is tried again.
+    /// The last try to make a further file failed ([`Journal::trouble`] says why); it is tried again.
     pub short: bool,
 }
 
@@ -251,6 +251,8 @@ pub struct Journal {
     current: Current,
     /// When an idle journal is to be sealed.
     seal_at: Option<Moment>,
+    /// The last flush had something to write, and no file for it.
+    stalled: bool,
     failed: bool,
 }
 
@@ -323,6 +325,7 @@ impl Journal {
             self.seal_at = None;
             stalled = !self.close_seal(disk);
         }
+        self.stalled = stalled;
         // Last, because a file that is needed now is taken between two steps of filling it.
         self.circle.prepare(now, stalled, disk);
     }
@@ -451,8 +454,18 @@ impl Journal {
             pinned_by: self.circle.pinned_by(),
             compact: files_used * 2 >= self.options.files_max,
             refuse: room < self.writer.waiting_bytes() as u64 + margin,
-            short: self.circle.short(),
+            short: self.circle.short().is_some(),
         }
+    }
+
+    /// Records wait for a file that could not be made: until it can, nothing becomes durable.
+    pub fn is_stuck(&self) -> bool {
+        self.stalled && self.circle.short().is_some()
+    }
+
+    /// Why the last try to make a further file failed, while none has succeeded since.
+    pub fn trouble(&self) -> Option<&disk::Error> {
+        self.circle.short()
     }
 
     /// What an operator may see.

@@ -41,7 +41,7 @@ pub(super) struct Init {
     /// The port for MetaQ's clients [default: 8123]
     #[arg(long, value_name = "N")]
     broker_port: Option<u16>,
-    /// The port for /health and /metrics, on loopback [default: 8120]
+    /// The port for /health, /ready and /metrics, on loopback [default: 8120]
     #[arg(long, value_name = "N")]
     web_port: Option<u16>,
     /// A topic to accept, with its number of partitions; '*' in it stands for any characters; may be given

@@ -10,8 +10,9 @@ use crate::report::{Code, Error};
 
 /// Start a server in the background
 ///
-/// Returns when the ports serve, or with the error. The server belongs to no terminal; what it has to
-/// say goes to logs/chrysalis.log. A second start on the same folder is refused.
+/// Returns when the ports serve and clients find the topics in ZooKeeper, or with the error. Where ZooKeeper
+/// is away it returns all the same, and says so. The server belongs to no terminal; what it has to say goes
+/// to logs/chrysalis.log. A second start on the same folder is refused.
 ///
 /// Where systemd runs the server, use systemctl instead.
 #[derive(Debug, clap::Args)]
@@ -72,8 +73,11 @@ pub(super) fn start(
     drop(waiting);
     let log = folder.log_file();
     match outcome.map_err(|error| not_launched(folder, error))? {
-        Outcome::Serving(ports) => {
+        Outcome::Serving { ports, obstacles } => {
             writeln!(out, "{} serves: {ports}", folder.name())?;
+            for obstacle in obstacles {
+                writeln!(out, "not ready: {obstacle}")?;
+            }
             writeln!(out, "its log is {}", log.display())?;
             Ok(())
         }

@@ -48,6 +48,7 @@ fn status_of_everything() -> ServerStatus {
             puts_failed: 1,
             gets: 77,
             damaged: vec!["orders-3".to_owned()],
+            closed: (0..10).map(|number| format!("test-{number}")).collect(),
             refusing_puts: true,
         }),
         journal: JournalStatus {
@@ -167,6 +168,8 @@ fn a_status_is_read_at_a_glance() {
             accept_publish: true,
             accept_subscribe: true,
             configured: true,
+            closed: 4,
+            damaged: 1,
         },
         TopicSummary {
             name: "t".to_owned(),

@@ -10,6 +10,14 @@ pub static UPTIME_SECONDS: Metric = Metric {
     help: "Time since the server began to start",
 };
 
+/// 1 while the server does all that it is there for: what /ready says.
+pub static READY: Metric = Metric {
+    name: "ready",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "1 while the server does all that it is there for: what /ready says",
+};
+
 /// Memory the process has in use, as the kernel counts it.
 pub static MEMORY_BYTES: Metric = Metric {
     name: "resident_memory",
@@ -200,6 +208,14 @@ pub static BROKER_DAMAGED_PARTITIONS: Metric = Metric {
     kind: Kind::Gauge,
     unit: "",
     help: "Partitions in which damage was found",
+};
+
+/// Partitions that an operator has closed: puts and gets there are answered 403.
+pub static BROKER_CLOSED_PARTITIONS: Metric = Metric {
+    name: "broker_closed_partitions",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "Partitions that an operator has closed: puts and gets there are answered 403",
 };
 
 /// 1 while the broker is registered in ZooKeeper, otherwise 0.
@@ -397,6 +413,7 @@ pub static LOOP_TURN_LATENCY: Metric = Metric {
 /// Every metric, in the order of the documentation.
 pub static ALL: &[&Metric] = &[
     &UPTIME_SECONDS,
+    &READY,
     &MEMORY_BYTES,
     &OPEN_FILES,
     &OPEN_FILES_MAX,
@@ -421,6 +438,7 @@ pub static ALL: &[&Metric] = &[
     &BROKER_PARTITION_MIN_OFFSET,
     &BROKER_PARTITION_MAX_OFFSET,
     &BROKER_DAMAGED_PARTITIONS,
+    &BROKER_CLOSED_PARTITIONS,
     &BROKER_REGISTERED,
     &BROKER_OWNERS_SEEN,
     &COORDINATOR_REQUESTS,
