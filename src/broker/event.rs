@@ -156,8 +156,8 @@ pub enum Event {
         /// The topic.
         topic: Name,
     },
-    /// Let consumers go on behind the damage that was found in a partition: a get that meets it is sent on to
-    /// the next good record, until the server restarts.
+    /// Let consumers go on behind the damage in what a partition holds now: a get that meets it is sent on to the next
+    /// good record.
     SkipDamage {
         /// The topic.
         topic: Name,
@@ -243,6 +243,12 @@ pub enum Effect {
     SaveCheckpoint {
         /// For the report.
         ticket: Ticket,
+        /// The file's whole content.
+        content: Bytes,
+    },
+    /// Keep this file, which says where damage is passed over, in place of the one before: it is given back at the
+    /// next start. Nothing waits for it.
+    SaveSkips {
         /// The file's whole content.
         content: Bytes,
     },

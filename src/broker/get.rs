@@ -316,7 +316,10 @@ impl Broker {
             },
             Lookup::Before(first) => Reply::Moved(first),
             Lookup::AtEnd => nothing_at(i64::try_from(offset).unwrap_or(i64::MAX)),
-            Lookup::Damaged { file, at } if self.partition(id).skips_damage => {
+            // Behind damage it may not be known where a record begins: then it is named for what lies behind it.
+            Lookup::Damaged { file, at }
+                if offset.max(file.start + at) < self.partition(id).skips_below =>
+            {
                 match self.pass_damage(file, at, get, effects) {
                     None => return,
                     Some(reply) => reply,

@@ -262,7 +262,7 @@ impl Broker {
             Event::OpenPartitions { topic } => self.catalog.open(&topic),
             Event::Searched { ticket, outcome } => self.searched(ticket, outcome, effects),
             Event::PurgeTopic { topic } => self.purge(&topic),
-            Event::SkipDamage { topic, partition } => self.skip_damage(&topic, partition),
+            Event::SkipDamage { topic, partition } => self.skip_damage(&topic, partition, effects),
             Event::Led { wall } => self.lead(wall, effects),
             Event::Deposed => self.depose(effects),
         }
@@ -396,6 +396,7 @@ impl Broker {
             partition.forget_proposals();
         }
         self.retire_clock.topics_changed();
+        self.forget_skips(effects);
         self.register_all(effects);
     }
 

@@ -27,8 +27,8 @@ pub(super) struct Partition {
     pub(super) proposed_first: u64,
     /// Of the entry being made: its number and this partition's run in it.
     pub(super) draft: (u64, Option<usize>),
-    /// An operator wants consumers to go on behind damage.
-    pub(super) skips_damage: bool,
+    /// An operator wants consumers to go on behind damage in front of this offset: what was there when it was said.
+    pub(super) skips_below: u64,
 }
 
 impl Partition {
@@ -46,7 +46,7 @@ impl Partition {
             proposed_segment: 0,
             proposed_first: 0,
             draft: (0, None),
-            skips_damage: false,
+            skips_below: 0,
         }
     }
 

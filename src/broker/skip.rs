@@ -2,10 +2,20 @@
 //! one instead of being refused.
 //!
 //! The search for that record reads the file, so it is work for the disk; the gets that need it wait. What
-//! was found is remembered with the file. All of it ends with the process: after a restart a get that meets
-//! the damage is refused again.
+//! was found is remembered with the file until the process ends, and searched for again then.
+//!
+//! The operator's word holds for what the partition held when it was given: damage in later messages wants another
+//! one. It is about this server's own files, another one's may be whole. So it is no entry of the journal but a small
+//! file of this server, a line for each partition:
+//!
+//! ```text
+//! 2 1073745920 orders            partition 2 of orders, what is in front of offset 1073745920
+//! ```
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
 
 use super::Broker;
 use super::event::{Effect, Ticket, Warning};
@@ -32,13 +42,59 @@ impl Searches {
 }
 
 impl Broker {
-    /// Lets consumers of a partition go on behind damage until the process ends.
-    pub(super) fn skip_damage(&mut self, topic: &Name, partition: i32) {
+    /// Lets consumers of a partition go on behind damage in what it holds now.
+    pub(super) fn skip_damage(&mut self, topic: &Name, partition: i32, effects: &mut Vec<Effect>) {
         let topic = self.catalog.find(topic);
         let id = topic.and_then(|topic| self.catalog.topic(topic).partition(partition));
         if let Some(id) = id {
-            self.partitions[id.0 as usize].skips_damage = true;
+            let partition = &mut self.partitions[id.0 as usize];
+            partition.skips_below = partition.segments.end();
+            self.save_skips(effects);
         }
+    }
+
+    /// What [`Effect::SaveSkips`] kept, before the first event. Lines that say nothing are passed over: at worst
+    /// damage is told of once more.
+    pub fn restore_skips(&mut self, content: &str) {
+        for line in content.lines() {
+            let mut words = line.splitn(3, ' ');
+            let number = words.next().and_then(|word| word.parse().ok());
+            let below = words.next().and_then(|word| word.parse().ok());
+            if let (Some(number), Some(below), Some(topic)) = (number, below, words.next())
+                && let Some(topic) = self.catalog.find(&Name::from(topic))
+                && let Some(id) = self.catalog.topic(topic).partition(number)
+            {
+                self.partitions[id.0 as usize].skips_below = below;
+            }
+        }
+    }
+
+    /// Forgets what is not about the files that are there: they are gone, or others are in their place.
+    pub(super) fn forget_skips(&mut self, effects: &mut Vec<Effect>) {
+        let mut any = false;
+        for partition in &mut self.partitions {
+            let (first, end) = (partition.segments.first(), partition.segments.end());
+            let below = partition.skips_below;
+            if below > 0 && (below <= first || below > end) {
+                partition.skips_below = 0;
+                any = true;
+            }
+        }
+        if any {
+            self.save_skips(effects);
+        }
+    }
+
+    fn save_skips(&self, effects: &mut Vec<Effect>) {
+        let mut content = String::new();
+        for partition in self.partitions.iter().filter(|it| it.skips_below > 0) {
+            let topic = &self.catalog.topic(partition.topic).name;
+            let (number, below) = (partition.number, partition.skips_below);
+            // Writing into a string does not fail.
+            let _ = writeln!(content, "{number} {below} {topic}");
+        }
+        let content = Bytes::from(content);
+        effects.push(Effect::SaveSkips { content });
     }
 
     /// Sends a get on that met damage at `at`, or lets it wait until it is known whereto.

@@ -134,9 +134,10 @@ impl Broker {
     /// The partitions in which damage was found that nobody has passed over, `TOPIC-PARTITION`, by name.
     pub fn damaged_partitions(&self) -> Vec<String> {
         let damage = |partition: &&super::partition::Partition| {
-            let mut segments = partition.segments.iter();
-            let any = segments.any(|segment| !segment.verified.damaged().is_empty());
-            any && !partition.skips_damage
+            partition.segments.iter().any(|segment| {
+                let mut damaged = segment.verified.damaged().iter();
+                damaged.any(|at| segment.start + at >= partition.skips_below)
+            })
         };
         let name = |partition: &super::partition::Partition| {
             let topic = &self.catalog.topic(partition.topic).name;

@@ -350,6 +350,7 @@ impl BrokerSide {
                 Effect::SaveCheckpoint { ticket, content } => {
                     self.files.save_checkpoint(ticket, content, world.disk);
                 }
+                Effect::SaveSkips { content } => self.files.save_skips(content, world.disk),
                 Effect::Release { index } => {
                     self.checkpoint_asked = false;
                     self.log.release(index, world.journal);

@@ -10,7 +10,7 @@
 //! writes, in their lane. At most [`SYNCED_AT_ONCE`] more are open to be synced.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ const COMPRESSION: u64 = 0;
 const WRITE_BACK: u64 = 1;
 /// The number of the operations that close what is opened anew: nothing waits for them.
 const CLOSE: u64 = 2;
+/// The number of the operation that keeps where damage is passed over: nothing waits for it.
+const SKIPS: u64 = 3;
 /// The works' numbers, of which each has two for its operations, begin behind these.
 const FIRST_WORK: u64 = 2;
 /// So much of a file is handed to the disk at a time (measured: 1 MiB doubles the p99 of puts at 430 MB/s, 64 KiB costs throughput). Left to the checkpoint, it would all come at once, and the
@@ -316,6 +318,15 @@ impl SegmentFiles {
         self.submit(work, Lane::Background, replace, disk);
     }
 
+    /// Replaces the file that says where damage is passed over.
+    pub(super) fn save_skips(&self, content: Bytes, disk: &mut dyn Disk) {
+        let replace = Operation::Replace {
+            path: skips_path(&self.checkpoint_path),
+            pieces: vec![content],
+        };
+        disk.submit(Lane::Background, Token::new(TOKEN_OWNER, SKIPS), replace);
+    }
+
     /// Takes a completion of ours.
     ///
     /// # Errors
@@ -331,6 +342,15 @@ impl SegmentFiles {
                 return Ok(None);
             }
             CLOSE => return Ok(None),
+            SKIPS => {
+                if let Err(error) = completion.result {
+                    tracing::error!(
+                        %error,
+                        "where damage is passed over is not kept: it holds until the server restarts"
+                    );
+                }
+                return Ok(None);
+            }
             // A hint: where the file is closed by now, the checkpoint syncs it.
             WRITE_BACK => {
                 return match completion.result {
@@ -610,6 +630,11 @@ fn shortage(kind: Kind, error: &Error) -> Option<Shortage> {
         }
         _ => None,
     }
+}
+
+/// Where it is kept where damage is passed over: beside the checkpoint.
+pub(super) fn skips_path(checkpoint: &Path) -> PathBuf {
+    checkpoint.with_file_name("skip-damage")
 }
 
 /// Has the disk begin to write a part of a file out.

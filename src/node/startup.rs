@@ -379,7 +379,8 @@ impl BrokerStart<'_> {
         let log =
             Log::new(id, server, Joining::Alone, remembered, seed, journal).map_err(unusable)?;
         let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
-        let core = Broker::open(options, self.seed, found);
+        let mut core = Broker::open(options, self.seed, found);
+        core.restore_skips(&topics::read_skips(&checkpoint_path, disk));
         let sync_all = (system.syncs_as_one)(&data_folders);
         let open_max = Shares::of(self.config, system.descriptors_max)?.written;
         let files = SegmentFiles::new(data_folders, checkpoint_path, open_max, sync_all);

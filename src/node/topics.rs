@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::newer_data;
+use super::segment_files::skips_path;
 use super::startup::disk_refused;
 use crate::broker::topic::{is_possible, matches};
 use crate::config;
@@ -184,6 +185,20 @@ fn read_checkpoint(
                 .because(error)
                 .means("The server does not start.")
                 .cure("Restore the file from a copy of data/."))
+        }
+    }
+}
+
+/// Where damage is passed over, as it was kept. Where it cannot be read, damage is told of again.
+pub(super) fn read_skips(checkpoint: &Path, disk: &mut dyn Disk) -> String {
+    let path = skips_path(checkpoint);
+    match read_whole(&path, disk) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            if error.class != Class::Missing {
+                tracing::warn!(%error, "where damage is passed over is not known any more");
+            }
+            String::new()
         }
     }
 }

@@ -56,7 +56,8 @@ enum PartitionCommand {
     ///
     /// A damaged record is never sent: gets that would return it are answered with 500, and consumers
     /// wait there. This leads them to the next whole record. What lies between is lost to them; keep a
-    /// copy of the file first. `chrysalis status` names damaged partitions.
+    /// copy of the file first. It holds for what the partition has now, also after a restart; damage in
+    /// later messages needs another word. `chrysalis status` names damaged partitions.
     #[command(
         override_usage = "chrysalis partition skip-damage [OPTIONS] [DIR] <TOPIC> <PARTITION>",
         after_long_help = "Example:\n  chrysalis partition skip-damage orders 2 --folder /srv/server1"
