@@ -14,6 +14,11 @@ use crate::units::{ConnectionId, Moment};
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(10);
 /// How often positions are looked at while some are behind.
 pub(super) const POSITIONS_EVERY: Duration = Duration::from_millis(2500);
+/// A consumer that told positions so often without all of them acknowledges by hand; once or twice it may have been
+/// met while it told them.
+const BY_HAND_MAX: u8 = 3;
+/// What was read so shortly before something else may have been told with the next.
+const BESIDE_A_COMMIT: Duration = Duration::from_millis(500);
 /// A client that begins anew may come back anywhere, for so long.
 const BEGINS_FOR: Duration = Duration::from_secs(10);
 /// A consumer that was late is not trusted for so long.
@@ -44,6 +49,8 @@ pub(super) struct Reading {
 struct Confirmed {
     offset: u64,
     at: Moment,
+    /// When it was sent what ends here.
+    sent_at: Moment,
     /// When it last read, or passed over, the message before: by the clock, and by what its process was sent.
     read_at: Moment,
     read: u64,
@@ -74,8 +81,10 @@ impl Reading {
 /// Whether a consumer does as the Java client does that acknowledges by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Follows {
-    /// Its positions followed its reading, once at least.
+    /// Its positions followed its reading, all of them, when last looked.
     seen: bool,
+    /// So often it had told what it read just now and not what it read before: it acknowledges by hand.
+    by_hand: u8,
     /// A position stayed behind for too long.
     late: Option<Moment>,
     /// It came back inside of what it was sent.
@@ -108,7 +117,7 @@ impl Waiting {
     /// A get of a known key came.
     pub(super) fn returned(&mut self, now: Moment, key: KeyId, get: &WaitingGet) {
         let state = &self.keys[&key];
-        let (owner, question) = (state.owner, state.question);
+        let (owner, question, sent_at) = (state.owner, state.question, state.told_at);
         let Some(mut reading) = state.reading else {
             return;
         };
@@ -135,6 +144,7 @@ impl Waiting {
             let mut confirmed = known.unwrap_or(Confirmed {
                 offset,
                 at: now,
+                sent_at,
                 read_at: now,
                 read,
                 position_min: offset,
@@ -223,13 +233,43 @@ impl Waiting {
             return;
         };
         reading.position = position;
-        let followed =
-            position.is_some_and(|position| position > reading.from && position <= reading.to);
-        if let Some(owner) = state.owner
-            && followed
-        {
-            self.consumer_mut(owner).follows.seen = true;
+    }
+
+    /// Whether what a consumer read was told as the Java client does that acknowledges by itself: each time it tells
+    /// positions it tells all. So where it told what it read just now, it must have told what it read before.
+    fn judge_acknowledgement(&mut self, owner: ConsumerId) {
+        let mut newest = None;
+        let mut untold = None;
+        for key in &self.consumers[&owner].keys {
+            let reading = self.keys[key].reading.as_ref();
+            let Some((reading, confirmed)) = reading.and_then(|it| Some((it, it.confirmed?)))
+            else {
+                continue;
+            };
+            if reading
+                .position
+                .is_some_and(|told| told >= confirmed.offset)
+            {
+                // It told this after it was sent it, perhaps long before it came back.
+                newest = newest.max(Some(confirmed.sent_at));
+            } else if !reading.is_told(confirmed) {
+                let at = confirmed.at + BESIDE_A_COMMIT;
+                untold = Some(untold.map_or(at, |before: Moment| before.min(at)));
+            }
         }
+        let Some(newest) = newest else {
+            return;
+        };
+        let by_hand = untold.is_some_and(|untold| untold < newest);
+        let follows = &mut self.consumer_mut(owner).follows;
+        follows.seen = !by_hand;
+        follows.by_hand = if by_hand {
+            follows.by_hand.saturating_add(1)
+        } else if follows.by_hand < BY_HAND_MAX {
+            follows.by_hand.saturating_sub(1)
+        } else {
+            follows.by_hand
+        };
     }
 
     /// Whether all positions of a consumer are where they should be by now.
@@ -237,6 +277,7 @@ impl Waiting {
         if self.keeps_positions_elsewhere(owner) {
             return;
         }
+        self.judge_acknowledgement(owner);
         let late = self.consumers[&owner].keys.iter().any(|key| {
             let reading = self.keys[key].reading.as_ref();
             let overdue = |reading: &Reading| {
@@ -279,7 +320,7 @@ impl Waiting {
         if follows.rereads {
             return Err(Doubt::Rereads);
         }
-        if follows.inside {
+        if follows.inside || follows.by_hand >= BY_HAND_MAX {
             return Err(Doubt::Inside);
         }
         let reading = self.keys[&key]
