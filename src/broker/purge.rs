@@ -8,10 +8,9 @@
 use bytes::Bytes;
 
 use super::Broker;
-use super::command::{AppendHead, Cut, begin_append, begin_run, finish};
+use super::command::{AppendHead, begin_append, begin_run, finish};
 use super::request::Name;
 use crate::segments::PartitionId;
-use crate::segments::retention::Action;
 
 /// The proposer of what nobody waits for.
 const NOBODY: u64 = 0;
@@ -60,16 +59,6 @@ impl Broker {
         };
         let (due, later): (Vec<_>, Vec<_>) = self.purging.iter().copied().partition(due);
         self.purging = later;
-        let cut = |(id, first): (PartitionId, u64)| {
-            let (topic, partition) = self.name_of(id);
-            Cut {
-                topic: topic.clone(),
-                partition,
-                first,
-                action: Action::Delete,
-            }
-        };
-        let cuts = due.into_iter().map(cut).collect();
-        self.propose_retire(self.wall, cuts);
+        self.propose_deletion(self.wall, due);
     }
 }

@@ -153,6 +153,15 @@ impl Broker {
             firsts.insert(id, end);
             missing = missing.saturating_sub(bytes);
         }
+        self.propose_deletion(wall, firsts);
+    }
+
+    /// Proposes that partitions lose what lies before these offsets.
+    pub(super) fn propose_deletion(
+        &mut self,
+        wall: WallTime,
+        firsts: impl IntoIterator<Item = (PartitionId, u64)>,
+    ) {
         let cut = |(id, first): (PartitionId, u64)| {
             let (topic, partition) = self.name_of(id);
             Cut {

@@ -498,7 +498,7 @@ impl Waiting {
         self.tell(now, key, Told::Data);
         self.key_mut(key).due = !served.at_once;
         if served.more {
-            self.miss(now, key);
+            self.want(now, key);
         }
         Some(key)
     }
@@ -641,7 +641,7 @@ impl Waiting {
                 if get.offset < visible {
                     self.answer(now, id, End::Data);
                     if get.offset + u64::from(get.bytes_max) < visible {
-                        self.miss(now, key);
+                        self.want(now, key);
                     }
                 }
             }

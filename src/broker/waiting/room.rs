@@ -222,11 +222,6 @@ impl Waiting {
         self.make_room(now, owner);
     }
 
-    /// There is more for a key than its client was sent: a get of it is missed until it comes.
-    pub(super) fn miss(&mut self, now: Moment, key: KeyId) {
-        self.want(now, key);
-    }
-
     /// Lets as many threads of a consumer go as it takes to bring it to what is wanted, and no more.
     pub(super) fn make_room(&mut self, now: Moment, owner: ConsumerId) {
         let threads = match self.plan(now, owner) {
