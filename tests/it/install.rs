@@ -67,9 +67,7 @@ impl Release {
     }
 
     fn put_stand_in(&self, version: &str) {
-        let script = include_str!("install/stand-in.sh").replace("@VERSION@", version);
-        fs::write(self.file("chrysalis"), script).expect("write the stand-in");
-        set_mode(&self.file("chrysalis"), 0o755);
+        put_stand_in(&self.file("chrysalis"), version);
     }
 
     /// Everything but the binary.
@@ -185,6 +183,17 @@ fn gather(folder: &Path, found: &mut Vec<(PathBuf, SystemTime)>) {
     }
 }
 
+/// A stand-in for the binary, of this version.
+fn put_stand_in(path: &Path, version: &str) {
+    let script = include_str!("install/stand-in.sh").replace("@VERSION@", version);
+    put_program(path, &script);
+}
+
+fn put_program(path: &Path, script: &str) {
+    fs::write(path, script).expect("write a program");
+    set_mode(path, 0o755);
+}
+
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -275,6 +284,26 @@ fn mistakes_are_told_with_their_cure() {
         .refused("neither a binary nor a source");
     fs::write(release.file("Cargo.toml"), "").expect("write a file");
     release.install(&[]).refused("no cargo to build one");
+}
+
+#[test]
+fn a_checkout_is_built_first_and_nothing_is_installed_if_that_fails() {
+    let checkout = Release::bare();
+    fs::write(checkout.file("Cargo.toml"), "version = \"1.0.0\"\n").expect("write a file");
+    let cargo = checkout.home.path().join(".cargo/bin/cargo");
+    fs::create_dir_all(cargo.parent().expect("it has a folder")).expect("make a folder");
+    put_program(&cargo, include_str!("install/stand-in-cargo.sh"));
+    let checkout = checkout.hand_over();
+    let [coordinator, broker, web] = port_options(&Ports::free());
+    let options = [coordinator.as_str(), &broker, &web];
+    checkout.install(&options).refused("the build failed");
+    assert!(!checkout.prefix().exists(), "something was installed");
+
+    put_stand_in(&checkout.home.path().join("source"), "1.0.0");
+    let said = checkout.install(&options).ok();
+    assert!(said.contains("building with cargo"), "{said}");
+    let installed = checkout.prefix().join("versions/1.0.0/chrysalis");
+    assert!(installed.exists(), "{said}");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod power_cut;
 mod process;
 mod ready;
 mod registry;
+mod release;
 mod retention;
 mod server;
 mod sessions;

@@ -4,7 +4,7 @@ use crate::deployment::{Deployment, START_LIMIT};
 use crate::metaq_wire;
 use crate::process::eventually;
 use crate::server::Server;
-use chrysalis::report::metrics;
+use chrysalis::report::metrics::{self, Kind};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -45,10 +45,26 @@ fn every_metric_is_measured() {
     let registered = || value(&scrape(server.web()), "chrysalis_broker_registered") == 1;
     eventually("the broker is registered", START_LIMIT, registered);
     let text = scrape(server.web());
-    for metric in metrics::ALL {
-        let name = format!("# HELP chrysalis_{}", metric.name);
-        let described = text.lines().any(|line| line.starts_with(&name));
-        assert!(described, "{} is not measured:\n{text}", metric.name);
+    for metric in metrics::all() {
+        let name = metric.full_name();
+        let about = format!("# HELP {name} {}", metric.help);
+        let described = text
+            .lines()
+            .any(|line| line.strip_suffix('.').unwrap_or(line) == about);
+        assert!(described, "{name} is not measured:\n{text}");
+        for line in text.lines().filter(|line| line.starts_with(&name)) {
+            let labels = line
+                .split_once('{')
+                .and_then(|(_, rest)| rest.split_once('}'));
+            let labels = labels.map_or("", |(labels, _)| labels);
+            let names = labels.split(',').filter_map(|label| label.split_once('='));
+            let names = names.map(|(name, _)| name).filter(|name| *name != "le");
+            let of_another = line[name.len()..].starts_with('_') && metric.kind != Kind::Latency;
+            assert!(
+                of_another || names.eq(metric.labels.iter().copied()),
+                "{line}"
+            );
+        }
     }
     let value = |name: &str| value(&text, &format!("chrysalis_{name}"));
     assert_eq!(value("broker_requests_total{command=\"put\"}"), 1);

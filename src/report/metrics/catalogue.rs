@@ -1,466 +1,158 @@
-//! Every metric there is. `_total` is appended to counters, the unit to what has one.
+//! Every metric there is, in the order of `docs/metrics.md`.
 
 use super::{Kind, Metric};
 
-/// Time since the server began to start.
-pub static UPTIME_SECONDS: Metric = Metric {
-    name: "uptime",
-    kind: Kind::Gauge,
-    unit: "seconds",
-    help: "Time since the server began to start",
-};
+/// Metrics about one thing.
+#[derive(Debug)]
+pub struct Part {
+    /// What they are about.
+    pub title: &'static str,
+    /// The metrics.
+    pub metrics: &'static [&'static Metric],
+}
 
-/// 1 while the server does all that it is there for: what /ready says.
-pub static READY: Metric = Metric {
-    name: "ready",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "1 while the server does all that it is there for: what /ready says",
-};
+/// Every metric.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    PARTS.iter().flat_map(|part| part.metrics.iter().copied())
+}
 
-/// Memory the process has in use, as the kernel counts it.
-pub static MEMORY_BYTES: Metric = Metric {
-    name: "resident_memory",
-    kind: Kind::Gauge,
-    unit: "bytes",
-    help: "Memory the process has in use, as the kernel counts it",
-};
+/// A metric a line: what it is called here, its kind, name, unit and labels; then what it means.
+macro_rules! metrics {
+    ($($title:literal {
+        $($constant:ident $kind:ident $name:literal $unit:literal [$($label:literal),*] $help:literal)*
+    })*) => {
+        $($(
+            #[doc = $help]
+            pub static $constant: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                unit: $unit,
+                labels: &[$($label),*],
+                help: $help,
+            };
+        )*)*
 
-/// Files and sockets the process has open.
-pub static OPEN_FILES: Metric = Metric {
-    name: "open_files",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Files and sockets the process has open",
-};
+        /// Every metric, by what it is about.
+        pub static PARTS: &[Part] = &[$(Part {
+            title: $title,
+            metrics: &[$(&$constant),*],
+        }),*];
+    };
+}
 
-/// Files and sockets the process may have open.
-pub static OPEN_FILES_MAX: Metric = Metric {
-    name: "open_files_max",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Files and sockets the process may have open",
-};
-
-/// Log lines that could not be written.
-pub static LOG_LINES_LOST: Metric = Metric {
-    name: "log_lines_lost",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Log lines that could not be written",
-};
-
-/// Connections that are open, by port.
-pub static CONNECTIONS: Metric = Metric {
-    name: "connections",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Connections that are open, by port",
-};
-
-/// Connections accepted, by port.
-pub static CONNECTIONS_ACCEPTED: Metric = Metric {
-    name: "connections_accepted",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Connections accepted, by port",
-};
-
-/// Connections closed at once because a limit was reached, by port and limit.
-pub static CONNECTIONS_REFUSED: Metric = Metric {
-    name: "connections_refused",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Connections closed at once because a limit was reached, by port and limit",
-};
-
-/// Connections closed for what their client did, by port and reason.
-pub static CONNECTIONS_DROPPED: Metric = Metric {
-    name: "connections_dropped",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Connections closed for what their client did, by port and reason",
-};
-
-/// Bytes received from clients, by port.
-pub static RECEIVED_BYTES: Metric = Metric {
-    name: "received",
-    kind: Kind::Counter,
-    unit: "bytes",
-    help: "Bytes received from clients, by port",
-};
-
-/// Bytes sent to clients, by port.
-pub static SENT_BYTES: Metric = Metric {
-    name: "sent",
-    kind: Kind::Counter,
-    unit: "bytes",
-    help: "Bytes sent to clients, by port",
-};
-
-/// Memory that requests and unread answers take.
-pub static CONNECTION_MEMORY_BYTES: Metric = Metric {
-    name: "connection_memory",
-    kind: Kind::Gauge,
-    unit: "bytes",
-    help: "Memory that requests and unread answers take",
-};
-
-/// MetaQ requests, by command (put, get, offset).
-pub static BROKER_REQUESTS: Metric = Metric {
-    name: "broker_requests",
-    kind: Kind::Counter,
-    unit: "",
-    help: "MetaQ requests, by command (put, get, offset)",
-};
-
-/// Puts that were answered 500.
-pub static BROKER_PUTS_FAILED: Metric = Metric {
-    name: "broker_puts_failed",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Puts that were answered 500",
-};
-
-/// Gets that found nothing, at once or after waiting.
-pub static BROKER_GET_MISSES: Metric = Metric {
-    name: "broker_get_misses",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Gets that found nothing, at once or after waiting",
-};
-
-/// Bytes of the messages that were put, headers included.
-pub static BROKER_PUT_BYTES: Metric = Metric {
-    name: "broker_put",
-    kind: Kind::Counter,
-    unit: "bytes",
-    help: "Bytes of the messages that were put, headers included",
-};
-
-/// Bytes of messages in answers to gets, headers included.
-pub static BROKER_GET_BYTES: Metric = Metric {
-    name: "broker_get",
-    kind: Kind::Counter,
-    unit: "bytes",
-    help: "Bytes of messages in answers to gets, headers included",
-};
-
-/// Time from a put's arrival until it was durable, visible and answered.
-pub static BROKER_PUT_LATENCY: Metric = Metric {
-    name: "broker_put_latency",
-    kind: Kind::Latency,
-    unit: "seconds",
-    help: "Time from a put's arrival until it was durable, visible and answered",
-};
-
-/// Gets that wait for a message.
-pub static BROKER_HELD_GETS: Metric = Metric {
-    name: "broker_held_gets",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Gets that wait for a message",
-};
-
-/// Gets that waited, by what ended it.
-pub static BROKER_HELD_GETS_ENDED: Metric = Metric {
-    name: "broker_held_gets_ended",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Gets that waited, by what ended it",
-};
-
-/// Topics with data or a section of their own.
-pub static BROKER_TOPICS: Metric = Metric {
-    name: "broker_topics",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Topics with data or a section of their own",
-};
-
-/// Partitions with data.
-pub static BROKER_PARTITIONS: Metric = Metric {
-    name: "broker_partitions",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Partitions with data",
-};
-
-/// Offset of the oldest message that is kept, by topic and partition.
-pub static BROKER_PARTITION_MIN_OFFSET: Metric = Metric {
-    name: "broker_partition_min_offset",
-    kind: Kind::Gauge,
-    unit: "bytes",
-    help: "Offset of the oldest message that is kept, by topic and partition",
-};
-
-/// Offset behind the newest message, by topic and partition.
-pub static BROKER_PARTITION_MAX_OFFSET: Metric = Metric {
-    name: "broker_partition_max_offset",
-    kind: Kind::Gauge,
-    unit: "bytes",
-    help: "Offset behind the newest message, by topic and partition",
-};
-
-/// Partitions in which damage was found.
-pub static BROKER_DAMAGED_PARTITIONS: Metric = Metric {
-    name: "broker_damaged_partitions",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Partitions in which damage was found",
-};
-
-/// Partitions that an operator has closed: puts and gets there are answered 403.
-pub static BROKER_CLOSED_PARTITIONS: Metric = Metric {
-    name: "broker_closed_partitions",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Partitions that an operator has closed: puts and gets there are answered 403",
-};
-
-/// 1 while the broker is registered in ZooKeeper, otherwise 0.
-pub static BROKER_REGISTERED: Metric = Metric {
-    name: "broker_registered",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "1 while the broker is registered in ZooKeeper, otherwise 0",
-};
-
-/// Always 1 where consumers use this server's own coordinator.
-pub static BROKER_OWNERS_SEEN: Metric = Metric {
-    name: "broker_owners_seen",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "1 while ZooKeeper shows who owns partitions, otherwise 0: then no get waits",
-};
-
-/// Frames and four-letter words received from ZooKeeper clients; `srst` begins anew.
-pub static COORDINATOR_REQUESTS: Metric = Metric {
-    name: "coordinator_requests",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Frames and four-letter words received from ZooKeeper clients; `srst` begins anew",
-};
-
-/// Time from a write's arrival until it was durable, applied and answered.
-pub static COORDINATOR_WRITE_LATENCY: Metric = Metric {
-    name: "coordinator_write_latency",
-    kind: Kind::Latency,
-    unit: "seconds",
-    help: "Time from a write's arrival until it was durable, applied and answered",
-};
-
-/// ZooKeeper requests under way.
-pub static COORDINATOR_OUTSTANDING: Metric = Metric {
-    name: "coordinator_outstanding_requests",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "ZooKeeper requests under way",
-};
-
-/// Sessions that are open.
-pub static COORDINATOR_SESSIONS: Metric = Metric {
-    name: "coordinator_sessions",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Sessions that are open",
-};
-
-/// Nodes in the tree.
-pub static COORDINATOR_ZNODES: Metric = Metric {
-    name: "coordinator_znodes",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Nodes in the tree",
-};
-
-/// Ephemeral nodes in the tree.
-pub static COORDINATOR_EPHEMERALS: Metric = Metric {
-    name: "coordinator_ephemerals",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Ephemeral nodes in the tree",
-};
-
-/// Watches that are set.
-pub static COORDINATOR_WATCHES: Metric = Metric {
-    name: "coordinator_watches",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Watches that are set",
-};
-
-/// Bytes of paths and data in the tree, about.
-pub static COORDINATOR_DATA_BYTES: Metric = Metric {
-    name: "coordinator_data",
-    kind: Kind::Gauge,
-    unit: "bytes",
-    help: "Bytes of paths and data in the tree, about",
-};
-
-/// The last transaction's number.
-pub static COORDINATOR_ZXID: Metric = Metric {
-    name: "coordinator_zxid",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "The last transaction's number",
-};
-
-/// Batches written to the journal since it was made.
-pub static JOURNAL_BATCHES: Metric = Metric {
-    name: "journal_batches",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Batches written to the journal since it was made",
-};
-
-/// Entries written to the journal.
-pub static JOURNAL_ENTRIES: Metric = Metric {
-    name: "journal_entries",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Entries written to the journal",
-};
-
-/// Bytes written to the journal, padding included.
-pub static JOURNAL_WRITTEN_BYTES: Metric = Metric {
-    name: "journal_written",
-    kind: Kind::Counter,
-    unit: "bytes",
-    help: "Bytes written to the journal, padding included",
-};
-
-/// Time from a batch's submission until it was durable together with all before it.
-pub static JOURNAL_BATCH_LATENCY: Metric = Metric {
-    name: "journal_batch_latency",
-    kind: Kind::Latency,
-    unit: "seconds",
-    help: "Time from a batch's submission until it was durable together with all before it",
-};
-
-/// Journal files there are.
-pub static JOURNAL_FILES: Metric = Metric {
-    name: "journal_files",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Journal files there are",
-};
-
-/// Journal files that are still needed by a group.
-pub static JOURNAL_FILES_NEEDED: Metric = Metric {
-    name: "journal_files_needed",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "Journal files that are still needed by a group",
-};
-
-/// Snapshots of the coordinator written.
-pub static SNAPSHOTS: Metric = Metric {
-    name: "snapshots",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Snapshots of the coordinator written",
-};
-
-/// Checkpoints of the message files.
-pub static CHECKPOINTS: Metric = Metric {
-    name: "checkpoints",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Checkpoints of the message files",
-};
-
-/// Bytes free on the data folder's file system.
-pub static DISK_FREE_BYTES: Metric = Metric {
-    name: "disk_free",
-    kind: Kind::Gauge,
-    unit: "bytes",
-    help: "Bytes free on the data folder's file system",
-};
-
-/// 1 while puts are refused for lack of room, otherwise 0.
-pub static DISK_REFUSING_PUTS: Metric = Metric {
-    name: "disk_refusing_puts",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "1 while puts are refused for lack of room, otherwise 0",
-};
-
-/// 1 if the disk is written through io_uring, 0 if by threads.
-pub static DISK_RING: Metric = Metric {
-    name: "disk_ring",
-    kind: Kind::Gauge,
-    unit: "",
-    help: "1 if the disk is written through io_uring, 0 if by threads",
-};
-
-/// Turns of the event loop.
-pub static LOOP_TURNS: Metric = Metric {
-    name: "loop_turns",
-    kind: Kind::Counter,
-    unit: "",
-    help: "Turns of the event loop",
-};
-
-/// Time that a turn of the event loop took.
-pub static LOOP_TURN_LATENCY: Metric = Metric {
-    name: "loop_turn_latency",
-    kind: Kind::Latency,
-    unit: "seconds",
-    help: "Time that a turn of the event loop took",
-};
-
-/// Every metric, in the order of the documentation.
-pub static ALL: &[&Metric] = &[
-    &UPTIME_SECONDS,
-    &READY,
-    &MEMORY_BYTES,
-    &OPEN_FILES,
-    &OPEN_FILES_MAX,
-    &LOG_LINES_LOST,
-    &CONNECTIONS,
-    &CONNECTIONS_ACCEPTED,
-    &CONNECTIONS_REFUSED,
-    &CONNECTIONS_DROPPED,
-    &RECEIVED_BYTES,
-    &SENT_BYTES,
-    &CONNECTION_MEMORY_BYTES,
-    &BROKER_REQUESTS,
-    &BROKER_PUTS_FAILED,
-    &BROKER_GET_MISSES,
-    &BROKER_PUT_BYTES,
-    &BROKER_GET_BYTES,
-    &BROKER_PUT_LATENCY,
-    &BROKER_HELD_GETS,
-    &BROKER_HELD_GETS_ENDED,
-    &BROKER_TOPICS,
-    &BROKER_PARTITIONS,
-    &BROKER_PARTITION_MIN_OFFSET,
-    &BROKER_PARTITION_MAX_OFFSET,
-    &BROKER_DAMAGED_PARTITIONS,
-    &BROKER_CLOSED_PARTITIONS,
-    &BROKER_REGISTERED,
-    &BROKER_OWNERS_SEEN,
-    &COORDINATOR_REQUESTS,
-    &COORDINATOR_WRITE_LATENCY,
-    &COORDINATOR_OUTSTANDING,
-    &COORDINATOR_SESSIONS,
-    &COORDINATOR_ZNODES,
-    &COORDINATOR_EPHEMERALS,
-    &COORDINATOR_WATCHES,
-    &COORDINATOR_DATA_BYTES,
-    &COORDINATOR_ZXID,
-    &JOURNAL_BATCHES,
-    &JOURNAL_ENTRIES,
-    &JOURNAL_WRITTEN_BYTES,
-    &JOURNAL_BATCH_LATENCY,
-    &JOURNAL_FILES,
-    &JOURNAL_FILES_NEEDED,
-    &SNAPSHOTS,
-    &CHECKPOINTS,
-    &DISK_FREE_BYTES,
-    &DISK_REFUSING_PUTS,
-    &DISK_RING,
-    &LOOP_TURNS,
-    &LOOP_TURN_LATENCY,
-];
+metrics! {
+    "The process" {
+        UPTIME_SECONDS Gauge "uptime" "seconds" []
+            "Time since the server began to start"
+        READY Gauge "ready" "" []
+            "1 while the server does everything it is there for, otherwise 0; /ready gives the reasons"
+        MEMORY_BYTES Gauge "resident_memory" "bytes" []
+            "Resident memory of the process, as the kernel counts it"
+        OPEN_FILES Gauge "open_files" "" []
+            "Files and sockets the process has open"
+        OPEN_FILES_MAX Gauge "open_files_max" "" []
+            "Files and sockets the process may have open"
+        LOG_LINES_LOST Counter "log_lines_lost" "" []
+            "Log lines that could not be written"
+    }
+    "Connections" {
+        CONNECTIONS Gauge "connections" "" ["port"]
+            "Open connections"
+        CONNECTIONS_ACCEPTED Counter "connections_accepted" "" ["port"]
+            "Connections accepted"
+        CONNECTIONS_REFUSED Counter "connections_refused" "" ["port", "limit"]
+            "Connections closed at once at a limit: that of the port (all) or of one client address (address)"
+        CONNECTIONS_DROPPED Counter "connections_dropped" "" ["port", "reason"]
+            "Connections closed for what the client did: protocol, slow, silent, no_session, memory, unread, limit"
+        RECEIVED_BYTES Counter "received" "bytes" ["port"]
+            "Bytes received from clients"
+        SENT_BYTES Counter "sent" "bytes" ["port"]
+            "Bytes sent to clients"
+        CONNECTION_MEMORY_BYTES Gauge "connection_memory" "bytes" []
+            "Memory taken by requests and unread answers"
+    }
+    "Broker" {
+        BROKER_REQUESTS Counter "broker_requests" "" ["command"]
+            "MetaQ requests: put, get, offset"
+        BROKER_PUTS_FAILED Counter "broker_puts_failed" "" []
+            "Puts answered with status 500"
+        BROKER_GET_MISSES Counter "broker_get_misses" "" []
+            "Gets that found no message, at once or after waiting"
+        BROKER_PUT_BYTES Counter "broker_put" "bytes" []
+            "Bytes of messages put, headers included"
+        BROKER_GET_BYTES Counter "broker_get" "bytes" []
+            "Bytes of messages sent to consumers, headers included"
+        BROKER_PUT_LATENCY Latency "broker_put_latency" "seconds" []
+            "Time from the arrival of a put until it was durable, visible and answered"
+        BROKER_HELD_GETS Gauge "broker_held_gets" "" []
+            "Gets that wait for a message"
+        BROKER_HELD_GETS_ENDED Counter "broker_held_gets_ended" "" ["by"]
+            "Waiting gets that ended: with data, by another get (again), for a turn, with nothing, closed"
+        BROKER_TOPICS Gauge "broker_topics" "" []
+            "Topics that have data or a section in the configuration"
+        BROKER_PARTITIONS Gauge "broker_partitions" "" []
+            "Partitions with data"
+        BROKER_PARTITION_MIN_OFFSET Gauge "broker_partition_min_offset" "bytes" ["topic", "partition"]
+            "Offset of the oldest message kept"
+        BROKER_PARTITION_MAX_OFFSET Gauge "broker_partition_max_offset" "bytes" ["topic", "partition"]
+            "Offset after the newest message"
+        BROKER_DAMAGED_PARTITIONS Gauge "broker_damaged_partitions" "" []
+            "Partitions in which damage was found, including damage that skip-damage passes over"
+        BROKER_CLOSED_PARTITIONS Gauge "broker_closed_partitions" "" []
+            "Partitions closed by an operator: puts and gets get status 403"
+        BROKER_REGISTERED Gauge "broker_registered" "" []
+            "1 while the broker and its topics are registered in ZooKeeper, otherwise 0"
+        BROKER_OWNERS_SEEN Gauge "broker_owners_seen" "" []
+            "1 while the broker can read in ZooKeeper who owns partitions; at 0 no get waits"
+    }
+    "Coordinator" {
+        COORDINATOR_REQUESTS Counter "coordinator_requests" "" []
+            "Requests and four-letter words from ZooKeeper clients; srst sets it to 0"
+        COORDINATOR_WRITE_LATENCY Latency "coordinator_write_latency" "seconds" []
+            "Time from the arrival of a write until it was durable, applied and answered"
+        COORDINATOR_OUTSTANDING Gauge "coordinator_outstanding_requests" "" []
+            "ZooKeeper requests not answered yet"
+        COORDINATOR_SESSIONS Gauge "coordinator_sessions" "" []
+            "Open sessions"
+        COORDINATOR_ZNODES Gauge "coordinator_znodes" "" []
+            "Znodes"
+        COORDINATOR_EPHEMERALS Gauge "coordinator_ephemerals" "" []
+            "Ephemeral znodes"
+        COORDINATOR_WATCHES Gauge "coordinator_watches" "" []
+            "Watches set"
+        COORDINATOR_DATA_BYTES Gauge "coordinator_data" "bytes" []
+            "Bytes of paths and data in the tree, approximately"
+        COORDINATOR_ZXID Gauge "coordinator_zxid" "" []
+            "The last zxid"
+    }
+    "Journal, snapshots and checkpoints" {
+        JOURNAL_BATCHES Counter "journal_batches" "" []
+            "Batches written to the journal since the folder was made"
+        JOURNAL_ENTRIES Counter "journal_entries" "" []
+            "Entries written to the journal"
+        JOURNAL_WRITTEN_BYTES Counter "journal_written" "bytes" []
+            "Bytes written to the journal, padding included"
+        JOURNAL_BATCH_LATENCY Latency "journal_batch_latency" "seconds" []
+            "Time from handing a batch to the disk until it and all earlier ones were durable"
+        JOURNAL_FILES Gauge "journal_files" "" []
+            "Files the journal may have"
+        JOURNAL_FILES_NEEDED Gauge "journal_files_needed" "" []
+            "Journal files still needed; the others can be reused"
+        SNAPSHOTS Counter "snapshots" "" []
+            "Snapshots of the coordinator written"
+        CHECKPOINTS Counter "checkpoints" "" []
+            "Checkpoints of the message files written"
+    }
+    "Disk and event loop" {
+        DISK_FREE_BYTES Gauge "disk_free" "bytes" []
+            "Free bytes on the file system of the data folder"
+        DISK_REFUSING_PUTS Gauge "disk_refusing_puts" "" []
+            "1 while puts are refused because the disk is nearly full, otherwise 0"
+        DISK_RING Gauge "disk_ring" "" []
+            "1 if the disk is written through io_uring, 0 if by threads"
+        LOOP_TURNS Counter "loop_turns" "" []
+            "Turns of the event loop"
+        LOOP_TURN_LATENCY Latency "loop_turn_latency" "seconds" []
+            "Time that a turn of the event loop took"
+    }
+}

@@ -2,11 +2,13 @@
 //!
 //! Parts of the server count in plain integers of their own status structs; nothing here is shared or
 //! atomic. When `/metrics` is asked for, the node makes a [`Scrape`], puts the numbers in by metric, and
-//! renders it. To add a metric: a block in `catalogue.rs`, a line in its [`ALL`], and a line where the node
-//! fills it in.
+//! renders it. To add a metric: two lines in `catalogue.rs`, and one where the node fills it in.
 
+mod alarms;
 mod catalogue;
+pub mod document;
 
+pub use alarms::{ALARMS, Alarm, Urgency};
 pub use catalogue::*;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,17 @@ pub enum Kind {
     Latency,
 }
 
+impl Kind {
+    /// As Prometheus calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Latency => "histogram",
+        }
+    }
+}
+
 /// One metric.
 #[derive(Debug)]
 pub struct Metric {
@@ -39,8 +52,25 @@ pub struct Metric {
     pub kind: Kind,
     /// Its unit in the plural; empty for a number of things that its name says.
     pub unit: &'static str,
+    /// The labels each of its values has.
+    pub labels: &'static [&'static str],
     /// What it means, in a sentence without a full stop.
     pub help: &'static str,
+}
+
+impl Metric {
+    /// Its name as Prometheus has it.
+    pub fn full_name(&self) -> String {
+        let unit = match self.unit {
+            "" => String::new(),
+            unit => format!("_{unit}"),
+        };
+        let ending = match self.kind {
+            Kind::Counter => "_total",
+            Kind::Gauge | Kind::Latency => "",
+        };
+        format!("chrysalis_{}{unit}{ending}", self.name)
+    }
 }
 
 /// What was measured.

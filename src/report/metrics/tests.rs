@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{
-    ALL, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Form, Kind, Scrape, UPTIME_SECONDS,
+    ALARMS, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Form, Kind, Scrape, UPTIME_SECONDS,
+    all, document,
 };
 use crate::config::tests::assert_golden;
 use crate::units::LatencyHistogram;
@@ -65,9 +66,9 @@ fn an_empty_scrape_is_a_scrape() {
 
 #[test]
 fn every_metric_has_a_name_of_its_own_and_a_meaning() {
-    let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
-    assert_eq!(names.len(), ALL.len());
-    for metric in ALL {
+    let names: BTreeSet<&str> = all().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), all().count());
+    for metric in all() {
         let name = metric.name;
         assert!(
             name.bytes()
@@ -87,5 +88,33 @@ fn every_metric_has_a_name_of_its_own_and_a_meaning() {
             metric.kind != Kind::Latency || metric.unit == "seconds",
             "{name}: a latency is in seconds"
         );
+    }
+}
+
+#[test]
+fn the_page_of_metrics_is_made_from_the_catalogue() {
+    assert_golden("docs/metrics.md", &document::metrics_md());
+}
+
+#[test]
+fn every_alarm_looks_at_metrics_that_there_are() {
+    let names: BTreeSet<String> = all().map(super::Metric::full_name).collect();
+    for alarm in ALARMS {
+        let words = alarm
+            .expression
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let ours = words.filter(|word| word.starts_with("chrysalis_"));
+        for word in ours {
+            let name = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(names.contains(name), "{}: {word}", alarm.name);
+        }
+        let of_prometheus = alarm.expression.starts_with("up{");
+        let seen = all().any(|metric| document::alarms_of(metric).any(|a| a.name == alarm.name));
+        assert!(seen || of_prometheus, "{} looks at nothing", alarm.name);
+        for sentence in [alarm.meaning, alarm.cure] {
+            assert!(!sentence.is_empty() && !sentence.ends_with('.'));
+        }
+        // It stands in single quotes in the file of rules.
+        assert!(!alarm.meaning.contains('\''), "{}", alarm.name);
     }
 }

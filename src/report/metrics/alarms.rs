@@ -1,0 +1,146 @@
+//! When the metrics should wake somebody: rules for Prometheus.
+
+/// A rule that fires while its expression has held for a while.
+#[derive(Debug)]
+pub struct Alarm {
+    /// What Prometheus calls it.
+    pub name: &'static str,
+    /// Who is told, and when.
+    pub urgency: Urgency,
+    /// The expression, in PromQL.
+    pub expression: &'static str,
+    /// How long it has to hold, as Prometheus writes it.
+    pub hold: &'static str,
+    /// What it means, in a sentence without a full stop.
+    pub meaning: &'static str,
+    /// What to do.
+    pub cure: &'static str,
+}
+
+/// Who is told, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Somebody now.
+    Page,
+    /// Whoever works next.
+    Ticket,
+}
+
+impl Urgency {
+    /// As a label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Urgency::Page => "page",
+            Urgency::Ticket => "ticket",
+        }
+    }
+}
+
+/// Every alarm, the most urgent first.
+pub static ALARMS: &[Alarm] = &[
+    Alarm {
+        name: "ChrysalisGone",
+        urgency: Urgency::Page,
+        expression: "up{job=\"chrysalis\"} == 0",
+        hold: "1m",
+        meaning: "Prometheus cannot reach the web port: the server is down or its host is",
+        cure: "Ask `chrysalis status DIR`, and read the end of the log",
+    },
+    Alarm {
+        name: "ChrysalisNotReady",
+        urgency: Urgency::Page,
+        expression: "chrysalis_ready == 0",
+        hold: "2m",
+        meaning: "Puts are refused, clients do not find all topics, or there is damage",
+        cure: "Read the reasons at `/ready` or in `chrysalis status DIR`",
+    },
+    Alarm {
+        name: "ChrysalisRestarts",
+        urgency: Urgency::Page,
+        expression: "resets(chrysalis_uptime_seconds[1h]) > 3",
+        hold: "0m",
+        meaning: "The server has started more than three times within an hour",
+        cure: "The last lines before each start in the log say why it ended",
+    },
+    Alarm {
+        name: "ChrysalisPutsFail",
+        urgency: Urgency::Page,
+        expression: "rate(chrysalis_broker_puts_failed_total[5m]) > 0",
+        hold: "5m",
+        meaning: "Producers get status 500 again and again",
+        cure: "The answer has the reason in words; `/ready` usually has it, too",
+    },
+    Alarm {
+        name: "ChrysalisDiskFillsUp",
+        urgency: Urgency::Ticket,
+        expression: "predict_linear(chrysalis_disk_free_bytes[6h], 86400) < 0",
+        hold: "1h",
+        meaning: "At the pace of the last six hours the disk is full within a day",
+        cure: "Keep messages for less time (`broker.delete_policy`), or add room",
+    },
+    Alarm {
+        name: "ChrysalisJournalFull",
+        urgency: Urgency::Ticket,
+        expression: "chrysalis_journal_files_needed / chrysalis_journal_files > 0.75",
+        hold: "10m",
+        meaning: "The journal is nearly full: checkpoints or snapshots do not free its files",
+        cure: "The log says why; where the disk is slow, raise `journal.files_max`",
+    },
+    Alarm {
+        name: "ChrysalisDiskSlow",
+        urgency: Urgency::Ticket,
+        expression: "histogram_quantile(0.99, rate(chrysalis_journal_batch_latency_seconds_bucket[5m])) > 0.1",
+        hold: "10m",
+        meaning: "One batch in a hundred takes more than 0.1 s to be durable, and every reply waits for it",
+        cure: "Compare with `chrysalis bench disk DIR`, and look for what else uses the disk",
+    },
+    Alarm {
+        name: "ChrysalisLoopSlow",
+        urgency: Urgency::Ticket,
+        expression: "histogram_quantile(0.99, rate(chrysalis_loop_turn_latency_seconds_bucket[5m])) > 0.05",
+        hold: "10m",
+        meaning: "Single requests keep all others waiting for more than 0.05 s",
+        cure: "docs/performance.md lists the requests that take long",
+    },
+    Alarm {
+        name: "ChrysalisDamage",
+        urgency: Urgency::Ticket,
+        expression: "chrysalis_broker_damaged_partitions > 0",
+        hold: "0m",
+        meaning: "A message file is damaged; this holds until retention deletes the file",
+        cure: "See `chrysalis explain E0203`, and look at the disk",
+    },
+    Alarm {
+        name: "ChrysalisOwnersUnseen",
+        urgency: Urgency::Ticket,
+        expression: "chrysalis_broker_owners_seen == 0",
+        hold: "10m",
+        meaning: "The broker cannot read who owns partitions in ZooKeeper, so no get waits and messages arrive late",
+        cure: "The line `owners` of `chrysalis status DIR` says why",
+    },
+    Alarm {
+        name: "ChrysalisConnectionsRefused",
+        urgency: Urgency::Ticket,
+        expression: "rate(chrysalis_connections_refused_total[5m]) > 0",
+        hold: "5m",
+        meaning: "Clients are turned away at a limit of connections",
+        cure: "Find the client that opens so many, or raise `network.connections_max` (label `all`) or \
+               `coordinator.connections_per_address_max` (label `address`)",
+    },
+    Alarm {
+        name: "ChrysalisDescriptors",
+        urgency: Urgency::Ticket,
+        expression: "chrysalis_open_files / chrysalis_open_files_max > 0.9",
+        hold: "10m",
+        meaning: "Nine in ten of the file descriptors that the process may have are in use",
+        cure: "Raise `LimitNOFILE`, or `ulimit -n`",
+    },
+    Alarm {
+        name: "ChrysalisLogLinesLost",
+        urgency: Urgency::Ticket,
+        expression: "increase(chrysalis_log_lines_lost_total[1h]) > 0",
+        hold: "0m",
+        meaning: "Log lines could not be written",
+        cure: "Look whether the log's disk is full, and whether its reader still reads",
+    },
+];
