@@ -411,7 +411,9 @@ fn a_user_installs_twice_and_takes_it_away() {
 
     let said = release.install(&options).ok();
     assert!(said.contains("received: hello from install.sh"), "{said}");
-    assert!(said.contains("Next:"), "{said}");
+    let host = lab::run(Command::new("uname").arg("-n"), "name this host");
+    let shown = said.replace(&format!(" on {},", host.trim()), " on host1,");
+    crate::samples::assert_shown("README.md", "./install.sh", &shown, &release.prefix());
     for folder in ["bin", "conf", "data", "logs"] {
         assert!(
             release.server().join(folder).is_dir(),

@@ -26,6 +26,7 @@ mod ready;
 mod registry;
 mod release;
 mod retention;
+mod samples;
 mod server;
 mod sessions;
 mod settings;
