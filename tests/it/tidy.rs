@@ -121,3 +121,8 @@ fn the_unit_and_the_operators_page_tell_the_exit_codes() {
 fn the_walks_lead_through_files() {
     check(documents::the_walks_lead_through_files);
 }
+
+#[test]
+fn cells_of_tables_are_short() {
+    check(documents::cells_of_tables_are_short);
+}

@@ -203,3 +203,25 @@ pub(super) fn the_walks_lead_through_files(files: &[File]) -> Findings {
     }
     findings
 }
+
+/// A cell with more words is read by nobody: what needs them is text, with a heading.
+const CELL_WORDS_MAX: usize = 30;
+
+pub(super) fn cells_of_tables_are_short(files: &[File]) -> Findings {
+    let mut findings = Findings::default();
+    let documents = files.iter().filter(|f| f.path.ends_with(".md"));
+    for file in documents {
+        let rows = file.text.lines().enumerate();
+        for (index, row) in rows.filter(|(_, line)| line.starts_with("| ")) {
+            for cell in row.split(" | ") {
+                let words = cell.split_whitespace().filter(|word| *word != "→").count();
+                if words > CELL_WORDS_MAX {
+                    let what =
+                        format!("{words} words in a cell, and {CELL_WORDS_MAX} are the most");
+                    findings.add(&file.path, index + 1, what);
+                }
+            }
+        }
+    }
+    findings
+}
