@@ -32,9 +32,9 @@ pub fn server_toml(chosen: &[Chosen], topics: &[ChosenTopic]) -> String {
     let mut text = String::new();
     comment(
         &mut text,
-        "The configuration of a Chrysalis server. Every key stands here; where a line begins with '#', what it says is the \
-         default. Take the '#' away to set another value. What is wrong is told at the start, all of it at once. Topics are \
-         read anew by `chrysalis reload`; everything else takes effect at the next start.",
+        "The configuration of a Chrysalis server, with every key. A line that begins with '#' has the default: remove the '#' \
+         to set another value. A start names all mistakes at once. `chrysalis reload` reads the topics again; everything \
+         else takes effect at the next start.",
     );
     for section in Section::ALL {
         text.push('\n');
@@ -181,11 +181,11 @@ pub fn configuration_md() -> String {
     let defaults = defaults();
     let mut text = String::from(
         "# Configuration\n\n\
-         A server reads `conf/server.toml` in its folder. Every key may be left out. `chrysalis init` writes the file with all\n\
-         keys and their defaults as comments; this page says the same. (Both are made from `src/config/explain/`, and a test\n\
-         keeps them so: `UPDATE=1 cargo test config` writes them anew.)\n\n\
-         Everything that is wrong is told at once, with file, line, key, value and what is permitted. A running server takes the\n\
-         topics' sections anew on `chrysalis reload DIR`, or SIGHUP; everything else takes effect at the next start.\n",
+         A server reads `conf/server.toml` in its folder. You may leave out every key. `chrysalis init` writes the file with\n\
+         all keys and their defaults as comments; this page says the same. (Both are made from `src/config/explain/`, and a test\n\
+         compares them: `UPDATE=1 cargo test config` writes them anew.)\n\n\
+         A start names all mistakes at once, with file, line, key, value and what is permitted. `chrysalis reload DIR`, or SIGHUP,\n\
+         reads the topics' sections again; everything else takes effect at the next start.\n",
     );
     for section in Section::ALL {
         let title = match section {

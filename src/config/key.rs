@@ -78,18 +78,18 @@ impl Section {
             }
             Section::Zookeeper => "Where the broker registers itself, so that clients find it.",
             Section::Topics => {
-                "One section a topic, `[topics.NAME]`. Only topics that are named here are accepted. `*` in a \
+                "One section for each topic, `[topics.NAME]`. The broker accepts only topics named here. `*` in a \
                  name stands for any characters (`[topics.\"order-*\"]`); the settings of such a section hold \
-                 for every topic it matches that has no section of its own. This part is read anew by \
-                 `chrysalis reload`; everything else takes effect at the next start."
+                 for every topic it matches that has no section of its own. `chrysalis reload` reads this part again; \
+                 everything else takes effect at the next start."
             }
             Section::Network => {
-                "What connections of both protocols may cost this server. Whoever reaches a limit waits or is \
-                 disconnected; the others are served."
+                "What the connections of both protocols may cost this server. A client that reaches a limit waits or is \
+                 disconnected; the server serves the others."
             }
             Section::Journal => {
-                "The journal: what every acknowledged write is in before it is acknowledged. It takes at most \
-                 `file_bytes` x `files_max` on disk."
+                "The journal: every write is in it before it is acknowledged. It takes at most `file_bytes` x `files_max` on \
+                 disk."
             }
             Section::Disk => "The disk, and what happens when it fills up.",
             Section::Web => "The web port: `/health`, `/ready` and `/metrics`.",

@@ -49,8 +49,8 @@ pub static BROKER_TOPICS_FOLDER: Key<String> = Key {
     unit: "",
     default: Preset::Value("data/topics"),
     permitted: PATH,
-    help: "The folder of the message files, from the server's folder on if it does not begin with '/'. It may be one that the \
-           original broker has written, while that is stopped.",
+    help: "The folder of the message files, relative to the server's folder. It may be one that the original broker wrote, if \
+           that broker is stopped.",
     replaces: "server.ini: dataPath",
 };
 
@@ -72,8 +72,8 @@ pub static BROKER_DELETE_POLICY: Key<DeletePolicy> = Key {
     unit: "",
     default: Preset::Value("delete,168"),
     permitted: (),
-    help: "What becomes of a full segment whose last message is older than AGE: removed, or renamed to `.arc`, or packed \
-           into a `.zip`. Segments go from the front only, and the one being written never.",
+    help: "What happens to a full message file once every message in it is older than AGE: it is deleted, renamed to `.arc`, or \
+           packed into a `.zip`. Files go from the oldest on. The active file is never touched.",
     replaces: "server.ini: deletePolicy",
 };
 
@@ -84,7 +84,7 @@ pub static BROKER_DELETE_WHEN: Key<Schedule> = Key {
     unit: "",
     default: Preset::Value("0 0 6,18 * * ?"),
     permitted: (),
-    help: "When old segments are looked for, in the machine's time zone.",
+    help: "When the server looks for old message files, in the machine's time zone.",
     replaces: "server.ini: deleteWhen",
 };
 
@@ -95,7 +95,7 @@ pub static BROKER_ACCEPT_PUBLISH: Key<bool> = Key {
     unit: "",
     default: Preset::Value(true),
     permitted: (),
-    help: "Whether producers find a topic's partitions here. A put that comes all the same is taken.",
+    help: "Whether producers find a topic's partitions here. The broker still takes a put that comes.",
     replaces: "server.ini: acceptPublish",
 };
 
@@ -106,7 +106,7 @@ pub static BROKER_ACCEPT_SUBSCRIBE: Key<bool> = Key {
     unit: "",
     default: Preset::Value(true),
     permitted: (),
-    help: "Whether consumers find a topic's partitions here. A get that comes all the same is answered.",
+    help: "Whether consumers find a topic's partitions here. The broker still answers a get that comes.",
     replaces: "server.ini: acceptSubscribe",
 };
 
@@ -160,8 +160,8 @@ pub static BROKER_TRANSFER_BYTES_MAX: Key<u32> = Key {
         min: 4 * KIB,
         max: 64 * MIB,
     },
-    help: "The most that one get returns, however much it asks for. What is too little for the largest message and its 20 \
-           bytes is taken as just enough, because no consumer could get past such a message.",
+    help: "The most that one get returns, however much it asks for. It is raised to the largest message and its 20 bytes if it is \
+           less, because no consumer could get past such a message.",
     replaces: "server.ini: maxTransferSize",
 };
 
@@ -172,7 +172,7 @@ pub static BROKER_UPDATE_CONSUMER_OFFSETS: Key<bool> = Key {
     unit: "",
     default: Preset::Value(false),
     permitted: (),
-    help: "Whether a consumer whose offset lies beyond the end is sent back to the end, instead of being told that there is \
+    help: "Whether a consumer whose offset is beyond the end is sent back to the end. Otherwise it is told that there is \
            nothing.",
     replaces: "server.ini: updateConsumerOffsets",
 };
@@ -184,9 +184,9 @@ pub static BROKER_HOLD_GETS: Key<bool> = Key {
     unit: "",
     default: Preset::Value(true),
     permitted: (),
-    help: "Whether a subscribed consumer's get at the end of a partition waits here for the next message, which it then has \
-           within milliseconds. Without it every get is answered at once, as the original does, and the consumer asks \
-           again after up to 5 seconds.",
+    help: "Whether a subscribed consumer's get at the end of a partition waits here for the next message. The consumer then has \
+           it within milliseconds. Without it the broker answers every get at once, as the original does, and the consumer \
+           asks again after up to 5 seconds.",
     replaces: "",
 };
 

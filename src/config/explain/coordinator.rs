@@ -122,7 +122,7 @@ pub static COORDINATOR_OUTSTANDING_REQUESTS_MAX: Key<u32> = Key {
         min: 1,
         max: 1_000_000,
     },
-    help: "How many requests may be under way; beyond it, nothing more is read from connections that wait for an answer.",
+    help: "How many requests may wait for an answer. Beyond it the server reads nothing more from connections that wait.",
     replaces: "zoo.cfg: globalOutstandingLimit",
 };
 
@@ -137,8 +137,8 @@ pub static COORDINATOR_WATCH_BYTES_PER_CONNECTION_MAX: Key<u64> = Key {
         max: 1024 * GIB,
     },
     help: "How much memory the watches of one connection may take, at 200 bytes and the path for each: the default is some \
-           250,000 watches. A request that would set one more is refused (error -1); a client that brings more \
-           along from another connection is disconnected.",
+           250,000 watches. One watch too many gets error -1. A client that sets too many again after a \
+           reconnect (`setWatches`) is disconnected.",
     replaces: "",
 };
 
@@ -152,7 +152,7 @@ pub static COORDINATOR_WATCH_BYTES_MAX: Key<u64> = Key {
         min: GIB / 1024 / 1024,
         max: 1024 * GIB,
     },
-    help: "The same for all connections together: beyond it, the one that has most is disconnected.",
+    help: "The same for all connections together. Beyond it the connection with the most watches is closed.",
     replaces: "",
 };
 
@@ -166,8 +166,8 @@ pub static COORDINATOR_SESSIONS_MAX: Key<u32> = Key {
         min: 1,
         max: 10_000_000,
     },
-    help: "How many sessions there may be, those included whose client went without closing its own and which have not \
-           expired yet. A client that wants one more is disconnected; those that have one go on.",
+    help: "How many sessions there may be. Sessions whose client is gone count until they expire. A client that wants one \
+           more is disconnected; those that have one go on.",
     replaces: "",
 };
 
@@ -195,9 +195,9 @@ pub static COORDINATOR_TREE_BYTES_MAX: Key<u64> = Key {
         min: GIB / 1024,
         max: 1024 * GIB,
     },
-    help: "How much memory the nodes may take, at 256 bytes, the path and the data for each. Beyond it, what would add \
-           to them is refused (error -1); everything else goes on, deleting included. ZooKeeper's limit is its heap, 1000 MB \
-           unless configured, and it ends there.",
+    help: "How much memory the znodes may take: for each, 256 bytes, its path and its data. A write that would exceed it gets \
+           error -1; everything else goes on, deleting included. ZooKeeper's limit is its heap (1000 MB by default), and \
+           there it ends.",
     replaces: "",
 };
 
@@ -211,7 +211,7 @@ pub static COORDINATOR_SUPER_DIGEST: Key<String> = Key {
         words: "empty, or \"super:\" and the base64 of the SHA-1 of \"super:PASSWORD\"",
         accepts: super_digest_is_valid,
     },
-    help: "Who authenticates with this passes every ACL. Empty: nobody does.",
+    help: "A client that authenticates with this passes every ACL. Empty: nobody does.",
     replaces: "zookeeper: zookeeper.DigestAuthenticationProvider.superDigest",
 };
 
@@ -239,8 +239,8 @@ pub static COORDINATOR_FOUR_LETTER_WORDS: Key<Vec<String>> = Key {
         words: "a list of conf, cons, crst, dump, envi, isro, mntr, ruok, srst, srvr, stat, wchc, wchp, wchs, or [\"*\"] for all",
         accepts: |word| word == "*" || FOUR_LETTER_WORDS.contains(&word),
     },
-    help: "The monitoring commands that are answered on the coordinator's port; `srvr` always is, because zkServer.sh asks it. \
-           `wchc` and `wchp` list every watch, which costs a lot where there are many.",
+    help: "The monitoring commands that the coordinator's port answers. It always answers `srvr`, because zkServer.sh asks it. \
+           `wchc` and `wchp` list every watch: with many watches that costs a lot.",
     replaces: "zoo.cfg: 4lw.commands.whitelist",
 };
 
@@ -260,7 +260,7 @@ pub static COORDINATOR_SNAPSHOT_EVERY_ENTRIES: Key<u32> = Key {
         min: 10,
         max: 100_000_000,
     },
-    help: "After so many entries the tree is written to disk whole, so that a start need not read the journal from \
-           further back, and its space is free again.",
+    help: "After this many entries the whole tree is written to disk. Then a start needs nothing older from the journal, and \
+           the journal can reuse that space.",
     replaces: "zoo.cfg: snapCount",
 };

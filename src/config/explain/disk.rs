@@ -17,7 +17,7 @@ pub static JOURNAL_FILE_BYTES: Key<u64> = Key {
         min: GIB / 256,
         max: 4 * GIB,
     },
-    help: "The size of one journal file, a multiple of 4096. A change holds for files that are made from then on.",
+    help: "The size of one journal file, a multiple of 4096. A change applies to files made from then on.",
     replaces: "",
 };
 
@@ -28,7 +28,7 @@ pub static JOURNAL_FILES_MAX: Key<u32> = Key {
     unit: "files",
     default: Preset::Value(8),
     permitted: Range { min: 4, max: 1024 },
-    help: "How many journal files there are at most; they are written in turn.",
+    help: "How many journal files there may be. They are written in turn.",
     replaces: "",
 };
 
@@ -41,7 +41,7 @@ pub static DISK_BACKEND: Key<Backend> = Key {
     unit: "",
     default: Preset::Value("auto"),
     permitted: (),
-    help: "How the disk is written: through io_uring, or by threads. \"auto\" takes io_uring where the kernel lets us. Both \
+    help: "How the disk is written: through io_uring, or by threads. \"auto\" uses io_uring if the kernel permits it. Both \
            keep the same promises.",
     replaces: "",
 };
@@ -56,7 +56,8 @@ pub static DISK_RESERVE_BYTES: Key<u64> = Key {
         min: 0,
         max: 1024 * GIB,
     },
-    help: "The size of a file that is there only to be given up when the disk is full, so that there is room to act.",
+    help: "The size of a file that only reserves space. The server gives it up when the disk is full, so that there is room to \
+           act.",
     replaces: "",
 };
 
@@ -70,7 +71,7 @@ pub static DISK_REFUSE_BELOW_BYTES: Key<u64> = Key {
         min: 0,
         max: 1024 * GIB,
     },
-    help: "With less than this free, puts are refused (500, with a text that says so) until there is room again; gets and \
-           the coordinator go on.",
+    help: "With less than this free, puts get status 500 and a text that says so, until there is room again. Gets and the \
+           coordinator go on.",
     replaces: "",
 };

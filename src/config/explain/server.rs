@@ -32,8 +32,8 @@ pub static SERVER_HOST_NAME: Key<String> = Key {
         words: "a host name or address of letters, digits, '-', '.' and ':' (to Java's clients a name with '_' is no host)",
         accepts: host_name_is_valid,
     },
-    help: "The name or address that this broker advertises: clients find it in ZooKeeper and connect to it, so it must lead \
-           here from every client.",
+    help: "The name or address that this broker advertises in ZooKeeper. Clients connect to it, so it must lead here from \
+           every client.",
     replaces: "server.ini: hostName",
 };
 
@@ -44,8 +44,8 @@ pub static SERVER_LISTEN: Key<IpAddr> = Key {
     unit: "",
     default: Preset::Value("127.0.0.1"),
     permitted: (),
-    help: "The address on which coordinator and broker listen. The default is reached from this machine alone; \"0.0.0.0\" \
-           listens on every address. Both protocols leave everything open to whoever reaches the port.",
+    help: "The address on which coordinator and broker listen. The default admits only this machine; \"0.0.0.0\" \
+           listens on every address. There are no passwords and no encryption: whoever reaches a port may do everything.",
     replaces: "",
 };
 
@@ -61,7 +61,7 @@ pub static NETWORK_CONNECTIONS_MAX: Key<u32> = Key {
         min: 1,
         max: 1_000_000,
     },
-    help: "How many connections the coordinator's port has at most, and the broker's; one more is closed at once.",
+    help: "How many connections each port has at most, the coordinator's and the broker's. One more is closed at once.",
     replaces: "zoo.cfg: maxCnxns",
 };
 
@@ -75,9 +75,9 @@ pub static NETWORK_CONNECTION_BYTES_MAX: Key<u32> = Key {
         min: 64 * KIB,
         max: 1024 * MIB,
     },
-    help: "How much memory the answers of one connection may take that its client does not read. Long before, nothing more \
-           is read from it; a client that has more waiting and takes nothing for half a minute is disconnected, and at \
-           once beyond 64 MiB. The longest answer does not count. It must be larger than the largest message and the largest request.",
+    help: "How much memory the unread answers of one connection may take. Long before that the server stops reading from it. A \
+           client that exceeds it and reads nothing for half a minute is disconnected; beyond 64 MiB, at once. The longest \
+           answer does not count. It must be larger than the largest message and the largest request.",
     replaces: "",
 };
 
@@ -91,8 +91,8 @@ pub static NETWORK_ALL_CONNECTIONS_BYTES_MAX: Key<u64> = Key {
         min: GIB / 1024,
         max: 1024 * GIB,
     },
-    help: "The same for all connections together. Beyond it nothing more is read from those that hold much, and of those \
-           whose clients do not read, the one that holds the most is disconnected.",
+    help: "The same for all connections together. Beyond it the server stops reading from connections that hold much. Of those \
+           whose clients do not read, it disconnects the one that holds the most.",
     replaces: "",
 };
 
@@ -116,7 +116,7 @@ pub static WEB_LISTEN: Key<IpAddr> = Key {
     unit: "",
     default: Preset::Value("127.0.0.1"),
     permitted: (),
-    help: "The address of the web port. It does not follow server.listen: what it shows is not everybody's.",
+    help: "The address of the web port. It does not follow server.listen, because what it shows is not for everybody.",
     replaces: "",
 };
 
@@ -168,7 +168,7 @@ pub static LOG_FILE: Key<String> = Key {
         words: "empty or a path",
         accepts: |text| !text.contains('\0'),
     },
-    help: "Where they are written, from the server's folder on if it does not begin with '/'. Empty: standard error, which \
-           `chrysalis start` leads to logs/chrysalis.log and systemd to its journal.",
+    help: "The file they are written to, relative to the server's folder. Empty: standard error, which `chrysalis start` \
+           directs to logs/chrysalis.log, and systemd to its journal.",
     replaces: "",
 };

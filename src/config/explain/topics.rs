@@ -22,7 +22,7 @@ pub static TOPIC_DELETE_POLICY: Key<DeletePolicy> = Key {
     unit: "",
     default: Preset::Derived("broker.delete_policy"),
     permitted: (),
-    help: "What becomes of this topic's old segments.",
+    help: "What happens to this topic's old message files.",
     replaces: "server.ini: deletePolicy in [topic=NAME]",
 };
 
@@ -33,7 +33,7 @@ pub static TOPIC_DELETE_WHEN: Key<Schedule> = Key {
     unit: "",
     default: Preset::Derived("broker.delete_when"),
     permitted: (),
-    help: "When this topic's old segments are looked for.",
+    help: "When the server looks for this topic's old message files.",
     replaces: "server.ini: deleteWhen in [topic=NAME]",
 };
 
@@ -77,6 +77,6 @@ pub static TOPIC_FOLDER: Key<String> = Key {
     unit: "",
     default: Preset::Derived("broker.topics_folder"),
     permitted: PATH,
-    help: "The folder in which this topic's partitions lie, if it is not that of the others.",
+    help: "The folder of this topic's partitions, if it is not that of the others.",
     replaces: "server.ini: dataPath in [topic=NAME]",
 };

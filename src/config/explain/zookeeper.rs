@@ -27,7 +27,7 @@ pub static ZOOKEEPER_ROOT: Key<String> = Key {
         words: "a path that begins with '/' and does not end with it, such as \"/meta\"",
         accepts: zookeeper_root_is_valid,
     },
-    help: "The node below which brokers and consumers register. Clients must have the same.",
+    help: "The znode below which brokers and consumers register. Clients must use the same.",
     replaces: "server.ini: zk.zkRoot",
 };
 
@@ -38,7 +38,7 @@ pub static ZOOKEEPER_REGISTER: Key<bool> = Key {
     unit: "",
     default: Preset::Value(true),
     permitted: (),
-    help: "Whether the broker registers at all. Without it only clients find it that were given its address.",
+    help: "Whether the broker registers at all. Without it, only clients that know its address find it.",
     replaces: "server.ini: zk.zkEnable",
 };
 
@@ -67,8 +67,8 @@ pub static ZOOKEEPER_DRAIN_MS: Key<u32> = Key {
         min: 0,
         max: 60_000,
     },
-    help: "How long an orderly stop goes on serving after it has unregistered, so that clients can leave; not longer than \
-           there are clients. Where they use this server's own coordinator, which stops with it, it does not wait: they have \
-           nowhere to go.",
+    help: "How long an orderly stop serves on after the broker has left ZooKeeper, so that clients can turn elsewhere. It ends \
+           earlier when no client is left. If clients use this server's own coordinator, which stops with it, it does not wait: \
+           they have nowhere to go.",
     replaces: "server.ini: zk.zkSyncTimeMs",
 };

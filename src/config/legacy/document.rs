@@ -27,13 +27,13 @@ pub fn document() -> String {
     push_table(&mut text, "`[topic=NAME]` of server.ini", server_ini::TOPIC);
     push_table(&mut text, "zoo.cfg", zoo_cfg::ROWS);
     text.push_str(
-        "\nOther keys of `zoo.cfg` have no effect and get a line in the log; of a key that stands twice the last counts. What asks\n\
-         for more security than this version has stops the start: without it, clients would be let in that must not.\n\n\
-         More than one `server.N` stops it, too, in `zoo.cfg` or in the file that `dynamicConfigFile` names, because an ensemble\n\
-         cannot be taken over by one server. If that file is not where it is said to be, it is looked for in `conf/`. One `server.N`\n\
-         may say where clients come (`server.1=host:2888:3888;2181`). `clientPortAddress` may be a name in `/etc/hosts`.\n\n\
-         `stats config` answers the bytes of `server.ini`, and where there is a `server.toml` a `server.ini` that says the same;\n\
-         the checksum that the broker registers is that of these bytes.\n",
+        "\nOther keys of `zoo.cfg` have no effect and get a line in the log. If a key stands twice, the last one counts. A key that\n\
+         asks for more security than this version has stops the start, because clients would get in that must not.\n\n\
+         More than one `server.N` stops it, too, in `zoo.cfg` or in the file that `dynamicConfigFile` names: one server cannot take\n\
+         over an ensemble. If that file is not there, the server looks for it in `conf/`. One `server.N` may name the clients' port\n\
+         (`server.1=host:2888:3888;2181`). `clientPortAddress` may be a name in `/etc/hosts`.\n\n\
+         `stats config` answers the bytes of `server.ini`; with a `server.toml`, it answers a `server.ini` that says the same. The broker\n\
+         registers the checksum of these bytes.\n",
     );
     text
 }

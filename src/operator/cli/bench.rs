@@ -10,8 +10,7 @@ use super::bench_disk::BenchDisk;
 
 /// Measure a server or a disk
 ///
-/// Servers are measured through their public protocol, so that the originals can be measured by the same
-/// command in the same minute.
+/// It measures servers through their public protocol, so that it can measure the originals, too.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis bench disk /srv\n  \

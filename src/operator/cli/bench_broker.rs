@@ -30,8 +30,8 @@ mod socket;
 
 /// Measure a broker, ours or Metamorphosis
 ///
-/// The topic has to be accepted by the broker, with as many partitions as are used: make one for it with
-/// `chrysalis topic create DIR bench:4`. What is put stays there until retention takes it.
+/// The broker must accept the topic, with at least as many partitions as are used. Make one for it:
+/// `chrysalis topic create DIR bench:4`. The messages stay there until retention deletes them.
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchBroker {
     #[command(subcommand)]
@@ -99,7 +99,7 @@ struct Subject {
     /// The topic
     #[arg(long, value_name = "NAME", default_value = "test")]
     topic: String,
-    /// How many of the topic's partitions are used, from 0 on
+    /// How many of the topic's partitions to use, from 0 on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
     partitions: u16,
     /// How long to measure
@@ -108,7 +108,7 @@ struct Subject {
     /// How long to ask before measuring
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(0..=3_600))]
     warm_up: u32,
-    /// Measure this client, against a broker in this process that answers without doing anything
+    /// Measure this client instead, against a broker in this process that does nothing
     #[arg(long, conflicts_with = "broker")]
     ceiling: bool,
 }
@@ -116,7 +116,7 @@ struct Subject {
 /// How what came out is shown.
 #[derive(Clone, Debug, clap::Args)]
 struct Show {
-    /// Measure the disk of this folder first, and show it beside
+    /// Measure the disk of this folder first, and show it, too
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
     /// Print one JSON object

@@ -39,7 +39,7 @@ const REMOVE_MAX: Duration = Duration::from_secs(600);
 
 /// Measure a coordinator, ours or any ZooKeeper
 ///
-/// Makes a znode /chrysalis-bench-… with what it needs below it, and deletes it at the end.
+/// Makes a znode /chrysalis-bench-… for its own znodes, and deletes it at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis bench coordinator --operation set --connections 16 --in-flight 64\n  \
@@ -66,7 +66,7 @@ pub(super) struct BenchCoordinator {
     /// How long to ask before measuring
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     warm_up: u32,
-    /// Measure this client, against a server in this process that answers without doing anything
+    /// Measure this client instead, against a server in this process that does nothing
     #[arg(long, conflicts_with_all = ["server", "folder"])]
     ceiling: bool,
     /// Print one JSON object

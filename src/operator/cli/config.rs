@@ -36,11 +36,11 @@ impl Config {
 
 /// Check the files that a server would start with
 ///
-/// Reads conf/server.toml, or server.ini and zoo.cfg where there is none, and names every mistake with its
-/// line. Where there is none, it names what a start on this machine would refuse: an address that is not
-/// this machine's, a folder that cannot be written, data of another server.
+/// Reads conf/server.toml, or else server.ini and zoo.cfg, and names every mistake with its line. If there is
+/// no mistake, it names what a start on this machine would refuse: an address that is not this machine's, a
+/// folder that cannot be written, data of another server.
 ///
-/// Nothing is changed, and the server may run meanwhile. Ends with 10 where a start would be refused.
+/// It changes nothing, and the server may run meanwhile. The exit code is 10 if a start would be refused.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  \
     chrysalis config check /srv/server1")]
@@ -76,9 +76,9 @@ pub(super) fn check(folder: &ServerFolder) -> Result<config::Config, Error> {
 
 /// Show what holds for every key, and where it comes from
 ///
-/// Prints what a start would go by, as TOML that server.toml could hold, and behind each key where its value
-/// comes from: a file and its line, or the default. A server that runs goes by what its files said when it
-/// started, and by the topics of its last reload. A digest is not shown.
+/// Prints the settings that a start would use, as TOML, and after each key where its value comes from: a file
+/// and its line, or the default. A running server uses what its files said when it started, and the topics
+/// of its last reload. A digest is not shown.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis config show /srv/server1\n  \

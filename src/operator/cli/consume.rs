@@ -28,16 +28,16 @@ const OUT_BYTES: usize = 64 * 1024;
 
 /// Read messages of a topic
 ///
-/// Without --group, reads all partitions and leaves no trace: up to the end, or, with --follow, on and on. With
-/// --group, joins a consumer group: reads what the group has not read yet and shares the partitions with its other
-/// members. Without --follow it ends when the group has read all that was there when it began.
+/// Without --group, reads all partitions to their end, and changes nothing on the server. With --group, joins a consumer
+/// group: reads what the group has not read yet, and shares the partitions with its other members; it ends when the group
+/// has read all that was there when it began. With --follow it goes on and waits for new messages.
 ///
-/// Prints the payload of each message and a line feed. A terminal gets control characters as \u{1b}; files, pipes and
-/// programs get the bytes as they are. With --verbose and --json a message is always one line.
+/// Prints the payload of each message and a line feed. A terminal gets control characters as \u{1b}; files and pipes get
+/// the bytes as they are. With --verbose and --json a message is always one line.
 ///
-/// With --group, what was written to a file or a terminal, or was read from a pipe, counts as consumed; what lies unread in the
-/// pipe when its reader goes away does not. The first thousand messages go into a pipe one by one, so `| head -5`
-/// consumes five; then more at a time, and a reader that goes away may have read up to 64 KiB more than it used.
+/// With --group, a message is consumed when it was written to a file or a terminal, or read from a pipe. The first thousand
+/// messages go into a pipe one by one, so that `| head -5` consumes five. After those, a reader that ends early may have
+/// read up to 64 KiB more than it used.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis consume orders\n  \
@@ -57,19 +57,19 @@ pub(super) struct Consume {
     /// group has not read yet
     #[arg(long, value_name = "first|last|OFFSET", default_value = "first", value_parser = parse_start)]
     from: Start,
-    /// Read only this partition; a number alone is that of every broker
+    /// Read only this partition; a number alone means that partition of every broker
     #[arg(long, value_name = "BROKER-PARTITION")]
     partition: Option<PartitionArgument>,
-    /// End after so many messages
+    /// End after this many messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
-    /// With --group and without --follow: how long to wait while no partition gets on that the group has not read to
-    /// its end. A consumer that has died holds its partitions until its session times out
+    /// With --group, without --follow: how long to wait for other members that do not read on. A consumer that has died
+    /// holds its partitions until its session times out
     #[arg(long, value_name = "SECONDS", requires = "group", conflicts_with = "follow", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=3600))]
     wait: u32,
     #[command(flatten)]
     brokers: BrokersArgument,
-    /// Print where each message stands before it, and its attribute in [ ]
+    /// Print partition and offset before each message, and its attribute in [ ]
     #[arg(long, short, conflicts_with = "json")]
     verbose: bool,
     /// Print one JSON object for each message

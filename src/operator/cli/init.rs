@@ -15,10 +15,10 @@ use crate::report::{Code, Error};
 
 /// Make a server's folder
 ///
-/// Makes DIR with conf/, data/ and logs/, and in conf/server.toml every key there is, with its default
-/// and what it does. Nothing is started.
+/// Makes DIR with conf/, data/ and logs/. conf/server.toml has every key, with its default and what it does.
+/// Nothing is started.
 ///
-/// Run again with the same options it changes nothing.
+/// A second run with the same options changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis init /srv/server1 --topic orders:4 --topic 'log-*'\n      \
@@ -32,7 +32,8 @@ pub(super) struct Init {
     /// This server's number, 1 to 254: its myid and its broker id [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=254))]
     id: Option<u16>,
-    /// The address to listen on; 0.0.0.0 is every address of this machine [default: 127.0.0.1]
+    /// The address to listen on; 0.0.0.0 is every address of this machine. Whoever reaches a port may do everything
+    /// [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<IpAddr>,
     /// The port for ZooKeeper's clients [default: 2181]
@@ -44,8 +45,8 @@ pub(super) struct Init {
     /// The port for /health, /ready and /metrics, on loopback [default: 8120]
     #[arg(long, value_name = "N")]
     web_port: Option<u16>,
-    /// A topic to accept, with its number of partitions; '*' in it stands for any characters; may be given
-    /// again [default: test]
+    /// A topic to accept, with its number of partitions; '*' stands for any characters; may be given again
+    /// [default: test]
     #[arg(long = "topic", value_name = "NAME[:PARTITIONS]", value_parser = parse_topic)]
     topics: Vec<NewTopic>,
 }

@@ -24,8 +24,8 @@ pub(super) struct Partition {
 enum PartitionCommand {
     /// Answer puts and gets of some partitions with 403
     ///
-    /// Producers that find the broker in ZooKeeper go on choosing these partitions and get 403. It lasts
-    /// until `partition open` or the server's end.
+    /// Producers still find these partitions in ZooKeeper, and get 403. It lasts until `partition open` or the
+    /// next start.
     #[command(
         override_usage = "chrysalis partition close [OPTIONS] [DIR] <TOPIC> <FIRST> [LAST]",
         after_long_help = "Examples:\n  \
@@ -54,10 +54,10 @@ enum PartitionCommand {
     },
     /// Let consumers go on behind the damage in a partition
     ///
-    /// A damaged record is never sent: gets that would return it are answered with 500, and consumers
-    /// wait there. This leads them to the next whole record. What lies between is lost to them; keep a
-    /// copy of the file first. It holds for what the partition has now, also after a restart; damage in
-    /// later messages needs another word. `chrysalis status` names damaged partitions.
+    /// The server never sends a damaged record: gets that would return it get 500, and consumers wait there.
+    /// This leads them to the next whole record; they lose what is between. Copy the file first. It holds
+    /// for the messages that the partition has now, also after a restart. Damage in later messages needs
+    /// the command again. `chrysalis status` names damaged partitions.
     #[command(
         override_usage = "chrysalis partition skip-damage [OPTIONS] [DIR] <TOPIC> <PARTITION>",
         after_long_help = "Example:\n  chrysalis partition skip-damage orders 2 --folder /srv/server1"

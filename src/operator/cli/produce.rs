@@ -34,12 +34,11 @@ const TO_SAY_WHY: Duration = Duration::from_millis(100);
 
 /// Send messages to a topic
 ///
-/// Each MESSAGE is one; without any, and without --file, or where MESSAGE is `-`, each line of standard input is one. Prints
-/// where each one went, after it is on stable storage there. What begins with `--` stands behind a `--` of its own.
+/// Sends each MESSAGE. Without one (or with `-`), and without --file, sends each line of standard input. Prints where each
+/// message went once it is on stable storage there. Put `--` before a message that begins with `--`.
 ///
-/// At the first message that is not stored, no more are sent; what is under way is waited for, and the error says which
-/// was not stored and how many are. Where standard output is closed early, everything is sent all the same, and it ends
-/// with an error that says so.
+/// After the first message that is not stored it sends no more, waits for those under way, and says which one was not stored
+/// and how many are. If standard output is closed early it still sends everything, and ends with an error.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis produce orders hello world\n  \
@@ -59,10 +58,10 @@ pub(super) struct Produce {
     /// A short text that consumers see beside each message
     #[arg(long, value_name = "TEXT")]
     attribute: Option<String>,
-    /// Where to send it; a number alone is that of any broker [default: to each partition in turn, the first to any]
+    /// Where to send it; a number alone means that partition of any broker [default: each partition in turn]
     #[arg(long, value_name = "BROKER-PARTITION")]
     partition: Option<PartitionArgument>,
-    /// How long it may take, in seconds: all of it, or, for lines of standard input, to get ready and then each line
+    /// How long it may take, in seconds: all of it, or, with lines of standard input, the beginning and then each line
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     timeout: u32,
     #[command(flatten)]
@@ -70,7 +69,7 @@ pub(super) struct Produce {
     /// Print one JSON object for each message
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
-    /// Print how many were sent, and nothing for each of them
+    /// Print only how many were sent
     #[arg(long)]
     quiet: bool,
 }

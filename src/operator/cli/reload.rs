@@ -6,9 +6,8 @@ use super::{FolderArgument, server};
 
 /// Read the topics of the configuration again
 ///
-/// Topics that were added or changed take effect at once, without a restart. Everything else in the
-/// configuration takes effect at the next start; what has changed there is named. A configuration with
-/// mistakes changes nothing.
+/// Added and changed topics take effect at once. Other changes take effect at the next start; reload names
+/// them. A configuration with mistakes changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  \
     chrysalis reload /srv/server1")]

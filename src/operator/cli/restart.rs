@@ -8,8 +8,8 @@ use super::{config, server, stop};
 
 /// Stop a server, if it runs, and start it in the background
 ///
-/// A configuration with mistakes is refused before anything is stopped. Where systemd runs the server,
-/// use systemctl instead.
+/// A configuration with mistakes is refused before anything is stopped. If systemd runs the server, use
+/// systemctl instead.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  \
     chrysalis restart /srv/server1")]

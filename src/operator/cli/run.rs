@@ -14,11 +14,11 @@ use crate::report::{self, Code, Error};
 
 /// Serve in the foreground until SIGTERM or Ctrl-C
 ///
-/// Serves the folder's coordinator and broker. Lines about what happens go to standard error, or where
-/// log.file says. SIGTERM and SIGINT stop it in order: clients are told to leave, what is under way is
-/// finished, and everything is on disk. SIGHUP reads the topics again.
+/// Serves the folder's coordinator and broker. The log goes to standard error, or to log.file. SIGTERM and
+/// SIGINT stop it in order: it tells clients to leave, finishes the requests under way, and puts everything
+/// on disk. SIGHUP reads the topics again.
 ///
-/// Under systemd it says when it serves (Type=notify) and that it lives (WatchdogSec).
+/// It tells systemd when it serves (Type=notify) and that it lives (WatchdogSec).
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  chrysalis run /srv/server1")]
 pub(super) struct Run {
@@ -26,8 +26,8 @@ pub(super) struct Run {
     folder: FolderArgument,
     /// Go on without acknowledged data that is damaged; it is lost, and this cannot be undone
     ///
-    /// Without it a server whose journal is damaged does not start. First keep a copy of data/, and look
-    /// at what is missing with `chrysalis dump journal DIR`.
+    /// Without it a server whose journal is damaged does not start. First copy data/, and see what is
+    /// missing: `chrysalis dump journal DIR`.
     #[arg(long)]
     accept_loss: bool,
     /// Detach, and tell standard output how it went (what `chrysalis start` uses)

@@ -10,11 +10,11 @@ use crate::report::{Code, Error};
 
 /// Start a server in the background
 ///
-/// Returns when the ports serve and clients find the topics in ZooKeeper, or with the error. Where ZooKeeper
-/// is away it returns all the same, and says so. The server belongs to no terminal; what it has to say goes
-/// to logs/chrysalis.log. A second start on the same folder is refused.
+/// Returns when the ports serve and clients find the topics in ZooKeeper, or with the error. If ZooKeeper
+/// cannot be reached it also returns, and says so. The server belongs to no terminal; its log is
+/// logs/chrysalis.log. A second start on the same folder is refused.
 ///
-/// Where systemd runs the server, use systemctl instead.
+/// If systemd runs the server, use systemctl instead.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis start /srv/server1\n  \

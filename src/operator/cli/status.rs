@@ -10,8 +10,8 @@ use crate::report::Code;
 
 /// Show how a server is doing
 ///
-/// Ends with 0 if it runs and with 3 if it does not. With --json that is JSON as well: the name, and the state
-/// `stopped`, or `not_answering` (which ends with 1).
+/// The exit code is 0 if it runs, 3 if it does not, 1 if it does not answer. With --json the last two are JSON
+/// as well: the name, and the state `stopped` or `not_answering`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis status --folder /srv/server1\n  \

@@ -11,9 +11,9 @@ use crate::report::{Code, Error};
 
 /// Stop a server in order
 ///
-/// Clients are told to leave (the broker takes itself out of ZooKeeper first), what is under way is
-/// finished, and everything is on disk. Returns when the process has ended. Stopping a server that does
-/// not run is no error.
+/// The broker leaves ZooKeeper first, so that clients turn elsewhere. Then the server finishes the requests
+/// under way and puts everything on disk. Returns when the process has ended. It is no error if the server
+/// does not run.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  \
     chrysalis stop /srv/server1")]

@@ -56,11 +56,11 @@ enum TopicCommand {
     },
     /// Add a topic to the configuration, and to the server if it runs
     ///
-    /// Appends a section to conf/server.toml, or to conf/server.ini where that is the configuration, and
-    /// leaves everything else in the file as it is.
+    /// Appends a section to conf/server.toml, or to conf/server.ini if that is the configuration. Nothing else
+    /// in the file changes.
     ///
-    /// With '*' in its name it permits every topic that matches. Such a topic is there, and can be found in
-    /// ZooKeeper, from its first message on; that one has to name the broker: produce --broker HOST:PORT.
+    /// A '*' in the name permits every topic that matches. Such a topic exists, and is in ZooKeeper, from its
+    /// first message on. Send that one to the broker itself: produce --broker HOST:PORT.
     #[command(
         override_usage = "chrysalis topic create [OPTIONS] [DIR] <NAME[:PARTITIONS]>",
         after_long_help = "Examples:\n  \

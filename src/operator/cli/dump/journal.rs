@@ -17,10 +17,10 @@ use crate::units::GroupId;
 
 /// Print the batches of a journal
 ///
-/// DIR is a server's folder, or that of a journal. Prints a line for each batch (its number, file and byte) and
-/// a line for each record in it. Changes nothing, and needs no server; on the files of a running one the end may
-/// be a batch that is being written. Ends with 11 if something that was acknowledged is damaged, after it has
-/// named what is missing, and with 16 if a newer version wrote some of it.
+/// DIR is a server's folder, or a journal's. Prints a line for each batch (its number, file and byte) and a line for
+/// each record in it. Changes nothing, and needs no server. If the server runs, the last batch may be half written.
+/// If acknowledged data is damaged, it names what is missing and ends with 11; if a newer version wrote some of
+/// it, with 16.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump journal server1 | tail\n  \

@@ -12,9 +12,9 @@ use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_number, n
 
 /// Print the records of a message file
 ///
-/// Prints a line for each record: its offset in the partition, its message id with the time in it, its
-/// flag, its length, and how its data begins. The file may be one that the original broker has written,
-/// and it may be in use. Ends with 11 if a record is damaged, or zeros are in its place.
+/// Prints a line for each record: its offset in the partition, its message id and the time in it, its
+/// flag, its length, and the beginning of its data. The original broker's files work, too, and so do files
+/// in use. Ends with 11 if a record is damaged, or zeros are in its place.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump segment data/topics/orders-0/00000000000000000000.meta | tail\n  \
@@ -25,10 +25,10 @@ pub(super) struct Segment {
     /// The offset of the record to begin with; it must be a record's first byte
     #[arg(long, value_name = "OFFSET")]
     from: Option<u64>,
-    /// Print so many records at most
+    /// Print at most this many records
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Print the records' data as it is, and nothing else
+    /// Print only the records' data, as it is
     #[arg(long)]
     data: bool,
 }

@@ -19,11 +19,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Take a topic out of the configuration, and out of the server if it runs
 ///
-/// Producers do not find it any more, and puts are refused. With --keep-data consumers can go on reading what is
-/// there, and retention deletes it in time. With --delete-data the server deletes all its messages; a topic that is
-/// made again under that name goes on at the offsets where this one ended, so that groups miss nothing.
+/// Producers no longer find the topic, and the server refuses puts. With --keep-data consumers can still read its
+/// messages, until retention deletes them. With --delete-data the server deletes all its messages. A topic made again
+/// under that name continues at the offsets where this one ended, so that groups miss nothing.
 ///
-/// Nothing is done without --yes: the command says then what would go.
+/// Without --yes the command only says what it would delete.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "chrysalis topic delete [OPTIONS] [DIR] <TOPIC>",
