@@ -58,7 +58,7 @@ pub enum Request {
         /// Its name.
         topic: String,
     },
-    /// Let consumers go on behind the damage that was found in a partition: [`Response::Done`].
+    /// Let consumers continue after the damage that was found in a partition: [`Response::Done`].
     PartitionSkipDamage {
         /// The topic.
         topic: String,

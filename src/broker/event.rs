@@ -156,7 +156,7 @@ pub enum Event {
         /// The topic.
         topic: Name,
     },
-    /// Let consumers go on behind the damage in what a partition holds now: a get that meets it is sent on to the next
+    /// Let consumers continue after the damage in what a partition holds now: a get that meets it is sent on to the next
     /// good record.
     SkipDamage {
         /// The topic.

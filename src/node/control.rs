@@ -285,8 +285,8 @@ impl Server {
                     );
                     return refused(Code::E0303, text);
                 }
-                let text = format!("consumers of {topic}-{partition} go on behind the damage");
-                info!(topic, partition, "consumers go on behind the damage");
+                let text = format!("consumers of {topic}-{partition} go on after the damage");
+                info!(topic, partition, "consumers continue after the damage");
                 let number = i32::try_from(partition).unwrap_or(i32::MAX);
                 let topic = Name::from(topic);
                 self.shell.tell_broker(Event::SkipDamage {

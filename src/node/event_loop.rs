@@ -428,8 +428,8 @@ impl Shell {
     }
 }
 
-/// Has the next read wait for news from the kernel: one that took less than it had room for took all there was,
-/// and asking again would cost every request a system call. An end of the stream is not forgotten by this.
+/// After a short read the socket is drained: wait for readiness instead of spending a system call. An end of the
+/// stream still makes it ready.
 fn emptied(stream: &TcpStream) {
     let nothing = || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
     // It says what it was told.

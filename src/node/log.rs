@@ -106,8 +106,8 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// The journal may have lost what the core's files hold already. Then what comes next goes on behind those:
-    /// under an index that they hold, it would be taken for applied.
+    /// The journal may have lost entries that the core's files have. New entries start after the core's last index; a
+    /// lower one would count as applied.
     ///
     /// # Errors
     /// It lost that, and nobody has accepted it.

@@ -366,7 +366,7 @@ pub(super) fn restore(
                     return Err(RestoreError::Snapshot { path, source });
                 }
                 Err(error) => {
-                    warn!(path = %path.display(), %error, "a damaged snapshot is passed over, as accepted");
+                    warn!(path = %path.display(), %error, "a damaged snapshot is ignored, as accepted");
                     continue;
                 }
             }

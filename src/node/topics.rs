@@ -88,7 +88,7 @@ fn list_partitions(
         let entries = match list(&path, disk) {
             Ok(entries) => entries,
             Err(error) if error.class != Class::Exhausted && !is_ours(topic, number) => {
-                tracing::warn!(%error, "passed over: it is not the folder of a topic that is configured");
+                tracing::warn!(%error, "ignored: it is not the folder of a configured topic");
                 continue;
             }
             Err(error) => return Err(error),
@@ -147,7 +147,7 @@ impl Listed {
             });
         }
         let path = self.path.join(file);
-        tracing::warn!(path = %path.display(), "passed over: it is not named as a message file is");
+        tracing::warn!(path = %path.display(), "ignored: its name is not that of a message file");
         Ok(())
     }
 }
@@ -174,7 +174,7 @@ fn read_checkpoint(
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Some(checkpoint)),
         Err(Unreadable::Damaged(_)) if accept_loss => {
-            tracing::warn!(path = %path.display(), "a damaged checkpoint is passed over, as accepted");
+            tracing::warn!(path = %path.display(), "a damaged checkpoint is ignored, as accepted");
             Ok(None)
         }
         Err(error @ Unreadable::Newer(_)) => {
@@ -196,7 +196,7 @@ pub(super) fn read_skips(checkpoint: &Path, disk: &mut dyn Disk) -> String {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             if error.class != Class::Missing {
-                tracing::warn!(%error, "where damage is passed over is not known any more");
+                tracing::warn!(%error, "it is no longer known where skip-damage passes over damage");
             }
             String::new()
         }

@@ -521,7 +521,7 @@ fn failed(doing: String, source: ZooKeeperError) -> Error {
 /// What a node says, or a word to the operator.
 fn understood<T, E: std::fmt::Display>(path: &str, parsed: Result<T, E>) -> Option<T> {
     parsed
-        .inspect_err(|error| warn!(path, %error, "node not understood, passed over"))
+        .inspect_err(|error| warn!(path, %error, "znode not understood, ignored"))
         .ok()
 }
 

@@ -176,7 +176,7 @@ impl Member {
         let known = match cluster.progress(&self.group, &topic, partition).await? {
             Some(text) => text
                 .parse()
-                .inspect_err(|error| warn!(%topic, %partition, %error, "progress not understood, beginning anew"))
+                .inspect_err(|error| warn!(%topic, %partition, %error, "offset not understood, beginning again"))
                 .ok(),
             None => None,
         };
@@ -203,7 +203,7 @@ impl Member {
 
     fn stop_reading(&mut self, which: impl Fn(&Key) -> bool) {
         for (key, reading) in self.reading.extract_if(.., |key, _| which(key)) {
-            info!(topic = %key.0, partition = %key.1, "giving a partition up");
+            info!(topic = %key.0, partition = %key.1, "releasing a partition");
             self.parting.insert(key, Arc::clone(&reading.claim));
         }
         self.show();
@@ -227,7 +227,7 @@ impl Member {
         for reading in self.reading.values() {
             if let Err(error) = self.write_progress(cluster, &reading.claim).await {
                 let (topic, partition) = (&reading.claim.topic, reading.claim.partition);
-                warn!(%topic, %partition, error = error.chain(), "progress not written, trying again");
+                warn!(%topic, %partition, error = error.chain(), "offset not written, trying again");
             }
         }
     }

@@ -238,7 +238,7 @@ impl Consume {
             }
             None => {
                 let (dir, topic) = (self.brokers.dir(), &self.topic);
-                format!("Look what there is: chrysalis topic describe {dir} {topic}.")
+                format!("See what there is: chrysalis topic describe {dir} {topic}.")
             }
         };
         report::Error::new(Code::E0303, format!("there is no {subject}")).cure(cure)
@@ -401,7 +401,7 @@ impl ReadingPlace {
         let error = report::Error::new(Code::E0409, what);
         match self.is_chosen {
             true => error
-                .means("Nothing was read: an offset is that of a message, and the next one is not one higher.")
+                .means("Nothing was read: offsets count bytes, so the next message's is not one higher.")
                 .cure("Begin at an offset that consume --verbose shows, or at first."),
             false => error
                 .means("All before it was read; what the broker sends there is damaged.")

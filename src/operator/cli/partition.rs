@@ -52,7 +52,7 @@ enum PartitionCommand {
         #[arg(value_name = "TOPIC", num_args = 1..=2, required = true)]
         words: Vec<String>,
     },
-    /// Let consumers go on behind the damage in a partition
+    /// Let consumers continue after the damage in a partition
     ///
     /// The server never sends a damaged record: gets that would return it get 500, and consumers wait there.
     /// This leads them to the next whole record; they lose what is between. Copy the file first. It holds

@@ -31,7 +31,7 @@ pub(super) fn holder(folder: &ServerFolder) -> Result<Option<Holder>, Error> {
             format!("look at {}", folder.pid_file().display()),
         )
         .because(error)
-        .means("Whether the server runs is not known.")
+        .means("It is not known whether the server runs.")
         .cure("Run this as the folder's owner.")
     })
 }
@@ -54,7 +54,7 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
         folder.data().display()
     );
     Err(Error::new(Code::E0103, what)
-        .means("Nothing was started: what root makes there, that user's server could not open.")
+        .means("Nothing was started: that user's server could not open files that root creates.")
         .cure(format!(
             "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {root}",
             folder.name()
@@ -127,8 +127,8 @@ pub(super) fn refuse_suspended(folder: &ServerFolder, holder: Holder) -> Result<
         folder.name()
     );
     Err(Error::new(Code::E0302, what)
-        .means("Nothing was asked. Clients are not served either until it goes on.")
-        .cure(format!("Let it go on: kill -CONT {pid}")))
+        .means("Nothing was asked. Clients are not served either until it is resumed.")
+        .cure(format!("Resume it: kill -CONT {pid}")))
 }
 
 fn no_answer(folder: &ServerFolder, request: &Request, error: CallError) -> Error {
@@ -160,7 +160,7 @@ fn no_answer(folder: &ServerFolder, request: &Request, error: CallError) -> Erro
 /// A server that answers what was not asked for: another version serves.
 pub(super) fn not_an_answer() -> Error {
     Error::new(Code::E0302, "the server gave an answer to something else")
-        .means("It runs another version than this command is.")
+        .means("It runs another version than this command.")
         .cure("Use the chrysalis that it was started with, or restart it.")
 }
 
@@ -193,7 +193,7 @@ pub(super) fn reload_edited(
 ) -> anyhow::Result<()> {
     let reloaded = ask(folder, &Request::Reload).map_err(|error| {
         error.means(format!(
-            "It is done in the file ({done}); the server goes on with what it had until it reads that: chrysalis reload {}",
+            "The file is changed ({done}); the server keeps its old topics until it reads the file: chrysalis reload {}",
             place::flag(folder)
         ))
     })?;

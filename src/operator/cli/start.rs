@@ -100,7 +100,7 @@ pub(super) fn start(
                 options.wait
             ),
         )
-        .means("It goes on starting.")
+        .means("It is still starting.")
         .cure(format!("Look at the end of {}", log.display()))
         .into()),
     }

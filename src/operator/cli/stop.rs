@@ -62,7 +62,7 @@ pub(super) fn stop(
                     wait.as_secs()
                 ),
             )
-            .means("It goes on stopping.")
+            .means("It is still stopping.")
             .cure(format!(
                 "Look at the end of {}",
                 folder.log_file().display()

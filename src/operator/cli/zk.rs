@@ -202,7 +202,9 @@ impl Zk {
             Some(asked) => asked,
             // That is how one ends what goes on and on.
             None if goes_on => Ok(()),
-            None => Err(stopped().means("Whether it was done is not known.").into()),
+            None => Err(stopped()
+                .means("It is not known whether it was done.")
+                .into()),
         }
     }
 

@@ -142,7 +142,7 @@ impl Reader {
                     "ZooKeeper does not show who owns partitions: no get of such a group waits for a message"
                 ),
                 (Standing::Silent | Standing::Refused(_), Standing::Read) => {
-                    info!("owners of partitions are seen again");
+                    info!("ZooKeeper says again who owns partitions");
                 }
                 _ => {}
             }

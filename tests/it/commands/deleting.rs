@@ -51,7 +51,7 @@ fn what_a_coordinator_or_a_group_needs_is_not_deleted_by_mistake() {
     let refused = text(&zk(&server, &["delete", "-R", "/meta/consumers"]).stderr);
     let (_, again) = refused
         .trim()
-        .split_once("If that is meant: ")
+        .split_once("If you mean it: ")
         .expect("a command");
     let again = again.replace("chrysalis", CHRYSALIS);
     let deleted = Command::new("sh").args(["-c", &again]).output();

@@ -47,7 +47,7 @@ fn a_suspended_server_is_told_at_once_by_every_command() {
 
     // What was written to the file is not taken back, and not denied either.
     let created = folder.command("topic create", &["orders"]);
-    assert_said(&created, 1, "It is done in the file (orders is in ");
+    assert_said(&created, 1, "The file is changed (orders is in ");
 
     let said = text(&folder.command("status", &[]).stderr);
     let cure = said

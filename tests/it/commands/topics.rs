@@ -73,7 +73,7 @@ fn a_topic_is_deleted_when_that_is_meant() {
     assert_said(
         &asked,
         1,
-        "If that is meant: chrysalis topic delete orders --keep-data --yes",
+        "If you mean it: chrysalis topic delete orders --keep-data --yes",
     );
     let after = fs::read(folder.path.join("conf/server.toml")).expect("it is there");
     assert_eq!(before, after);
@@ -83,7 +83,7 @@ fn a_topic_is_deleted_when_that_is_meant() {
     let said = text(&asked.stderr);
     let (_, again) = said
         .trim()
-        .split_once("If that is meant: chrysalis ")
+        .split_once("If you mean it: chrysalis ")
         .expect("a command");
     let again: Vec<&str> = again.split(' ').collect();
     let deleted = chrysalis_in(&folder, &again);

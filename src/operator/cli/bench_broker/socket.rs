@@ -73,5 +73,5 @@ pub(super) fn refused(what: &str, code: StatusCode, text: &[u8]) -> report::Erro
     let text = String::from_utf8_lossy(text);
     report::Error::new(Code::E0402, format!("{what} was answered {code}: {text}"))
         .means("This is no measurement.")
-        .cure("Does the broker accept the topic, and has it so many partitions? See --topic, --partitions.")
+        .cure("Does the broker accept the topic, and does it have that many partitions? See --topic, --partitions.")
 }

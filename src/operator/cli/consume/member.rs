@@ -342,7 +342,7 @@ impl Rest {
         let (dir, topic) = (consume.brokers.dir(), &consume.topic);
         report::Error::new(Code::E0405, what)
             .means(format!(
-                "The group has not read it, and nothing got on for {} s.",
+                "The group has not read it, and nobody has read from it for {} s.",
                 self.wait.as_secs()
             ))
             .cure(format!(

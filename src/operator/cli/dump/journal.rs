@@ -101,7 +101,7 @@ fn cannot_read(folder: &Path, error: OpenError) -> Error {
 fn of_newer_version(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(Code::E0106, "read the journal")
         .because(why)
-        .means("A newer version of Chrysalis wrote it; this one cannot tell all that is in it, and changes nothing.")
+        .means("A newer version of Chrysalis wrote it; this one cannot read all of it, and changes nothing.")
         .cure("Take the dump with the version that wrote it: chrysalis explain E0106")
 }
 
@@ -111,7 +111,7 @@ fn damaged(damage: &Damage) -> Error {
         format!("batch {} at {}, byte {}: {}", damage.sequence, damage.path.display(), damage.position, damage.what),
     )
     .means("The server does not start with this journal; what was acknowledged up to the damage is whole.")
-    .cure("Keep a copy of the folder; chrysalis run DIR --accept-loss goes on without what lies behind the damage.")
+    .cure("Copy the folder; chrysalis run DIR --accept-loss goes on without what comes after the damage.")
 }
 
 fn as_text(batch: &DumpedBatch, out: &mut dyn Write) -> std::io::Result<()> {

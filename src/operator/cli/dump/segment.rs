@@ -137,9 +137,7 @@ fn damaged(file: &Path, offset: u64, position: u64) -> Error {
         ),
     )
     .means("Gets that would return it are answered with 500.")
-    .cure(
-        "Keep a copy of the file; chrysalis partition skip-damage lets consumers go on behind it.",
-    )
+    .cure("Copy the file; chrysalis partition skip-damage leads consumers past the damage.")
 }
 
 /// What comes next in a file.

@@ -121,7 +121,7 @@ impl Tally {
             return Err(report::Error::new(Code::E0406, "write to standard output")
                 .because(error)
                 .means(format!(
-                    "Everything was sent and {stored} stored, but not all of it could be told."
+                    "Everything was sent and {stored} stored, but not every line about it could be printed."
                 )));
         }
         Ok(())

@@ -135,14 +135,14 @@ impl Delete {
                     flag(folder)
                 );
                 return Error::new(Code::E0309, has).means("Nothing was deleted.").cure(format!(
-                    "Say what becomes of its messages, too: {again} --keep-data, or: {again} --delete-data"
+                    "Say what happens to its messages, too: {again} --keep-data, or: {again} --delete-data"
                 ));
             }
         };
         Error::new(Code::E0309, has)
             .means("Nothing was deleted.")
             .cure(format!(
-                "If that is meant: chrysalis topic delete {} {data} --yes {}",
+                "If you mean it: chrysalis topic delete {} {data} --yes {}",
                 word(topic),
                 flag(folder)
             ))
@@ -158,7 +158,7 @@ fn no_such_topic(folder: &ServerFolder, topic: &str) -> Error {
     Error::new(Code::E0303, format!("there is no topic {topic}"))
         .means("Nothing was deleted.")
         .cure(format!(
-            "Look what there is: chrysalis topic list {}",
+            "See what there is: chrysalis topic list {}",
             flag(folder)
         ))
 }

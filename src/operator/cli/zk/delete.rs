@@ -75,7 +75,7 @@ impl Delete {
             let again = format!("chrysalis zk delete -R {} --yes{}", word(&path), from.flags);
             return Err(report::Error::new(Code::E0309, what)
                 .means("Nothing was deleted.")
-                .cure(format!("If that is meant: {again}"))
+                .cure(format!("If you mean it: {again}"))
                 .into());
         }
         paths.reverse();

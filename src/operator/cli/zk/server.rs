@@ -201,7 +201,7 @@ pub(in crate::operator::cli) fn explain_read(
                 .because(error)
                 .means("Nothing was changed.")
                 .cure(format!(
-                    "Look whether the server is up (chrysalis status {}), and ask again.",
+                    "Check whether the server is up (chrysalis status {}), and ask again.",
                     server.dir
                 ))
         }
@@ -225,9 +225,9 @@ pub(in crate::operator::cli) fn explain(
         Error::Late | Error::Closed | Error::Broken(_) => {
             report::Error::new(Code::E0403, format!("{what} on {server}"))
                 .because(error)
-                .means("Whether it was done is not known.")
+                .means("It is not known whether it was done.")
                 .cure(
-                    "Look at what is there before trying again. \
+                    "Check what is there before you try again. \
                      A request longer than jute.maxbuffer (1 MiB unless set) is answered by closing.",
                 )
         }
@@ -255,7 +255,7 @@ pub(super) fn cure(number: i32, options: &str) -> String {
     let cure = match error_code::refusal(number) {
         Some(Refusal::NoNode) => {
             return format!(
-                "Look what there is: chrysalis zk{options} ls. Missing parents are made by create --parents."
+                "See what there is: chrysalis zk{options} ls. Missing parents are made by create --parents."
             );
         }
         Some(Refusal::NodeExists) => "Use zk set to change it.",
