@@ -56,16 +56,17 @@ impl Explain {
                     .chain(metrics::all().map(Metric::full_name))
                     .chain(["metrics".to_owned(), "alarms".to_owned()])
                     .collect();
-                let hint = match suggest(&what, names.iter().map(String::as_str)) {
-                    Some(name) => format!("did you mean {name}?"),
-                    None => "`chrysalis explain` lists the codes, `chrysalis explain metrics` the metrics, and \
-                             conf/server.toml has the keys"
-                        .to_owned(),
-                };
                 let told = format!(
                     "{what} is neither an error code nor a key of the configuration nor a metric"
                 );
-                Err(Error::new(Code::E0310, told).cure(hint).into())
+                let error = match suggest(&what, names.iter().map(String::as_str)) {
+                    Some(name) => Error::new(Code::E0310, format!("{told}; did you mean {name}?")),
+                    None => Error::new(Code::E0310, told).cure(
+                        "`chrysalis explain` lists the codes, `chrysalis explain metrics` the metrics, and \
+                         conf/server.toml has the keys",
+                    ),
+                };
+                Err(error.into())
             }
         }
     }
@@ -126,4 +127,44 @@ fn show_metric(metric: &Metric, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     write!(out, "{}", text::page(&page, columns))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(what: &str) -> Result<String, String> {
+        let mut out = Vec::new();
+        let what = Some(what.to_owned());
+        let explain = Explain { what }.run(&mut out);
+        explain.map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(out).expect("it is text"))
+    }
+
+    #[test]
+    fn every_metric_is_listed_and_explained_with_its_alarms() {
+        let listed = explained("metrics").expect("they can be listed");
+        for metric in metrics::all() {
+            let name = metric.full_name();
+            assert!(listed.contains(&name), "{name} is not listed");
+            let page = explained(&name).expect("it can be explained");
+            for alarm in metrics::document::alarms_of(metric) {
+                assert!(page.contains(alarm.expression), "{name}: {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_alarms_are_a_file_of_rules() {
+        let rules = explained("alarms").expect("they can be printed");
+        assert!(rules.starts_with("groups:\n"), "{rules}");
+        let count = rules.matches("- alert: ").count();
+        assert_eq!(count, metrics::ALARMS.len());
+    }
+
+    #[test]
+    fn a_mistyped_metric_is_recognised() {
+        let told = explained("chrysalis_redy").expect_err("there is none");
+        assert!(told.contains("did you mean chrysalis_ready?"), "{told}");
+    }
 }
