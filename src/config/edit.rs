@@ -333,10 +333,13 @@ fn checked(folder: &ServerFolder, text: &[u8], is_toml: bool) -> Result<Config, 
     )
 }
 
+/// A configuration may hold a secret: it is for its owner and group.
+const MODE: u32 = 0o640;
+
 fn write_synced(beside: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
     let old = fs::metadata(path).ok();
     // What only its owner may read is at no moment to be read by others.
-    let mode = if old.is_some() { 0o600 } else { 0o666 };
+    let mode = if old.is_some() { 0o600 } else { MODE };
     let mut options = OpenOptions::new();
     let options = options.write(true).create_new(true).mode(mode);
     let mut file = options.open(beside)?;

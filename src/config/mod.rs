@@ -5,8 +5,8 @@
 //! stand in [`explain`], one block each. Where there is no `conf/server.toml`, the originals'
 //! `server.ini` and `zoo.cfg` are read instead ([`legacy`]).
 //!
-//! All mistakes are reported together. Nothing reads the environment, and nothing reads the
-//! configuration again but [`reload`], which takes topics alone.
+//! All mistakes are reported together. Nothing reads the environment (but [`home`], which needs
+//! `HOME`), and nothing reads the configuration again but [`reload`], which takes topics alone.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -26,6 +26,8 @@ pub mod topic;
 pub mod words;
 
 mod folder;
+mod home;
+mod secrecy;
 mod shown;
 mod suggest;
 
@@ -70,11 +72,18 @@ pub enum Error {
 pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
     let machine = Machine {
         first_address: first_address(),
-        home: std::env::home_dir(),
+        home: home::of_this_user(),
         hosts: hosts(),
     };
+    let mut config = read(folder, &machine)?;
+    let notes = secrecy::notes(folder.root(), &config);
+    config.source.notes.extend(notes);
+    Ok(config)
+}
+
+fn read(folder: &ServerFolder, machine: &Machine) -> Result<Config, Error> {
     if let Some(text) = read_if_there(&folder.server_toml())? {
-        return Ok(from_toml(folder.root(), &text, &machine)?);
+        return Ok(from_toml(folder.root(), &text, machine)?);
     }
     let server_ini = read_bytes_if_there(&folder.server_ini())?;
     let zoo_cfg = read_zoo_cfg(folder)?;
@@ -85,7 +94,7 @@ pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
         folder.root(),
         server_ini,
         zoo_cfg.as_ref(),
-        &machine,
+        machine,
     )?)
 }
 

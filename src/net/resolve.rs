@@ -14,6 +14,9 @@ pub enum Error {
     /// Not of the form `host:port`.
     #[error("'{0}' is not host:port")]
     Form(String),
+    /// An address of one interface alone.
+    #[error("'{0}' names an interface (%): a coordinator needs an address without one")]
+    Scope(String),
     /// Nobody knows the name.
     #[error("there is no host '{0}', neither in /etc/hosts nor in DNS")]
     Unknown(String),
@@ -54,6 +57,10 @@ pub async fn connect_string(text: &str) -> Result<String, Error> {
             host.to_string()
         };
         for address in addresses(&host).await? {
+            // The library would take it for a name, and ask the C library.
+            if matches!(address, SocketAddr::V6(address) if address.scope_id() != 0) {
+                return Err(Error::Scope(host));
+            }
             numeric.push(address.to_string());
         }
     }
@@ -113,6 +120,12 @@ mod tests {
     #[tokio::test]
     async fn a_connect_string_may_leave_out_the_port() {
         check("127.0.0.1,[::1]/chroot", "127.0.0.1:2181,[::1]:2181/chroot").await;
+    }
+
+    #[tokio::test]
+    async fn an_address_of_one_interface_is_refused() {
+        let refused = connect_string("[fe80::1%2]:2181").await;
+        assert!(matches!(refused, Err(Error::Scope(_))), "{refused:?}");
     }
 
     #[tokio::test]

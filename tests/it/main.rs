@@ -18,6 +18,7 @@ mod messaging;
 mod metaq_wire;
 mod metrics;
 mod mistakes;
+mod name_service;
 mod originals;
 mod pipes;
 mod power_cut;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Subcommand, value_parser};
+use tokio::net::TcpStream;
 
 use super::interrupt::{Interrupt, interrupted};
 use super::progress;
@@ -140,6 +141,12 @@ impl Subject {
         let found = resolve::addresses(&self.broker.host_port())
             .await
             .map_err(unknown)?;
+        // Of a name's addresses the broker may listen on one alone.
+        for address in &found {
+            if TcpStream::connect(address).await.is_ok() {
+                return Ok((*address, name));
+            }
+        }
         let first = found.first().context("the name has no address")?;
         Ok((*first, name))
     }

@@ -1,11 +1,11 @@
 //! `chrysalis init`: makes a server's folder.
 
-use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::place;
+use super::server::make_private_folder;
 use crate::config::document::{self, Chosen, ChosenTopic};
 use crate::config::edit::EditError;
 use crate::config::key::{Section, quote};
@@ -140,7 +140,7 @@ impl Init {
             .map_err(|mistakes| super::config_error(config::Error::Mistakes(mistakes)))?;
         let conf = folder.conf();
         for made in [&conf, &folder.data(), &folder.logs()] {
-            fs::create_dir_all(made).map_err(|error| refused(made, error))?;
+            make_private_folder(made).map_err(|error| refused(made, error))?;
         }
         let lock = config::edit::Lock::take(folder).map_err(|error| match error {
             EditError::Write { path, source } => refused(&path, source),
@@ -254,10 +254,10 @@ impl Init {
     }
 }
 
-fn refused(path: &std::path::Path, error: std::io::Error) -> anyhow::Error {
+fn refused(path: &Path, error: io::Error) -> anyhow::Error {
     let code = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Code::E0103,
-        std::io::ErrorKind::StorageFull => Code::E0204,
+        io::ErrorKind::PermissionDenied => Code::E0103,
+        io::ErrorKind::StorageFull => Code::E0204,
         _ => Code::E0104,
     };
     let error = Error::new(code, format!("make {}", path.display()))

@@ -107,7 +107,7 @@ fn lock(folder: &ServerFolder) -> Result<PidFile, Error> {
             })
     };
     for needed in [folder.data(), folder.logs()] {
-        std::fs::create_dir_all(&needed).map_err(|error| refused(&needed, error))?;
+        server::make_private_folder(&needed).map_err(|error| refused(&needed, error))?;
     }
     // What is synced inside a folder whose own name is lost is lost too. The folder above need not be ours to open.
     let root = folder.root();

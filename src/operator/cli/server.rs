@@ -1,8 +1,10 @@
 //! What the commands about a running server share: is it running, and how to talk to it.
 
-use std::io::Write;
+use std::fs;
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::Path;
 use std::time::Duration;
 
 use super::place;
@@ -41,7 +43,7 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    let Ok(data) = std::fs::metadata(folder.data()) else {
+    let Ok(data) = fs::metadata(folder.data()) else {
         return Ok(());
     };
     let owner = data.uid();
@@ -59,6 +61,17 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
             "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {root}",
             folder.name()
         )))
+}
+
+/// Makes a folder that only the server's user and group can enter: what clients stored is nobody else's.
+pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
+    if let Some(above) = folder.parent() {
+        fs::create_dir_all(above)?;
+    }
+    match fs::DirBuilder::new().mode(0o750).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Where clients on this host reach the coordinator of the server in `folder`.

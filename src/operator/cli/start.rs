@@ -62,7 +62,7 @@ pub(super) fn start(
         return Err(run::already_running(folder, holder.pid).into());
     }
     server::refuse_root_in_anothers_folder(folder)?;
-    std::fs::create_dir_all(folder.logs()).map_err(|error| not_launched(folder, error))?;
+    server::make_private_folder(&folder.logs()).map_err(|error| not_launched(folder, error))?;
     let flags: Vec<String> = options
         .accept_loss
         .then(|| "--accept-loss".to_owned())

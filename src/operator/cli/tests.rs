@@ -1,6 +1,7 @@
 //! The command line: its help as a whole, and the commands that need no server.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use clap::CommandFactory as _;
@@ -113,6 +114,53 @@ fn init_makes_a_server_and_changes_nothing_the_second_time() {
             .contains("nothing was changed")
     );
     assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
+}
+
+#[test]
+fn a_configuration_that_may_hold_a_secret_is_for_its_owner_and_group() {
+    let (_home, folder) = home();
+    run(&["init", &folder]).expect("it is made");
+    let mode = |name: &str| {
+        let about = fs::metadata(Path::new(&folder).join(name)).expect("it is there");
+        about.permissions().mode() & 0o777
+    };
+    for private in ["conf", "data", "logs", "conf/server.toml"] {
+        assert_eq!(mode(private) & 0o007, 0, "{private} is {:o}", mode(private));
+    }
+    // A change by a command keeps what the owner chose.
+    let file = Path::new(&folder).join("conf/server.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    run(&["topic", "create", &folder, "orders"]).expect("it is added");
+    assert_eq!(mode("conf/server.toml"), 0o600);
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_is_told() {
+    let (_home, folder) = home();
+    run(&["init", &folder]).expect("it is made");
+    let folder = Path::new(&folder);
+    let file = folder.join("conf/server.toml");
+    let text = fs::read_to_string(&file).expect("it is there");
+    let notes = || {
+        let config = config::load(&ServerFolder::new(folder)).expect("it is right");
+        config.source.notes.join("\n")
+    };
+    let open = |path: &Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    };
+    open(&file);
+    open(&folder.join("conf"));
+    assert!(!notes().contains("chmod"), "there is no secret in it");
+    let secret = text.replace(
+        "#super_digest = \"\"",
+        "super_digest = \"super:D/InIHSb7yEEbrWz8b9l71RjZJU=\"",
+    );
+    assert_ne!(secret, text);
+    fs::write(&file, secret).expect("write it");
+    assert!(notes().contains("chmod o-rwx"), "{}", notes());
+    fs::set_permissions(folder.join("conf"), fs::Permissions::from_mode(0o750))
+        .expect("it is ours");
+    assert_eq!(notes(), "", "nobody gets at it");
 }
 
 #[test]

@@ -33,6 +33,13 @@ pub(crate) fn apart(test: &str) -> bool {
     made.is_ok()
 }
 
+/// Shows `file` in the place of another, to this thread and what it starts; only after [`apart`].
+pub(crate) fn bind(file: &Path, over: &Path) {
+    let none = None::<&str>;
+    mount(Some(file), over, none, MsFlags::MS_BIND, none)
+        .expect("cover a file in a namespace of our own");
+}
+
 /// A mounted file system; unmounted and forgotten on drop. Needs root.
 pub(crate) struct Mount {
     point: PathBuf,
