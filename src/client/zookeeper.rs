@@ -157,6 +157,7 @@ impl Client {
     /// # Errors
     /// The request was refused, or the connection lost.
     pub async fn call(&mut self, request: &Request) -> Result<Reply, Error> {
+        self.settle().await?;
         self.conversation.send(request)?;
         self.flush().await?;
         Ok(self.reply().await??)
@@ -170,6 +171,7 @@ impl Client {
         &mut self,
         requests: impl IntoIterator<Item = &'a Request>,
     ) -> Result<Vec<Result<Reply, Refused>>, Error> {
+        self.settle().await?;
         let mut results = Vec::new();
         self.call_each(requests, &mut results).await?;
         Ok(results)
@@ -231,6 +233,20 @@ impl Client {
                 other => other?,
             }
         }
+    }
+
+    /// A watch that has fired, if it was told with a reply.
+    pub fn take_event(&mut self) -> Option<WatchEvent> {
+        self.events.pop_front()
+    }
+
+    /// Takes the answer to a ping that an event overtook: it must not be taken for another's.
+    async fn settle(&mut self) -> Result<(), Error> {
+        while self.conversation.outstanding() > 0 {
+            // What it says is of no interest.
+            let _answered = self.reply().await?;
+        }
+        Ok(())
     }
 
     /// Ends the session, so that nothing of it stays behind. Requests that still wait for their replies, because

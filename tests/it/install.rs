@@ -17,6 +17,7 @@ use crate::lab;
 use crate::server::{CHRYSALIS, Ports};
 
 mod host;
+mod shells;
 
 /// An unpacked release, and a place to install it to; both belong to a user who is not root.
 struct Release {
@@ -26,6 +27,7 @@ struct Release {
 /// What install.sh said and how it ended.
 struct Said {
     ok: bool,
+    code: Option<i32>,
     out: String,
     err: String,
 }
@@ -123,6 +125,7 @@ impl Release {
         let output = self.as_user(&mut command).output().expect("bash starts");
         Said {
             ok: output.status.success(),
+            code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -260,8 +263,8 @@ fn mistakes_are_told_with_their_cure() {
         .install(&["--broker-port"])
         .refused("--broker-port needs a value");
     release
-        .install_sh(&["--prefix", "/tmp/a b"])
-        .refused("letters, digits");
+        .install(&["--uninstall", "--topic", "a"])
+        .refused("--uninstall takes no --topic");
     release
         .install_sh(&[])
         .refused("choose a folder of your own");
@@ -433,6 +436,11 @@ fn a_user_installs_twice_and_takes_it_away() {
     let before = release.everything();
     let said = release.install(&options).ok();
     assert!(said.contains("nothing to do"), "{said}");
+    let other = release.install(&["--listen=0.0.0.0", "--topic=orders:4"]);
+    assert_eq!(other.code, Some(4), "{}{}", other.out, other.err);
+    let told = "not applied: server1 is there already";
+    assert!(other.out.contains(told), "{}", other.out);
+    assert!(other.out.contains("server.listen is"), "{}", other.out);
     assert_eq!(
         release.everything(),
         before,

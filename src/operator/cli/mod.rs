@@ -41,6 +41,7 @@ mod restart;
 mod run;
 mod server;
 mod start;
+mod stats;
 mod status;
 mod stop;
 mod topic;
@@ -74,6 +75,7 @@ enum Command {
     Stop(stop::Stop),
     Restart(restart::Restart),
     Status(status::Status),
+    Stats(stats::Stats),
     Reload(reload::Reload),
     Config(config::Config),
     Produce(produce::Produce),
@@ -96,6 +98,7 @@ impl Command {
             Command::Stop(command) => command.run(out),
             Command::Restart(command) => command.run(out),
             Command::Status(command) => command.run(out),
+            Command::Stats(command) => command.run(out),
             Command::Reload(command) => command.run(out),
             Command::Config(command) => command.run(out),
             Command::Produce(command) => command.run(),

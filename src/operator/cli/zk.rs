@@ -17,6 +17,7 @@ use crate::wire::zookeeper::error_code;
 mod answer;
 mod delete;
 mod server;
+mod shell;
 
 pub(super) use server::{CoordinatorArgument, runtime};
 
@@ -178,6 +179,23 @@ enum Command {
         #[arg(long, value_name = "N")]
         count: Option<u64>,
     },
+    /// ZooKeeper's own shell: zkCli.sh's commands and answers, in one session
+    ///
+    /// Does the command it is given, or each line of standard input. Ephemeral znodes and watches last as long
+    /// as it does. `help` lists the commands.
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis zk shell\n  \
+        chrysalis zk shell getAcl /config\n  \
+        printf 'create /a x\\nsetquota -n 10 /a\\n' | chrysalis zk shell --server zk1.example:2181")]
+    Shell {
+        /// A command of zkCli.sh
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "COMMAND"
+        )]
+        words: Vec<String>,
+    },
 }
 
 impl Zk {
@@ -188,6 +206,9 @@ impl Zk {
     }
 
     async fn run_async(self, given: Option<Bytes>, out: &mut dyn Write) -> anyhow::Result<()> {
+        if let Command::Shell { words } = self.command {
+            return shell::run(&self.server, &self.auth, words, out).await;
+        }
         let mut interrupt = Interrupt::listen()?;
         let stopped = || interrupted("ask the coordinator");
         let connected = interrupt.or(self.server.connect()).await;
@@ -257,6 +278,7 @@ impl Command {
             Command::Ls { .. } | Command::Get { .. } | Command::Stat { .. } => true,
             Command::Watch { .. } => true,
             Command::Set { .. } | Command::Create { .. } | Command::Delete { .. } => false,
+            Command::Shell { .. } => false,
         }
     }
 
@@ -322,6 +344,7 @@ impl Command {
                 what("watch", &path),
                 watch(client, path, count, json, out).await,
             ),
+            Command::Shell { .. } => unreachable!("the shell has a session of its own"),
         }
     }
 }

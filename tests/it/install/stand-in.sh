@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Stands in for the binary: knows the commands that install.sh calls, and does not start in versions *13.
 set -euo pipefail
+# A test brings aliases along that are meant for others.
+unalias -a
 version=@VERSION@
 case $1 in
   --version) echo "chrysalis $version" ;;

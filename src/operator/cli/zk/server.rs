@@ -62,6 +62,14 @@ impl Server {
 }
 
 impl CoordinatorArgument {
+    /// As if this had been said with `--server`.
+    pub(in crate::operator::cli) fn named(server: String) -> CoordinatorArgument {
+        CoordinatorArgument {
+            server: Some(server),
+            folder: None,
+        }
+    }
+
     /// Opens a session with the first that answers.
     pub(in crate::operator::cli) async fn connect(
         &self,
