@@ -27,7 +27,7 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = self.folder.server_folder();
+        let folder = self.folder.server_folder()?;
         let Some(address) = server::ask_status(&folder)?.ports.broker else {
             let what = format!("the server in {} has no broker", folder.root().display());
             return Err(Error::new(Code::E0401, what)

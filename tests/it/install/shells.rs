@@ -394,6 +394,12 @@ fn znodes_are_made_and_shown(old: &Old) {
         ),
         ("create --ephemeral /b x", "unknown option --ephemeral"),
         ("frobnicate /a", "unknown command 'frobnicate'"),
+        ("rmr /", "/ is never deleted"),
+        ("rmr /zookeeper", "/zookeeper is never deleted"),
+        (
+            "delete /zookeeper/quota",
+            "/zookeeper/quota is never deleted",
+        ),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         let said = old.fails(1, "zkCli.sh", &words);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::answer::{data_line, stat_lines};
+use super::delete::From as Place;
 use super::server::{CoordinatorArgument, Server, explain};
 use super::{Identity, text};
 use crate::client::zookeeper::{Client, Error, Refused};
@@ -32,6 +33,8 @@ enum Failure {
     Words(String),
     /// The coordinator refused it; about which znode.
     Refused(Refused, String),
+    /// It was refused or stopped, and what that means is told.
+    Told(report::Error),
     /// The connection is gone.
     Lost(Error),
     /// Nobody reads what is written.
@@ -69,6 +72,7 @@ impl Failure {
                 Some(Refusal::NoAuth) => format!("Authentication is not valid : {path}"),
                 _ => format!("{path}: {refused}"),
             },
+            Failure::Told(error) => error.to_string(),
             Failure::Lost(error) => format!("Not connected any more: {}", report::chain(error)),
             Failure::Output(error) => error.to_string(),
         }
@@ -140,6 +144,7 @@ impl Shell<'_> {
         match done {
             Ok(_) => Ok(()),
             Err(Failure::Output(error)) => Err(error.into()),
+            Err(Failure::Told(error)) => Err(error.into()),
             Err(Failure::Lost(error)) => Err(explain(error, &self.server, &words.join(" ")).into()),
             Err(failure) => Err(report::Error::new(Code::E0402, failure.told()).into()),
         }
@@ -296,7 +301,12 @@ impl Shell<'_> {
             _ => {
                 let not_connected = || Failure::Words("Not connected".to_owned());
                 let client = self.client.as_mut().ok_or_else(not_connected)?;
-                commands::ask(client, verb, rest, out).await?;
+                let server = &self.server;
+                let from = Place {
+                    server,
+                    flags: server.options(),
+                };
+                commands::ask(client, &from, verb, rest, out).await?;
             }
         }
         Ok(Next::GoOn)

@@ -4,12 +4,11 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 
+use super::super::delete::{Delete, From};
 use super::words::{Given, number};
 use super::{Failure, data_line, quota, stat_lines, text};
 use crate::client::zookeeper::{Client, Error};
-use crate::coordinator::{
-    Acl, Create, CreateMode, Delete, Reply, Request, SetData, Stat, permissions,
-};
+use crate::coordinator::{Acl, Create, CreateMode, Reply, Request, SetData, Stat, permissions};
 
 /// A command, the letters of its options, and its words for people.
 pub(super) struct Command {
@@ -63,6 +62,7 @@ pub(super) const COMMANDS: &[Command] = &[
 /// Does one of them.
 pub(super) async fn ask(
     client: &mut Client,
+    from: &From<'_>,
     verb: &str,
     words: &[String],
     out: &mut dyn Write,
@@ -112,16 +112,9 @@ pub(super) async fn ask(
         }
         "delete" => {
             let version = version(given.value('v').or(word(&given, 1)))?;
-            let request = Request::Delete(Delete {
-                path: path.clone(),
-                version,
-            });
-            call(client, &path, &request).await.map(drop)
+            delete(client, from, path, version, false).await
         }
-        "rmr" | "deleteall" => {
-            let done = super::super::delete(client, path.clone(), -1, true).await;
-            done.map_err(|error| of_any(error, &path))
-        }
+        "rmr" | "deleteall" => delete(client, from, path, -1, true).await,
         "stat" => {
             let request = Request::Exists {
                 path: path.clone(),
@@ -143,6 +136,25 @@ pub(super) async fn ask(
     }
 }
 
+/// What `zk delete` refuses is refused here, too.
+async fn delete(
+    client: &mut Client,
+    from: &From<'_>,
+    path: Bytes,
+    version: i32,
+    recursive: bool,
+) -> Result<(), Failure> {
+    let delete = Delete {
+        path: path.clone(),
+        version,
+        recursive,
+        yes: false,
+    };
+    // The original says nothing when it is done.
+    let done = delete.run(client, from, false, &mut io::sink()).await;
+    done.map_err(|error| of_any(error, &path))
+}
+
 /// Asks about a znode.
 pub(super) async fn call(
     client: &mut Client,
@@ -156,7 +168,10 @@ pub(super) async fn call(
 fn of_any(error: anyhow::Error, path: &Bytes) -> Failure {
     match error.downcast::<Error>() {
         Ok(error) => Failure::of(error, path),
-        Err(error) => Failure::Words(error.to_string()),
+        Err(error) => match error.downcast() {
+            Ok(told) => Failure::Told(told),
+            Err(error) => Failure::Words(error.to_string()),
+        },
     }
 }
 
