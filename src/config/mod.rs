@@ -5,7 +5,7 @@
 //! stand in [`explain`], one block each. Where there is no `conf/server.toml`, the originals'
 //! `server.ini` and `zoo.cfg` are read instead ([`legacy`]).
 //!
-//! All mistakes are reported together. Nothing reads the environment (but [`home`], which needs
+//! All mistakes are reported together. Nothing reads the environment (but `home`, which needs
 //! `HOME`), and nothing reads the configuration again but [`reload`], which takes topics alone.
 
 use std::io;
