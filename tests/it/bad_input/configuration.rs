@@ -110,8 +110,11 @@ fn a_folder_that_is_not_ours_is_told() {
         return;
     }
     let (home, server) = folder();
-    // Somebody else may look at the program and the folder, but not into the data.
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("open the way");
+    // Somebody else may look at the program, the folder and its configuration, but not into the data.
+    let conf = server.folder().join("conf");
+    for path in [home.path(), &conf, &conf.join("server.toml")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("open the way");
+    }
     let program = home.path().join("chrysalis");
     fs::copy(CHRYSALIS, &program).expect("copy the program to where everybody may go");
     let run_as_nobody = || {

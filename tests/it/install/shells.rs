@@ -142,7 +142,7 @@ fn any_shell_installs_anywhere_whatever_its_caller_brings_along() {
     }
 }
 
-/// As it is, comments and all: an interactive zsh takes a comment for words, and dash knows little.
+/// Its commands as they are: an interactive zsh takes a comment for words, and dash knows little.
 #[test]
 fn the_readmes_first_minute_can_be_pasted_into_any_shell() {
     need("dash", "dash");
@@ -151,8 +151,13 @@ fn the_readmes_first_minute_can_be_pasted_into_any_shell() {
     let (_, after) = readme
         .split_once("## The first minute")
         .expect("README has it");
-    let (_, block) = after.split_once("```sh\n").expect("it has a block");
+    let (_, block) = after.split_once("```console\n").expect("it has a block");
     let (block, _) = block.split_once("```").expect("the block ends");
+    let commands: Vec<&str> = block
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ "))
+        .collect();
+    let block = commands.join("\n");
     let release = Release::real();
     let [coordinator, broker, web] = port_options(&Ports::free());
     let prefix = release.home.path().join("chrysalis");
