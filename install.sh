@@ -327,7 +327,8 @@ find_cargo() {
   local home='' candidate
   # Under sudo the toolchain is usually the caller's.
   [ -z "${SUDO_USER:-}" ] || home=$(getent passwd "$SUDO_USER" | cut -d: -f6)
-  for candidate in "$(command -v cargo || true)" "${CARGO_HOME:-${HOME:-}/.cargo}/bin/cargo" "$home/.cargo/bin/cargo"; do
+  for candidate in "$(command -v cargo || true)" "${CARGO_HOME:-}/bin/cargo" "${HOME:-}/.cargo/bin/cargo" \
+    "$home/.cargo/bin/cargo"; do
     if [ -x "$candidate" ]; then
       cargo=$candidate
       return 0

@@ -219,8 +219,8 @@ fn is_read_once(zookeeper: Ensemble) {
         beside.get(&mut client, &all, 20);
     }
     let more = requests(beside.address()) - before;
-    // Pings of two sessions and the question itself.
-    assert!(more < u64::from(PARTITIONS), "{more} requests");
+    // A question each time, pings of two sessions and ours; all owners each time would be 640.
+    assert!(more < 2 * u64::from(PARTITIONS), "{more} requests");
 }
 
 fn against_the_original(test: &str, scenario: fn(Ensemble)) {
