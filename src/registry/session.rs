@@ -133,13 +133,20 @@ async fn hold(
         tokio::select! {
             _ = wish.changed() => continue,
             now = state.changed() => note(now, standing),
-            () = nodes.changed() => tokio::time::sleep_until(looked + RETRY).await,
+            () = changed_and_due(nodes, looked + RETRY) => {}
             () = tokio::time::sleep(again) => {}
         }
         if state.peek_state().is_terminated() {
             return;
         }
     }
+}
+
+/// Resolves when a node may have gone or changed, and not before `due`: a node that others change all the time is not
+/// looked at all the time.
+async fn changed_and_due(nodes: &mut Nodes, due: Instant) {
+    nodes.changed().await;
+    tokio::time::sleep_until(due).await;
 }
 
 /// Waits for a pass over the nodes, and tells when the connection is lost in the middle of it: the

@@ -22,7 +22,7 @@ const ZOOKEEPER: &str = "127.0.0.1:2181";
 const ROOT: &str = "/meta";
 
 /// How long a broker that is there may take to register its topics.
-const REGISTERING_MAX: Duration = Duration::from_secs(2);
+const REGISTERING_MAX: Duration = Duration::from_millis(500);
 /// How often to look whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long to wait for a broker where there is none.

@@ -33,6 +33,21 @@ fn twenty_topics_are_created_at_a_time() {
     assert_eq!(conf.count(), 1, "nothing is left beside server.toml");
 }
 
+/// The second was registered a second after the first, and a `produce` behind its `topic create` found no such topic.
+#[test]
+fn topics_that_are_made_one_after_the_other_are_found_at_once() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    for topic in ["first", "second", "third"] {
+        assert_ended(&folder.command("topic create", &[topic]), 0);
+        assert_said(
+            &chrysalis_in(&folder, &["produce", topic, "hello"]),
+            0,
+            topic,
+        );
+    }
+}
+
 #[test]
 fn a_file_that_was_cut_off_takes_no_topic_away() {
     let folder = Folder::with_a_server();
