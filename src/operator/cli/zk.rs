@@ -236,15 +236,7 @@ impl Zk {
         given: Option<Bytes>,
         out: &mut dyn Write,
     ) -> anyhow::Result<()> {
-        for identity in &self.auth {
-            let request = Request::Auth {
-                scheme: identity.scheme.clone().into(),
-                data: identity.data.clone().into(),
-            };
-            let what = format!("authenticate by {}", identity.scheme);
-            let answer = client.call(&request).await;
-            answer.map_err(|error| explain(error, server, &what))?;
-        }
+        authenticate(client, server, &self.auth).await?;
         let reads = self.command.only_reads();
         let from = From {
             server,
@@ -657,6 +649,24 @@ fn standard_input() -> Result<Bytes, report::Error> {
             .because(error)
             .means("Nothing was done.")),
     }
+}
+
+/// Tells the coordinator who this session is.
+async fn authenticate(
+    client: &mut Client,
+    server: &Server,
+    identities: &[Identity],
+) -> Result<(), report::Error> {
+    for identity in identities {
+        let request = Request::Auth {
+            scheme: identity.scheme.clone().into(),
+            data: identity.data.clone().into(),
+        };
+        let what = format!("authenticate by {}", identity.scheme);
+        let answer = client.call(&request).await;
+        answer.map_err(|error| explain(error, server, &what))?;
+    }
+    Ok(())
 }
 
 fn is(number: i32, refusal: Refusal) -> bool {

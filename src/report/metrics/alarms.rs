@@ -36,6 +36,16 @@ impl Urgency {
     }
 }
 
+impl Alarm {
+    /// The full names of our metrics that its expression looks at.
+    pub fn metrics(&self) -> impl Iterator<Item = &'static str> {
+        self.expression
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("chrysalis_"))
+            .map(|word| word.strip_suffix("_bucket").unwrap_or(word))
+    }
+}
+
 /// Every alarm, the most urgent first.
 pub static ALARMS: &[Alarm] = &[
     Alarm {

@@ -56,12 +56,9 @@ fn push_row(text: &mut String, metric: &Metric) {
 /// The alarms that look at this metric.
 pub fn alarms_of(metric: &Metric) -> impl Iterator<Item = &'static Alarm> {
     let name = metric.full_name();
-    ALARMS.iter().filter(move |alarm| {
-        let mut words = alarm
-            .expression
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        words.any(|word| word.strip_suffix("_bucket").unwrap_or(word) == name)
-    })
+    ALARMS
+        .iter()
+        .filter(move |alarm| alarm.metrics().any(|metric| metric == name))
 }
 
 /// The alarms as a file of rules for Prometheus.

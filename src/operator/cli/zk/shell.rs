@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use super::answer::{data_line, stat_lines};
 use super::delete::From as Place;
 use super::server::{CoordinatorArgument, Server, explain};
-use super::{Identity, text};
+use super::{Identity, authenticate, text};
 use crate::client::zookeeper::{Client, Error, Refused};
-use crate::coordinator::{Refusal, Request, WatchEvent, WatchEventKind};
+use crate::coordinator::{Refusal, WatchEvent, WatchEventKind};
 use crate::report::{self, Code};
 use crate::wire::zookeeper::error_code;
 
@@ -102,15 +102,15 @@ pub(super) async fn run(
     command: Vec<String>,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let (client, server) = at.connect().await?;
-    let mut shell = Shell {
+    let (mut client, server) = at.connect().await?;
+    authenticate(&mut client, &server, identities).await?;
+    let shell = Shell {
         client: Some(client),
         server,
         identities,
         lines: Vec::new(),
         tells_watches: true,
     };
-    shell.show_identities().await?;
     match command.is_empty() {
         true => shell.every_line(out).await,
         false => shell.one(command, out).await,
@@ -118,22 +118,6 @@ pub(super) async fn run(
 }
 
 impl Shell<'_> {
-    async fn show_identities(&mut self) -> anyhow::Result<()> {
-        for identity in self.identities {
-            let (scheme, data) = (identity.scheme.clone(), identity.data.clone());
-            let request = Request::Auth {
-                scheme: scheme.into(),
-                data: data.into(),
-            };
-            if let Some(client) = &mut self.client {
-                let answer = client.call(&request).await;
-                let what = format!("authenticate by {}", identity.scheme);
-                answer.map_err(|error| explain(error, &self.server, &what))?;
-            }
-        }
-        Ok(())
-    }
-
     async fn one(mut self, words: Vec<String>, out: &mut dyn Write) -> anyhow::Result<()> {
         let done = self.words(&words, out).await;
         if words[0] == "create" && words.iter().any(|word| word == "-e") && done.is_ok() {
@@ -318,10 +302,10 @@ impl Shell<'_> {
         let at = CoordinatorArgument::named(name);
         let (client, server) =
             (at.connect().await).map_err(|error| Failure::Words(error.to_string()))?;
-        self.client = Some(client);
         self.server = server;
-        let shown = self.show_identities().await;
-        shown.map_err(|error| Failure::Words(error.to_string()))
+        let client = self.client.insert(client);
+        let known = authenticate(client, &self.server, self.identities).await;
+        known.map_err(|error| Failure::Words(error.to_string()))
     }
 }
 

@@ -8,7 +8,6 @@ use super::commands::call;
 use super::{Failure, text};
 use crate::client::zookeeper::Client;
 use crate::coordinator::{Acl, Create, CreateMode, Delete, Refusal, Reply, Request, SetData};
-use crate::wire::zookeeper::error_code;
 
 const ROOT: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
@@ -250,5 +249,5 @@ fn missing(failure: Failure) -> Result<(), Failure> {
 }
 
 fn is(failure: &Failure, refusal: Refusal) -> bool {
-    matches!(failure, Failure::Refused(refused, _) if refused.number == error_code::number(refusal))
+    matches!(failure, Failure::Refused(refused, _) if super::super::is(refused.number, refusal))
 }
