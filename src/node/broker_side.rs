@@ -415,19 +415,20 @@ impl BrokerSide {
 
     /// The topics, by name.
     pub(super) fn topic_summaries(&self) -> Vec<TopicSummary> {
+        let closed = self.core.closed_partitions();
         self.core
             .status()
             .topics
             .iter()
-            .map(|topic| self.summary(topic))
+            .map(|topic| self.summary(topic, &closed))
             // Of a topic that was deleted only the offsets are left.
             .filter(|topic| topic.configured || topic.bytes > 0)
             .collect()
     }
 
-    pub(super) fn summary(&self, topic: &TopicStatus) -> TopicSummary {
+    /// A topic in a line; `closed` are the partitions that are closed, of all topics.
+    pub(super) fn summary(&self, topic: &TopicStatus, closed: &[(&Name, i32)]) -> TopicSummary {
         let shown = self.topics.get(topic.topic.as_str());
-        let closed = self.core.closed_partitions();
         let closed = closed.iter().filter(|(name, _)| **name == topic.topic);
         let closed = closed.count();
         let has_damage = |partition: &&PartitionStatus| !partition.damaged.is_empty();
@@ -466,14 +467,15 @@ impl BrokerSide {
                 .filter(|partition| !partition.damaged.is_empty())
                 .map(|partition| format!("{}-{}", topic.topic, partition.number))
         });
-        let closed = self.core.closed_partitions().into_iter();
-        let closed = closed.map(|(topic, number)| format!("{topic}-{number}"));
-        let summaries = status.topics.iter().map(|topic| self.summary(topic));
+        let closed = self.core.closed_partitions();
+        let topics = status.topics.iter();
+        let summaries: Vec<_> = topics.map(|topic| self.summary(topic, &closed)).collect();
+        let closed = (closed.iter()).map(|(topic, number)| format!("{topic}-{number}"));
         BrokerStatus {
             topics: status.topics.len() as u64,
-            partitions: summaries.clone().map(|it| u64::from(it.partitions)).sum(),
+            partitions: summaries.iter().map(|it| u64::from(it.partitions)).sum(),
             held_gets: status.gets_held as u64,
-            messages: summaries.map(|it| it.messages).sum(),
+            messages: summaries.iter().map(|it| it.messages).sum(),
             puts: status.puts,
             puts_failed: status.puts_failed,
             gets: status.gets,
@@ -600,7 +602,8 @@ impl BrokerSide {
     }
 }
 
-fn count(number: usize) -> u32 {
+/// As a number that the status has room for.
+pub(super) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 

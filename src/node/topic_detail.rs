@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::Node;
+use super::broker_side::count;
 use super::run::Server;
 use crate::appliance::status::{PartitionConsumer, PartitionStatus, TopicDetail, TopicSetting};
 use crate::broker::status;
@@ -81,7 +82,7 @@ impl Node {
             damaged_at: partition.damaged.first().copied(),
         });
         let detail = TopicDetail {
-            topic: side.summary(&topic),
+            topic: side.summary(&topic, &side.core.closed_partitions()),
             partitions: partitions.collect(),
             consumers: consumers.into_values().collect(),
             ..TopicDetail::default()
@@ -150,8 +151,4 @@ impl Tree<'_> {
 
 fn unsigned(number: i32) -> u32 {
     u32::try_from(number).unwrap_or(0)
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
