@@ -46,6 +46,7 @@
 //! `THREADS_WINDOW`, and that is the longest a partition can be passed over.
 
 mod client;
+mod expectation;
 mod identity;
 mod index;
 mod memory;
@@ -223,6 +224,8 @@ struct Key {
     told_at: Moment,
     /// Where the client's queue has it while no get of it is outstanding.
     stamp: Moment,
+    /// The stamp was set because a get did not come when it was expected.
+    stamp_guessed: bool,
     /// How long the client waits after an empty answer.
     delay: Duration,
     /// Data came since the last get.
@@ -268,6 +271,8 @@ struct Consumer {
     wanted: BTreeMap<KeyId, Wanted>,
     /// It owns partitions of other brokers.
     elsewhere: bool,
+    /// So often in succession the partition that was wanted was the one that had its data longest ago.
+    in_turn: u8,
     follows: Follows,
     budget: Budget,
     /// When to see whether what is wanted has come.
@@ -310,6 +315,7 @@ struct PartitionState {
     keys: Vec<KeyId>,
     appended: Appended,
     last_data: Option<Moment>,
+    data_before: Option<Moment>,
     /// How far apart its messages come.
     gap: Option<Duration>,
     /// The groups were looked through, at which state of them and when.
@@ -582,7 +588,7 @@ impl Waiting {
             let owner = self.consumer_or_new(group_id, &one.consumer);
             self.own(now, key, owner);
             owners.insert((owner, elsewhere.contains(&one.consumer)));
-            self.told_zookeeper(key, one.position);
+            self.told_zookeeper(owner, key, one.position);
             if one.has_messages {
                 unread.push(key);
             }
@@ -714,6 +720,9 @@ impl Waiting {
         while let Some(&(ends, id)) = self.ends.first() {
             if ends > now {
                 break;
+            }
+            if self.asks_before_it_ends(now, id) {
+                continue;
             }
             let end = self.end_without_data(now, id);
             self.waited(id);

@@ -84,20 +84,20 @@ fn no_message_waits_for_long_whatever_its_consumers_do() {
     );
 }
 
-/// A consumer of four partitions with two threads, and messages to random ones.
-fn two_threads_of_four(seed: u64, kind: Kind, exempt: bool) -> Run {
+/// A consumer of some partitions with two threads, and messages to random ones.
+fn two_threads(seed: u64, partitions: i32, gap: Duration, kind: Kind, exempt: bool) -> Run {
     let habits = Habits {
         kind,
         ..Habits::CALM
     };
-    let mut run = Run::new(seed, 4, &[2], habits, |options| {
+    let mut run = Run::new(seed, partitions, &[2], habits, |options| {
         if exempt {
             options.waiting.turns_without_positions = vec!["g".to_owned()];
         }
     });
     for _ in 0..400 {
         run.put_anywhere();
-        run.pass(Duration::from_millis(100), LATE);
+        run.pass(gap, LATE);
     }
     run.pass(LATE, LATE);
     assert!(run.waiting.is_empty(), "everything was received");
@@ -117,7 +117,8 @@ fn refused_because(run: &Run) -> Option<NotTurned> {
 fn nobody_is_led_back_who_would_read_twice() {
     let (_replay, mut random) = replay("nobody_is_led_back_who_would_read_twice");
     let mut check = |kind, exempt, expected: Option<NotTurned>| {
-        let run = two_threads_of_four(random.next(), kind, exempt);
+        let gap = Duration::from_millis(100);
+        let run = two_threads(random.next(), 4, gap, kind, exempt);
         assert_eq!(run.twice, 0, "{kind:?}");
         assert_eq!(turns(&run) > 0, expected.is_none(), "{kind:?}: turns");
         if expected.is_some() {
@@ -137,9 +138,40 @@ fn nobody_is_led_back_who_would_read_twice() {
 fn whoever_acknowledges_by_hand_reads_nothing_again_that_it_acknowledged() {
     let (_replay, mut random) =
         replay("whoever_acknowledges_by_hand_reads_nothing_again_that_it_acknowledged");
+    let (mut read, mut again) = (0, 0);
     for batches in [2, 5, 20, 100] {
         let kind = Kind::AcknowledgesEvery(batches);
-        let run = two_threads_of_four(random.next(), kind, false);
-        assert_eq!(run.twice, 0, "acknowledged one batch in {batches}");
+        for partitions in [4, 8, 8, 8, 8, 16] {
+            for gap in [100, 100, 30, 1000] {
+                let gap = Duration::from_millis(gap);
+                let run = two_threads(random.next(), partitions, gap, kind, false);
+                assert_eq!(
+                    run.twice, 0,
+                    "one batch in {batches}, {partitions} partitions, a message in {gap:?}"
+                );
+                read += run.waited.len() as u64;
+                again += run.again;
+            }
+        }
+    }
+    // For a few seconds it may look like one that acknowledges by itself.
+    assert!(
+        again * 100 <= read,
+        "{again} of {read} messages were read again"
+    );
+}
+
+/// It may be led back just when it tells its positions; that is not acknowledging by hand.
+#[test]
+fn whoever_acknowledges_by_itself_is_never_taken_for_one_that_does_not() {
+    let (_replay, mut random) =
+        replay("whoever_acknowledges_by_itself_is_never_taken_for_one_that_does_not");
+    for partitions in [8, 32, 128, 128, 128] {
+        let gap = Duration::from_millis(300);
+        let run = two_threads(random.next(), partitions, gap, Kind::Modern, false);
+        let refused = refused_because(&run);
+        assert_ne!(refused, Some(NotTurned::ComesBackInside));
+        assert_ne!(refused, Some(NotTurned::LatePosition));
+        assert!(turns(&run) > 400, "{} turns", turns(&run));
     }
 }

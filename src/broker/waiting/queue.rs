@@ -181,6 +181,7 @@ impl Waiting {
     pub(super) fn tell(&mut self, now: Moment, key: KeyId, told: Told) {
         let state = self.key_mut(key);
         let before = state.stamp;
+        state.stamp_guessed = false;
         state.told = told;
         state.told_at = now;
         state.settled &= told != Told::Data;
@@ -242,13 +243,15 @@ impl Waiting {
     /// should have taken before.
     pub(super) fn taken(&mut self, now: Moment, key: KeyId, owner: ConsumerId) {
         let state = &self.keys[&key];
-        let (stamp, told) = (state.stamp, state.told);
+        let (stamp, told, guessed) = (state.stamp, state.told, state.stamp_guessed);
         let consumer = self.consumer_mut(owner);
         consumer.wanted.remove(&key);
         let unheard = consumer.mirror.is_asking(key);
         consumer.mirror.remove(stamp, key);
         consumer.mirror.working.pop();
-        if unheard || matches!(told, Told::Never | Told::Starting) {
+        // Gets of two threads may come in another order than they were taken in. The later one was moved behind all
+        // others then, and its coming says nothing of those.
+        if unheard || guessed || matches!(told, Told::Never | Told::Starting) {
             return;
         }
         let before: Vec<(Moment, KeyId)> = consumer
@@ -265,7 +268,8 @@ impl Waiting {
                 wanted.not_before = now + wanted.patience;
                 wanted.patience = (wanted.patience * 2).min(PATIENCE_MAX);
             }
-            self.key_mut(other).stamp = now;
+            let state = self.key_mut(other);
+            (state.stamp, state.stamp_guessed) = (now, true);
         }
     }
 

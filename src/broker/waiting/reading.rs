@@ -4,6 +4,7 @@
 //! once, and its position followed. One that acknowledges by hand, or whose listener fails, comes back inside
 //! of what it was sent, or tells its position late; then nothing is certain any more.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::identity::Client;
@@ -14,18 +15,24 @@ use crate::units::{ConnectionId, Moment};
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(10);
 /// How often positions are looked at while some are behind.
 pub(super) const POSITIONS_EVERY: Duration = Duration::from_millis(2500);
-/// A consumer that told positions so often without all of them acknowledges by hand; once or twice it may have been
-/// met while it told them.
-const BY_HAND_MAX: u8 = 3;
-/// What was read so shortly before something else may have been told with the next.
-const BESIDE_A_COMMIT: Duration = Duration::from_millis(500);
+/// So many partitions must have been told as they were read before a consumer is believed to acknowledge by itself:
+/// of one that acknowledges every other batch by hand a few look like that.
+const FOLLOWED_MIN: usize = 3;
+/// A client takes so long, and so long for each partition, to tell all its positions, one after the other.
+const COMMIT: Duration = Duration::from_millis(100);
+const COMMIT_EACH: Duration = Duration::from_millis(10);
+/// What was read before its position was told is remembered in steps of so much, for as long as it may take.
+const STEP: Duration = Duration::from_millis(100);
+const STEPS_MAX: usize = 64;
+/// So often in succession a client may have been led back just when it told its position.
+const EXCUSED_MAX: u8 = 2;
 /// A client that begins anew may come back anywhere, for so long.
 const BEGINS_FOR: Duration = Duration::from_secs(10);
-/// A consumer that was late is not trusted for so long.
-const LATE_FOR: Duration = Duration::from_secs(600);
+/// A consumer that was late, or acknowledged by hand, is not trusted for so long.
+const DISTRUSTED_FOR: Duration = Duration::from_secs(600);
 
 /// What one connection was sent of a (group, partition), in one piece.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) connection: ConnectionId,
     /// Where it began, in this run.
@@ -41,34 +48,86 @@ pub(super) struct Reading {
     doubtful_to: u64,
     /// The offset that its client came back at.
     confirmed: Option<Confirmed>,
-    /// What ZooKeeper was told, when last looked.
-    position: Option<u64>,
+    /// What it read and has not told, as far as is known, oldest first. What it reads later excuses none of it.
+    untold: VecDeque<Untold>,
+    /// When it was sent the last that it has told.
+    told_sent: Option<Moment>,
+    /// What ZooKeeper has, when last looked.
+    position: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Confirmed {
     offset: u64,
-    at: Moment,
-    /// When it was sent what ends here.
-    sent_at: Moment,
     /// When it last read, or passed over, the message before: by the clock, and by what its process was sent.
     read_at: Moment,
     read: u64,
-    /// The position that ZooKeeper has to be told at least: in a turn it is that of the message before.
-    position_min: u64,
+}
+
+/// A position that a client has to tell.
+#[derive(Clone, Copy, Debug)]
+struct Untold {
+    offset: u64,
+    /// When it was sent what ends here.
+    sent_at: Moment,
+    /// Since when it has to be told, or up to a [`STEP`] later.
+    at: Moment,
+    /// Where its client was led back to since: if it tells positions just then, it tells that,
+    led_to: Option<u64>,
+    /// but not each time.
+    excused: u8,
 }
 
 impl Reading {
     /// Its client is about to be led back.
     pub(super) fn turn(&mut self, back_to: u64) {
-        if let Some(confirmed) = &mut self.confirmed {
-            confirmed.position_min = confirmed.position_min.min(back_to);
+        let behind = self.untold.iter_mut().filter(|it| back_to < it.offset);
+        for untold in behind {
+            untold.led_to = untold.led_to.or(Some(back_to));
         }
     }
 
-    fn is_told(&self, confirmed: Confirmed) -> bool {
-        self.position
-            .is_some_and(|position| position >= confirmed.position_min)
+    /// Its client has come back for what is behind `offset`.
+    fn has_read(&mut self, now: Moment, offset: u64, sent_at: Moment) {
+        let full = self.untold.len() == STEPS_MAX;
+        match self.untold.back_mut() {
+            Some(last) if full || now.since(last.at) < STEP => {
+                (last.offset, last.sent_at) = (offset, sent_at);
+            }
+            _ => self.untold.push_back(Untold {
+                offset,
+                sent_at,
+                at: now,
+                led_to: None,
+                excused: 0,
+            }),
+        }
+    }
+
+    /// ZooKeeper has this position of it. Whether that says that it told more of its reading.
+    fn told(&mut self, position: u64) -> bool {
+        let before = self.untold.len();
+        self.position = position;
+        while let Some(untold) = self.untold.pop_front_if(|untold| untold.offset <= position) {
+            self.told_sent = self.told_sent.max(Some(untold.sent_at));
+        }
+        self.untold.len() < before
+    }
+
+    /// Its client told positions after `told`, and not the oldest of this: it may have been led back just then.
+    fn excuse(&mut self, now: Moment, told: Moment, commit: Duration) {
+        let Some(oldest) = self.untold.front_mut() else {
+            return;
+        };
+        let led_back = oldest.led_to.is_some_and(|led_to| led_to <= self.position);
+        if oldest.at + commit < told && led_back && oldest.excused < EXCUSED_MAX {
+            (oldest.excused, oldest.at) = (oldest.excused + 1, now);
+        }
+    }
+
+    /// Since when its client has not told that it read something.
+    fn untold_since(&self) -> Option<Moment> {
+        self.untold.front().map(|untold| untold.at)
     }
 
     /// Its client was sent what it has not come back from.
@@ -81,10 +140,14 @@ impl Reading {
 /// Whether a consumer does as the Java client does that acknowledges by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Follows {
-    /// Its positions followed its reading, all of them, when last looked.
+    /// It told all positions of what it read, when last looked.
     seen: bool,
-    /// So often it had told what it read just now and not what it read before: it acknowledges by hand.
-    by_hand: u8,
+    /// How often some partition of it was told as it was read.
+    followed: u8,
+    /// When it was sent the newest that it had told when last looked.
+    told_sent: Option<Moment>,
+    /// It told what it read just now and not what it read before: it acknowledges by hand.
+    by_hand: Option<Moment>,
     /// A position stayed behind for too long.
     late: Option<Moment>,
     /// It came back inside of what it was sent.
@@ -118,11 +181,10 @@ impl Waiting {
     pub(super) fn returned(&mut self, now: Moment, key: KeyId, get: &WaitingGet) {
         let state = &self.keys[&key];
         let (owner, question, sent_at) = (state.owner, state.question, state.told_at);
-        let Some(mut reading) = state.reading else {
+        let Some(mut reading) = self.key_mut(key).reading.take() else {
             return;
         };
         if reading.connection != get.connection {
-            self.key_mut(key).reading = None;
             return;
         }
         let offset = get.offset;
@@ -143,12 +205,12 @@ impl Waiting {
                 .filter(|confirmed| confirmed.offset == offset);
             let mut confirmed = known.unwrap_or(Confirmed {
                 offset,
-                at: now,
-                sent_at,
                 read_at: now,
                 read,
-                position_min: offset,
             });
+            if known.is_none() {
+                reading.has_read(now, offset, sent_at);
+            }
             if reading.led_back {
                 (confirmed.read_at, confirmed.read) = (now, read);
             }
@@ -166,7 +228,6 @@ impl Waiting {
                 follows.inside |= inside && !began(follows);
             }
         } else {
-            self.key_mut(key).reading = None;
             return;
         }
         reading.led_back = false;
@@ -185,7 +246,7 @@ impl Waiting {
         let owner = key.and_then(|key| key.owner);
         // What is passed over is remembered anew, and takes nobody's place.
         let led_back = key
-            .and_then(|key| key.reading)
+            .and_then(|key| key.reading.as_ref())
             .is_some_and(|it| it.led_back);
         let messages = messages.saturating_sub(u64::from(led_back));
         let consumer = owner.and_then(|owner| self.consumers.get(&owner));
@@ -220,56 +281,58 @@ impl Waiting {
                     led_back: false,
                     doubtful_to: 0,
                     confirmed: None,
-                    position: None,
+                    untold: VecDeque::new(),
+                    told_sent: None,
+                    position: 0,
                 });
             }
         }
     }
 
-    /// ZooKeeper was asked for a key's position.
-    pub(super) fn told_zookeeper(&mut self, key: KeyId, position: Option<u64>) {
-        let state = self.key_mut(key);
-        let Some(reading) = &mut state.reading else {
-            return;
-        };
-        reading.position = position;
+    /// ZooKeeper was asked for the position of a consumer's key.
+    pub(super) fn told_zookeeper(&mut self, owner: ConsumerId, key: KeyId, position: Option<u64>) {
+        let reading = self.key_mut(key).reading.as_mut();
+        let followed = reading
+            .zip(position)
+            .is_some_and(|(it, told)| it.told(told));
+        let follows = &mut self.consumer_mut(owner).follows;
+        follows.followed = follows.followed.saturating_add(followed.into());
     }
 
     /// Whether what a consumer read was told as the Java client does that acknowledges by itself: each time it tells
     /// positions it tells all. So where it told what it read just now, it must have told what it read before.
-    fn judge_acknowledgement(&mut self, owner: ConsumerId) {
-        let mut newest = None;
-        let mut untold = None;
-        for key in &self.consumers[&owner].keys {
-            let reading = self.keys[key].reading.as_ref();
-            let Some((reading, confirmed)) = reading.and_then(|it| Some((it, it.confirmed?)))
-            else {
-                continue;
-            };
-            if reading
-                .position
-                .is_some_and(|told| told >= confirmed.offset)
-            {
-                // It told this after it was sent it, perhaps long before it came back.
-                newest = newest.max(Some(confirmed.sent_at));
-            } else if !reading.is_told(confirmed) {
-                let at = confirmed.at + BESIDE_A_COMMIT;
-                untold = Some(untold.map_or(at, |before: Moment| before.min(at)));
-            }
-        }
-        let Some(newest) = newest else {
+    fn judge_acknowledgement(&mut self, now: Moment, owner: ConsumerId) {
+        let keys: Vec<KeyId> = self.consumers[&owner].keys.iter().copied().collect();
+        let reading = |key: &KeyId| self.keys[key].reading.as_ref();
+        // It told this after it was sent it, perhaps long before it came back.
+        let told = keys
+            .iter()
+            .filter_map(reading)
+            .filter_map(|it| it.told_sent);
+        let Some(told) = told.max() else {
             return;
         };
-        let by_hand = untold.is_some_and(|untold| untold < newest);
+        let partitions = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let commit = COMMIT + COMMIT_EACH.saturating_mul(partitions);
+        for key in &keys {
+            if let Some(reading) = &mut self.key_mut(*key).reading {
+                reading.excuse(now, told, commit);
+            }
+        }
+        let reading = |key: &KeyId| self.keys[key].reading.as_ref();
+        let untold = keys
+            .iter()
+            .filter_map(reading)
+            .filter_map(Reading::untold_since);
+        let untold = untold.min();
+        let left_out = |told| untold.is_some_and(|untold| untold + commit < told);
         let follows = &mut self.consumer_mut(owner).follows;
-        follows.seen = !by_hand;
-        follows.by_hand = if by_hand {
-            follows.by_hand.saturating_add(1)
-        } else if follows.by_hand < BY_HAND_MAX {
-            follows.by_hand.saturating_sub(1)
-        } else {
-            follows.by_hand
-        };
+        follows.seen = !left_out(told);
+        // It may have been met while it told them. Then the rest was told by now.
+        if follows.told_sent.is_some_and(left_out) {
+            follows.by_hand = Some(now);
+        }
+        follows.told_sent = Some(told);
     }
 
     /// Whether all positions of a consumer are where they should be by now.
@@ -277,14 +340,11 @@ impl Waiting {
         if self.keeps_positions_elsewhere(owner) {
             return;
         }
-        self.judge_acknowledgement(owner);
+        self.judge_acknowledgement(now, owner);
         let late = self.consumers[&owner].keys.iter().any(|key| {
             let reading = self.keys[key].reading.as_ref();
-            let overdue = |reading: &Reading| {
-                let due = reading.confirmed?;
-                Some(now.since(due.at) > COMMIT_MAX && !reading.is_told(due))
-            };
-            reading.and_then(overdue).unwrap_or(false)
+            let untold = reading.and_then(Reading::untold_since);
+            untold.is_some_and(|since| now.since(since) > COMMIT_MAX)
         });
         if late {
             self.consumer_mut(owner).follows.late = Some(now);
@@ -295,9 +355,7 @@ impl Waiting {
     pub(super) fn is_behind(&self, owner: ConsumerId) -> bool {
         self.consumers[&owner].keys.iter().any(|key| {
             let reading = self.keys[key].reading.as_ref();
-            let behind =
-                |reading: &Reading| reading.confirmed.is_some_and(|due| !reading.is_told(due));
-            reading.is_some_and(behind)
+            reading.is_some_and(|reading| reading.untold_since().is_some())
         })
     }
 
@@ -320,7 +378,8 @@ impl Waiting {
         if follows.rereads {
             return Err(Doubt::Rereads);
         }
-        if follows.inside || follows.by_hand >= BY_HAND_MAX {
+        let lately = |at: Option<Moment>| at.is_some_and(|at| now.since(at) < DISTRUSTED_FOR);
+        if follows.inside || lately(follows.by_hand) {
             return Err(Doubt::Inside);
         }
         let reading = self.keys[&key]
@@ -339,12 +398,12 @@ impl Waiting {
             .filter(|start| *start >= reading.from.max(reading.doubtful_to))
             .ok_or(Doubt::NoMessage)?;
         if !self.keeps_positions_elsewhere(owner) {
-            if !follows.seen {
+            let keys = self.consumers[&owner].keys.len();
+            if !follows.seen || usize::from(follows.followed) < FOLLOWED_MIN.min(keys) {
                 return Err(Doubt::NoPosition);
             }
-            let late = |late: Moment| now.since(late) < LATE_FOR;
-            let soon = now.since(confirmed.at) <= COMMIT_MAX;
-            if follows.late.is_some_and(late) || !soon && !reading.is_told(confirmed) {
+            let overdue = |since: Moment| now.since(since) > COMMIT_MAX;
+            if lately(follows.late) || reading.untold_since().is_some_and(overdue) {
                 return Err(Doubt::Late);
             }
         }

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use super::queue::{ON_ITS_WAY, Wanted};
 use super::reading::{POSITIONS_EVERY, Reading};
-use super::{
-    ConsumerId, End, GroupId, HeldId, KeyId, NotTurned, PartitionState, Question, Told, Waiting,
-};
+use super::{ConsumerId, End, GroupId, HeldId, KeyId, NotTurned, Question, Told, Waiting};
 use crate::segments::PartitionId;
 use crate::units::Moment;
 
@@ -40,24 +38,6 @@ const POSITIONS_BELIEVED: Duration = Duration::from_millis(500);
 const HOLD_WHILE_WANTED: Duration = Duration::from_secs(1);
 /// So long is a get held whose consumer has partitions on other brokers, which cannot say when they have data.
 const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(250);
-
-impl PartitionState {
-    /// Messages came: how far apart they come is the mean of the last few gaps.
-    pub(super) fn note_data(&mut self, now: Moment) {
-        if let Some(last) = self.last_data {
-            let gap = now.since(last);
-            self.gap = Some(self.gap.map_or(gap, |mean| (mean * 3 + gap) / 4));
-        }
-        self.last_data = Some(now);
-    }
-
-    /// When its next message is to be expected.
-    fn next_data(&self, now: Moment) -> Option<Moment> {
-        let (last, gap) = (self.last_data?, self.gap?);
-        let next = last + gap;
-        Some(if next > now { next } else { now + gap })
-    }
-}
 
 /// What is to be done for what is wanted of a consumer.
 enum Plan {
@@ -149,6 +129,22 @@ impl Waiting {
         !just_now
     }
 
+    /// A hold ends, and could end with a turn if only its consumer's positions were known: it lasts until they are.
+    pub(super) fn asks_before_it_ends(&mut self, now: Moment, id: HeldId) -> bool {
+        let Some(owner) = self.held[&id].consumer else {
+            return false;
+        };
+        let asks = self.consumers[&owner].lacks_threads()
+            && self
+                .may_turn(now, id)
+                .is_err_and(NotTurned::lacks_positions)
+            && self.ask_positions(now, owner);
+        if asks {
+            self.ends_at(id, now + ON_ITS_WAY);
+        }
+        asks
+    }
+
     fn ends_at(&mut self, id: HeldId, deadline: Moment) {
         let held = self.held_mut(id);
         let before = std::mem::replace(&mut held.deadline, deadline);
@@ -217,8 +213,11 @@ impl Waiting {
             Told::Again => state.told_at + ASKING,
             Told::Never | Told::Data | Told::Nothing => now,
         };
-        let wanted = Wanted::new(now, not_before);
-        self.consumer_mut(owner).wanted.entry(key).or_insert(wanted);
+        if !self.consumers[&owner].wanted.contains_key(&key) {
+            self.note_turn(now, owner, key);
+            let consumer = self.consumer_mut(owner);
+            consumer.wanted.insert(key, Wanted::new(now, not_before));
+        }
         self.make_room(now, owner);
     }
 
@@ -229,29 +228,27 @@ impl Waiting {
             Plan::LookAt(at) => return self.look_at(owner, Some(at)),
             Plan::LetGo(threads) => threads,
         };
-        let mut left = threads;
+        let (held, threads) = self.let_go_first(now, owner, threads);
+        if threads == 0 {
+            return self.look_at(owner, Some(now + ON_ITS_WAY));
+        }
         let mut refused = None;
-        for id in self.held_by_expectation(now, owner) {
-            if left == 0 {
+        let mut given = Vec::new();
+        for id in held {
+            if given.len() == threads {
                 break;
             }
             match self.may_turn(now, id) {
-                Ok(_) => {
-                    let ready = self.consumers[&owner].budget.ready();
-                    if ready > now {
-                        return self.look_at(owner, Some(ready));
-                    }
-                    self.answer(now, id, End::Turn);
-                    left -= 1;
-                }
+                Ok(_) => given.push(id),
                 Err(why) => refused = refused.or(Some((id, why))),
             }
         }
+        let none_comes = given.is_empty() && self.consumers[&owner].mirror.on_their_way(now) == 0;
+        if let Some(ready) = self.give_turns(now, owner, &given) {
+            return self.look_at(owner, Some(ready));
+        }
         let mut look = now + ON_ITS_WAY;
-        let none_comes = left == threads && self.consumers[&owner].mirror.on_their_way(now) == 0;
-        let lacks_positions =
-            |why| matches!(why, NotTurned::NoPositionYet | NotTurned::LatePosition);
-        if refused.is_some_and(|(_, why)| none_comes && lacks_positions(why))
+        if refused.is_some_and(|(_, why)| none_comes && why.lacks_positions())
             && self.ask_positions(now, owner)
         {
             return self.look_at(owner, Some(look));
@@ -273,6 +270,25 @@ impl Waiting {
             }
         }
         self.look_at(owner, Some(look));
+    }
+
+    /// Gives these turns, the last one first: they go behind all others in the order in which they are expected.
+    /// `Some`: the others have to wait until then, as the consumer has used up its turns.
+    fn give_turns(&mut self, now: Moment, owner: ConsumerId, given: &[HeldId]) -> Option<Moment> {
+        for &id in given.iter().rev() {
+            let ready = self.consumers[&owner].budget.ready();
+            if ready <= now {
+                self.answer(now, id, End::Turn);
+            } else if self.is_far(now, id) {
+                let consumer = self.consumer_mut(owner);
+                consumer.room_made += 1;
+                consumer.not_turned = Some(NotTurned::ManyTurns);
+                self.answer(now, id, End::Nothing);
+            } else {
+                return Some(ready);
+            }
+        }
+        None
     }
 
     fn plan(&self, now: Moment, owner: ConsumerId) -> Plan {
@@ -303,23 +319,6 @@ impl Waiting {
             _ if held == 0 => Plan::Nothing,
             threads => Plan::LetGo(threads.min(held)),
         }
-    }
-
-    /// A consumer's held gets, those first whose partitions expect their next message last.
-    fn held_by_expectation(&self, now: Moment, owner: ConsumerId) -> Vec<HeldId> {
-        let mut held: Vec<HeldId> = self.consumers[&owner].held.iter().copied().collect();
-        let expected = |id: &HeldId| {
-            let held = &self.held[id];
-            let partition = self.partitions.get(held.get.partition.0 as usize);
-            let next = partition.and_then(|state| state.next_data(now));
-            (
-                std::cmp::Reverse(next.unwrap_or(Moment::from_nanos(u64::MAX))),
-                held.since,
-                *id,
-            )
-        };
-        held.sort_by_cached_key(expected);
-        held
     }
 
     /// What is wanted may all be in the client's listener: until when that is assumed.

@@ -74,11 +74,18 @@ pub enum NotTurned {
     ReadsAgain,
     /// The last message is long, or longer than it takes at a time.
     LongMessage,
+    /// It was given as many turns as a consumer is.
+    ManyTurns,
     /// So many messages went to its process since that it may have forgotten the last one.
     MayHaveForgotten,
 }
 
 impl NotTurned {
+    /// It may be another answer once it is known what ZooKeeper was told by now.
+    pub(super) fn lacks_positions(self) -> bool {
+        matches!(self, NotTurned::NoPositionYet | NotTurned::LatePosition)
+    }
+
     /// What the reason is called in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,6 +99,7 @@ impl NotTurned {
             NotTurned::ComesBackInside => "manual-acknowledgement",
             NotTurned::ReadsAgain => "reads-again",
             NotTurned::LongMessage => "long-message",
+            NotTurned::ManyTurns => "many-turns",
             NotTurned::MayHaveForgotten => "many-messages",
         }
     }
@@ -110,6 +118,7 @@ impl fmt::Display for NotTurned {
             NotTurned::ComesBackInside => "it acknowledges by hand, or its listener fails",
             NotTurned::ReadsAgain => "it does not pass over what it has read",
             NotTurned::LongMessage => "the last message of the partition is long",
+            NotTurned::ManyTurns => "it was given 500 turns in the last second",
             NotTurned::MayHaveForgotten => "its process reads many messages a second",
         })
     }
