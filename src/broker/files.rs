@@ -102,7 +102,7 @@ impl Writer {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.outstanding.is_empty() && self.writes.is_empty()
+        self.outstanding.is_empty() && self.writes.is_empty() && self.job.index == self.written
     }
 
     pub(super) fn written(&self) -> u64 {

@@ -20,6 +20,9 @@ fn replay(test: &str) -> (Replay, Random) {
 
 const TOPICS: [(&str, i32); 2] = [("alpha", 3), ("beta-x", 2)];
 
+/// The longest interval of checkpoints that is tried.
+const CHECKPOINT_MAX: Duration = Duration::from_millis(2200);
+
 fn options(random: &mut Random) -> Options {
     let mut topics = Topics::plain(&TOPICS);
     if random.below(4) > 0 {
@@ -185,7 +188,8 @@ impl Run {
         self.world.hold_commits = false;
         self.world.hold_writes = false;
         self.world.disk_full = false;
-        self.world.wait(Duration::from_secs(1));
+        // What was retired goes once a checkpoint says so, which is due by then.
+        self.world.wait(CHECKPOINT_MAX + Duration::from_secs(1));
         self.collect();
         let reference = reference(&self.world.journal);
         let files: BTreeMap<&Path, &Vec<u8>> = self
