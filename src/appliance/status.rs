@@ -3,6 +3,8 @@
 //! Plain data, with units in the names: it travels as JSON over the control socket, and `status --json`
 //! prints it as it is, so a field never changes its meaning.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Ports;
@@ -108,6 +110,24 @@ pub struct BrokerStatus {
     pub closed: Vec<String>,
     /// Whether puts are refused for lack of room.
     pub refusing_puts: bool,
+    /// Those whose gets wait for messages.
+    #[serde(default)]
+    pub consumers: Consumers,
+}
+
+/// Consumers whose gets wait for messages, all together. What is counted is counted since each of them came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumers {
+    /// How many have a get that waits now.
+    pub count: u64,
+    /// How many have fewer fetch threads than partitions, and were given turns or 404s for it.
+    pub few_threads: u64,
+    /// Turns that these were given.
+    pub turns: u64,
+    /// Gets of these that were answered 404 in the place of a turn.
+    pub refused: u64,
+    /// Why, by group.
+    pub not_turned: BTreeMap<String, NotTurned>,
 }
 
 /// Whether clients find the broker in ZooKeeper.
@@ -202,6 +222,9 @@ pub struct TopicDetail {
     pub partitions: Vec<PartitionStatus>,
     /// The groups that read it, as far as they are known: by group and partition.
     pub consumers: Vec<PartitionConsumer>,
+    /// Those of their consumers that have fewer fetch threads than partitions, and were given turns or 404s for it.
+    #[serde(default)]
+    pub few_threads: Vec<Consumer>,
 }
 
 /// One setting of a topic.
@@ -236,6 +259,36 @@ pub struct PartitionStatus {
     pub read_only: bool,
     /// Where damage was found, as an offset.
     pub damaged_at: Option<u64>,
+}
+
+/// A consumer whose gets wait for messages. What is counted is counted since it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumer {
+    /// Its group.
+    pub group: String,
+    /// Its id, as its owner nodes have it.
+    pub consumer: String,
+    /// Partitions of this broker that it owns, of all topics.
+    pub partitions: u32,
+    /// Whether it owns partitions of other brokers, too.
+    pub elsewhere: bool,
+    /// Its fetch threads: the most gets that it had outstanding at a time.
+    pub threads: u32,
+    /// Turns it was given.
+    pub turns: u64,
+    /// Gets of it that were answered 404 in the place of a turn.
+    pub refused: u64,
+    /// Why.
+    pub not_turned: Option<NotTurned>,
+}
+
+/// Why a get is answered 404 in the place of a turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotTurned {
+    /// A word for programs: `old-client`.
+    pub code: String,
+    /// The reason, for people.
+    pub reason: String,
 }
 
 /// A group that reads a partition.

@@ -150,6 +150,8 @@ pub struct ConsumerStatus {
     pub held: usize,
     /// The most gets it had outstanding at a time: its fetch threads, at least.
     pub threads_seen: usize,
+    /// It has more partitions than threads, as far as one can see.
+    pub lacks_threads: bool,
     /// Held gets that were answered 404 to make room for another partition of it.
     pub room_made: u64,
     /// Turns it was given.
@@ -404,6 +406,7 @@ impl Waiting {
                 elsewhere: consumer.elsewhere,
                 held: consumer.held.len(),
                 threads_seen: consumer.mirror.threads_seen(),
+                lacks_threads: consumer.lacks_threads(),
                 room_made: consumer.room_made,
                 turns: consumer.turns,
                 not_turned: consumer.not_turned,

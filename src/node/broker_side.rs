@@ -481,6 +481,7 @@ impl BrokerSide {
             gets: status.gets,
             damaged: damaged.collect(),
             closed: closed.collect(),
+            consumers: super::consumers::together(&status.consumers),
             ..BrokerStatus::default()
         }
     }

@@ -30,6 +30,7 @@ mod broker_side;
 // Connections and the memory they hold.
 mod connections;
 // `/health`, `/metrics` and local commands.
+mod consumers;
 mod control;
 // The coordinator within the node.
 mod coordinator_side;

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::broker_side::count;
+use super::consumers;
 use super::run::Server;
 use crate::appliance::status::{PartitionConsumer, PartitionStatus, TopicDetail, TopicSetting};
-use crate::broker::status;
+use crate::broker::{ConsumerStatus, status};
 use crate::client::metaq::Progress;
 use crate::config::{Told, ZookeeperAt};
 use crate::coordinator::Coordinator;
@@ -81,7 +82,15 @@ impl Node {
             read_only: partition.number >= configured,
             damaged_at: partition.damaged.first().copied(),
         });
+        let owns = |one: &&ConsumerStatus| {
+            let owner = |it: &status::ReaderStatus| {
+                it.group == one.group && it.owner.as_ref() == Some(&one.consumer)
+            };
+            consumers::has_few_threads(one) && readers.iter().any(owner)
+        };
+        let all = side.core.status().consumers;
         let detail = TopicDetail {
+            few_threads: all.iter().filter(owns).map(consumers::one).collect(),
             topic: side.summary(&topic, &side.core.closed_partitions()),
             partitions: partitions.collect(),
             consumers: consumers.into_values().collect(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::escaped;
 use super::text::wrap;
 use crate::appliance::status::{
-    BrokerStatus, CoordinatorStatus, Owners, PartitionConsumer, PartitionStatus, Registration,
-    ServerState, ServerStatus, TopicDetail, TopicSummary,
+    BrokerStatus, Consumer, Consumers, CoordinatorStatus, Owners, PartitionConsumer,
+    PartitionStatus, Registration, ServerState, ServerStatus, TopicDetail, TopicSummary,
 };
 use crate::report::some_of;
 
@@ -36,6 +36,9 @@ pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
     }
     if let Some(it) = &status.broker {
         lines.row("broker", &broker(it));
+        if it.consumers.few_threads > 0 {
+            lines.row("consumers", &consumers(&it.consumers));
+        }
         lines.row("registration", &registration(&it.registration));
         if let Owners::Unseen { reason } = &it.owners {
             let text = format!("not seen: {reason}; no get waits for a message");
@@ -103,6 +106,22 @@ fn broker(it: &BrokerStatus) -> String {
         if !names.is_empty() {
             let _ = write!(text, "; {what}: {}", some_of(names));
         }
+    }
+    text
+}
+
+fn consumers(it: &Consumers) -> String {
+    let mut text = format!(
+        "{} with fewer threads than partitions: {}, and {} a 404 instead",
+        counted(it.few_threads, "consumer"),
+        counted(it.turns, "turn"),
+        counted(it.refused, "time"),
+    );
+    let reasons: Vec<String> = (it.not_turned.iter())
+        .map(|(group, why)| format!("group {}: {}", in_a_line(group), why.reason))
+        .collect();
+    if !reasons.is_empty() {
+        let _ = write!(text, "; {}", some_of(&reasons));
     }
     text
 }
@@ -197,7 +216,39 @@ pub fn topic(detail: &TopicDetail) -> String {
         text.push('\n');
         text.push_str(&columns(&rows, [Left, Right, Right, Right, Right, Left]));
     }
+    if !detail.few_threads.is_empty() {
+        text.push('\n');
+        text.push_str(&few_threads(&detail.few_threads));
+    }
     text
+}
+
+/// Consumers with fewer fetch threads than partitions: what turns that takes, and why some of them get 404s.
+fn few_threads(consumers: &[Consumer]) -> String {
+    let mut rows =
+        vec![["FEW THREADS", "PARTITIONS", "THREADS", "TURNS", "404S"].map(str::to_owned)];
+    let mut reasons = String::new();
+    for it in consumers {
+        let name = in_a_line(&it.consumer);
+        if let Some(why) = &it.not_turned {
+            let _ = writeln!(
+                reasons,
+                "{name} gets 404s in the place of turns: {}",
+                why.reason
+            );
+        }
+        rows.push([
+            name,
+            match it.elsewhere {
+                true => format!("{} and others", it.partitions),
+                false => it.partitions.to_string(),
+            },
+            it.threads.to_string(),
+            it.turns.to_string(),
+            it.refused.to_string(),
+        ]);
+    }
+    columns(&rows, [Left, Right, Right, Right, Right]) + &reasons
 }
 
 /// How much there is of a topic: `2 partitions, 10 messages, 4 KiB`.
@@ -242,12 +293,15 @@ fn consumer(it: &PartitionConsumer) -> [String; 6] {
         or_unknown(it.offset.map(|offset| offset.to_string())),
         or_unknown(it.behind_bytes.map(bytes)),
         it.held_gets.to_string(),
-        // Anybody may have written it.
-        it.owner.as_ref().map_or_else(
-            || "nobody".to_owned(),
-            |owner| escaped::in_a_line(owner.as_bytes()),
-        ),
+        it.owner
+            .as_ref()
+            .map_or_else(|| "nobody".to_owned(), |owner| in_a_line(owner)),
     ]
+}
+
+/// A name that anybody may have written.
+fn in_a_line(name: &str) -> String {
+    escaped::in_a_line(name.as_bytes())
 }
 
 /// `1 topic`, `2 topics`, `3 watches`.

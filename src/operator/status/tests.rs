@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::appliance::Ports;
-use crate::appliance::status::{DiskStatus, JournalStatus, TopicSetting};
+use crate::appliance::status::{DiskStatus, JournalStatus, NotTurned, TopicSetting};
 use crate::config::tests::assert_golden;
 
 fn status_of_everything() -> ServerStatus {
@@ -50,6 +50,13 @@ fn status_of_everything() -> ServerStatus {
             damaged: vec!["orders-3".to_owned()],
             closed: (0..10).map(|number| format!("test-{number}")).collect(),
             refusing_puts: true,
+            consumers: Consumers {
+                count: 3,
+                few_threads: 2,
+                turns: 412,
+                refused: 97,
+                not_turned: [("mail".to_owned(), old_client())].into(),
+            },
         }),
         journal: JournalStatus {
             files_max: 8,
@@ -73,6 +80,13 @@ fn setting(key: &str, value: &str, section: Option<&str>) -> TopicSetting {
         key: key.to_owned(),
         value: value.to_owned(),
         section: section.map(str::to_owned),
+    }
+}
+
+fn old_client() -> NotTurned {
+    NotTurned {
+        code: "old-client".to_owned(),
+        reason: "its client is older than 1.4.6".to_owned(),
     }
 }
 
@@ -125,6 +139,26 @@ fn topic_with_everything() -> TopicDetail {
                 group: "mail".to_owned(),
                 partition: 1,
                 ..PartitionConsumer::default()
+            },
+        ],
+        few_threads: vec![
+            Consumer {
+                group: "billing".to_owned(),
+                consumer: "billing_10.0.0.1-4711-1374200000000-1".to_owned(),
+                partitions: 32,
+                threads: 4,
+                turns: 412,
+                ..Consumer::default()
+            },
+            Consumer {
+                group: "mail".to_owned(),
+                consumer: "mail_10.0.0.2-1374200000000-1".to_owned(),
+                partitions: 2,
+                elsewhere: true,
+                threads: 1,
+                refused: 97,
+                not_turned: Some(old_client()),
+                ..Consumer::default()
             },
         ],
     }
@@ -226,7 +260,7 @@ fn a_status_fits_the_terminal_and_is_a_line_a_row_in_a_pipe() {
     let status = status_of_everything();
     let piped = server(&status, None);
     let rows = piped.lines().filter(|line| line.starts_with("  ")).count();
-    assert_eq!(rows, 10, "{piped}");
+    assert_eq!(rows, 11, "{piped}");
     let words = |text: &str| {
         text.split_whitespace()
             .map(str::to_owned)
