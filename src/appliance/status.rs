@@ -222,6 +222,9 @@ pub struct TopicDetail {
     pub partitions: Vec<PartitionStatus>,
     /// The groups that read it, as far as they are known: by group and partition.
     pub consumers: Vec<PartitionConsumer>,
+    /// Where they keep their offsets, if not in this server: another ZooKeeper's connect string.
+    #[serde(default)]
+    pub offsets_at: Option<String>,
     /// Those of their consumers that have fewer fetch threads than partitions, and were given turns or 404s for it.
     #[serde(default)]
     pub few_threads: Vec<Consumer>,

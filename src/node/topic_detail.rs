@@ -1,8 +1,8 @@
 //! `topic describe`: one topic as the broker, the configuration and the coordinator's tree know it.
 //!
 //! The broker knows of a group what its gets have told. Where this server's own coordinator is the one that
-//! consumers use, the tree says the rest: who owns a partition, and how far the group has come. Against
-//! another ZooKeeper only the first is known.
+//! consumers use, the tree says the rest: who owns a partition, and how far the group has come. Beside
+//! another ZooKeeper the registry has told the owners; the offsets stay there, and the detail says where.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,15 @@ impl Server {
     pub(super) fn topic_detail(&self, name: &str) -> Option<TopicDetail> {
         let node = self.shell.node.borrow();
         let broker = self.config.broker.as_ref()?;
-        let built_in = broker.zookeeper.at == ZookeeperAt::BuiltIn;
-        let (detail, section) = node.topic_detail(name, built_in)?;
+        let offsets_at = match &broker.zookeeper.at {
+            ZookeeperAt::BuiltIn => None,
+            ZookeeperAt::External(servers) => Some(servers.clone()),
+        };
+        let (detail, section) = node.topic_detail(name, offsets_at.is_none())?;
         let told = self.config.told(section.as_deref());
         Some(TopicDetail {
             settings: told.into_iter().map(setting).collect(),
+            offsets_at,
             ..detail
         })
     }

@@ -216,6 +216,12 @@ pub fn topic(detail: &TopicDetail) -> String {
         text.push('\n');
         text.push_str(&columns(&rows, [Left, Right, Right, Right, Right, Left]));
     }
+    if let Some(servers) = &detail.offsets_at {
+        let _ = writeln!(
+            text,
+            "\nGroups keep their offsets in another ZooKeeper: chrysalis zk --server {servers} ls /"
+        );
+    }
     if !detail.few_threads.is_empty() {
         text.push('\n');
         text.push_str(&few_threads(&detail.few_threads));

@@ -141,6 +141,7 @@ fn topic_with_everything() -> TopicDetail {
                 ..PartitionConsumer::default()
             },
         ],
+        offsets_at: None,
         few_threads: vec![
             Consumer {
                 group: "billing".to_owned(),
@@ -174,6 +175,7 @@ fn topic_that_is_only_configured() -> TopicDetail {
         },
         settings: vec![setting("num_partitions", "1", None)],
         partitions: vec![PartitionStatus::default()],
+        offsets_at: Some("10.0.0.1:2181".to_owned()),
         ..TopicDetail::default()
     }
 }

@@ -106,18 +106,24 @@ fn owner(zookeeper: &Ensemble, consumer: &str, partitions: &[u32]) -> zookeeper_
     tree
 }
 
-/// Whom the broker takes for the owner of partition 0.
-fn known_owner(broker: &Server) -> String {
+/// What `topic describe --json` tells.
+fn detail(broker: &Server) -> serde_json::Value {
     let mut command = Command::new(CHRYSALIS);
     command.args(["topic", "describe"]).arg(broker.folder());
     let output = command.args(["test", "--json"]).output();
     let output = output.expect("the binary under test starts");
-    let detail: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-    detail["consumers"][0]["owner"].to_string()
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+/// Whom the broker takes for the owner of partition 0.
+fn known_owner(broker: &Server) -> String {
+    detail(broker)["consumers"][0]["owner"].to_string()
 }
 
 fn follows_the_owners(zookeeper: Ensemble) {
     let beside = Beside::start(zookeeper, 2);
+    let address = beside.zookeeper.address().to_string();
+    assert_eq!(detail(&beside.broker)["offsets_at"], address.as_str());
     let mut first = owner(&beside.zookeeper, "g_first", &[0]);
     let mut client = Client::connect(beside.broker.broker());
     first_message(&mut client, 0);
