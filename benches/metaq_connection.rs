@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use chrysalis::broker::{Get, Name, Put, Reply, Request};
+use chrysalis::net::codec::Codec as _;
 use chrysalis::net::metaq_connection::MetaqConnection;
 use chrysalis::wire::metaq::{Limits, request};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

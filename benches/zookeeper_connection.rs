@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use chrysalis::coordinator::{
     ConnectReply, ConnectRequest, Refusal, Reply, Request, SetData, Stat,
 };
+use chrysalis::net::codec::Codec as _;
 use chrysalis::net::zookeeper_connection::{Options, Received, Totals, ZookeeperConnection};
 use chrysalis::units::{Moment, WallTime, Zxid};
 use chrysalis::wire::zookeeper::{handshake, request};

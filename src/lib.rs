@@ -33,9 +33,13 @@ pub mod broker;
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod segments;
 
-// Raft groups over one journal (pure).
+// Raft groups (pure).
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod consensus;
+
+// Where the groups' records are kept: batches, files in a circle, recovery.
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
+pub mod journal;
 
 // Files: io_uring, or threads where the kernel refuses it.
 pub mod disk;
@@ -46,8 +50,12 @@ pub mod net;
 // The broker's nodes in ZooKeeper.
 pub mod registry;
 
-// The composition: events in, effects out, and the loop that drives it.
+// The composition: events in, what is to be written out (pure).
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod node;
+
+// One server on a machine: the loop, sockets, the clock around the composition.
+pub mod server;
 
 // A MetaQ producer and consumer, and a small ZooKeeper client.
 pub mod client;

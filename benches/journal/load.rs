@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chrysalis::consensus::journal::{Entry, EntryKind, Journal, Marker, Options, Record, Ticket};
+use chrysalis::consensus::{Entry, EntryKind, Marker, Record};
 use chrysalis::disk::{
     AlignedBuffer, Backend, Completion, Disk, Files, Mode, Operation, Options as DiskOptions,
 };
+use chrysalis::journal::{Journal, Options, Ticket};
 use chrysalis::units::{GroupId, Moment};
 
 const GROUP: GroupId = GroupId(1);

@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrysalis::consensus::journal::{Entry, EntryKind, Journal, Marker, OpenError, Options, Record};
+use chrysalis::consensus::{Entry, EntryKind, Marker, Record};
+use chrysalis::journal::{Journal, OpenError, Options};
 use chrysalis::disk::Disk;
 use chrysalis::units::{GroupId, Moment, Seed};
 

@@ -2,7 +2,7 @@
 //!
 //! This is the shell around `node`: it knows the operating system and systemd, and nothing of topics or
 //! znodes. The order at a start is: detach if asked to ([`background`]), lock the folder ([`pid_file`]),
-//! read the configuration, set up the log, then `node::run`, which tells [`Readiness`] when the ports
+//! read the configuration, set up the log, then `server::run`, which tells [`Readiness`] when the ports
 //! serve. Nothing here makes a thread, so that whatever forks does so before there is one.
 
 use std::net::SocketAddr;

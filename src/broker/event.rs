@@ -25,6 +25,39 @@ pub struct Owned {
     pub position: Option<u64>,
 }
 
+/// What an operator wants of the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Close partitions `first` to `last` of a topic: puts and gets are answered 403 until it is opened or
+    /// the server restarts.
+    ClosePartitions {
+        /// The topic.
+        topic: Name,
+        /// The first partition.
+        first: i32,
+        /// The last partition.
+        last: i32,
+    },
+    /// Open all partitions of a topic.
+    OpenPartitions {
+        /// The topic.
+        topic: Name,
+    },
+    /// Delete all messages of a topic. Where its partitions end is remembered.
+    PurgeTopic {
+        /// The topic.
+        topic: Name,
+    },
+    /// Let consumers continue after the damage in what a partition holds now: a get that meets it is sent on to the next
+    /// good record.
+    SkipDamage {
+        /// The topic.
+        topic: Name,
+        /// The partition.
+        partition: i32,
+    },
+}
+
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -136,34 +169,8 @@ pub enum Event {
     },
     /// The topics' settings were read anew.
     Reload(Box<Topics>),
-    /// Close partitions `first` to `last` of a topic: puts and gets are answered 403 until it is opened or
-    /// the server restarts.
-    ClosePartitions {
-        /// The topic.
-        topic: Name,
-        /// The first partition.
-        first: i32,
-        /// The last partition.
-        last: i32,
-    },
-    /// Open all partitions of a topic.
-    OpenPartitions {
-        /// The topic.
-        topic: Name,
-    },
-    /// Delete all messages of a topic. Where its partitions end is remembered.
-    PurgeTopic {
-        /// The topic.
-        topic: Name,
-    },
-    /// Let consumers continue after the damage in what a partition holds now: a get that meets it is sent on to the next
-    /// good record.
-    SkipDamage {
-        /// The topic.
-        topic: Name,
-        /// The partition.
-        partition: i32,
-    },
+    /// What an operator wants.
+    Wish(Wish),
     /// This server leads the broker's group, and an entry of its own term has been reported as committed:
     /// clients may come in.
     Led {

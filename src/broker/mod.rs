@@ -4,9 +4,10 @@
 //! [`Event`]s, everything the world must do leaves as [`Effect`]s.
 //!
 //! A put's way: `put` admits and gathers it; at the end of the turn all that were gathered are proposed as
-//! one entry, in which every record has its place; when that is committed, `apply` makes file writes of it;
-//! when those are done, `files` moves the visible end, wakes the gets that wait and lets the replies go.
-//! So a 200 means durable and visible, in this order: committed ≤ written ≤ visible ≤ replied.
+//! one entry, in which every record has its place; when that is committed, `apply` makes file writes of it, and
+//! `files` gives them out and lets the replies go; when the writes are done, it moves the visible end and wakes the
+//! gets that wait. A get that comes between reply and visible end waits for it, so a 200 means durable and visible:
+//! visible ≤ written ≤ replied ≤ committed.
 //!
 //! The caller's duties: report every entry once and in order, from behind the checkpoint's on; call with
 //! [`Event::EndOfTurn`] after everything else of a turn; when the consensus does not take a proposal,
@@ -39,7 +40,9 @@ mod tests;
 
 use std::collections::HashSet;
 
-pub use event::{Effect, Event, Owned, Pressure, Shortage, Ticket, TopicRegistration, Warning};
+pub use event::{
+    Effect, Event, Owned, Pressure, Shortage, Ticket, TopicRegistration, Warning, Wish,
+};
 pub use message_id::made_at;
 pub use options::{Options, WaitingOptions};
 pub use reply::{Refusal, RefusalKind, Reply};
@@ -255,16 +258,22 @@ impl Broker {
             }
             Event::DiskSpace { free_bytes } => self.retire_by_space(self.wall, free_bytes),
             Event::Reload(topics) => self.reload(*topics, effects),
-            Event::ClosePartitions { topic, first, last } => {
+            Event::Wish(wish) => self.wish(now, wish, effects),
+            Event::Searched { ticket, outcome } => self.searched(ticket, outcome, effects),
+            Event::Led { wall } => self.lead(wall, effects),
+            Event::Deposed => self.depose(effects),
+        }
+    }
+
+    fn wish(&mut self, now: Moment, wish: Wish, effects: &mut Vec<Effect>) {
+        match wish {
+            Wish::ClosePartitions { topic, first, last } => {
                 self.catalog.close(&topic, first, last);
                 self.decide_held(now, &topic, effects);
             }
-            Event::OpenPartitions { topic } => self.catalog.open(&topic),
-            Event::Searched { ticket, outcome } => self.searched(ticket, outcome, effects),
-            Event::PurgeTopic { topic } => self.purge(&topic),
-            Event::SkipDamage { topic, partition } => self.skip_damage(&topic, partition, effects),
-            Event::Led { wall } => self.lead(wall, effects),
-            Event::Deposed => self.depose(effects),
+            Wish::OpenPartitions { topic } => self.catalog.open(&topic),
+            Wish::PurgeTopic { topic } => self.purge(&topic),
+            Wish::SkipDamage { topic, partition } => self.skip_damage(&topic, partition, effects),
         }
     }
 

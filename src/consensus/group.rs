@@ -2,7 +2,7 @@
 //!
 //! The crate decides; this file keeps its rules: what must be on disk before what, which entries are
 //! still needed in memory, and that no clock or generator but the caller's is used. It knows no
-//! journal: what has to survive leaves through [`Persist`], and [`Group::durable`] says when it did.
+//! journal: what has to survive leaves as [`Record`]s, and [`Group::durable`] says when it did.
 //!
 //! Invariants, for one group:
 //!
@@ -20,6 +20,8 @@ use protobuf::Message as _;
 use raft::eraftpb::{self, ConfState, EntryType, MessageType};
 use raft::{GetEntriesContext, RaftState, RawNode, StateRole, StorageError};
 
+use super::record::{Entry, EntryKind, HardState, Marker, Record, Remembered};
+use super::voters::{self, Unreadable};
 use crate::units::{GroupId, Random, Seed};
 
 #[cfg(test)]
@@ -38,54 +40,6 @@ pub struct Options {
     pub election_ticks: usize,
     /// Ticks between two heartbeats.
     pub heartbeat_ticks: usize,
-}
-
-/// What of a group the journal brought back.
-#[derive(Clone, Debug, Default)]
-pub struct Recovered {
-    /// The term last seen.
-    pub term: u64,
-    /// Whom this server voted for in `term`; 0 for nobody.
-    pub vote: u64,
-    /// The last index known committed when it was written.
-    pub commit: u64,
-    /// All up to here is in the state machine's own files.
-    pub marker_index: u64,
-    /// The term of the entry at `marker_index`.
-    pub marker_term: u64,
-    /// The voters as of `marker_index`; empty for a group that was never founded.
-    pub voters: Vec<u64>,
-    /// The entries after the marker, without a gap.
-    pub entries: Vec<Entry>,
-}
-
-/// An entry as the journal keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its number in the group's log.
-    pub index: u64,
-    /// The term it was proposed in.
-    pub term: u64,
-    /// True for a change of the voters, false for a command of the state machine.
-    pub membership: bool,
-    /// The command; empty for the entry with which a leader begins its term.
-    pub data: Bytes,
-}
-
-/// What must be durable, in the order in which it is handed out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Persist {
-    /// Term and vote; goes before the entries handed out with it.
-    HardState {
-        /// The term.
-        term: u64,
-        /// The vote in it, 0 for none.
-        vote: u64,
-        /// The commit index, for information.
-        commit: u64,
-    },
-    /// An entry. One with an index already handed out replaces that and all behind it.
-    Entry(Entry),
 }
 
 /// What a turn of the group brought, in order.
@@ -116,6 +70,40 @@ pub enum Refused {
     Full(GroupId),
 }
 
+/// Why a group cannot go on from what is remembered.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Its voters are not known.
+    #[error("group {group}: {why}")]
+    Voters {
+        /// The group.
+        group: GroupId,
+        /// What is wrong with the marker's bytes.
+        why: Unreadable,
+    },
+    /// What is remembered contradicts itself.
+    #[error("group {group}: {why}")]
+    Contradiction {
+        /// The group.
+        group: GroupId,
+        /// How.
+        why: raft::Error,
+    },
+}
+
+impl Unusable {
+    /// Whether a later version wrote it.
+    pub fn is_newer(&self) -> bool {
+        matches!(
+            self,
+            Unusable::Voters {
+                why: Unreadable::Newer(_),
+                ..
+            }
+        )
+    }
+}
+
 /// One Raft group on one server.
 pub struct Group {
     options: Options,
@@ -125,40 +113,60 @@ pub struct Group {
     persisting: VecDeque<(u64, u64)>,
     /// The last ticket given for this group.
     ticket_last: u64,
-    led: Leadership,
+    role: Role,
     /// From which index on which term, oldest first; a marker may be set at any applied entry.
     terms: VecDeque<(u64, u64)>,
 }
 
-/// Where this server stands with leading.
+/// Where this server stands in its group. The one place that says who leads; whoever needs to know asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leadership {
+pub enum Role {
+    /// Another server leads, or none.
     Follows,
-    /// Elected; the first entry of the term is not committed yet.
+    /// Elected; what was committed in former terms has not all been given out yet.
     Elected {
+        /// The term.
         term: u64,
     },
+    /// Leads, and all of former terms has been given out.
     Leads {
+        /// The term.
         term: u64,
+        /// The entry with which it began.
+        since: u64,
     },
 }
 
 impl Group {
+    /// Whether a group could go on from this marker: its voters can be read.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check(group: GroupId, marker: &Marker) -> Result<(), Unusable> {
+        voters_of(group, marker).map(drop)
+    }
+
     /// The group as it was when the server stopped, or a new one whose only voter is this server.
     ///
     /// # Errors
-    /// What the journal brought back contradicts itself.
-    pub fn new(options: Options, recovered: Recovered, seed: Seed) -> Result<Group, raft::Error> {
-        let voters = if recovered.voters.is_empty() {
-            vec![options.voter]
-        } else {
-            recovered.voters
-        };
+    /// What is remembered is a later version's, or contradicts itself.
+    pub fn new(options: Options, remembered: Remembered, seed: Seed) -> Result<Group, Unusable> {
+        let mut voters = voters_of(options.id, &remembered.marker)?;
+        if voters.is_empty() {
+            voters.push(options.voter);
+        }
+        let last = remembered.last_index();
+        let Remembered {
+            hard_state,
+            marker,
+            entries,
+            ..
+        } = remembered;
         let config = raft::Config {
             id: options.voter,
             election_tick: options.election_ticks,
             heartbeat_tick: options.heartbeat_ticks,
-            applied: recovered.marker_index,
+            applied: marker.index,
             max_size_per_msg: options.uncommitted_bytes_max.min(1 << 20),
             max_inflight_msgs: 64,
             check_quorum: true,
@@ -169,33 +177,41 @@ impl Group {
         };
         let log = Log {
             hard_state: eraftpb::HardState {
-                term: recovered.term,
-                vote: recovered.vote,
-                commit: recovered.commit.max(recovered.marker_index),
+                term: hard_state.term,
+                vote: hard_state.vote,
+                commit: hard_state.commit.min(last).max(marker.index),
                 ..eraftpb::HardState::default()
             },
             conf_state: ConfState {
                 voters,
                 ..ConfState::default()
             },
-            compacted: (recovered.marker_index, recovered.marker_term),
-            entries: recovered.entries.into_iter().map(to_raft).collect(),
+            compacted: (marker.index, marker.term),
+            entries: entries.into_iter().map(to_raft).collect(),
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let mut node = RawNode::new(&config, log, &logger)?;
+        let contradiction = |why| Unusable::Contradiction {
+            group: options.id,
+            why,
+        };
+        let mut node = RawNode::new(&config, log, &logger).map_err(contradiction)?;
         node.set_batch_append(true);
         let mut group = Group {
             random: Random::new(seed),
             node,
             persisting: VecDeque::new(),
             ticket_last: 0,
-            led: Leadership::Follows,
-            terms: VecDeque::from([(recovered.marker_index, recovered.marker_term)]),
+            role: Role::Follows,
+            terms: VecDeque::from([(marker.index, marker.term)]),
             options,
         };
         group.seed_election_timeout();
         if group.is_only_voter() {
-            group.node.campaign()?;
+            let campaigned = group.node.campaign();
+            campaigned.map_err(|why| Unusable::Contradiction {
+                group: group.id(),
+                why,
+            })?;
         }
         Ok(group)
     }
@@ -215,8 +231,13 @@ impl Group {
         self.voters() == [self.options.voter]
     }
 
+    /// Where this server stands.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether this server may propose.
-    pub fn leads(&self) -> bool {
+    fn proposes(&self) -> bool {
         self.node.raft.state == StateRole::Leader
     }
 
@@ -230,8 +251,16 @@ impl Group {
         self.node.raft.raft_log.applied
     }
 
+    /// What is to be remembered when everything up to `index` is safe elsewhere; `None` where that is not known
+    /// any more.
+    pub fn marker_at(&self, index: u64) -> Option<Marker> {
+        let term = self.term_at(index)?;
+        let state = voters::encode(&self.voters());
+        Some(Marker { index, term, state })
+    }
+
     /// The term of a committed entry at or behind the last marker.
-    pub fn term_at(&self, index: u64) -> Option<u64> {
+    fn term_at(&self, index: u64) -> Option<u64> {
         self.terms
             .iter()
             .rev()
@@ -256,7 +285,7 @@ impl Group {
     /// # Errors
     /// [`Refused`]; the command is not in the log then.
     pub fn propose(&mut self, data: Bytes) -> Result<u64, Refused> {
-        if !self.leads() {
+        if !self.proposes() {
             return Err(Refused::NotLeader(self.options.id));
         }
         let mut message = eraftpb::Message::default();
@@ -270,7 +299,7 @@ impl Group {
         message.set_entries(vec![entry].into());
         match self.node.raft.step(message) {
             Ok(()) => Ok(self.node.raft.raft_log.last_index()),
-            Err(_) if self.leads() => Err(Refused::Full(self.options.id)),
+            Err(_) if self.proposes() => Err(Refused::Full(self.options.id)),
             Err(_) => Err(Refused::NotLeader(self.options.id)),
         }
     }
@@ -285,20 +314,20 @@ impl Group {
 
     /// Takes what the group wants done: hands what must survive to `persist`, which returns the ticket
     /// that [`Group::durable`] will be told of, and appends what is known now to `outputs`.
-    pub fn turn(&mut self, mut persist: impl FnMut(Persist) -> u64, outputs: &mut Vec<Output>) {
+    pub fn turn(&mut self, mut persist: impl FnMut(Record) -> u64, outputs: &mut Vec<Output>) {
         while self.node.has_ready() {
             let mut ready = self.node.ready();
             if ready.must_sync() {
                 if let Some(state) = ready.hs() {
-                    self.ticket_last = persist(Persist::HardState {
+                    self.ticket_last = persist(Record::HardState(HardState {
                         term: state.term,
                         vote: state.vote,
                         commit: state.commit,
-                    });
+                    }));
                 }
                 for entry in ready.take_entries() {
                     self.node.mut_store().append(entry.clone());
-                    self.ticket_last = persist(Persist::Entry(from_raft(entry)));
+                    self.ticket_last = persist(Record::Entry(from_raft(entry)));
                 }
             }
             if let Some(state) = ready.hs() {
@@ -329,6 +358,10 @@ impl Group {
     /// Everything up to `index` has been applied, and its entries are no longer needed in memory.
     pub fn applied(&mut self, index: u64) {
         if index > self.applied_index() {
+            assert!(
+                index <= self.node.raft.raft_log.committed,
+                "what is applied was committed"
+            );
             self.node.advance_apply_to(index);
             self.node.mut_store().compact(index);
         }
@@ -339,15 +372,19 @@ impl Group {
             self.change_voters(&entry);
         }
         let (index, term) = (entry.index, entry.term);
+        let log = &self.node.raft.raft_log;
+        assert!(
+            self.applied_index() < index && index <= log.committed && index <= log.persisted,
+            "an entry is given out once, when it is committed and on this disk"
+        );
         if self.terms.back().is_none_or(|(_, last)| *last != term) {
             self.terms.push_back((index, term));
         }
         outputs.push(Output::Committed(from_raft(entry)));
-        if self.led == (Leadership::Elected { term }) {
-            self.led = Leadership::Leads { term };
+        if self.role == (Role::Elected { term }) {
+            self.role = Role::Leads { term, since: index };
             outputs.push(Output::Led { term });
         }
-        debug_assert!(index > self.applied_index(), "an entry is given out once");
     }
 
     fn change_voters(&mut self, entry: &eraftpb::Entry) {
@@ -359,17 +396,17 @@ impl Group {
             state.expect("a committed change of voters was checked when it was proposed");
     }
 
-    fn note_role(&mut self, role: Option<StateRole>, outputs: &mut Vec<Output>) {
+    fn note_role(&mut self, state: Option<StateRole>, outputs: &mut Vec<Output>) {
         let term = self.term();
-        match role {
-            Some(StateRole::Leader) => self.led = Leadership::Elected { term },
-            Some(_) if self.led != Leadership::Follows => {
-                self.led = Leadership::Follows;
+        match state {
+            Some(StateRole::Leader) => self.role = Role::Elected { term },
+            Some(_) if self.role != Role::Follows => {
+                self.role = Role::Follows;
                 outputs.push(Output::Deposed { term });
             }
             _ => {}
         }
-        if role.is_some() {
+        if state.is_some() {
             self.seed_election_timeout();
         }
     }
@@ -499,11 +536,16 @@ impl raft::Storage for Log {
     }
 }
 
+/// The voters in a marker; none for a group that was never founded.
+fn voters_of(group: GroupId, marker: &Marker) -> Result<Vec<u64>, Unusable> {
+    voters::decode(&marker.state).map_err(|why| Unusable::Voters { group, why })
+}
+
 fn to_raft(entry: Entry) -> eraftpb::Entry {
-    let kind = if entry.membership {
-        EntryType::EntryConfChangeV2
-    } else {
-        EntryType::EntryNormal
+    let kind = match entry.kind {
+        EntryKind::Normal => EntryType::EntryNormal,
+        EntryKind::ConfChange => EntryType::EntryConfChange,
+        EntryKind::ConfChangeV2 => EntryType::EntryConfChangeV2,
     };
     eraftpb::Entry {
         entry_type: kind,
@@ -518,7 +560,11 @@ fn from_raft(entry: eraftpb::Entry) -> Entry {
     Entry {
         index: entry.index,
         term: entry.term,
-        membership: entry.get_entry_type() != EntryType::EntryNormal,
+        kind: match entry.get_entry_type() {
+            EntryType::EntryNormal => EntryKind::Normal,
+            EntryType::EntryConfChange => EntryKind::ConfChange,
+            EntryType::EntryConfChangeV2 => EntryKind::ConfChangeV2,
+        },
         data: entry.data,
     }
 }

@@ -26,6 +26,8 @@ mod files;
 pub mod folder;
 // Carries one operation out with plain system calls.
 mod operation;
+// A file read piece by piece, at once.
+mod pieces;
 // io_uring; the only `unsafe` of the crate.
 mod ring;
 // Lanes of threads.
@@ -35,32 +37,41 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::units::WallTime;
+use crate::units::{GroupId, WallTime};
 
 pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use error::{Class, Error};
 pub use files::{Backend, Chosen, Files, NewError, Options};
+pub use pieces::{read_pieces, read_whole};
+
+/// Whose an operation is: several parts of a server share one disk, and each takes its own completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The journal.
+    Journal,
+    /// The snapshots of a group's state.
+    Snapshots(GroupId),
+    /// The message files of a broker's group.
+    Segments(GroupId),
+    /// The same, while they are checked.
+    Verification(GroupId),
+    /// Whoever looks after free space.
+    Space,
+}
 
 /// The caller's name for an operation; comes back with its completion.
-///
-/// Several parts of a server share one disk: the top byte (`owner`) says whose completion it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(u64);
+pub struct Token {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The number the owner gave it.
+    pub number: u64,
+}
 
 impl Token {
-    /// The token `number` of one owner. Only the lower 56 bits of `number` are kept.
-    pub const fn new(owner: u8, number: u64) -> Token {
-        Token(((owner as u64) << 56) | (number & 0x00ff_ffff_ffff_ffff))
-    }
-
-    /// Whose it is.
-    pub const fn owner(self) -> u8 {
-        (self.0 >> 56) as u8
-    }
-
-    /// The number the owner gave it.
-    pub const fn number(self) -> u64 {
-        self.0 & 0x00ff_ffff_ffff_ffff
+    /// The token `number` of one owner.
+    pub const fn new(owner: Owner, number: u64) -> Token {
+        Token { owner, number }
     }
 }
 

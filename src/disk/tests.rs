@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::folder::{Lock, LockError};
 use super::{
     AlignedBuffer, Backend, Chosen, Class, Completion, Disk, Error, Files, Lane, Mode, Operation,
-    Options, Outcome, Token,
+    Options, Outcome, Owner, Token,
 };
 
 /// A disk with one backend; `None` where this machine's kernel refuses the ring.
@@ -69,7 +69,7 @@ fn durable_writes_in_flight_together_all_arrive() {
                 position,
                 buffer,
             };
-            disk.submit(Lane::Journal, Token::new(7, number), write);
+            disk.submit(Lane::Journal, Token::new(Owner::Journal, number), write);
         }
         let mut numbers: Vec<u64> = drain(disk)
             .into_iter()
@@ -78,8 +78,8 @@ fn durable_writes_in_flight_together_all_arrive() {
                     panic!("written")
                 };
                 assert_eq!(buffer.len(), 8192);
-                assert_eq!(completion.token.owner(), 7);
-                completion.token.number()
+                assert_eq!(completion.token.owner, Owner::Journal);
+                completion.token.number
             })
             .collect();
         numbers.sort_unstable();
@@ -117,7 +117,7 @@ fn dropping_the_disk_waits_for_what_is_under_way() {
                 position: number * 4096,
                 buffer: filled(4096, 9),
             };
-            other.submit(Lane::Journal, Token::new(0, number), write);
+            other.submit(Lane::Journal, Token::new(Owner::Journal, number), write);
         }
         drop(other);
         let bytes = std::fs::read(path).expect("it is there");
@@ -132,7 +132,11 @@ fn a_lane_keeps_its_order_and_an_open_needs_no_wait() {
         let file = disk.reserve();
         let path = folder.join("segment");
         let submit = |disk: &mut Files, number, operation| {
-            disk.submit(Lane::Segments, Token::new(1, number), operation);
+            disk.submit(
+                Lane::Segments,
+                Token::new(Owner::Journal, number),
+                operation,
+            );
         };
         submit(
             disk,
@@ -166,7 +170,7 @@ fn a_lane_keeps_its_order_and_an_open_needs_no_wait() {
         );
         submit(disk, 502, Operation::Close { file });
         let completions = drain(disk);
-        let numbers: Vec<u64> = completions.iter().map(|c| c.token.number()).collect();
+        let numbers: Vec<u64> = completions.iter().map(|c| c.token.number).collect();
         assert_eq!(numbers, (0..=502).collect::<Vec<u64>>());
         assert!(
             completions
@@ -224,7 +228,7 @@ fn an_error_names_operation_path_and_class() {
         let buffer = filled(4096, 1);
         disk.submit(
             Lane::Journal,
-            Token::new(0, 1),
+            Token::new(Owner::Journal, 1),
             Operation::Write {
                 file,
                 position: 0,
@@ -246,7 +250,7 @@ fn an_error_names_operation_path_and_class() {
         let buffer = filled(4096, 1);
         disk.submit(
             Lane::Journal,
-            Token::new(0, 2),
+            Token::new(Owner::Journal, 2),
             Operation::Write {
                 file,
                 position: 0,
@@ -334,7 +338,7 @@ fn a_compressed_file_is_whole_in_its_archive_and_gone_itself() {
             to: to.clone(),
             entry: "00000000000000000000.meta".to_owned(),
         };
-        disk.submit(Lane::Archive, Token::new(1, 1), compress());
+        disk.submit(Lane::Archive, Token::new(Owner::Journal, 1), compress());
         for completion in drain(disk) {
             outcome(completion.result);
         }
@@ -384,7 +388,7 @@ fn the_descriptor_is_readable_while_completions_wait() {
                 position: 0,
                 buffer: filled(4096, 1),
             };
-            disk.submit(Lane::Journal, Token::new(0, number), write);
+            disk.submit(Lane::Journal, Token::new(Owner::Journal, number), write);
             let mut completions = Vec::new();
             while completions.is_empty() {
                 assert!(readable(disk, 255) || disk.under_way() > 0);

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -94,35 +93,6 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip().is_unspecified() {
         true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         false => address,
-    }
-}
-
-/// How often it is told, at most, that connections cannot be accepted.
-const TROUBLE_TOLD_EVERY: Duration = Duration::from_secs(60);
-
-/// What became of accepting connections on a port: trouble is told once, however long it lasts.
-#[derive(Debug, Default)]
-pub struct Trouble {
-    lasts: bool,
-    told: Option<Instant>,
-}
-
-impl Trouble {
-    /// Accepting failed; true if that is to be told.
-    pub fn begins(&mut self, now: Instant) -> bool {
-        let first = !std::mem::replace(&mut self.lasts, true);
-        let due = self
-            .told
-            .is_none_or(|at| now.duration_since(at) >= TROUBLE_TOLD_EVERY);
-        if first && due {
-            self.told = Some(now);
-        }
-        first && due
-    }
-
-    /// A connection was accepted.
-    pub fn ends(&mut self) {
-        self.lasts = false;
     }
 }
 

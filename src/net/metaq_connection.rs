@@ -1,6 +1,6 @@
 //! One MetaQ client: received bytes in, requests out, replies into its output.
 //!
-//! No socket, no clock. The driver appends what it read to [`MetaqConnection::room`], says how much
+//! No socket, no clock. The driver appends what it read to [`Codec::room`], says how much
 //! that was, takes requests until there is none, and writes the output once a turn. Replies go out in the order in which
 //! they are given, which need not be the order of the requests: clients match them by opaque.
 //!
@@ -11,6 +11,7 @@
 
 use bytes::BytesMut;
 
+use super::codec::Codec;
 use super::input::Input;
 use super::output::{FileRange, Output};
 use crate::broker::Reply;
@@ -46,16 +47,6 @@ impl MetaqConnection {
             broken: None,
             output: Output::default(),
         }
-    }
-
-    /// The buffer to append received bytes to, with room for a read.
-    pub fn room(&mut self) -> &mut BytesMut {
-        self.input.room()
-    }
-
-    /// Says that `count` bytes were appended to [`MetaqConnection::room`].
-    pub fn received(&mut self, count: usize) {
-        self.input.received(count);
     }
 
     /// The next whole request, if there is one.
@@ -112,32 +103,6 @@ impl MetaqConnection {
         self.output.file(records);
     }
 
-    /// What waits to be written.
-    pub fn output(&mut self) -> &mut Output {
-        &mut self.output
-    }
-
-    /// Whether so much waits to be written that nothing more should be read from this client.
-    pub fn is_congested(&self) -> bool {
-        self.output.held_bytes() > OUTPUT_BYTES_MAX
-            || self.output.queued_bytes() > OUTPUT_FILE_BYTES_MAX
-    }
-
-    /// Whether a request has begun to arrive and is not whole.
-    pub fn is_amid_frame(&self) -> bool {
-        !self.input.bytes().is_empty() || self.discard > 0
-    }
-
-    /// Bytes of memory this connection occupies, apart from requests that were taken and not dropped yet.
-    pub fn held_bytes(&self) -> u64 {
-        self.input.held_bytes() + self.output.held_bytes()
-    }
-
-    /// Gives back what is only kept for the next read. For the driver to call when memory is short.
-    pub fn shrink(&mut self) {
-        self.input.shrink();
-    }
-
     fn refuse_too_large(&mut self, opaque: i32, body: usize) {
         let limit = self.limits.body_bytes;
         let text = format!("The message has {body} bytes, more than the {limit} permitted here.");
@@ -151,6 +116,37 @@ impl MetaqConnection {
         let before = tail.len();
         encode(tail);
         self.output.appended(before);
+    }
+}
+
+impl Codec for MetaqConnection {
+    fn room(&mut self) -> &mut BytesMut {
+        self.input.room()
+    }
+
+    fn received(&mut self, count: usize) {
+        self.input.received(count);
+    }
+
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    fn is_congested(&self) -> bool {
+        self.output.held_bytes() > OUTPUT_BYTES_MAX
+            || self.output.queued_bytes() > OUTPUT_FILE_BYTES_MAX
+    }
+
+    fn is_amid_frame(&self) -> bool {
+        !self.input.bytes().is_empty() || self.discard > 0
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.input.held_bytes() + self.output.held_bytes()
+    }
+
+    fn shrink(&mut self) {
+        self.input.shrink();
     }
 }
 

@@ -1,8 +1,10 @@
 //! Sockets and what waits to be written to them.
 //!
-//! The protocols' connection machines here are pure (bytes in, requests out); `socket`, `listener`
+//! The protocols' codecs here are pure (bytes in, requests out); `socket`, `listener`
 //! and `resolve` are the only ones that touch the network.
 
+// What the protocols' codecs have in common.
+pub mod codec;
 // Received bytes that are not decoded yet.
 mod input;
 // Accepting, counting and refusing connections.

@@ -1,6 +1,6 @@
 //! One ZooKeeper client: received bytes in, requests out, replies into its output.
 //!
-//! No socket, no clock. The driver appends what it read to [`ZookeeperConnection::room`], says how
+//! No socket, no clock. The driver appends what it read to [`Codec::room`], says how
 //! much that was, takes what was decoded until there is nothing more, and writes the output once a
 //! turn.
 //!
@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::codec::Codec;
 use super::input::Input;
 use super::output::Output;
 use crate::coordinator::{ConnectReply, ConnectRequest, Refusal, Reply, Request, WatchEvent};
@@ -173,16 +174,6 @@ impl ZookeeperConnection {
             waiting_bytes: 0,
             statistics: Statistics::default(),
         }
-    }
-
-    /// The buffer to append received bytes to, with room for a read.
-    pub fn room(&mut self) -> &mut BytesMut {
-        self.input.room()
-    }
-
-    /// Says that `count` bytes were appended to [`ZookeeperConnection::room`].
-    pub fn received(&mut self, count: usize) {
-        self.input.received(count);
     }
 
     /// Whether the socket should be read: something may come, and what came before is taken care of.
@@ -372,44 +363,11 @@ impl ZookeeperConnection {
         self.stage == Stage::Closing && self.output.is_empty()
     }
 
-    /// When the connection must be closed if it has no session by then, or has not taken the last bytes meant
-    /// for it. While it has a session, the session's end closes it.
-    pub fn deadline(&self) -> Option<Moment> {
-        self.stage_end
-    }
-
-    /// What waits to be written.
-    pub fn output(&mut self) -> &mut Output {
-        &mut self.output
-    }
-
-    /// Whether so much waits to be written that nothing more is taken from this client. Once enough is
-    /// written, take what was already read before reading more.
-    pub fn is_congested(&self) -> bool {
-        self.output.held_bytes() > OUTPUT_BYTES_MAX
-    }
-
     /// Whether the requests that wait for their answer are so long together that nothing more is taken
     /// before some are answered.
     #[inline]
     pub fn is_laden(&self) -> bool {
         self.waiting_bytes > WAITING_BYTES_MAX
-    }
-
-    /// Whether a request or the handshake has begun to arrive and is not whole.
-    pub fn is_amid_frame(&self) -> bool {
-        matches!(self.stage, Stage::Fresh | Stage::Serving { .. }) && !self.input.bytes().is_empty()
-    }
-
-    /// Bytes of memory this connection occupies: what came and is not answered, and what was not taken.
-    pub fn held_bytes(&self) -> u64 {
-        self.input.held_bytes() + self.waiting_bytes + self.output.held_bytes()
-    }
-
-    /// Gives back what is only kept for the next read. For the driver to call when memory is short.
-    pub fn shrink(&mut self) {
-        self.input.shrink();
-        self.waiting.shrink_to_fit();
     }
 
     /// The session, once there is one.
@@ -507,6 +465,43 @@ impl ZookeeperConnection {
         let before = tail.len();
         encode(tail);
         self.output.appended(before);
+    }
+}
+
+impl Codec for ZookeeperConnection {
+    fn room(&mut self) -> &mut BytesMut {
+        self.input.room()
+    }
+
+    fn received(&mut self, count: usize) {
+        self.input.received(count);
+    }
+
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    fn is_congested(&self) -> bool {
+        self.output.held_bytes() > OUTPUT_BYTES_MAX
+    }
+
+    fn is_amid_frame(&self) -> bool {
+        matches!(self.stage, Stage::Fresh | Stage::Serving { .. }) && !self.input.bytes().is_empty()
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.input.held_bytes() + self.waiting_bytes + self.output.held_bytes()
+    }
+
+    fn shrink(&mut self) {
+        self.input.shrink();
+        self.waiting.shrink_to_fit();
+    }
+
+    /// When it must be closed if it has no session by then, or has not taken the last bytes meant for it. While it has
+    /// a session, the session's end closes it.
+    fn deadline(&self) -> Option<Moment> {
+        self.stage_end
     }
 }
 

@@ -1,7 +1,7 @@
-//! The composition of a server: the cores, their logs, the journal and the connections, as one object
+//! The composition of a server: the cores, their replicas, the journal and the connections, as one object
 //! that takes events and says what is to be written.
 //!
-//! [`Node`] knows no socket, clock or task: the shell (`event_loop`) has those, and a simulation has
+//! [`Node`] knows no socket, clock or task: the shell (`server`) has those, and a simulation has
 //! others. What happened goes into [`Node::handle`]; [`Node::turn`] closes a turn: it gathers what all
 //! events brought into one entry a core, one batch for the journal, and leaves the replies in the
 //! connections' outputs.
@@ -10,110 +10,50 @@
 //! sent for an entry that is not durable; every file operation's failure is either an answer (no space)
 //! or the end of the process.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::broker;
-use crate::config::Config;
-use crate::consensus::journal::{self, Journal};
-use crate::coordinator;
-use crate::disk::{self, Completion, Disk};
+use crate::broker::{Event as BrokerEvent, Pressure};
+use crate::coordinator::Event as CoordinatorEvent;
+use crate::disk::{self, Completion, Disk, Owner};
+use crate::journal::{self, Journal};
 use crate::net::listener::Full;
 use crate::net::metaq_connection::MetaqConnection;
-use crate::net::zookeeper_connection::ZookeeperConnection;
+use crate::net::zookeeper_connection::{self, ZookeeperConnection};
+use crate::registry;
 use crate::registry::owners::Question;
-use crate::report::{Code, Error};
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
+use crate::wire;
 
 // The broker within the node.
-mod broker_side;
+pub(crate) mod broker;
 // Connections and the memory they hold.
-mod connections;
-// `/health`, `/metrics` and local commands.
-mod consumers;
-mod control;
+pub(crate) mod connections;
 // The coordinator within the node.
-mod coordinator_side;
-// How the file descriptors are shared out.
-mod descriptors;
-// The shell: sockets, the disk's descriptor, the clock.
-mod event_loop;
-// A core's Raft group over the journal.
-mod log;
-// Who owns the broker's partitions.
-mod owners;
-// What a start would refuse.
-mod preflight;
-// Whether the server does all it is there for.
-mod ready;
-// How the server is doing.
-mod report;
-// One server from start to stop.
-mod run;
-// The broker's files on the disk.
-mod segment_files;
-// The configuration as each part wants it.
-mod settings;
-// The coordinator's snapshots on the disk.
-mod snapshot;
+pub(crate) mod coordinator;
+// All that a node can be told.
+mod event;
+// What the node can tell in numbers.
+mod measures;
+// Whether the node does all it is there for.
+mod obstacles;
+// This server's part of a Raft group.
+pub(crate) mod replica;
 // How much room the disk has.
-mod space;
-// From a folder to a node.
-mod startup;
-// What the node is told of the machine.
-mod system;
-// `topic describe`.
-mod topic_detail;
-// Topics on disk at the start.
-mod topics;
-// What is counted of a port.
-mod traffic;
-// Checking segments before they are served.
-mod verification;
-// The web port.
-mod web;
-// Four-letter words.
-mod words;
+pub(crate) mod space;
+// What both sides act on.
+mod world;
 
 pub use connections::{Connection, Limits, Port};
-pub use preflight::preflight;
-pub use run::run;
-pub use settings::log as log_options;
-pub use startup::{Start, open};
-pub use system::{Random, System};
+pub use event::Event;
 
-use broker_side::BrokerSide;
-use connections::{Connections, Protocol};
-use coordinator_side::CoordinatorSide;
-use owners::{BuiltIn, Whom};
+use broker::BrokerSide;
+use broker::owners::{self, BuiltIn};
+use connections::{Connections, Dropped, Protocol};
+use coordinator::CoordinatorSide;
 use space::Space;
-use traffic::Dropped;
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A client connected.
-    Connected {
-        /// Its connection.
-        connection: ConnectionId,
-        /// To which port.
-        port: Port,
-        /// From where.
-        address: SocketAddr,
-    },
-    /// Bytes were appended to the connection's [`Connection::room`].
-    Received {
-        /// The connection.
-        connection: ConnectionId,
-        /// How many.
-        count: usize,
-    },
-    /// The socket is gone.
-    Disconnected {
-        /// The connection.
-        connection: ConnectionId,
-    },
-}
+use world::World;
 
 /// Why a node cannot go on. The process ends; what was acknowledged is on disk.
 #[derive(Debug, thiserror::Error)]
@@ -148,148 +88,105 @@ impl Failure {
             what: reason,
         }
     }
-
-    /// What an operator is told.
-    pub fn into_error(self) -> Error {
-        let full = match &self {
-            Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
-                error.class == disk::Class::NoSpace
-            }
-            Failure::Newer { .. } | Failure::Halted(_) => false,
-        };
-        let exhausted = match &self {
-            Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
-                error.class == disk::Class::Exhausted
-            }
-            Failure::Newer { .. } | Failure::Halted(_) => false,
-        };
-        let code = match &self {
-            Failure::Journal(_) | Failure::Files(_) if full => Code::E0204,
-            Failure::Journal(_) | Failure::Files(_) if exhausted => Code::E0111,
-            Failure::Journal(_) | Failure::Files(_) => Code::E0205,
-            Failure::Newer { .. } => return newer_data("apply the journal", self),
-            Failure::Halted(_) => Code::E0900,
-        };
-        let cure = match (full, exhausted) {
-            (true, _) => "Make room on the file system of data/ and start it again.",
-            (_, true) => LIMIT_CURE,
-            _ => "Start it again; what the reason names may need to be looked at first.",
-        };
-        Error::new(code, "the server cannot go on")
-            .because(self)
-            .means("It ends; everything that was acknowledged is on disk.")
-            .cure(cure)
-    }
 }
 
-/// What helps where the system gives the process no more of something.
-const LIMIT_CURE: &str = "See what it may have (`ulimit -a`, /proc/PID/limits, a container's or a unit's settings) and \
-                          raise it: chrysalis explain E0111";
-
-/// What an operator is told when the system gives the process no more of something.
-fn lacking(what: &str, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(Code::E0111, what)
-        .because(why)
-        .means("The server does not start; nothing was changed.")
-        .cure(LIMIT_CURE)
+/// What a node is made of.
+pub(crate) struct Parts {
+    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) journal: Journal,
+    pub(crate) coordinator: Option<CoordinatorSide>,
+    pub(crate) broker: Option<BrokerSide>,
+    pub(crate) limits: Limits,
+    pub(crate) space: Space,
+    pub(crate) codecs: CodecOptions,
+    pub(crate) owner_nodes: OwnerNodes,
+    /// Seconds the local time is ahead of UTC: retention's schedule means local time.
+    pub(crate) utc_offset_s: i32,
 }
 
-/// What an operator is told of data that a later version wrote.
-fn newer_data(what: &str, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(Code::E0106, what)
-        .because(why)
-        .means(
-            "A newer version of Chrysalis wrote this data. This one does not serve it, rather than lose what it does \
-             not understand; everything is still on disk.",
-        )
-        .cure("Install the newer version again and start it: chrysalis explain E0106")
+/// What connections' codecs are made with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CodecOptions {
+    pub(crate) zookeeper: zookeeper_connection::Options,
+    pub(crate) metaq: wire::metaq::Limits,
+}
+
+/// Where consumers register.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnerNodes {
+    /// Below which znode.
+    pub(crate) root: String,
+    /// In another ZooKeeper than this server's own.
+    pub(crate) elsewhere: bool,
 }
 
 /// One server, without its sockets and its clock.
 pub struct Node {
-    disk: Box<dyn Disk>,
-    journal: Journal,
+    world: World,
     coordinator: Option<CoordinatorSide>,
     broker: Option<BrokerSide>,
-    connections: Connections,
     space: Space,
     /// What the log was told of the journal.
-    next_file: ready::NextFile,
-    machines: MachineOptions,
+    next_file: obstacles::NextFile,
+    codecs: CodecOptions,
+    owner_nodes: OwnerNodes,
     completions: Vec<Completion>,
-    /// Seconds the local time is ahead of UTC: retention's schedule means local time.
     utc_offset_s: i32,
     stopping: bool,
     turns: u64,
-    /// Below which znode consumers register.
-    registry_root: String,
-    /// They use another ZooKeeper than this server's own.
-    asks_registry: bool,
-    /// What is to be asked of it.
-    questions: Vec<Question>,
-}
-
-/// How clients are told to connect to a broker.
-fn broker_url(host: &str, port: u16) -> String {
-    match host.contains(':') {
-        true => format!("meta://[{host}]:{port}"),
-        false => format!("meta://{host}:{port}"),
-    }
-}
-
-/// What connections' machines are made with.
-#[derive(Clone, Copy, Debug)]
-struct MachineOptions {
-    zookeeper: crate::net::zookeeper_connection::Options,
-    metaq: crate::wire::metaq::Limits,
-}
-
-/// Splits the borrow of a node into one core's side and what its effects need.
-macro_rules! coordinator_world {
-    ($node:ident, $now:expr, $wall:expr) => {
-        coordinator_side::World {
-            now: $now,
-            wall: $wall,
-            connections: &mut $node.connections,
-            journal: &mut $node.journal,
-            disk: $node.disk.as_mut(),
-        }
-    };
-}
-
-/// The same for the broker, which may ask who owns a partition.
-macro_rules! broker_world {
-    ($node:ident, $now:expr) => {
-        broker_side::World {
-            now: $now,
-            connections: &mut $node.connections,
-            journal: &mut $node.journal,
-            disk: $node.disk.as_mut(),
-            owners: match $node.asks_registry {
-                true => Whom::Another(&mut $node.questions),
-                false => Whom::BuiltIn(BuiltIn {
-                    coordinator: $node.coordinator.as_ref(),
-                    root: &$node.registry_root,
-                }),
-            },
-        }
-    };
 }
 
 impl Node {
+    /// A node that has everything back that was on disk. It serves ([`Node::serves`]) after a few turns.
+    pub(crate) fn new(parts: Parts) -> Node {
+        Node {
+            world: World {
+                now: Moment::START,
+                wall: WallTime(0),
+                connections: Connections::new(parts.limits),
+                journal: parts.journal,
+                disk: parts.disk,
+            },
+            coordinator: parts.coordinator,
+            broker: parts.broker,
+            space: parts.space,
+            next_file: obstacles::NextFile::default(),
+            codecs: parts.codecs,
+            owner_nodes: parts.owner_nodes,
+            completions: Vec::new(),
+            utc_offset_s: parts.utc_offset_s,
+            stopping: false,
+            turns: 0,
+        }
+    }
+
     /// Takes in one event. What follows from it is in the connections' outputs after [`Node::turn`].
     pub fn handle(&mut self, now: Moment, wall: WallTime, event: Event) {
+        self.world.set(now, wall);
         match event {
             Event::Connected {
                 connection,
                 port,
                 address,
             } => {
-                self.connected(now, wall, connection, port, address);
+                self.connected(connection, port, address);
             }
-            Event::Received { connection, count } => self.received(now, wall, connection, count),
-            Event::Disconnected { connection } => self.disconnected(now, wall, connection),
+            Event::Refused { port, full } => self.refused(port, full),
+            Event::Received { connection, count } => self.received(connection, count),
+            Event::Sent { port, count } => {
+                self.world.connections.traffic_mut(port).sent_bytes += count;
+            }
+            Event::Disconnected { connection } => self.disconnected(connection),
+            Event::Owners(answer) => self.tell_broker(owners::event(answer)),
+            Event::Topics(topics) => self.tell_broker(BrokerEvent::Reload(topics)),
+            Event::Wish(wish) => self.tell_broker(BrokerEvent::Wish(wish)),
+            Event::NoSpace => self.space.give_up_reserve(self.world.disk.as_mut()),
+            Event::Stop => {
+                self.stopping = true;
+                self.world.journal.seal();
+            }
         }
+        self.answer_questions();
     }
 
     /// Closes a turn: takes what the disk has done, lets due time pass, proposes what was gathered, applies
@@ -298,27 +195,30 @@ impl Node {
     /// # Errors
     /// The server cannot go on; see [`Failure`].
     pub fn turn(&mut self, now: Moment, wall: WallTime) -> Result<(), Failure> {
+        self.world.set(now, wall);
         self.turns += 1;
-        self.take_completions(now, wall)?;
-        self.let_time_pass(now, wall);
+        self.take_completions()?;
+        self.let_time_pass();
         loop {
             // What was committed may have made room for what was held back.
-            self.resume_stalled(now, wall);
+            self.resume_stalled();
             let mut any = false;
             if let Some(side) = &mut self.coordinator {
-                any |= side.turn(&mut coordinator_world!(self, now, wall))?;
+                any |= side.turn(&mut self.world)?;
             }
             if let Some(side) = &mut self.broker {
-                any |= side.turn(wall, &mut broker_world!(self, now))?;
+                any |= side.turn(&mut self.world)?;
             }
+            any |= self.answer_questions();
             if !any {
                 break;
             }
         }
-        self.relieve_pressure(now, wall);
-        self.journal.flush(now, self.disk.as_mut());
+        self.relieve_pressure();
+        self.answer_questions();
+        self.world.journal.flush(now, self.world.disk.as_mut());
         self.tell_of_journal();
-        self.drop_hoarders(now, wall);
+        self.drop_hoarders();
         Ok(())
     }
 
@@ -330,8 +230,8 @@ impl Node {
             .and_then(CoordinatorSide::deadline);
         let broker = self.broker.as_ref().and_then(BrokerSide::deadline);
         let rest = [
-            self.journal.deadline(),
-            self.connections.deadline(),
+            self.world.journal.deadline(),
+            self.world.connections.deadline(),
             self.space.deadline(),
         ];
         [coordinator, broker]
@@ -343,30 +243,21 @@ impl Node {
 
     /// A connection, while the node knows it.
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        self.connections.get(id)
+        self.world.connections.get(id)
     }
 
-    /// Counts bytes that a client of this port took.
-    fn sent(&mut self, port: Port, count: u64) {
-        self.connections.traffic_mut(port).sent_bytes += count;
-    }
-
-    /// Counts a client that was sent away at once.
-    fn refused(&mut self, port: Port, full: Full) {
-        let traffic = self.connections.traffic_mut(port);
-        match full {
-            Full::All => traffic.refused += 1,
-            Full::Address => traffic.refused_address += 1,
-        }
+    /// How many connections a port has.
+    pub(crate) fn connection_count(&self, port: Port) -> usize {
+        self.world.connections.count(port)
     }
 
     /// Whether more may be read from a connection now. To be asked again when it was told to look
     /// ([`Node::take_dirty`]).
     pub fn reads(&self, id: ConnectionId) -> bool {
-        if self.stopping || !self.connections.reads(id) {
+        if self.stopping || !self.world.connections.reads(id) {
             return false;
         }
-        match self.connections.port(id) {
+        match self.world.connections.port(id) {
             Some(Port::Broker) => self
                 .broker
                 .as_ref()
@@ -377,17 +268,19 @@ impl Node {
 
     /// The connections with something to write, or with changed standing, since this was last asked.
     pub fn take_dirty(&mut self) -> Vec<ConnectionId> {
-        self.connections.take_dirty()
+        self.world.connections.take_dirty()
     }
 
     /// Asks to be told of this connection with the next [`Node::take_dirty`].
     pub fn mark_dirty(&mut self, id: ConnectionId) {
-        self.connections.mark_dirty(id);
+        self.world.connections.mark_dirty(id);
     }
 
     /// Whether clients may come in: what was committed before is applied.
     pub fn serves(&self) -> bool {
-        self.coordinator.as_ref().is_none_or(|side| side.leads)
+        self.coordinator
+            .as_ref()
+            .is_none_or(CoordinatorSide::serves)
             && self.broker.as_ref().is_none_or(BrokerSide::serves)
     }
 
@@ -399,160 +292,168 @@ impl Node {
     }
 
     /// The topics to register.
-    pub fn registered_topics(&self) -> std::collections::BTreeMap<String, crate::registry::Topic> {
+    pub fn registered_topics(&self) -> BTreeMap<String, registry::Topic> {
         self.broker
             .as_ref()
             .map_or_else(Default::default, |side| side.topics.clone())
     }
 
+    /// The folders that topics lie in; settings number them by their place here.
+    pub(crate) fn data_folders(&self) -> &[PathBuf] {
+        let broker = self.broker.as_ref();
+        broker.map_or(&[], |side| side.files.data_folders())
+    }
+
     /// What the broker wants to know of owner nodes that are not here, since this was last asked. Each question
-    /// is to be answered once.
+    /// is to be answered once, by [`Event::Owners`].
     pub(crate) fn take_questions(&mut self) -> Vec<Question> {
-        std::mem::take(&mut self.questions)
-    }
-
-    /// Gives the broker the topics of a configuration that was read again.
-    pub fn reload(&mut self, now: Moment, config: &Config) {
-        let Some(own) = &config.broker else { return };
-        if let Some(side) = &mut self.broker {
-            let topics = settings::topics(config, own, side.files.data_folders());
-            let event = broker::Event::Reload(Box::new(topics));
-            side.handle(event, &mut broker_world!(self, now));
+        match &mut self.broker {
+            Some(side) if self.owner_nodes.elsewhere => side.questions.drain(..).collect(),
+            _ => Vec::new(),
         }
     }
 
-    /// Hands an operator's wish to the broker.
-    pub fn tell_broker(&mut self, now: Moment, event: broker::Event) {
-        if let Some(side) = &mut self.broker {
-            side.handle(event, &mut broker_world!(self, now));
-        }
+    /// Whether owner nodes are in another ZooKeeper than this server's own.
+    pub(crate) fn asks_registry(&self) -> bool {
+        self.owner_nodes.elsewhere
     }
 
-    /// Something that the server needs found no space.
-    fn give_up_reserve(&mut self) {
-        self.space.give_up_reserve(self.disk.as_mut());
+    /// Whether nothing more is read from anybody.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
-    /// Reads nothing more from anybody, and brings everything into the cores' own files.
-    pub fn stop(&mut self) {
-        self.stopping = true;
-        self.journal.seal();
-    }
-
-    /// Whether everything is on disk, after [`Node::stop`].
+    /// Whether everything is on disk, after [`Event::Stop`].
     pub fn is_stopped(&self) -> bool {
         self.stopping
-            && self.journal.is_idle()
+            && self.world.journal.is_idle()
             && self.broker.as_ref().is_none_or(BrokerSide::is_checkpointed)
     }
 
-    fn connected(
-        &mut self,
-        now: Moment,
-        wall: WallTime,
-        id: ConnectionId,
-        port: Port,
-        address: SocketAddr,
-    ) {
+    fn tell_broker(&mut self, event: BrokerEvent) {
+        if let Some(side) = &mut self.broker {
+            side.handle(event, &mut self.world);
+        }
+    }
+
+    fn tell_coordinator(&mut self, event: CoordinatorEvent) {
+        if let Some(side) = &mut self.coordinator {
+            side.handle(event, &mut self.world);
+        }
+    }
+
+    /// Answers what the broker asked of owner nodes that are in this process; whether there was anything.
+    fn answer_questions(&mut self) -> bool {
+        let Some(broker) = &mut self.broker else {
+            return false;
+        };
+        if self.owner_nodes.elsewhere {
+            return false;
+        }
+        let mut any = false;
+        while let Some(question) = broker.questions.pop_front() {
+            let mut tree = BuiltIn {
+                coordinator: self.coordinator.as_ref(),
+            };
+            let answer = question.answer(&mut tree, &self.owner_nodes.root, broker.id);
+            broker.handle(owners::event(answer), &mut self.world);
+            any = true;
+        }
+        any
+    }
+
+    fn connected(&mut self, connection: ConnectionId, port: Port, address: SocketAddr) {
+        let (now, wall) = (self.world.now, self.world.wall);
         match port {
             Port::Coordinator => {
-                let options = self.machines.zookeeper;
-                let machine = ZookeeperConnection::new(options, address, now, wall);
-                let protocol = Protocol::Zookeeper(Box::new(machine));
-                self.connections.insert(id, now, protocol);
-                if let Some(side) = &mut self.coordinator {
-                    let ip = address.ip().to_canonical();
-                    let event = coordinator::Event::Connected {
-                        connection: id,
-                        address: ip,
-                    };
-                    side.handle(event, &mut coordinator_world!(self, now, wall));
-                }
+                let options = self.codecs.zookeeper;
+                let client = ZookeeperConnection::new(options, address, now, wall);
+                let protocol = Protocol::Zookeeper(Box::new(client));
+                self.world.connections.insert(connection, now, protocol);
+                self.tell_coordinator(CoordinatorEvent::Connected {
+                    connection,
+                    address: address.ip().to_canonical(),
+                });
             }
             Port::Broker => {
-                let machine = MetaqConnection::new(self.machines.metaq);
-                self.connections
-                    .insert(id, now, Protocol::Metaq(Box::new(machine)));
-                if let Some(side) = &mut self.broker {
-                    let event = broker::Event::Connected { connection: id };
-                    side.handle(event, &mut broker_world!(self, now));
-                }
+                let client = MetaqConnection::new(self.codecs.metaq);
+                let protocol = Protocol::Metaq(Box::new(client));
+                self.world.connections.insert(connection, now, protocol);
+                self.tell_broker(BrokerEvent::Connected { connection });
             }
         }
     }
 
-    fn received(&mut self, now: Moment, wall: WallTime, id: ConnectionId, count: usize) {
-        let Some(connection) = self.connections.get(id) else {
+    /// Counts a client that was sent away at once.
+    fn refused(&mut self, port: Port, full: Full) {
+        let traffic = self.world.connections.traffic_mut(port);
+        match full {
+            Full::All => traffic.refused += 1,
+            Full::Address => traffic.refused_address += 1,
+        }
+    }
+
+    fn received(&mut self, id: ConnectionId, count: usize) {
+        let Some(connection) = self.world.connections.get(id) else {
             return;
         };
-        match &mut connection.protocol {
-            Protocol::Zookeeper(machine) => machine.received(count),
-            Protocol::Metaq(machine) => machine.received(count),
-        }
+        connection.codec_mut().received(count);
         let port = connection.port();
-        self.connections.traffic_mut(port).received_bytes += count as u64;
-        self.take_requests(now, wall, id);
-        self.connections.account(id, now, true);
-        self.drop_hoarders_at_once(now, wall);
+        self.world.connections.traffic_mut(port).received_bytes += count as u64;
+        self.take_requests(id);
+        self.world.connections.account(id, self.world.now, true);
+        self.drop_hoarders_at_once();
     }
 
     /// Does not wait for the turn's end: a turn takes from all connections, and each answer may be long.
-    fn drop_hoarders_at_once(&mut self, now: Moment, wall: WallTime) {
-        if self.connections.is_full() {
-            self.drop_hoarders(now, wall);
+    fn drop_hoarders_at_once(&mut self) {
+        if self.world.connections.is_full() {
+            self.drop_hoarders();
         }
     }
 
-    fn take_requests(&mut self, now: Moment, wall: WallTime, id: ConnectionId) {
-        match self.connections.port(id) {
+    fn take_requests(&mut self, id: ConnectionId) {
+        match self.world.connections.port(id) {
             Some(Port::Coordinator) => {
                 if let Some(side) = &mut self.coordinator {
-                    side.take_requests(id, &mut coordinator_world!(self, now, wall));
+                    side.take_requests(id, &mut self.world);
                 }
             }
             Some(Port::Broker) => {
                 if let Some(side) = &mut self.broker {
-                    side.take_requests(id, wall, &mut broker_world!(self, now));
+                    side.take_requests(id, &mut self.world);
                 }
             }
             None => {}
         }
     }
 
-    fn disconnected(&mut self, now: Moment, wall: WallTime, id: ConnectionId) {
-        let Some(connection) = self.connections.remove(id) else {
+    fn disconnected(&mut self, connection: ConnectionId) {
+        let Some(known) = self.world.connections.remove(connection) else {
             return;
         };
-        match connection.protocol {
-            Protocol::Zookeeper(_) => {
-                if let Some(side) = &mut self.coordinator {
-                    let event = coordinator::Event::Disconnected { connection: id };
-                    side.handle(event, &mut coordinator_world!(self, now, wall));
-                }
+        match known.port() {
+            Port::Coordinator => {
+                self.tell_coordinator(CoordinatorEvent::Disconnected { connection });
             }
-            Protocol::Metaq(_) => {
-                if let Some(side) = &mut self.broker {
-                    let event = broker::Event::Disconnected { connection: id };
-                    side.handle(event, &mut broker_world!(self, now));
-                }
-            }
+            Port::Broker => self.tell_broker(BrokerEvent::Disconnected { connection }),
         }
     }
 
     /// Takes requests that were held back until their connection had room.
-    fn resume_stalled(&mut self, now: Moment, wall: WallTime) {
-        for id in self.connections.take_stalled() {
-            self.take_requests(now, wall, id);
-            self.connections.account(id, now, false);
-            self.drop_hoarders_at_once(now, wall);
+    fn resume_stalled(&mut self) {
+        for id in self.world.connections.take_stalled() {
+            self.take_requests(id);
+            self.world.connections.account(id, self.world.now, false);
+            self.drop_hoarders_at_once();
             // Whether it may be read from may have changed.
-            self.connections.mark_dirty(id);
+            self.world.connections.mark_dirty(id);
         }
     }
 
     /// Ends the connections that hold most of a memory that is short, because their clients do not read.
-    fn drop_hoarders(&mut self, now: Moment, wall: WallTime) {
-        let hoarders = self.connections.hoarders();
+    fn drop_hoarders(&mut self) {
+        let hoarders = self.world.connections.hoarders();
         if let Some(first) = hoarders.first() {
             tracing::warn!(
                 count = hoarders.len(),
@@ -562,85 +463,90 @@ impl Node {
             );
         }
         for id in hoarders {
-            self.connections.dropped(id, Dropped::Memory);
-            self.disconnected(now, wall, id);
-            self.connections.mark_gone(id);
+            self.drop_connection(id, Dropped::Memory);
         }
     }
 
-    fn take_completions(&mut self, now: Moment, wall: WallTime) -> Result<(), Failure> {
+    fn drop_connection(&mut self, id: ConnectionId, why: Dropped) {
+        self.world.connections.dropped(id, why);
+        self.disconnected(id);
+        self.world.connections.mark_gone(id);
+    }
+
+    fn take_completions(&mut self) -> Result<(), Failure> {
         let mut completions = std::mem::take(&mut self.completions);
-        self.disk.complete(&mut completions);
+        self.world.disk.complete(&mut completions);
         for completion in completions.drain(..) {
-            match completion.token.owner() {
-                journal::TOKEN_OWNER => self.journal.complete(now, completion)?,
-                segment_files::TOKEN_OWNER => {
-                    if let Some(side) = &mut self.broker {
-                        side.file_completed(completion, &mut broker_world!(self, now))?;
-                    }
-                }
-                verification::TOKEN_OWNER => {
-                    if let Some(side) = &mut self.broker {
-                        side.read_completed(completion, &mut broker_world!(self, now));
-                    }
-                }
-                snapshot::TOKEN_OWNER => {
-                    if let Some(side) = &mut self.coordinator {
-                        side.snapshot_completed(
-                            completion,
-                            &mut coordinator_world!(self, now, wall),
-                        );
-                    }
-                }
-                space::TOKEN_OWNER => self.space.complete(completion, self.disk.as_mut()),
-                owner => unreachable!("nobody submits operations as owner {owner}"),
-            }
+            self.take_completion(completion)?;
         }
         self.completions = completions;
         Ok(())
     }
 
-    fn let_time_pass(&mut self, now: Moment, wall: WallTime) {
+    /// A server has one coordinator and one broker, so the group only says which of the two it is.
+    fn take_completion(&mut self, completion: Completion) -> Result<(), Failure> {
+        let world = &mut self.world;
+        match completion.token.owner {
+            Owner::Journal => world.journal.complete(world.now, completion)?,
+            Owner::Segments(_) => {
+                if let Some(side) = &mut self.broker {
+                    side.file_completed(completion, world)?;
+                }
+            }
+            Owner::Verification(_) => {
+                if let Some(side) = &mut self.broker {
+                    side.read_completed(completion, world);
+                }
+            }
+            Owner::Snapshots(_) => {
+                if let Some(side) = &mut self.coordinator {
+                    side.snapshot_completed(completion, world);
+                }
+            }
+            Owner::Space => self.space.complete(completion, world.disk.as_mut()),
+        }
+        Ok(())
+    }
+
+    fn let_time_pass(&mut self) {
         if let Some(side) = &mut self.coordinator {
-            side.tick(&mut coordinator_world!(self, now, wall));
+            side.tick(&mut self.world);
         }
         if let Some(side) = &mut self.broker {
-            side.tick(wall, self.utc_offset_s, &mut broker_world!(self, now));
+            side.tick(self.utc_offset_s, &mut self.world);
         }
-        for (id, why) in self.connections.overdue(now) {
+        for (id, why) in self.world.connections.overdue(self.world.now) {
             tracing::info!(connection = id.0, reason = why.text(), "connection closed");
-            self.connections.dropped(id, why);
-            self.disconnected(now, wall, id);
-            self.connections.mark_gone(id);
+            self.drop_connection(id, why);
         }
-        self.space.look(now, self.disk.as_mut());
+        self.space.look(self.world.now, self.world.disk.as_mut());
     }
 
     /// Makes the cores free the journal's files, and refuses puts while there is too little room.
-    fn relieve_pressure(&mut self, now: Moment, wall: WallTime) {
-        let journal = self.journal.pressure();
+    fn relieve_pressure(&mut self) {
+        let journal = self.world.journal.pressure();
         let full = journal.pinned_by.filter(|_| journal.compact);
         let mut gives_up_reserve = false;
         if let Some(side) = &mut self.coordinator {
             let needed = full.filter(|(group, _)| *group == GroupId::COORDINATOR);
             let up_to = needed.map_or(0, |(_, index)| index);
-            side.snapshot(up_to, &mut coordinator_world!(self, now, wall));
+            side.snapshot(up_to, &mut self.world);
             gives_up_reserve |= side.snapshots.take_wants_space();
         }
         if let Some(side) = &mut self.broker {
             let needed = full.is_some_and(|(group, index)| {
-                group != GroupId::COORDINATOR && index > side.log.marker_index()
+                group != GroupId::COORDINATOR && index > side.replica.marker_index()
             });
             let checkpoint = needed || self.stopping && !side.is_checkpointed();
-            let pressure = broker::Pressure {
+            let pressure = Pressure {
                 journal: journal.refuse,
                 disk: self.space.is_low(),
             };
-            side.press(pressure, checkpoint, &mut broker_world!(self, now));
+            side.press(pressure, checkpoint, &mut self.world);
             gives_up_reserve |= side.take_wants_space();
         }
         if gives_up_reserve {
-            self.give_up_reserve();
+            self.space.give_up_reserve(self.world.disk.as_mut());
         }
     }
 }

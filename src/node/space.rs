@@ -6,11 +6,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk::{self, Completion, Disk, Lane, Mode, Operation, Outcome, Token};
+use crate::disk::{self, Completion, Disk, Lane, Mode, Operation, Outcome, Owner, Token};
+use crate::report::throttle::Complaint;
 use crate::units::Moment;
-
-/// Whose completions are these.
-pub(super) const TOKEN_OWNER: u8 = 5;
 
 /// The token of operations whose end says nothing about the reserve.
 const RESERVE: u64 = 1;
@@ -30,7 +28,7 @@ const RESERVE_AGAIN: Duration = Duration::from_secs(10);
 
 /// The free space of the data folder.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(crate) struct Space {
     folder: PathBuf,
     low_below: u64,
     free: Option<u64>,
@@ -39,8 +37,8 @@ pub(super) struct Space {
     low: bool,
     asked: bool,
     reserve: Reserve,
-    /// Why the free space is unknown, as it was told.
-    trouble: Option<String>,
+    /// Why the free space is unknown.
+    trouble: Complaint,
 }
 
 /// A file that takes space so that there is some to give up.
@@ -52,19 +50,19 @@ struct Reserve {
     held: bool,
     /// It is not made again before.
     not_before: Moment,
-    /// Why it could not be made again, as it was told.
-    trouble: Option<String>,
+    /// Why it could not be made again.
+    trouble: Complaint,
 }
 
 impl Space {
     /// Watches the file system of `folder`; less than `low_below` bytes free are low.
-    pub(super) fn new(folder: PathBuf, low_below: u64, reserve_bytes: u64) -> Space {
+    pub(crate) fn new(folder: PathBuf, low_below: u64, reserve_bytes: u64) -> Space {
         let reserve = Reserve {
             path: folder.join("reserve"),
             length: reserve_bytes,
             held: false,
             not_before: Moment::START,
-            trouble: None,
+            trouble: Complaint::default(),
         };
         Space {
             folder,
@@ -75,13 +73,13 @@ impl Space {
             low: false,
             asked: false,
             reserve,
-            trouble: None,
+            trouble: Complaint::default(),
         }
     }
 
     /// Makes the reserve at the start, as long as it is to be now. Without room for it the server starts all
     /// the same.
-    pub(super) fn make_reserve(&mut self, disk: &mut dyn Disk) {
+    pub(crate) fn make_reserve(&mut self, disk: &mut dyn Disk) {
         if self.reserve.length == 0 {
             // There may be one from when it was wanted.
             return self.remove_reserve(disk);
@@ -121,7 +119,7 @@ impl Space {
         let remove = Operation::Remove {
             path: self.reserve.path.clone(),
         };
-        disk.submit(Lane::Background, Token::new(TOKEN_OWNER, RESERVE), remove);
+        disk.submit(Lane::Background, Token::new(Owner::Space, RESERVE), remove);
     }
 
     /// Makes the reserve again once there is plenty of room.
@@ -136,7 +134,7 @@ impl Space {
         }
         self.reserve.held = true;
         let file = disk.reserve();
-        let token = Token::new(TOKEN_OWNER, RESERVE_MADE);
+        let token = Token::new(Owner::Space, RESERVE_MADE);
         let path = self.reserve.path.clone();
         let length = self.reserve.length;
         disk.submit(
@@ -155,14 +153,15 @@ impl Space {
         );
         disk.submit(
             Lane::Background,
-            Token::new(TOKEN_OWNER, RESERVE),
+            Token::new(Owner::Space, RESERVE),
             Operation::Close { file },
         );
     }
 
     /// What is wrong with the free space and the reserve, in words.
-    pub(super) fn troubles(&self) -> impl Iterator<Item = &String> {
-        self.trouble.iter().chain(&self.reserve.trouble)
+    pub(super) fn troubles(&self) -> impl Iterator<Item = &str> {
+        let own = self.trouble.reason().into_iter();
+        own.chain(self.reserve.trouble.reason())
     }
 
     /// Asks the disk, if it was not asked for a while. Called in every turn, so an idle server asks nothing.
@@ -174,13 +173,13 @@ impl Space {
             let space = Operation::Space {
                 path: self.folder.clone(),
             };
-            disk.submit(Lane::Background, Token::new(TOKEN_OWNER, 0), space);
+            disk.submit(Lane::Background, Token::new(Owner::Space, 0), space);
         }
     }
 
     /// Takes the disk's answer.
     pub(super) fn complete(&mut self, completion: Completion, disk: &mut dyn Disk) {
-        match completion.token.number() {
+        match completion.token.number {
             RESERVE => {
                 if let Err(error) = completion.result {
                     tracing::debug!(%error, "the reserve file");
@@ -198,7 +197,7 @@ impl Space {
                         self.remove_reserve(disk);
                     }
                     Err(_) | Ok(Outcome::Opened { .. }) => {}
-                    Ok(_) => self.reserve.trouble = None,
+                    Ok(_) => self.reserve.trouble.ends(),
                 }
                 return;
             }
@@ -207,7 +206,7 @@ impl Space {
         self.asked = false;
         match completion.result {
             Ok(Outcome::Space(space)) => {
-                self.trouble = None;
+                self.trouble.ends();
                 self.free = Some(space.free);
                 self.total = Some(space.total);
                 let low = space.free < self.low_below;
@@ -256,10 +255,8 @@ impl Space {
 }
 
 /// Tells once what is wrong, until it is right again.
-fn note(told: &mut Option<String>, what: &str, error: &disk::Error) {
-    let trouble = format!("{what}: {error}");
-    if told.as_ref() != Some(&trouble) {
+fn note(told: &mut Complaint, what: &str, error: &disk::Error) {
+    if told.is_new(&format!("{what}: {error}")) {
         tracing::warn!(%error, "{what}");
-        *told = Some(trouble);
     }
 }

@@ -3,7 +3,7 @@
 //! The node says what it wants to be seen as ([`Wanted`]); a task holds a session and makes it so, again
 //! after every expiry, and takes away what is no longer wanted. What is wanted is worked out without
 //! I/O in `plan`; `session` and `nodes` do the talking through the `zookeeper-client` crate. Layout and
-//! moments are those of `spec/metamorphosis.md` 3.1.
+//! moments are those of `metamorphosis-server` 1.4.6.2.
 //!
 //! Not here: the tree of this process, into which the node looks itself for what consumers register.
 

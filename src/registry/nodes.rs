@@ -2,7 +2,7 @@
 //!
 //! Whose a node is decides what happens to it. One of an earlier session with our content was left by an
 //! earlier process of this broker, or by this one before its session expired: it is taken over at once
-//! (the original stopped half-dead there, spec 7, bug 19). One that claims our id for another URL, or that
+//! (the original stopped half-dead there). One that claims our id for another URL, or that
 //! took the place of a node of this very session, belongs to somebody who lives: it is never touched, and
 //! nothing else is registered while it is there.
 //!

@@ -4,7 +4,7 @@
 //! id as the content. The nodes go with their consumer's session, and all of a group go and come again when it
 //! is balanced.
 //!
-//! The tree of this process is looked into at once (`node/owners`); another ZooKeeper's nodes are read and kept
+//! The tree of this process is looked into at once (`node/broker/owners`); another ZooKeeper's nodes are read and kept
 //! (`cache`, `reader`).
 
 use std::collections::BTreeSet;

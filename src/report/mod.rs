@@ -12,6 +12,8 @@ mod names;
 // Lines for people, and those that could not be written.
 pub mod lines;
 pub mod metrics;
+// Log lines that are not repeated.
+pub mod throttle;
 pub mod tracing;
 
 pub use code::{Code, NotACode};

@@ -1,7 +1,7 @@
 //! What each key of the configuration does, shown on a running server.
 //!
 //! [`SHOWN`] names for every key the test that would fail if the key did nothing. That each key reaches the
-//! part it is for is another test's matter, `node::settings`.
+//! part it is for is another test's matter, `server::settings`.
 
 mod broker;
 mod coordinator;

@@ -35,7 +35,7 @@ use super::harness::{File, Path, WALL_START, World, short_name};
 use crate::broker::command::{Command, Commands};
 use crate::broker::{
     Effect, Event, Get, Name, OffsetQuery, Options, Pressure, Put, Reply, Request, Section,
-    Settings, Sync, Topics, Transaction, TransactionStep,
+    Settings, Sync, Topics, Transaction, TransactionStep, Wish,
 };
 use crate::segments::FileOperation;
 use crate::segments::dump::{self, Entry};
@@ -304,18 +304,18 @@ impl Runner {
             }
             "close" => {
                 let (first, last) = (words[2].parse().unwrap(), words[3].parse().unwrap());
-                world.event(Event::ClosePartitions {
+                world.event(Event::Wish(Wish::ClosePartitions {
                     topic: name(words[1]),
                     first,
                     last,
-                });
+                }));
             }
-            "open" => world.event(Event::OpenPartitions {
+            "open" => world.event(Event::Wish(Wish::OpenPartitions {
                 topic: name(words[1]),
-            }),
-            "purge" => world.event(Event::PurgeTopic {
+            })),
+            "purge" => world.event(Event::Wish(Wish::PurgeTopic {
                 topic: name(words[1]),
-            }),
+            })),
             "reload" => world.event(Event::Reload(Box::new(topics(line)))),
             "checkpoint" => world.event(Event::Checkpoint),
             "kill" => world.kill(),

@@ -5,7 +5,7 @@ use super::*;
 /// A group and what it handed out to be made durable.
 struct Bench {
     group: Group,
-    journal: Vec<Persist>,
+    journal: Vec<Record>,
     durable: u64,
 }
 
@@ -20,8 +20,8 @@ fn options() -> Options {
 }
 
 impl Bench {
-    fn new(recovered: Recovered) -> Bench {
-        let group = Group::new(options(), recovered, Seed(7)).expect("the state is sound");
+    fn new(remembered: Remembered) -> Bench {
+        let group = Group::new(options(), remembered, Seed(7)).expect("the state is sound");
         Bench {
             group,
             journal: Vec::new(),
@@ -50,12 +50,14 @@ impl Bench {
     }
 
     /// What a restart would find.
-    fn recovered(&self, marker: (u64, u64)) -> Recovered {
-        let mut found = Recovered {
-            marker_index: marker.0,
-            marker_term: marker.1,
-            voters: vec![1],
-            ..Recovered::default()
+    fn remembered(&self, marker: (u64, u64)) -> Remembered {
+        let mut found = Remembered {
+            marker: Marker {
+                index: marker.0,
+                term: marker.1,
+                state: voters::encode(&[1]),
+            },
+            ..Remembered::default()
         };
         for record in self
             .journal
@@ -63,14 +65,12 @@ impl Bench {
             .take(usize::try_from(self.durable).expect("small"))
         {
             match record {
-                Persist::HardState { term, vote, commit } => {
-                    (found.term, found.vote, found.commit) = (*term, *vote, *commit);
-                }
-                Persist::Entry(entry) if entry.index > marker.0 => {
+                Record::HardState(state) => found.hard_state = *state,
+                Record::Entry(entry) if entry.index > marker.0 => {
                     found.entries.retain(|kept| kept.index < entry.index);
                     found.entries.push(entry.clone());
                 }
-                Persist::Entry(_) => {}
+                _ => {}
             }
         }
         found
@@ -89,7 +89,7 @@ fn committed(outputs: &[Output]) -> Vec<&[u8]> {
 
 #[test]
 fn a_lone_voter_leads_once_its_first_entry_is_durable() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     assert!(
         !bench
             .turn()
@@ -105,7 +105,7 @@ fn a_lone_voter_leads_once_its_first_entry_is_durable() {
 
 #[test]
 fn nothing_is_committed_before_it_is_durable() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     bench.turn();
     bench.sync();
     bench
@@ -118,7 +118,7 @@ fn nothing_is_committed_before_it_is_durable() {
 
 #[test]
 fn several_turns_may_be_on_their_way_to_the_disk() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     bench.turn();
     bench.sync();
     for command in [&b"a"[..], b"b", b"c"] {
@@ -136,7 +136,7 @@ fn several_turns_may_be_on_their_way_to_the_disk() {
 
 #[test]
 fn a_lone_put_is_one_record() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     bench.turn();
     bench.sync();
     let before = bench.journal.len();
@@ -155,7 +155,7 @@ fn a_lone_put_is_one_record() {
 
 #[test]
 fn too_much_uncommitted_is_refused_and_taken_again_later() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     bench.turn();
     bench.sync();
     let big = Bytes::from(vec![1; 900]);
@@ -171,7 +171,7 @@ fn too_much_uncommitted_is_refused_and_taken_again_later() {
 
 #[test]
 fn a_restart_gives_out_again_what_was_not_in_the_files() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     bench.turn();
     bench.sync();
     for command in [&b"a"[..], b"b", b"c"] {
@@ -187,7 +187,7 @@ fn a_restart_gives_out_again_what_was_not_in_the_files() {
         .group
         .term_at(3)
         .expect("the last applied entry is known");
-    let mut again = Bench::new(bench.recovered((3, term)));
+    let mut again = Bench::new(bench.remembered((3, term)));
     let mut outputs = again.turn();
     outputs.extend(again.sync());
     assert_eq!(committed(&outputs), [b"c"]);
@@ -197,7 +197,7 @@ fn a_restart_gives_out_again_what_was_not_in_the_files() {
 
 #[test]
 fn applied_entries_leave_memory() {
-    let mut bench = Bench::new(Recovered::default());
+    let mut bench = Bench::new(Remembered::default());
     bench.turn();
     bench.sync();
     for _ in 0..100 {
@@ -218,16 +218,20 @@ fn applied_entries_leave_memory() {
 /// empty log behind a marker.
 #[test]
 fn an_election_right_behind_the_marker_goes_through() {
-    let recovered = Recovered {
-        term: 5,
-        vote: 1,
-        commit: 9,
-        marker_index: 9,
-        marker_term: 5,
-        voters: vec![1],
-        entries: Vec::new(),
+    let remembered = Remembered {
+        hard_state: HardState {
+            term: 5,
+            vote: 1,
+            commit: 9,
+        },
+        marker: Marker {
+            index: 9,
+            term: 5,
+            state: voters::encode(&[1]),
+        },
+        ..Remembered::default()
     };
-    let mut bench = Bench::new(recovered);
+    let mut bench = Bench::new(remembered);
     bench.turn();
     let outputs = bench.sync();
     assert!(

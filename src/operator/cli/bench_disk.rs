@@ -15,7 +15,8 @@ use super::disk_error;
 use super::progress;
 use super::quantiles::{Quantiles, Times, per_second};
 use crate::disk::{
-    AlignedBuffer, Completion, Disk, File, Files, Lane, Mode, Operation, Options, Outcome, Token,
+    AlignedBuffer, Completion, Disk, File, Files, Lane, Mode, Operation, Options, Outcome, Owner,
+    Token,
 };
 
 /// The file that is written over and over.
@@ -143,7 +144,7 @@ fn row(
     let mut write = |disk: &mut Files, slot: usize, buffer: AlignedBuffer| {
         let position = count % places * length;
         count += 1;
-        let token = Token::new(0, slot as u64);
+        let token = Token::new(Owner::Journal, slot as u64);
         disk.submit(
             Lane::Journal,
             token,
@@ -169,7 +170,7 @@ fn row(
         disk.wait(&mut completions);
         ended = Instant::now();
         for Completion { token, result } in completions.drain(..) {
-            let slot = usize::try_from(token.number()).context("a token of ours")?;
+            let slot = usize::try_from(token.number).context("a token of ours")?;
             let Outcome::Written(buffer) = result? else {
                 anyhow::bail!("a write was not answered as one");
             };

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::FolderArgument;
 use crate::config::{self, Origin, ServerFolder, Shown};
-use crate::node;
 use crate::report::Error;
+use crate::server;
 
 /// Check or show a server's configuration
 #[derive(Debug, clap::Args)]
@@ -70,7 +70,7 @@ impl Check {
 pub(super) fn check(folder: &ServerFolder) -> Result<config::Config, Error> {
     let refused = |error| super::config_error(error);
     let config = config::load(folder).map_err(refused)?;
-    node::preflight(&config, folder).map_err(|mistakes| refused(mistakes.into()))?;
+    server::preflight(&config, folder).map_err(|mistakes| refused(mistakes.into()))?;
     Ok(config)
 }
 

@@ -9,8 +9,8 @@ use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
 use crate::appliance::{PidFile, Readiness, RunOptions, limits};
 use crate::config::{self, ServerFolder};
-use crate::node;
 use crate::report::{self, Code, Error};
+use crate::server::{log_options, run as serve};
 
 /// Serve in the foreground until SIGTERM or Ctrl-C
 ///
@@ -67,7 +67,7 @@ impl Run {
         server::refuse_root_in_anothers_folder(&folder)?;
         let notes = limits::prepare(&mut config)?;
         let _lock = lock(&folder)?;
-        report::tracing::start(&node::log_options(&config))?;
+        report::tracing::start(&log_options(&config))?;
         tracing::info!(folder = %folder.root().display(), files = config.files_shown(), version = env!("CARGO_PKG_VERSION"), "starting");
         for note in &config.source.notes {
             tracing::warn!(note, "a note on the configuration");
@@ -78,7 +78,7 @@ impl Run {
             readiness: Readiness::new(self.detach),
         };
         let log_has_a_file = config.log.file.is_some();
-        node::run(config, folder, options).inspect_err(|error| {
+        serve(config, folder, options).inspect_err(|error| {
             // Otherwise it is among the lines anyway: the message goes to standard error.
             if log_has_a_file {
                 tracing::error!(%error, "the server ends");

@@ -1,4 +1,4 @@
-//! The layout, against what the original was seen to write (spec 3.1 and 9).
+//! The layout, against what the original was seen to write (`metamorphosis-server` 1.4.6.2).
 
 use super::super::Topic;
 use super::*;

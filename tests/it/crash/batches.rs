@@ -4,10 +4,9 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use chrysalis::consensus::journal::{
-    DumpedBatch, DumpedRecord, Entry, EntryKind, Journal, Options, Record, Ticket, dump,
-};
+use chrysalis::consensus::{Entry, EntryKind, Record};
 use chrysalis::disk::{Completion, Disk, Error, File, Lane, Operation, Outcome, Token};
+use chrysalis::journal::{DumpedBatch, DumpedRecord, Journal, Options, Ticket, dump};
 use chrysalis::units::{GroupId, Moment, Seed};
 
 use crate::simulation::disk::SimulatedDisk;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrysalis::consensus::journal::{Entry, EntryKind, HardState, OpenError, Record};
+use chrysalis::consensus::{Entry, EntryKind, HardState, Record};
 use chrysalis::disk::Class;
+use chrysalis::journal::OpenError;
 use chrysalis::units::GroupId;
 
 use super::world::{World, at_rest};

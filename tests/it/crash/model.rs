@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use chrysalis::consensus::journal::{
-    Entry, HardState, Journal, Marker, Record, Recovered, RecoveredGroup, Ticket,
-};
+use chrysalis::consensus::{Entry, EntryKind, HardState, Marker, Record, Remembered};
+use chrysalis::journal::{Journal, Recovered, Ticket};
 use chrysalis::units::GroupId;
 
 /// One group: what it was at the last opening, and what was appended since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupModel {
-    base: RecoveredGroup,
+    base: Remembered,
     /// What the hard state says about the commit index, also where the entries were cut off.
     base_commit: u64,
     appended: Vec<(Ticket, Record)>,
@@ -25,7 +24,7 @@ pub(crate) struct Model {
 
 impl GroupModel {
     /// The group after the first `count` of its records.
-    fn after(&self, count: usize) -> (RecoveredGroup, u64) {
+    fn after(&self, count: usize) -> (Remembered, u64) {
         let mut group = self.base.clone();
         group.hard_state.commit = self.base_commit;
         for (_, record) in &self.appended[..count] {
@@ -62,7 +61,7 @@ impl GroupModel {
     }
 
     /// The group with everything that was appended.
-    pub(crate) fn now(&self) -> RecoveredGroup {
+    pub(crate) fn now(&self) -> Remembered {
         self.after(self.appended.len()).0
     }
 }
@@ -173,7 +172,7 @@ impl Model {
         // What is committed is never replaced.
         let kept = now.marker.index.max(now.hard_state.commit);
         let index = (last + 1 - index_back.min(last)).max(kept + 1);
-        let kind = chrysalis::consensus::journal::EntryKind::Normal;
+        let kind = EntryKind::Normal;
         Record::Entry(Entry {
             index,
             term,
@@ -183,7 +182,7 @@ impl Model {
     }
 
     /// The group as it should be now.
-    pub(crate) fn now(&self, group: GroupId) -> RecoveredGroup {
+    pub(crate) fn now(&self, group: GroupId) -> Remembered {
         self.groups
             .get(&group)
             .map(GroupModel::now)
@@ -192,8 +191,8 @@ impl Model {
 }
 
 /// One line about a group.
-fn brief(group: &RecoveredGroup) -> String {
-    let RecoveredGroup {
+fn brief(group: &Remembered) -> String {
+    let Remembered {
         hard_state,
         marker,
         entries,

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use chrysalis::consensus::journal::{
-    Entry, EntryKind, HardState, Marker, OpenError, Record, RecoveredGroup,
-};
+use chrysalis::consensus::{Entry, EntryKind, HardState, Marker, Record, Remembered};
+use chrysalis::journal::OpenError;
 use chrysalis::units::GroupId;
 
 use super::world::World;
@@ -38,7 +37,7 @@ impl World {
         self.add(group, Record::Marker(marker));
     }
 
-    fn recovered(&mut self) -> std::collections::BTreeMap<GroupId, RecoveredGroup> {
+    fn recovered(&mut self) -> std::collections::BTreeMap<GroupId, Remembered> {
         self.disk.power_cut();
         self.open().expect("it opens").groups
     }

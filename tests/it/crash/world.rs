@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use chrysalis::consensus::journal::{
-    HardState, Journal, Marker, OpenError, Options, Record, Recovered,
-};
+use chrysalis::consensus::{HardState, Marker, Record};
 use chrysalis::disk::{Completion, Disk as _};
+use chrysalis::journal::{Journal, OpenError, Options, Recovered};
 use chrysalis::units::{GroupId, Moment, Random, Seed};
 
 use super::model::Model;

@@ -14,7 +14,7 @@ use crate::lab::mount::{self, Mount};
 use crate::process::{Process, eventually, is_listening};
 use crate::server::{Server, set_key};
 use chrysalis::disk::{
-    self, AlignedBuffer, Backend, Disk as _, Files, Lane, Mode, Operation, Token,
+    self, AlignedBuffer, Backend, Disk as _, Files, Lane, Mode, Operation, Owner, Token,
 };
 use file_system::Disk;
 use image::Image;
@@ -354,7 +354,7 @@ fn full_on(test: &'static str, kind: &'static str) {
                     position,
                     buffer,
                 };
-                files.submit(Lane::Journal, Token::new(1, number), write);
+                files.submit(Lane::Journal, Token::new(Owner::Journal, number), write);
                 let mut completions = Vec::new();
                 files.wait(&mut completions);
                 for completion in completions {

@@ -18,8 +18,9 @@ use chrysalis::config::{self, Config, Machine, ServerFolder};
 use chrysalis::coordinator::{self, Acl, ConnectRequest, Create, CreateMode, Reply, SetData};
 use chrysalis::disk::{Class, Completion, Disk, Error, File, Lane, Operation, Outcome, Token};
 use chrysalis::net::output::Chunk;
-use chrysalis::node::{Event, Node, Port, Random as StartRandom, Start, System};
+use chrysalis::node::{Event, Node, Port};
 use chrysalis::segments::format::{Next, Record, next_record};
+use chrysalis::server::{Random as StartRandom, Start, System};
 use chrysalis::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId, WallTime, Zxid};
 use chrysalis::wire::metaq::reply::Content;
 use chrysalis::wire::metaq::{Decoded, Limits, reply as metaq_reply, request as metaq_request};
@@ -190,7 +191,7 @@ impl World {
         };
         let mut journal = [0; 16];
         journal[..8].copy_from_slice(&self.random.next().to_be_bytes());
-        let started = chrysalis::node::open(Start {
+        let started = chrysalis::server::open(Start {
             config: &self.config,
             folder: &ServerFolder::new("/server"),
             accept_loss: self.accept_loss,

@@ -174,7 +174,8 @@ pub(super) fn the_unit_and_the_page_tell_the_exit_codes(files: &[File]) -> Findi
     findings
 }
 
-/// The steps of ARCHITECTURE's walks are files or folders of `src/`.
+/// The steps of ARCHITECTURE's walks are files or folders of `src/`, and come in their order: each but the first is
+/// named by the code of one before it.
 pub(super) fn the_walks_lead_through_files(files: &[File]) -> Findings {
     let mut findings = Findings::default();
     let path = "ARCHITECTURE.md";
@@ -187,21 +188,46 @@ pub(super) fn the_walks_lead_through_files(files: &[File]) -> Findings {
         .enumerate()
         .filter(|(_, line)| line.contains(" → "))
     {
-        for step in line
-            .split('`')
-            .skip(1)
-            .step_by(2)
-            .filter(|step| step.contains('/'))
-        {
-            let there = [format!("src/{step}.rs"), format!("src/{step}/mod.rs")]
-                .iter()
-                .any(|file| files.iter().any(|f| f.path == *file));
-            if !there {
+        // The first is what is asked for.
+        let request = usize::from(line.starts_with("| `"));
+        let mut before: Vec<(&str, String)> = Vec::new();
+        for step in line.split('`').skip(1).step_by(2).skip(request) {
+            let paths = [format!("src/{step}.rs"), format!("src/{step}/mod.rs")];
+            let Some(file) = files.iter().find(|file| paths.contains(&file.path)) else {
                 findings.add(path, index + 1, format!("`{step}` is no file of src/"));
+                continue;
+            };
+            let names = |(path, code): &(&str, String)| names(path, code, step);
+            if !before.is_empty() && !before.iter().any(names) {
+                let what = format!("`{step}` is named by no step before it");
+                findings.add(path, index + 1, what);
             }
+            let code = source::without_tests(&source::blank(&file.text, Keep::Code));
+            before.push((&file.path, code));
         }
     }
     findings
+}
+
+/// Whether the code of the file at `path` names the module of this step.
+fn names(path: &str, code: &str, step: &str) -> bool {
+    let has = |text: &str| !source::find_word(code, text).is_empty();
+    let Some((folder, name)) = step.rsplit_once('/') else {
+        return has(&format!("crate::{step}"));
+    };
+    let inside = |of: &str| {
+        path.strip_prefix("src/")
+            .and_then(|path| path.strip_prefix(of))
+    };
+    let sibling = inside(folder).is_some_and(|rest| rest.starts_with('/'));
+    let folder = folder.replace('/', "::");
+    let group = format!("{folder}::{{");
+    let grouped = code.split(group.as_str()).skip(1).any(|rest| {
+        let end = rest.find(';').unwrap_or(rest.len());
+        !source::find_word(&rest[..end], name).is_empty()
+    });
+    let own = has(&format!("mod {name}")) || has(&format!("super::{name}"));
+    has(&format!("{folder}::{name}")) || grouped || sibling && own
 }
 
 /// A cell with more words is read by nobody: what needs them is text, with a heading.
@@ -224,4 +250,37 @@ pub(super) fn cells_of_tables_are_short(files: &[File]) -> Findings {
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The walks of ARCHITECTURE with each row's steps in another order.
+    fn walks(order: impl Fn(&mut Vec<&str>)) -> Findings {
+        let mut files = source::all();
+        let page = files.iter_mut().find(|file| file.path == "ARCHITECTURE.md");
+        let page = page.expect("the page is there");
+        let row = |line: &str| {
+            let mut steps: Vec<&str> = line.split(" → ").collect();
+            order(&mut steps);
+            steps.join(" → ")
+        };
+        let lines: Vec<String> = page.text.lines().map(row).collect();
+        page.text = lines.join("\n");
+        the_walks_lead_through_files(&files)
+    }
+
+    #[test]
+    fn a_walk_in_another_order_is_found() {
+        assert_eq!(walks(|_| {}).len(), 0);
+        assert!(walks(|steps| steps.reverse()).len() > 3);
+        let swapped = walks(|steps| {
+            let group = steps.iter().position(|step| *step == "`consensus/group`");
+            if let Some(group) = group {
+                steps.swap(group, group - 1);
+            }
+        });
+        assert_eq!(swapped.len(), 2, "the group before the replica");
+    }
 }

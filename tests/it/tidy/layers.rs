@@ -4,7 +4,8 @@ use super::Findings;
 use super::source::{self, File, Keep};
 
 /// A module and the modules it may name, bottom up. What is not in a row is absent by design: a core
-/// knows no other core (but `broker` the files' rules), and nothing below `node` knows the whole.
+/// knows no other core (but `broker` the files' rules), nothing below `node` knows the whole, and nothing but
+/// `operator` knows `server`.
 const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("cursor", &[]),
@@ -12,19 +13,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("segments", &["units", "cursor"]),
     ("broker", &["units", "cursor", "segments"]),
     ("coordinator", &["units", "cursor"]),
-    // The journal drives the disk through its boundary (submit, complete), of which the simulated disk is one.
-    ("consensus", &["units", "cursor", "disk"]),
+    ("consensus", &["units"]),
+    // Drives the disk through its boundary (submit, complete), of which the simulated disk is one.
+    ("journal", &["units", "cursor", "consensus", "disk"]),
     // Edges.
     (
         "wire",
-        &[
-            "units",
-            "cursor",
-            "coordinator",
-            "broker",
-            "segments",
-            "consensus",
-        ],
+        &["units", "cursor", "coordinator", "broker", "segments"],
     ),
     ("config", &["units"]),
     ("report", &["units"]),
@@ -56,21 +51,41 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     // The composition, and what surrounds it.
-    ("node", &["*"]),
-    ("appliance", &["units", "config", "report", "node", "disk"]),
+    (
+        "node",
+        &[
+            "units",
+            "coordinator",
+            "broker",
+            "segments",
+            "consensus",
+            "journal",
+            "wire",
+            "disk",
+            "net",
+            "registry",
+            "client",
+            "report",
+            "appliance",
+        ],
+    ),
+    ("server", &["*"]),
+    ("appliance", &["units", "config", "report", "disk"]),
     ("operator", &["*"]),
     ("main", &["*"]),
     ("lib", &["*"]),
 ];
 
-/// The pure part of the program: its cores, and the codecs and units they speak in.
+/// The pure part of the program: its cores, the codecs and units they speak in, and what composes them.
 const PURE: &[&str] = &[
     "units",
     "segments",
     "broker",
     "coordinator",
     "consensus",
+    "journal",
     "wire",
+    "node",
 ];
 
 /// What a core must not name, and what to use instead.

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::frames::payload;
 use crate::broker::{Reply, Request};
+use crate::net::codec::Codec as _;
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::output::FileRange;
 use crate::net::socket::{self, OpenFiles, Progress};

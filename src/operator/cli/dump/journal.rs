@@ -6,10 +6,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::consensus::journal::{
-    Damage, DumpEnd, DumpedBatch, DumpedRecord, EntryKind, OpenError, Record, dump,
-};
+use crate::consensus::{EntryKind, Record};
 use crate::disk::{Backend, Class, Files, Options};
+use crate::journal::{Damage, DumpEnd, DumpedBatch, DumpedRecord, OpenError, dump};
 use crate::operator::cli::disk_error;
 use crate::operator::cli::place::FolderArgument;
 use crate::report::{Code, Error};

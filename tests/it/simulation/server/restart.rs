@@ -1,6 +1,7 @@
 //! What a start meets: data of a later release, and as much of the journal as the cores' own files leave to be read.
 
-use chrysalis::consensus::journal::{self, EntryKind, Journal};
+use chrysalis::consensus::{Entry, EntryKind, Record};
+use chrysalis::journal::{self, Journal};
 use chrysalis::report::Code;
 
 use super::*;
@@ -81,13 +82,13 @@ fn a_server_stops_at_an_entry_that_it_does_not_know() {
         };
         let (mut journal, _) =
             Journal::open(&mut disk, options, *b"a later release.").expect("opens");
-        let entry = journal::Entry {
+        let entry = Entry {
             index: 1,
             term: 1,
             kind: EntryKind::Normal,
             data: Bytes::copy_from_slice(data),
         };
-        let ticket = journal.append(group, journal::Record::Entry(entry));
+        let ticket = journal.append(group, Record::Entry(entry));
         while journal.durable(group) < ticket {
             journal.flush(Moment::START, &mut disk);
             let mut completions = Vec::new();
@@ -112,7 +113,7 @@ fn a_server_stops_at_an_entry_that_it_does_not_know() {
         };
         let told = format!("/server/data/journal: entry 1 of the {whose}'s group: ");
         assert!(failure.to_string().starts_with(&told), "{failure}");
-        let error = failure.into_error();
+        let error = chrysalis::server::ended(failure);
         assert_eq!(error.code(), Code::E0106, "{error}");
         assert!(
             error.to_string().contains("Install the newer version"),

@@ -5,8 +5,9 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::journal;
-use crate::consensus::journal::{Entry, EntryKind, Journal, Options, Record};
+use crate::consensus::{Entry, EntryKind, Record};
 use crate::disk::{Backend, Disk as _, Files, Options as DiskOptions};
+use crate::journal::{Journal, Options};
 use crate::units::{GroupId, Moment};
 
 /// Five entries, each in a batch of its own, and the seal.

@@ -1,0 +1,353 @@
+//! The coordinator within the node: its core, its replica and its snapshots, and what each of the core's
+//! effects becomes.
+//!
+//! A write's way through here: request → core → `Propose` → replica → journal → `Command` → core → `Notify`,
+//! `Reply` → the connections' outputs. A read is answered by the core at once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use super::connections::Dropped;
+use super::replica::{News, Replica};
+use super::{Failure, World};
+use crate::coordinator::{CloseReason, Coordinator, Effect, Event, Limit};
+use crate::disk::Completion;
+use crate::net::codec::Codec as _;
+use crate::net::zookeeper_connection::{Received, Totals, Violation};
+use crate::report::throttle::Throttle;
+use crate::units::{ConnectionId, Moment};
+use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
+
+// Four-letter words.
+pub(crate) mod four_letter;
+// Its snapshots on the disk.
+pub(crate) mod snapshots;
+
+use four_letter::Facts;
+use snapshots::Snapshots;
+
+/// A warning about quotas, or about the same limit, is not repeated for this long.
+const WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// What an operator is told where the data was replaced under a client.
+const CLIENT_AHEAD: &str = "a client is turned away: it has seen a later zxid than this server's data has. If the data \
+     was replaced by an older one or a new one, restart the clients; others like it are turned away as well";
+
+/// The coordinator and all that belongs to it.
+pub(crate) struct CoordinatorSide {
+    pub(super) core: Coordinator,
+    pub(super) replica: Replica,
+    pub(super) snapshots: Snapshots,
+    pub(super) totals: Totals,
+    pub(super) facts: Facts,
+    pub(super) trace_mask: i64,
+    /// What is to be looked at: also what follows at once from carrying out an effect, behind all effects before it.
+    events: VecDeque<Event>,
+    quota_warned: Throttle,
+    limit_warned: [Throttle; Limit::ALL.len()],
+    ahead_warned: Throttle,
+    halted: Option<Failure>,
+}
+
+impl CoordinatorSide {
+    pub(crate) fn new(
+        core: Coordinator,
+        replica: Replica,
+        snapshots: Snapshots,
+        facts: Facts,
+    ) -> Self {
+        CoordinatorSide {
+            core,
+            replica,
+            snapshots,
+            totals: Totals::default(),
+            facts,
+            trace_mask: TRACE_MASK_DEFAULT,
+            events: VecDeque::new(),
+            quota_warned: Throttle::new(WARNING_EVERY),
+            limit_warned: [Throttle::new(WARNING_EVERY); Limit::ALL.len()],
+            ahead_warned: Throttle::new(WARNING_EVERY),
+            halted: None,
+        }
+    }
+
+    /// Hands an event to the core and carries out what it wants, in order, before anything else is looked at.
+    pub(super) fn handle(&mut self, event: Event, world: &mut World) {
+        self.events.push_back(event);
+        self.look(world);
+    }
+
+    fn look(&mut self, world: &mut World) {
+        let mut effects = Vec::new();
+        while let Some(event) = self.events.pop_front() {
+            self.core.handle(world.now, event, &mut effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect, world);
+            }
+        }
+    }
+
+    /// Takes what a client's connection has in, as far as the core takes it now.
+    pub(super) fn take_requests(&mut self, id: ConnectionId, world: &mut World) {
+        loop {
+            let Some(client) = world.connections.zookeeper(id) else {
+                return;
+            };
+            let stalled = client.session().is_some() && !self.core.accepts(id)
+                || client.is_congested()
+                || client.is_laden();
+            if stalled {
+                world.connections.stall(id);
+                return;
+            }
+            match client.next_received(world.now, &mut self.totals) {
+                Ok(None) => return,
+                Ok(Some(Received::Request { xid, request })) => {
+                    let wall = world.wall;
+                    self.handle(
+                        Event::Request {
+                            connection: id,
+                            xid,
+                            wall,
+                            request,
+                        },
+                        world,
+                    );
+                }
+                Ok(Some(Received::Connect(request))) => {
+                    let wall = world.wall;
+                    self.handle(
+                        Event::Connect {
+                            connection: id,
+                            wall,
+                            request,
+                        },
+                        world,
+                    );
+                }
+                Ok(Some(Received::Word { word, mask })) => {
+                    four_letter::answer(self, id, word, mask, world);
+                }
+                Ok(Some(Received::WordNotAllowed(word))) => {
+                    four_letter::refuse(self, id, word, world);
+                }
+                Err(violation) => {
+                    self.forget(id, &violation, world);
+                    return self.look(world);
+                }
+            }
+        }
+    }
+
+    /// Begins a snapshot where it is time for one or the journal needs one that holds `needed_to`, and adds to the one under
+    /// way.
+    pub(super) fn snapshot(&mut self, needed_to: u64, world: &mut World) {
+        // A server that was killed between a snapshot and the word of it to the journal has that still to say.
+        let (newest, applied) = (self.snapshots.newest(), self.replica.applied_index());
+        if needed_to > self.replica.marker_index() && (needed_to..=applied).contains(&newest) {
+            self.replica.release(newest, &mut world.journal);
+        }
+        self.snapshots.consider(
+            world.now,
+            applied,
+            needed_to,
+            &mut self.core,
+            world.disk.as_mut(),
+        );
+        self.snapshots.step(&mut self.core, world.disk.as_mut());
+    }
+
+    /// Takes a completion of a snapshot.
+    pub(super) fn snapshot_completed(&mut self, completion: Completion, world: &mut World) {
+        let done =
+            self.snapshots
+                .complete(world.now, completion, &mut self.core, world.disk.as_mut());
+        if let Some(index) = done {
+            self.replica.release(index, &mut world.journal);
+        }
+    }
+
+    /// Whether clients may come in: this server leads, and all that was acknowledged before is applied.
+    pub(super) fn serves(&self) -> bool {
+        self.replica.leads_since().is_some()
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&mut self, world: &mut World) {
+        if self.core.deadline().is_some_and(|at| at <= world.now) {
+            self.handle(Event::Tick, world);
+        }
+    }
+
+    /// When a turn is wanted although nothing happened.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        if self.snapshots.is_hungry() {
+            return Some(Moment::START);
+        }
+        self.core.deadline()
+    }
+
+    /// Closes the turn: what the core proposed goes to the log, and what is committed comes back. Returns
+    /// whether anything came.
+    ///
+    /// # Errors
+    /// The log holds what this version does not understand.
+    pub(super) fn turn(&mut self, world: &mut World) -> Result<bool, Failure> {
+        let mut news = Vec::new();
+        self.replica.turn(&mut world.journal, &mut news)?;
+        let any = !news.is_empty();
+        for piece in news {
+            match piece {
+                News::Command { index, data } => {
+                    self.snapshots.applied(data.len());
+                    self.handle(Event::Committed { index, data }, world);
+                }
+                News::EntryEnd { index } => self.replica.applied(index),
+                News::Led { term } => {
+                    info!(term, "the coordinator serves");
+                    self.handle(Event::Led { term }, world);
+                }
+                News::Deposed => self.handle(Event::Deposed, world),
+            }
+        }
+        match self.halted.take() {
+            Some(failure) => Err(failure),
+            None => Ok(any),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, world: &mut World) {
+        match effect {
+            Effect::Propose(command) => self.replica.propose(command),
+            Effect::ConnectReply { connection, reply } => {
+                let zxid = self.core.status().zxid;
+                if let Some(client) = world.connections.zookeeper(connection) {
+                    client.connect_reply(world.now, &mut self.totals, zxid, &reply);
+                    // What was read behind the handshake may be taken now.
+                    world.connections.stall(connection);
+                    world.connections.mark_dirty(connection);
+                }
+            }
+            Effect::Reply {
+                connection,
+                xid,
+                zxid,
+                result,
+            } => {
+                if let Some(client) = world.connections.zookeeper(connection) {
+                    let replied = client.reply(world.now, &mut self.totals, xid, zxid, &result);
+                    world.connections.mark_dirty(connection);
+                    self.or_forget(connection, replied, world);
+                }
+            }
+            Effect::Notify { connection, event } => {
+                if let Some(client) = world.connections.zookeeper(connection) {
+                    let notified = client.notify(&mut self.totals, &event);
+                    world.connections.mark_dirty(connection);
+                    self.or_forget(connection, notified, world);
+                }
+            }
+            Effect::Close { connection, reason } => {
+                if let CloseReason::TooManyWatches
+                | CloseReason::TooManySessions
+                | CloseReason::AskedTooMuch = reason
+                {
+                    world.connections.dropped(connection, Dropped::Limit);
+                }
+                if reason != CloseReason::SessionClosed {
+                    debug!(connection = connection.0, %reason, "coordinator closes a connection");
+                }
+                let client = world.connections.zookeeper(connection);
+                let address = client.map(|client| {
+                    client.close(world.now);
+                    client.peer()
+                });
+                if let (CloseReason::ClientAhead { seen, applied }, Some(address)) =
+                    (reason, address)
+                    && self.ahead_warned.is_due(world.now)
+                {
+                    warn!(%address, %seen, %applied, "{CLIENT_AHEAD}");
+                }
+                world.connections.close(connection);
+            }
+            Effect::ReadIndex { round } => {
+                // Alone in its group: all that is committed is applied.
+                let index = self.replica.applied_index();
+                self.events.push_back(Event::ReadIndex { round, index });
+            }
+            Effect::QuotaExceeded(exceeded) => {
+                if self.quota_warned.is_due(world.now) {
+                    let path = String::from_utf8_lossy(&exceeded.path).into_owned();
+                    let (what, used, limit) = (exceeded.what, exceeded.used, exceeded.limit);
+                    warn!(path, ?what, used, limit, "a quota is exceeded");
+                }
+            }
+            Effect::LimitReached { limit, address } => {
+                if self.limit_warned[limit as usize].is_due(world.now) {
+                    let (what, key) = explain(limit);
+                    warn!(%address, raise = key, "{what}");
+                }
+            }
+            Effect::Halt {
+                index,
+                newer,
+                reason,
+            } => {
+                let reason = format!("entry {index} of the coordinator's group: {reason}");
+                self.halted = Some(Failure::halted(newer, reason, &world.journal));
+            }
+        }
+    }
+
+    fn or_forget(&mut self, id: ConnectionId, result: Result<(), Violation>, world: &mut World) {
+        if let Err(violation) = result {
+            self.forget(id, &violation, world);
+        }
+    }
+
+    /// Ends a connection that broke the protocol, without a word to it. The core is told next.
+    fn forget(&mut self, id: ConnectionId, violation: &Violation, world: &mut World) {
+        debug!(connection = id.0, %violation, "connection closed");
+        world.connections.dropped(
+            id,
+            match violation {
+                Violation::Unread(_) => Dropped::Memory,
+                _ => Dropped::Protocol,
+            },
+        );
+        if let Some(client) = world.connections.zookeeper(id) {
+            client.close(world.now);
+        }
+        world.connections.close(id);
+        self.events
+            .push_back(Event::Disconnected { connection: id });
+    }
+}
+
+/// What an operator is told of a limit that a client ran into, and the key that raises it.
+fn explain(limit: Limit) -> (&'static str, &'static str) {
+    match limit {
+        Limit::WatchesOfConnection => (
+            "a watch is refused: the watches of this connection take too much memory",
+            "coordinator.watch_bytes_per_connection_max",
+        ),
+        Limit::Watches => (
+            "connection closed: all watches together take too much memory, and it has most of them",
+            "coordinator.watch_bytes_max",
+        ),
+        Limit::Sessions => (
+            "a new session is refused: there are as many as there may be",
+            "coordinator.sessions_max",
+        ),
+        Limit::SessionsOfAddress => (
+            "a new session is refused: this address has as many as it may have",
+            "coordinator.sessions_per_address_max",
+        ),
+        Limit::Tree => (
+            "a write is refused: the znodes take too much memory, so nothing can be added until some are deleted",
+            "coordinator.tree_bytes_max",
+        ),
+    }
+}

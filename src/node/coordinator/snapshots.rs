@@ -1,0 +1,405 @@
+//! The coordinator's snapshots on the disk: taken in slices while the server works, put in place whole, and
+//! read back at the start.
+//!
+//! A snapshot is written as `<index>.snapshot.new` and synced; only when all of that has succeeded is it renamed
+//! and its folder synced; and only then is the journal told that it may forget the entries up to `<index>`. One
+//! that cannot be written (no space, mostly) is given up and tried again later: the journal keeps its entries
+//! meanwhile.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::coordinator::{Coordinator, Options, Restore, Restored, SnapshotError};
+use crate::disk::{
+    self, Class, Completion, Disk, File, Lane, Mode, Operation, Outcome, Owner, Token,
+};
+use crate::report::throttle::Complaint;
+use crate::units::{GroupId, Moment, Seed};
+
+/// Whose completions are the snapshots'.
+const OWNER: Owner = Owner::Snapshots(GroupId::COORDINATOR);
+
+/// What one turn adds to a snapshot; well below a millisecond of work.
+const SLICE_BYTES: usize = 128 * 1024;
+/// Bytes that may wait for the disk.
+const UNWRITTEN_MAX: u64 = 1 << 20;
+/// How long a failed attempt is left alone.
+const RETRY: Duration = Duration::from_secs(10);
+const SUFFIX: &str = ".snapshot";
+
+/// The snapshots of one coordinator.
+pub(crate) struct Snapshots {
+    folder: PathBuf,
+    /// When the next one is taken.
+    every: Every,
+    /// Bytes of commands applied since the newest one: a start reads them, and holds them until they are applied.
+    bytes_behind: u64,
+    /// The newest that is in place.
+    newest: u64,
+    under_way: Option<UnderWay>,
+    not_before: Moment,
+    attempts: u64,
+    /// Snapshots put in place in this run.
+    taken: u64,
+    wants_space: bool,
+    /// Why the last one could not be written.
+    trouble: Complaint,
+}
+
+/// How far the journal goes on behind a snapshot until the next one is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Every {
+    /// So many entries.
+    pub(crate) entries: u64,
+    /// So many bytes of commands; or as many as the tree has, if that is more, so that a large tree is not written
+    /// far more often than it changes.
+    pub(crate) bytes: u64,
+}
+
+/// A snapshot that is being written.
+struct UnderWay {
+    index: u64,
+    /// What [`Snapshots::bytes_behind`] was when it began.
+    bytes_covered: u64,
+    path: PathBuf,
+    file: File,
+    /// Bytes handed to the disk, and those that it has written.
+    position: u64,
+    written: u64,
+    /// Operations that have not completed.
+    left: usize,
+    sliced: bool,
+    /// Its bytes are durable and it was given its name.
+    named: bool,
+    failed: Option<disk::Error>,
+    /// The tokens' number, so that a former attempt's completions are told apart.
+    attempt: u64,
+}
+
+impl Snapshots {
+    pub(crate) fn new(folder: PathBuf, every: Every, newest: u64) -> Snapshots {
+        Snapshots {
+            folder,
+            every,
+            bytes_behind: 0,
+            newest,
+            under_way: None,
+            not_before: Moment::START,
+            attempts: 0,
+            taken: 0,
+            wants_space: false,
+            trouble: Complaint::default(),
+        }
+    }
+
+    /// A command of so many bytes was applied.
+    pub(in crate::node) fn applied(&mut self, bytes: usize) {
+        self.bytes_behind += bytes as u64;
+    }
+
+    /// Begins a snapshot if enough has been applied since the last, or the journal needs one that holds
+    /// everything up to `needed_to`.
+    pub(in crate::node) fn consider(
+        &mut self,
+        now: Moment,
+        applied: u64,
+        needed_to: u64,
+        core: &mut Coordinator,
+        disk: &mut dyn Disk,
+    ) {
+        if self.under_way.is_some() || now < self.not_before {
+            return;
+        }
+        let enough = applied >= self.newest + self.every.entries.max(1)
+            || needed_to > self.newest
+            || self.bytes_behind >= self.every.bytes
+                && self.bytes_behind >= core.status().data_bytes;
+        if !enough {
+            return;
+        }
+        let index = core.snapshot_begin();
+        let path = self.folder.join(format!("{index:020}{SUFFIX}"));
+        let file = disk.reserve();
+        self.attempts += 1;
+        self.under_way = Some(UnderWay {
+            index,
+            bytes_covered: self.bytes_behind,
+            path: path.clone(),
+            file,
+            position: 0,
+            written: 0,
+            left: 0,
+            sliced: false,
+            named: false,
+            failed: None,
+            attempt: self.attempts,
+        });
+        let open = Operation::Open {
+            file,
+            path: unfinished(&path),
+            mode: Mode::Emptied,
+        };
+        self.submit(open, disk);
+    }
+
+    /// Adds a slice, if there is a snapshot under way and the disk keeps up.
+    pub(in crate::node) fn step(&mut self, core: &mut Coordinator, disk: &mut dyn Disk) {
+        let Some(work) = &mut self.under_way else {
+            return;
+        };
+        if work.sliced || work.failed.is_some() || work.position - work.written > UNWRITTEN_MAX {
+            return;
+        }
+        let Some(slice) = core.snapshot_step(SLICE_BYTES) else {
+            return;
+        };
+        let (file, position) = (work.file, work.position);
+        work.position += slice.bytes.len() as u64;
+        work.sliced = slice.is_last;
+        if !slice.bytes.is_empty() {
+            self.submit(
+                Operation::WriteGather {
+                    file,
+                    position,
+                    pieces: vec![slice.bytes],
+                },
+                disk,
+            );
+        }
+        if slice.is_last {
+            self.submit(Operation::Sync { file }, disk);
+            self.submit(Operation::Close { file }, disk);
+        }
+    }
+
+    /// Takes a completion of ours. The index up to which the journal may forget, when a snapshot is in place.
+    pub(in crate::node) fn complete(
+        &mut self,
+        now: Moment,
+        completion: Completion,
+        core: &mut Coordinator,
+        disk: &mut dyn Disk,
+    ) -> Option<u64> {
+        let work = self.under_way.as_mut()?;
+        if completion.token.number != work.attempt {
+            // The removal of what an earlier attempt left.
+            return None;
+        }
+        work.left -= 1;
+        if let Err(error) = completion.result {
+            work.failed.get_or_insert(error);
+        }
+        if work.left == 0 {
+            // The lane is in order: with nothing left, all that was handed over is written.
+            work.written = work.position;
+        }
+        if work.left > 0 || !(work.sliced || work.failed.is_some()) {
+            return None;
+        }
+        if !work.named && work.failed.is_none() {
+            work.named = true;
+            let to = work.path.clone();
+            let from = unfinished(&to);
+            self.submit(Operation::Rename { from, to }, disk);
+            let path = self.folder.clone();
+            self.submit(Operation::SyncFolder { path }, disk);
+            return None;
+        }
+        let work = self.under_way.take()?;
+        if let Some(error) = work.failed {
+            core.snapshot_abandon();
+            self.wants_space |= error.class == Class::NoSpace;
+            let why = error.to_string();
+            if self.trouble.is_new(&why) {
+                warn!(
+                    why,
+                    "no snapshot of the coordinator could be written; the journal keeps its entries, and it is tried \
+                     again every ten seconds"
+                );
+            }
+            self.not_before = now + RETRY;
+            if !work.sliced {
+                // What ends with the last slice did not come.
+                let close = Operation::Close { file: work.file };
+                disk.submit(Lane::Background, Token::new(OWNER, 0), close);
+            }
+            self.remove(unfinished(&work.path), disk);
+            return None;
+        }
+        info!(
+            index = work.index,
+            bytes = work.position,
+            "snapshot of the coordinator"
+        );
+        let former = self.folder.join(format!("{:020}{SUFFIX}", self.newest));
+        if self.newest > 0 {
+            self.remove(former, disk);
+        }
+        self.trouble.ends();
+        self.newest = work.index;
+        self.bytes_behind -= work.bytes_covered;
+        self.taken += 1;
+        Some(work.index)
+    }
+
+    /// Up to which entry the newest one that is in place holds everything; 0 for none.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// How many were put in place in this run.
+    pub(in crate::node) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Why the last one could not be written, if it could not.
+    pub(in crate::node) fn trouble(&self) -> Option<&str> {
+        self.trouble.reason()
+    }
+
+    /// Whether a snapshot found no space since this was last asked.
+    pub(in crate::node) fn take_wants_space(&mut self) -> bool {
+        std::mem::take(&mut self.wants_space)
+    }
+
+    /// While a snapshot is under way every turn adds to it, and one follows the other.
+    pub(in crate::node) fn is_hungry(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|work| {
+            !work.sliced && work.failed.is_none() && work.position - work.written <= UNWRITTEN_MAX
+        })
+    }
+
+    fn submit(&mut self, operation: Operation, disk: &mut dyn Disk) {
+        if let Some(work) = &mut self.under_way {
+            work.left += 1;
+            disk.submit(Lane::Background, Token::new(OWNER, work.attempt), operation);
+        }
+    }
+
+    /// Removes what is not needed any more; a failure leaves a file that the next start removes.
+    fn remove(&mut self, path: PathBuf, disk: &mut dyn Disk) {
+        disk.submit(
+            Lane::Background,
+            Token::new(OWNER, 0),
+            Operation::Remove { path },
+        );
+    }
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("snapshot.new")
+}
+
+/// Why the coordinator's state could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// A snapshot is damaged, or of a later release.
+    #[error("{}: {source}", path.display())]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SnapshotError,
+    },
+    /// The journal begins behind the newest snapshot.
+    #[error(
+        "the journal begins behind entry {journal}, but the newest snapshot in {} holds only {snapshot}",
+        folder.display()
+    )]
+    Missing {
+        /// Where snapshots are.
+        folder: PathBuf,
+        /// Up to which entry the journal has forgotten.
+        journal: u64,
+        /// Up to which entry the newest snapshot holds; 0 for none.
+        snapshot: u64,
+    },
+}
+
+/// Reads the newest snapshot back and removes the others. What comes after it is in the journal, which has
+/// forgotten everything up to `marker`.
+///
+/// # Errors
+/// See [`RestoreError`]. With `accept_loss` a damaged snapshot is passed over for an older one, or none.
+pub(crate) fn restore(
+    folder: &Path,
+    marker: u64,
+    options: &Options,
+    seed: Seed,
+    accept_loss: bool,
+    disk: &mut dyn Disk,
+) -> Result<(Coordinator, u64), RestoreError> {
+    disk::folder::make_to_last(disk, folder)?;
+    // What a killed process has put in place lasts before anything is built on it.
+    disk.run(Operation::SyncFolder {
+        path: folder.to_path_buf(),
+    })?;
+    let Outcome::Listed(entries) = disk.run(Operation::List {
+        path: folder.to_path_buf(),
+    })?
+    else {
+        unreachable!("a listing is answered with a listing");
+    };
+    let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    let mut state: Option<Restored> = None;
+    for name in names.into_iter().rev() {
+        let path = folder.join(&name);
+        if name.ends_with(SUFFIX) && state.is_none() {
+            match read(&path, seed, disk)? {
+                Ok(restored) => {
+                    state = Some(restored);
+                    continue;
+                }
+                // What a later version wrote is not lost, and its journal may have forgotten what is in it.
+                Err(source) if !accept_loss || matches!(source, SnapshotError::Version(_)) => {
+                    return Err(RestoreError::Snapshot { path, source });
+                }
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "a damaged snapshot is ignored, as accepted");
+                    continue;
+                }
+            }
+        }
+        if name.ends_with(SUFFIX) || name.ends_with(".new") {
+            disk.run(Operation::Remove { path })?;
+        }
+    }
+    let index = state.as_ref().map_or(0, Restored::index);
+    if index < marker && !accept_loss {
+        let folder = folder.to_path_buf();
+        return Err(RestoreError::Missing {
+            folder,
+            journal: marker,
+            snapshot: index,
+        });
+    }
+    let core = match state {
+        Some(restored) => Coordinator::restored(options.clone(), seed, restored),
+        None => Coordinator::new(options.clone(), seed),
+    };
+    Ok((core, index))
+}
+
+fn read(
+    path: &Path,
+    seed: Seed,
+    disk: &mut dyn Disk,
+) -> Result<Result<Restored, SnapshotError>, disk::Error> {
+    let mut restore = Restore::new(seed);
+    let mut refused = None;
+    disk::read_pieces(disk, path, 0..u64::MAX, |bytes| match restore.feed(bytes) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            refused = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    Ok(refused.map_or_else(|| restore.finish(), Err))
+}

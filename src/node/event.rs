@@ -1,0 +1,59 @@
+//! All that a node can be told.
+
+use std::net::SocketAddr;
+
+use super::connections::Port;
+use crate::broker::{Topics, Wish};
+use crate::net::listener::Full;
+use crate::registry::owners::Answer;
+use crate::units::ConnectionId;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A client connected.
+    Connected {
+        /// Its connection.
+        connection: ConnectionId,
+        /// To which port.
+        port: Port,
+        /// From where.
+        address: SocketAddr,
+    },
+    /// A client was sent away at once.
+    Refused {
+        /// From which port.
+        port: Port,
+        /// What is full.
+        full: Full,
+    },
+    /// Bytes were appended to the connection's room.
+    Received {
+        /// The connection.
+        connection: ConnectionId,
+        /// How many.
+        count: usize,
+    },
+    /// A client took bytes of the connection's output.
+    Sent {
+        /// To which port it came.
+        port: Port,
+        /// How many.
+        count: u64,
+    },
+    /// The socket is gone.
+    Disconnected {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// Another ZooKeeper has answered what the broker asked of owner nodes, or cannot be asked.
+    Owners(Answer),
+    /// The topics of a configuration that was read again.
+    Topics(Box<Topics>),
+    /// What an operator wants of the broker.
+    Wish(Wish),
+    /// Something that the server needs found no space: the reserve is to go.
+    NoSpace,
+    /// Nothing more is to be read from anybody, and everything is to be brought into the cores' own files.
+    Stop,
+}

@@ -1,0 +1,154 @@
+//! What the node can tell in numbers: the cores' own and those of the parts around them, put together.
+
+use super::Node;
+use super::connections::{Dropped, Port};
+use crate::appliance::status::BrokerStatus;
+use crate::appliance::status::{CoordinatorStatus, DiskStatus, JournalStatus, TopicSummary};
+use crate::report::metrics::{self, Scrape};
+
+impl Node {
+    pub(crate) fn coordinator_status(&self) -> Option<CoordinatorStatus> {
+        let side = self.coordinator.as_ref()?;
+        let status = side.core.status();
+        Some(CoordinatorStatus {
+            role: "standalone".to_owned(),
+            zxid: status.zxid.0,
+            znodes: status.nodes as u64,
+            ephemerals: status.ephemerals,
+            watches: status.watches as u64,
+            sessions: status.sessions as u64,
+            connections: status.connections as u64,
+            data_bytes: status.data_bytes,
+            requests: side.totals.traffic.received,
+        })
+    }
+
+    pub(crate) fn journal_status(&self, backend: &str) -> JournalStatus {
+        let status = self.world.journal.status();
+        JournalStatus {
+            files_max: u32::try_from(status.pressure.files_max).unwrap_or(u32::MAX),
+            files_needed: u32::try_from(status.pressure.files_used).unwrap_or(u32::MAX),
+            backend: backend.to_owned(),
+            batches: status.sequence,
+            written_bytes: status.written_bytes,
+        }
+    }
+
+    /// The broker, as far as the node knows it.
+    pub(crate) fn broker_status(&self) -> Option<BrokerStatus> {
+        let side = self.broker.as_ref()?;
+        Some(BrokerStatus {
+            refusing_puts: self.space.is_low()
+                || self.world.journal.pressure().refuse
+                || side.core.is_parked(),
+            connections: self.connection_count(Port::Broker) as u64,
+            ..side.status()
+        })
+    }
+
+    /// The disk, when last looked at.
+    pub(crate) fn disk_status(&self) -> DiskStatus {
+        DiskStatus {
+            total_bytes: self.space.total().unwrap_or(0),
+            free_bytes: self.space.free().unwrap_or(0),
+        }
+    }
+
+    /// What an operator should know.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.obstacles();
+        let snapshots = self.coordinator.as_ref().map(|side| &side.snapshots);
+        if let Some(why) = snapshots.and_then(|snapshots| snapshots.trouble()) {
+            warnings.push(format!(
+                "no snapshot of the coordinator can be written, so the journal keeps its entries: {why}"
+            ));
+        }
+        warnings.extend(self.space.troubles().map(str::to_owned));
+        if self.world.connections.is_full() {
+            warnings.push(
+                "connections hold all the memory they may: some are not read from".to_owned(),
+            );
+        }
+        warnings
+    }
+
+    /// The topics, by name.
+    pub fn topic_summaries(&self) -> Vec<TopicSummary> {
+        self.broker
+            .as_ref()
+            .map_or_else(Vec::new, super::BrokerSide::topic_summaries)
+    }
+
+    fn measure_port(&self, port: Port, scrape: &mut Scrape) {
+        let traffic = &self.world.connections.traffic(port);
+        let name = ("port", port.name());
+        let count = self.world.connections.count(port) as u64;
+        scrape.set_for(&metrics::CONNECTIONS, &[name], count);
+        scrape.set_for(&metrics::CONNECTIONS_ACCEPTED, &[name], traffic.accepted);
+        for (limit, count) in [
+            ("all", traffic.refused),
+            ("address", traffic.refused_address),
+        ] {
+            let labels = [name, ("limit", limit)];
+            scrape.set_for(&metrics::CONNECTIONS_REFUSED, &labels, count);
+        }
+        for reason in Dropped::ALL {
+            let labels = [name, ("reason", reason.name())];
+            let count = traffic.dropped[reason as usize];
+            scrape.set_for(&metrics::CONNECTIONS_DROPPED, &labels, count);
+        }
+        scrape.set_for(&metrics::RECEIVED_BYTES, &[name], traffic.received_bytes);
+        scrape.set_for(&metrics::SENT_BYTES, &[name], traffic.sent_bytes);
+    }
+
+    /// Puts the node's numbers into a scrape.
+    pub(crate) fn measure(&self, scrape: &mut Scrape) {
+        for port in Port::ALL {
+            self.measure_port(port, scrape);
+        }
+        scrape.set(
+            &metrics::CONNECTION_MEMORY_BYTES,
+            self.world.connections.held_bytes(),
+        );
+        if let Some(status) = self.coordinator_status() {
+            scrape.set(&metrics::COORDINATOR_REQUESTS, status.requests);
+            scrape.set(&metrics::COORDINATOR_SESSIONS, status.sessions);
+            scrape.set(&metrics::COORDINATOR_ZNODES, status.znodes);
+            scrape.set(&metrics::COORDINATOR_EPHEMERALS, status.ephemerals);
+            scrape.set(&metrics::COORDINATOR_WATCHES, status.watches);
+            scrape.set(&metrics::COORDINATOR_DATA_BYTES, status.data_bytes);
+            scrape.set(
+                &metrics::COORDINATOR_ZXID,
+                u64::try_from(status.zxid).unwrap_or(0),
+            );
+        }
+        if let Some(side) = &self.coordinator {
+            let outstanding = side.core.status().outstanding.requests;
+            scrape.set(&metrics::COORDINATOR_OUTSTANDING, outstanding as u64);
+            scrape.set_latency(
+                &metrics::COORDINATOR_WRITE_LATENCY,
+                &[],
+                &side.totals.writes,
+            );
+            scrape.set(&metrics::SNAPSHOTS, side.snapshots.taken());
+        }
+        if let Some(side) = &self.broker {
+            side.measure(scrape);
+        }
+        let journal = self.world.journal.status();
+        scrape.set(&metrics::JOURNAL_BATCHES, journal.sequence);
+        scrape.set(&metrics::JOURNAL_ENTRIES, journal.records);
+        scrape.set(&metrics::JOURNAL_WRITTEN_BYTES, journal.written_bytes);
+        scrape.set_latency(&metrics::JOURNAL_BATCH_LATENCY, &[], &journal.latency);
+        scrape.set(&metrics::JOURNAL_FILES, journal.pressure.files_max as u64);
+        scrape.set(
+            &metrics::JOURNAL_FILES_NEEDED,
+            journal.pressure.files_used as u64,
+        );
+        if let Some(free) = self.space.free() {
+            scrape.set(&metrics::DISK_FREE_BYTES, free);
+        }
+        scrape.set(&metrics::DISK_REFUSING_PUTS, u64::from(self.space.is_low()));
+        scrape.set(&metrics::LOOP_TURNS, self.turns);
+    }
+}

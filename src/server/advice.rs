@@ -1,0 +1,88 @@
+//! What an operator is told when a server cannot start or go on: what happened, what it means, what to do.
+
+use crate::disk::{self, Class};
+use crate::journal;
+use crate::node::Failure;
+use crate::report::{Code, Error};
+
+/// What helps where the system gives the process no more of something.
+pub(super) const LIMIT_CURE: &str = "See what it may have (`ulimit -a`, /proc/PID/limits, a container's or a unit's settings) and \
+                          raise it: chrysalis explain E0111";
+
+/// What an operator is told when the system gives the process no more of something.
+pub(super) fn lacking(
+    what: &str,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::new(Code::E0111, what)
+        .because(why)
+        .means("The server does not start; nothing was changed.")
+        .cure(LIMIT_CURE)
+}
+
+/// What an operator is told of data that a later version wrote.
+pub(super) fn newer_data(
+    what: &str,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::new(Code::E0106, what)
+        .because(why)
+        .means(
+            "A newer version of Chrysalis wrote this data. This one does not serve it, rather than lose what it does \
+             not understand; everything is still on disk.",
+        )
+        .cure("Install the newer version again and start it: chrysalis explain E0106")
+}
+
+/// What an operator is told of a disk that refuses at the start.
+pub(super) fn disk_refused(what: &str, error: disk::Error) -> Error {
+    let (code, cure) = match error.class {
+        Class::NoSpace => (
+            Code::E0204,
+            "Make room on the file system of data/ and start again.",
+        ),
+        Class::Permission => (
+            Code::E0103,
+            "The user that runs the server must own its folder; see `ls -l`.",
+        ),
+        Class::Damaged => (Code::E0205, "Look at dmesg and the disk's health."),
+        Class::Exhausted => (Code::E0111, LIMIT_CURE),
+        _ => (Code::E0104, "See the reason above."),
+    };
+    Error::new(code, what)
+        .because(error)
+        .means("The server does not start.")
+        .cure(cure)
+}
+
+/// What an operator is told when the node cannot go on.
+pub fn ended(failure: Failure) -> Error {
+    let full = match &failure {
+        Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
+            error.class == Class::NoSpace
+        }
+        Failure::Newer { .. } | Failure::Halted(_) => false,
+    };
+    let exhausted = match &failure {
+        Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
+            error.class == Class::Exhausted
+        }
+        Failure::Newer { .. } | Failure::Halted(_) => false,
+    };
+    let code = match &failure {
+        Failure::Journal(_) | Failure::Files(_) if full => Code::E0204,
+        Failure::Journal(_) | Failure::Files(_) if exhausted => Code::E0111,
+        Failure::Journal(_) | Failure::Files(_) => Code::E0205,
+        Failure::Newer { .. } => return newer_data("apply the journal", failure),
+        Failure::Halted(_) => Code::E0900,
+    };
+    let cure = match (full, exhausted) {
+        (true, _) => "Make room on the file system of data/ and start it again.",
+        (_, true) => LIMIT_CURE,
+        _ => "Start it again; what the reason names may need to be looked at first.",
+    };
+    Error::new(code, "the server cannot go on")
+        .because(failure)
+        .means("It ends; everything that was acknowledged is on disk.")
+        .cure(cure)
+}

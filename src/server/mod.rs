@@ -1,0 +1,40 @@
+//! One server on a machine: the shell around [`crate::node`]. What knows sockets, tasks, the clock, the
+//! environment or an operator is here.
+
+// What an operator is told when a server cannot start or go on.
+mod advice;
+// Accepting connections, whatever the port.
+mod accept;
+// Local commands.
+mod control;
+// How the file descriptors are shared out.
+mod descriptors;
+// Sockets, the disk's descriptor and the clock become events.
+mod event_loop;
+// Whether the server serves, and does all it is there for.
+mod health;
+// What a start would refuse.
+mod preflight;
+// One server from start to stop.
+mod run;
+// The configuration as each part wants it.
+mod settings;
+// From a folder to a node.
+mod startup;
+// How the server is doing.
+mod status;
+// What the machine says of itself.
+mod system;
+// `topic describe`.
+mod topic_detail;
+// Topics on disk at the start.
+mod topics;
+// The web port.
+mod web;
+
+pub use advice::ended;
+pub use preflight::preflight;
+pub use run::run;
+pub use settings::log as log_options;
+pub use startup::{Start, open};
+pub use system::{Random, System};

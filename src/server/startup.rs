@@ -1,0 +1,362 @@
+//! From a folder to a node: the journal is opened, each core gets back what its own files hold, and the
+//! replicas give out the rest in the first turns.
+//!
+//! Nothing here waits for anything but the disk, through the same [`Disk`] that serves later, so a
+//! simulation starts servers as the real shell does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::advice::{disk_refused, newer_data};
+use super::descriptors::Shares;
+use super::system::{Random, System};
+use super::{settings, topics};
+use crate::appliance::Ports;
+use crate::broker::Broker;
+use crate::config::{self, Config, ServerFolder};
+use crate::consensus;
+use crate::coordinator::SnapshotError;
+use crate::disk::Disk;
+use crate::journal::{Journal, OpenError, Recovered};
+use crate::node::broker::BrokerSide;
+use crate::node::broker::segment_files::SegmentFiles;
+use crate::node::coordinator::CoordinatorSide;
+use crate::node::coordinator::four_letter::Facts;
+use crate::node::coordinator::snapshots::{self, RestoreError, Snapshots};
+use crate::node::replica::{Beginning, Joining, Replica, Unusable};
+use crate::node::{Node, Parts};
+use crate::report::{Code, Error};
+use crate::units::{GroupId, Seed};
+use crate::wire::zookeeper::four_letter::Configuration;
+
+/// What a node is made of.
+pub struct Start<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The server's folder.
+    pub folder: &'a ServerFolder,
+    /// Whether to go on without acknowledged data that is damaged.
+    pub accept_loss: bool,
+    /// The disk.
+    pub disk: Box<dyn Disk>,
+    /// Random bytes.
+    pub random: Random,
+    /// Facts of the machine.
+    pub system: System,
+    /// What it will listen on: the configuration may have left the ports open.
+    pub ports: Ports,
+}
+
+/// Opens the server in a folder. It serves ([`Node::serves`]) after a few turns, when what the journal holds
+/// beyond the cores' own files is applied.
+///
+/// # Errors
+/// What is on disk is damaged, of a newer version, another server's, or cannot be read; the error says what to
+/// do. Nothing acknowledged is lost by trying.
+pub fn open(start: Start<'_>) -> Result<Node, Error> {
+    let Start {
+        config,
+        folder,
+        accept_loss,
+        mut disk,
+        random,
+        system,
+        ports,
+    } = start;
+    let (mut journal, mut recovered) =
+        open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
+    refuse_another_server(config, &recovered)?;
+    let coordinator = match &config.coordinator {
+        Some(options) => {
+            let group = recovered.groups.remove(&GroupId::COORDINATOR);
+            let parts = CoordinatorStart {
+                config,
+                options,
+                port: real(ports.coordinator, options.port),
+                folder,
+                group,
+                seed: random.seed,
+            };
+            Some(parts.open(accept_loss, &system, &mut journal, disk.as_mut())?)
+        }
+        None => None,
+    };
+    let broker = match &config.broker {
+        Some(options) => {
+            let group = recovered.groups.remove(&GroupId::broker(config.id));
+            let parts = BrokerStart {
+                config,
+                options,
+                port: real(ports.broker, options.port),
+                folder,
+                group,
+                lost: recovered.loss.is_some(),
+                seed: random.seed,
+            };
+            Some(parts.open(accept_loss, &system, &mut journal, disk.as_mut())?)
+        }
+        None => None,
+    };
+    let mut space = settings::space(config, folder);
+    space.make_reserve(disk.as_mut());
+    Ok(Node::new(Parts {
+        disk,
+        journal,
+        coordinator,
+        broker,
+        limits: settings::limits(config),
+        space,
+        codecs: settings::codecs(config),
+        owner_nodes: settings::owner_nodes(config),
+        utc_offset_s: system.utc_offset_s,
+    }))
+}
+
+/// The port that is listened on, or the configured one where nothing listens.
+fn real(address: Option<SocketAddr>, configured: u16) -> u16 {
+    address.map_or(configured, |address| address.port())
+}
+
+fn open_journal(
+    config: &Config,
+    folder: &ServerFolder,
+    accept_loss: bool,
+    id: [u8; 16],
+    disk: &mut dyn Disk,
+) -> Result<(Journal, Recovered), Error> {
+    let options = settings::journal(config, folder, accept_loss);
+    let (journal, recovered) = Journal::open(disk, options, id).map_err(journal_refused)?;
+    if let Some(cut) = &recovered.cut {
+        info!(
+            file = %cut.path.display(),
+            byte = cut.position,
+            batch = cut.sequence,
+            "a torn tail of the journal is cut off; nothing acknowledged was in it"
+        );
+    }
+    if let Some(loss) = &recovered.loss {
+        warn!(
+            file = %loss.path.display(),
+            byte = loss.position,
+            batch = loss.sequence,
+            acknowledged = loss.acknowledged,
+            "damage in the journal is accepted: acknowledged entries are lost"
+        );
+    }
+    Ok((journal, recovered))
+}
+
+fn journal_refused(error: OpenError) -> Error {
+    match error {
+        OpenError::Damaged(damage) => Error::new(Code::E0201, "open the journal")
+            .because(OpenError::Damaged(damage))
+            .means("Acknowledged entries cannot be read; the server does not start.")
+            .cure(
+                "Keep a copy of data/, see what is missing with `chrysalis dump journal DIR`, and restore the \
+                 file; or go on without it: `chrysalis run --accept-loss DIR`.",
+            ),
+        OpenError::Newer { .. } => newer_data("open the journal", error),
+        OpenError::Options(_) => Error::new(Code::E0001, "open the journal")
+            .because(error)
+            .means("The server does not start.")
+            .cure("Correct the [journal] section."),
+        OpenError::Disk(error) => disk_refused("open the journal", error),
+    }
+}
+
+/// Before anything is opened: to another broker the message files are those of a journal that has lost everything.
+fn refuse_another_server(config: &Config, recovered: &Recovered) -> Result<(), Error> {
+    let own = GroupId::broker(config.id);
+    let brokers = recovered
+        .groups
+        .keys()
+        .filter(|group| **group != GroupId::COORDINATOR);
+    let mut others = brokers.filter(|group| config.broker.is_none() || **group != own);
+    let Some(group) = others.next() else {
+        return Ok(());
+    };
+    let wrote = group.0.saturating_sub(1);
+    let (holds, cure) = match *group == own {
+        true => (
+            "broker.enabled is false".to_owned(),
+            "Set broker.enabled to true".to_owned(),
+        ),
+        false => (
+            format!("server.id is {}", config.id),
+            format!("Set server.id to {wrote}"),
+        ),
+    };
+    let what = format!("data/ was written by broker {wrote}, and {holds}");
+    Err(Error::new(Code::E0109, what)
+        .means("The server does not start: offsets and message ids belong to the id.")
+        .cure(format!("{cure}, or give this server a folder of its own.")))
+}
+
+/// What the coordinator is opened from.
+struct CoordinatorStart<'a> {
+    config: &'a Config,
+    options: &'a config::Coordinator,
+    port: u16,
+    folder: &'a ServerFolder,
+    group: Option<consensus::Remembered>,
+    seed: Seed,
+}
+
+impl CoordinatorStart<'_> {
+    fn open(
+        self,
+        accept_loss: bool,
+        system: &System,
+        journal: &mut Journal,
+        disk: &mut dyn Disk,
+    ) -> Result<CoordinatorSide, Error> {
+        let options = settings::coordinator(self.config, self.options);
+        let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
+        let folder = self.folder.coordinator();
+        let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
+        let (core, index) = restored.map_err(snapshot_refused)?;
+        let configuration = self.configuration();
+        let id = GroupId::COORDINATOR;
+        let beginning = Beginning {
+            remembered: self.group,
+            restored: index,
+            accept_loss,
+        };
+        let (server, seed) = (self.config.id, self.seed);
+        let replica = Replica::new(id, server, Joining::Framed, beginning, seed, journal)
+            .map_err(unusable)?;
+        let every = settings::snapshot_every(self.config, self.options);
+        let facts = Facts {
+            configuration,
+            environment: system.environment.clone(),
+            descriptors: system.descriptors,
+        };
+        Ok(CoordinatorSide::new(
+            core,
+            replica,
+            Snapshots::new(folder, every, index),
+            facts,
+        ))
+    }
+
+    fn configuration(&self) -> Configuration {
+        let ms = |time: Duration| i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        Configuration {
+            client_port: self.port,
+            data_folder: self.folder.coordinator().display().to_string(),
+            journal_folder: self.folder.journal().display().to_string(),
+            tick_ms: u32::try_from(self.options.tick_time.as_millis()).unwrap_or(u32::MAX),
+            connections_per_address_max: self.options.connections_per_address_max.unwrap_or(0),
+            session_timeout_min_ms: ms(self.options.session_timeout_min),
+            session_timeout_max_ms: ms(self.options.session_timeout_max),
+            server_id: 0,
+            ensemble: None,
+        }
+    }
+}
+
+fn snapshot_refused(error: RestoreError) -> Error {
+    match error {
+        RestoreError::Disk(error) => disk_refused("read the coordinator's snapshot", error),
+        RestoreError::Snapshot {
+            source: SnapshotError::Version(_),
+            ..
+        } => newer_data("read the coordinator's snapshot", error),
+        error => Error::new(Code::E0202, "read the coordinator's snapshot")
+            .because(error)
+            .means("The tree cannot be read back; the server does not start.")
+            .cure(
+                "Restore the file from a copy of data/; or go on with what the journal still holds: \
+                 `chrysalis run --accept-loss DIR`.",
+            ),
+    }
+}
+
+fn unusable(reason: Unusable) -> Error {
+    if let Unusable::Newer { .. } = reason {
+        return newer_data("read the journal", reason);
+    }
+    Error::new(Code::E0201, "read the journal")
+        .because(reason)
+        .means("The server does not start.")
+        .cure(
+            "Keep a copy of data/, look at it with `chrysalis dump journal DIR`, and restore data/journal; or go on \
+             with what is left: `chrysalis run --accept-loss DIR`.",
+        )
+}
+
+/// What the broker is opened from.
+struct BrokerStart<'a> {
+    config: &'a Config,
+    options: &'a config::Broker,
+    port: u16,
+    folder: &'a ServerFolder,
+    group: Option<consensus::Remembered>,
+    /// The journal is damaged, and that is accepted.
+    lost: bool,
+    seed: Seed,
+}
+
+impl BrokerStart<'_> {
+    fn open(
+        self,
+        accept_loss: bool,
+        system: &System,
+        journal: &mut Journal,
+        disk: &mut dyn Disk,
+    ) -> Result<BrokerSide, Error> {
+        let data_folders = settings::data_folders(self.options);
+        let checkpoint_path = self.checkpoint_path();
+        let mut found = topics::read(
+            &data_folders,
+            &checkpoint_path,
+            &self.options.topics,
+            accept_loss,
+            disk,
+        )?;
+        let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
+        if found.applied < marker && !accept_loss {
+            return Err(Error::new(
+                Code::E0203,
+                format!(
+                    "the journal begins behind entry {marker}, but {} holds only {}",
+                    checkpoint_path.display(),
+                    found.applied
+                ),
+            )
+            .means("Acknowledged messages may be missing; the server does not start.")
+            .cure("Restore the file; or take the message files as they are: `chrysalis run --accept-loss DIR`."));
+        }
+        // The second: a start that accepted a loss ended before its journal said so.
+        let last = self
+            .group
+            .as_ref()
+            .map_or(0, consensus::Remembered::last_index);
+        if self.lost || last < found.applied {
+            found.forsake();
+        }
+        let id = GroupId::broker(self.config.id);
+        let beginning = Beginning {
+            remembered: self.group,
+            restored: found.applied,
+            accept_loss,
+        };
+        let (server, seed) = (self.config.id, self.seed);
+        let replica =
+            Replica::new(id, server, Joining::Alone, beginning, seed, journal).map_err(unusable)?;
+        let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
+        let mut core = Broker::open(options, self.seed, found);
+        core.restore_skips(&topics::read_skips(&checkpoint_path, disk));
+        let sync_all = (system.syncs_as_one)(&data_folders);
+        let open_max = Shares::of(self.config, system.descriptors_max)?.written;
+        let files = SegmentFiles::new(id, data_folders, checkpoint_path, open_max, sync_all);
+        Ok(BrokerSide::new(self.config.id, core, replica, files))
+    }
+
+    fn checkpoint_path(&self) -> PathBuf {
+        self.folder.broker().join("checkpoint")
+    }
+}
