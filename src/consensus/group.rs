@@ -7,21 +7,28 @@
 //! Invariants, for one group:
 //!
 //! - `marker ≤ applied ≤ committed ≤ durable ≤ last`;
-//! - entries stay in memory until applied, and the uncommitted ones hold at most
-//!   [`Options::uncommitted_bytes_max`];
-//! - a hard state in which only the commit index moved is not persisted: a lone put is written once;
+//! - entries stay in memory until applied, and then as many as [`Options::window_bytes`] say, for members that are
+//!   a little behind; the uncommitted ones hold at most [`Options::uncommitted_bytes_max`];
+//! - a hard state in which only the commit index moved is not persisted, so that a lone put is written once; unless it is
+//!   the members' change that is committed;
 //! - a reply waits for `committed`, and `committed` waits for `durable`: nothing is acknowledged that
-//!   a power cut could take.
+//!   a power cut could take;
+//! - what promises something (a vote, an acknowledgement) leaves when it is durable; what does not, at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use protobuf::Message as _;
-use raft::eraftpb::{self, ConfState, EntryType, MessageType};
-use raft::{GetEntriesContext, RaftState, RawNode, StateRole, StorageError};
+use raft::eraftpb::{
+    self, ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, EntryType,
+    MessageType,
+};
+use raft::{GetEntriesContext, RawNode, SnapshotStatus, StateRole};
 
-use super::record::{Entry, EntryKind, HardState, Marker, Record, Remembered};
-use super::voters::{self, Unreadable};
+use super::log::Log;
+use super::membership::{Membership, Unreadable};
+use super::message::{Body, Message, Round, marker_of};
+use super::record::{Entry, HardState, Marker, Record, Remembered};
 use crate::units::{GroupId, Random, Seed};
 
 #[cfg(test)]
@@ -32,11 +39,15 @@ mod tests;
 pub struct Options {
     /// The group.
     pub id: GroupId,
-    /// This server's number among the voters; never 0.
-    pub voter: u64,
+    /// This server's number in the group; never 0, and another one after it has forgotten what it promised.
+    pub member: u64,
+    /// Where nobody is known to belong to the group, wait to be admitted. Otherwise this server founds it, alone.
+    pub joins: bool,
     /// Bytes of proposals that may wait for their commit before new ones are refused.
     pub uncommitted_bytes_max: u64,
-    /// Ticks without a leader's word before an election.
+    /// Bytes of applied entries that stay in memory for members that are behind; 0 where there are none.
+    pub window_bytes: usize,
+    /// Ticks without a leader's word before an election; up to twice as many, by chance.
     pub election_ticks: usize,
     /// Ticks between two heartbeats.
     pub heartbeat_ticks: usize,
@@ -57,6 +68,35 @@ pub enum Output {
         /// The term in which another leads or may lead.
         term: u64,
     },
+    /// Something for another member. It may be lost, come twice or late.
+    Send(Message),
+    /// The answer to [`Group::read_index`]: a read after everything up to `index` is applied sees all that was
+    /// acknowledged before it was asked.
+    ReadAt {
+        /// The question.
+        number: u64,
+        /// The index.
+        index: u64,
+    },
+    /// A member lacks entries that only the journal has: read them, then call [`Group::fetched`].
+    Fetch {
+        /// To be named then.
+        number: u64,
+        /// The first entry.
+        from: u64,
+        /// One behind the last.
+        to: u64,
+        /// So many bytes are enough; at least one entry.
+        bytes: u64,
+    },
+    /// A member lacks what the journal has forgotten: make a snapshot, then call [`Group::offer_snapshot`].
+    SnapshotWanted {
+        /// Who.
+        member: u64,
+    },
+    /// The snapshot that came with a [`Body::Snapshot`] took the place of everything:
+    /// the state machine is to be made of it, before anything else is applied.
+    Installed(Marker),
 }
 
 /// Why a proposal was not taken.
@@ -68,6 +108,23 @@ pub enum Refused {
     /// Too much waits for its commit already; try again when some of it is through.
     #[error("group {0} has too much uncommitted")]
     Full(GroupId),
+}
+
+/// Why the members, or who leads them, did not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// Another server leads, or none.
+    #[error("this server does not lead group {0}")]
+    NotLeader(GroupId),
+    /// They change already, or too much waits for its commit; try again later.
+    #[error("the members of group {0} are changing")]
+    Busy(GroupId),
+    /// The leader would leave: another is to lead first.
+    #[error("the leader of group {0} cannot leave it")]
+    Leader(GroupId),
+    /// Nobody of that number can lead.
+    #[error("no voter of group {0} has that number")]
+    NoVoter(GroupId),
 }
 
 /// Why a group cannot go on from what is remembered.
@@ -109,13 +166,32 @@ pub struct Group {
     options: Options,
     node: RawNode<Log>,
     random: Random,
-    /// Readies whose records are not all durable: (ticket of the last record, number of the ready).
-    persisting: VecDeque<(u64, u64)>,
+    /// Readies whose records are not all durable.
+    persisting: VecDeque<Persisting>,
+    /// What may leave with the next turn.
+    released: Vec<Message>,
+    /// The entry of a snapshot that took the place of everything, while the word of it is not durable.
+    installing: Option<u64>,
     /// The last ticket given for this group.
     ticket_last: u64,
     role: Role,
-    /// From which index on which term, oldest first; a marker may be set at any applied entry.
-    terms: VecDeque<(u64, u64)>,
+    /// Term, state and leader when the election timeout was drawn.
+    stand: (u64, StateRole, u64),
+    /// In ticks.
+    election_timeout: usize,
+    /// Entries that are being read from the journal, by number, and for whom.
+    fetching: BTreeMap<u64, GetEntriesContext>,
+    fetches: u64,
+}
+
+/// A ready whose records are on their way to the disk.
+struct Persisting {
+    /// The ticket of the last record.
+    ticket: u64,
+    /// The ready's number.
+    number: u64,
+    /// What promises that they are there.
+    messages: Vec<Message>,
 }
 
 /// Where this server stands in its group. The one place that says who leads; whoever needs to know asks for it.
@@ -143,17 +219,18 @@ impl Group {
     /// # Errors
     /// They cannot.
     pub fn check(group: GroupId, marker: &Marker) -> Result<(), Unusable> {
-        voters_of(group, marker).map(drop)
+        membership_of(group, marker).map(drop)
     }
 
-    /// The group as it was when the server stopped, or a new one whose only voter is this server.
+    /// The group as it was when the server stopped; or a new one whose only voter is this server, or one to be
+    /// admitted to.
     ///
     /// # Errors
     /// What is remembered is a later version's, or contradicts itself.
     pub fn new(options: Options, remembered: Remembered, seed: Seed) -> Result<Group, Unusable> {
-        let mut voters = voters_of(options.id, &remembered.marker)?;
-        if voters.is_empty() {
-            voters.push(options.voter);
+        let mut membership = membership_of(options.id, &remembered.marker)?;
+        if membership.is_empty() && !options.joins {
+            membership = Membership::of_voters([options.member]);
         }
         let last = remembered.last_index();
         let Remembered {
@@ -163,7 +240,7 @@ impl Group {
             ..
         } = remembered;
         let config = raft::Config {
-            id: options.voter,
+            id: options.member,
             election_tick: options.election_ticks,
             heartbeat_tick: options.heartbeat_ticks,
             applied: marker.index,
@@ -175,20 +252,21 @@ impl Group {
             max_committed_size_per_ready: 8 << 20,
             ..raft::Config::default()
         };
-        let log = Log {
-            hard_state: eraftpb::HardState {
-                term: hard_state.term,
-                vote: hard_state.vote,
-                commit: hard_state.commit.min(last).max(marker.index),
-                ..eraftpb::HardState::default()
-            },
-            conf_state: ConfState {
-                voters,
-                ..ConfState::default()
-            },
-            compacted: (marker.index, marker.term),
-            entries: entries.into_iter().map(to_raft).collect(),
+        let hard_state = eraftpb::HardState {
+            term: hard_state.term,
+            vote: hard_state.vote,
+            commit: hard_state.commit.min(last).max(marker.index),
+            ..eraftpb::HardState::default()
         };
+        let decides = membership.is_decided_by(options.member);
+        let entries = entries.into_iter().map(Entry::into_raft);
+        let log = Log::new(
+            hard_state,
+            membership,
+            &marker,
+            entries,
+            options.window_bytes,
+        );
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let contradiction = |why| Unusable::Contradiction {
             group: options.id,
@@ -200,13 +278,18 @@ impl Group {
             random: Random::new(seed),
             node,
             persisting: VecDeque::new(),
+            released: Vec::new(),
+            installing: None,
             ticket_last: 0,
             role: Role::Follows,
-            terms: VecDeque::from([(marker.index, marker.term)]),
+            stand: (0, StateRole::Follower, u64::MAX),
+            election_timeout: options.election_ticks,
+            fetching: BTreeMap::new(),
+            fetches: 0,
             options,
         };
-        group.seed_election_timeout();
-        if group.is_only_voter() {
+        group.set_election_timeout();
+        if decides {
             let campaigned = group.node.campaign();
             campaigned.map_err(|why| Unusable::Contradiction {
                 group: group.id(),
@@ -221,14 +304,19 @@ impl Group {
         self.options.id
     }
 
-    /// The voters, this server among them or not.
-    pub fn voters(&self) -> Vec<u64> {
-        self.node.raft.prs().conf().to_conf_state().voters
+    /// Who belongs to it now.
+    pub fn membership(&self) -> Membership {
+        Membership::from_raft(self.node.raft.prs().conf().to_conf_state())
     }
 
-    /// Whether this server alone decides: then nothing ticks and nobody else is asked.
-    pub fn is_only_voter(&self) -> bool {
-        self.voters() == [self.options.voter]
+    /// Whether nobody else belongs to it: then nothing ticks and nobody is asked.
+    pub fn is_alone(&self) -> bool {
+        self.membership().is_only(self.options.member)
+    }
+
+    /// Who leads, as far as this server knows.
+    pub fn leader(&self) -> Option<u64> {
+        Some(self.node.raft.leader_id).filter(|leader| *leader != 0)
     }
 
     /// Where this server stands.
@@ -251,28 +339,34 @@ impl Group {
         self.node.raft.raft_log.applied
     }
 
-    /// What is to be remembered when everything up to `index` is safe elsewhere; `None` where that is not known
-    /// any more.
+    /// Up to which entry another member is known to have everything on disk; `None` where this server does not lead, or
+    /// that is no member.
+    pub fn matched_index(&self, member: u64) -> Option<u64> {
+        let progress = self.node.raft.prs().get(member);
+        progress
+            .filter(|_| self.proposes())
+            .map(|progress| progress.matched)
+    }
+
+    /// The last index known to be committed.
+    pub fn committed_index(&self) -> u64 {
+        self.node.raft.raft_log.committed
+    }
+
+    /// What is to be remembered when everything up to `index` is safe elsewhere: the term and the members of that
+    /// entry. `None` where they are not known any more.
     pub fn marker_at(&self, index: u64) -> Option<Marker> {
-        let term = self.term_at(index)?;
-        let state = voters::encode(&self.voters());
-        Some(Marker { index, term, state })
+        let log = self.node.store();
+        Some(Marker {
+            index,
+            term: log.term_at(index)?,
+            state: log.membership_at(index)?.encode(),
+        })
     }
 
-    /// The term of a committed entry at or behind the last marker.
-    fn term_at(&self, index: u64) -> Option<u64> {
-        self.terms
-            .iter()
-            .rev()
-            .find(|(first, _)| *first <= index)
-            .map(|(_, term)| *term)
-    }
-
-    /// Entries up to here are no longer in the journal: their terms are forgotten.
+    /// The journal has forgotten everything up to `index`.
     pub fn marked(&mut self, index: u64) {
-        while self.terms.get(1).is_some_and(|(first, _)| *first <= index) {
-            self.terms.pop_front();
-        }
+        self.node.mut_store().marked(index);
     }
 
     /// Bytes proposed and not yet given out as committed.
@@ -290,7 +384,7 @@ impl Group {
         }
         let mut message = eraftpb::Message::default();
         message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.options.voter;
+        message.from = self.options.member;
         // `RawNode::propose` would take a `Vec`; the bytes are shared with the journal instead.
         let entry = eraftpb::Entry {
             data,
@@ -304,20 +398,165 @@ impl Group {
         }
     }
 
-    /// Lets Raft's time pass by one tick. Not needed where one server decides alone.
+    /// Changes who belongs to the group to these voters and learners; one voter more or less at once, several by a
+    /// joint configuration that the group leaves by itself.
+    ///
+    /// # Errors
+    /// [`Unchanged`].
+    pub fn change(&mut self, voters: &[u64], learners: &[u64]) -> Result<(), Unchanged> {
+        let id = self.options.id;
+        if !self.proposes() {
+            return Err(Unchanged::NotLeader(id));
+        }
+        let now = self.membership();
+        if self.node.raft.has_pending_conf() || !now.outgoing.is_empty() {
+            return Err(Unchanged::Busy(id));
+        }
+        if !voters.contains(&self.options.member) {
+            return Err(Unchanged::Leader(id));
+        }
+        let mut changes: Vec<ConfChangeSingle> = Vec::new();
+        let mut add = |member: &u64, kind| {
+            changes.push(change_of(*member, kind));
+        };
+        let is_new = |list: &[u64], member: &&u64| !list.contains(member);
+        for member in voters.iter().filter(|it| is_new(&now.voters, it)) {
+            add(member, ConfChangeType::AddNode);
+        }
+        for member in learners.iter().filter(|it| is_new(&now.learners, it)) {
+            add(member, ConfChangeType::AddLearnerNode);
+        }
+        let stays = |member: &&u64| !voters.contains(member) && !learners.contains(member);
+        for member in now.members().iter().filter(stays) {
+            add(member, ConfChangeType::RemoveNode);
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut change = ConfChangeV2::default();
+        change.set_transition(ConfChangeTransition::Auto);
+        change.set_changes(changes.into());
+        let proposed = self.node.propose_conf_change(Vec::new(), change);
+        proposed.map_err(|_| Unchanged::Busy(id))
+    }
+
+    /// Hands the lead to another voter, when that has all entries. While it is under way nothing can be proposed.
+    ///
+    /// # Errors
+    /// [`Unchanged`]; this server goes on leading then.
+    pub fn transfer(&mut self, to: u64) -> Result<(), Unchanged> {
+        if !self.proposes() {
+            return Err(Unchanged::NotLeader(self.options.id));
+        }
+        if !self.membership().voters.contains(&to) {
+            return Err(Unchanged::NoVoter(self.options.id));
+        }
+        self.node.transfer_leader(to);
+        Ok(())
+    }
+
+    /// Asks which index is committed now, so that a read behind it misses nothing. The answer is [`Output::ReadAt`];
+    /// where none comes, because nobody leads or a message was lost, ask again.
+    pub fn read_index(&mut self, number: u64) {
+        let round = Round {
+            member: self.options.member,
+            number,
+        };
+        self.node.read_index(round.to_bytes().to_vec());
+    }
+
+    /// Takes a message of another member. One that is not for this member, or for one that it was before it forgot, is
+    /// passed over.
+    pub fn step(&mut self, message: Message) {
+        if message.to != self.options.member || message.from == self.options.member {
+            return;
+        }
+        if message.body == Body::TimeoutNow && self.installing.is_some() {
+            // Whoever stands has applied all that it has.
+            return;
+        }
+        if let Some(message) = message.into_raft() {
+            // What it refuses is late: from a member that left, or an answer that nobody waits for.
+            let _ = self.node.step(message);
+        }
+        self.set_election_timeout();
+    }
+
+    /// A member does not take messages: what was sent to it may be lost.
+    pub fn unreachable(&mut self, member: u64) {
+        self.node.report_unreachable(member);
+    }
+
+    /// A snapshot that was to be sent with a [`Body::Snapshot`] is there, or is not.
+    pub fn snapshot_sent(&mut self, member: u64, arrived: bool) {
+        let status = match arrived {
+            true => SnapshotStatus::Finish,
+            false => SnapshotStatus::Failure,
+        };
+        self.node.report_snapshot(member, status);
+    }
+
+    /// A snapshot of the state machine is on disk, and stays there until a newer one is offered or the group starts anew.
+    ///
+    /// # Panics
+    /// Its members cannot be read; they are those of [`Group::marker_at`].
+    pub fn offer_snapshot(&mut self, snapshot: Marker) {
+        let membership = Membership::decode(&snapshot.state);
+        let membership = membership.expect("a marker's members are those that were given out");
+        self.node.mut_store().offer(snapshot, membership);
+    }
+
+    /// What an [`Output::Fetch`] asked for; nothing if it could not be read.
+    pub fn fetched(&mut self, number: u64, entries: Vec<Entry>) {
+        let Some(context) = self.fetching.remove(&number) else {
+            return;
+        };
+        let entries = entries.into_iter().map(Entry::into_raft).collect();
+        self.node.mut_store().set_fetched(entries);
+        self.node.on_entries_fetched(context);
+        self.node.mut_store().set_fetched(Vec::new());
+    }
+
+    /// Lets Raft's time pass by one tick. Not needed where one server is alone.
     pub fn tick(&mut self) {
-        if !self.is_only_voter() {
+        let log = &self.node.raft.raft_log;
+        let decides = self.membership().is_decided_by(self.options.member);
+        // Who decides alone is elected at once, and must have on disk what it leads with.
+        let waits = decides && !self.proposes() && log.persisted < log.last_index();
+        // And whoever stands has applied what it has.
+        if !self.is_alone() && !waits && self.installing.is_none() {
             self.node.tick();
-            self.seed_election_timeout();
+            self.set_election_timeout();
         }
     }
 
     /// Takes what the group wants done: hands what must survive to `persist`, which returns the ticket
     /// that [`Group::durable`] will be told of, and appends what is known now to `outputs`.
     pub fn turn(&mut self, mut persist: impl FnMut(Record) -> u64, outputs: &mut Vec<Output>) {
+        outputs.extend(self.released.drain(..).map(Output::Send));
         while self.node.has_ready() {
             let mut ready = self.node.ready();
+            let at_once = ready.take_messages();
+            outputs.extend(
+                at_once
+                    .into_iter()
+                    .filter_map(Message::from_raft)
+                    .map(Output::Send),
+            );
+            let mut messages = Vec::new();
+            let persisted = ready.take_persisted_messages();
+            for message in persisted.into_iter().filter_map(Message::from_raft) {
+                match message.promises_nothing() {
+                    true => outputs.push(Output::Send(message)),
+                    false => messages.push(message),
+                }
+            }
             if ready.must_sync() {
+                if !ready.snapshot().is_empty() {
+                    let marker = marker_of(ready.snapshot().get_metadata().clone());
+                    self.ticket_last = persist(Record::Reset(marker.clone()));
+                    self.install(marker, outputs);
+                }
                 if let Some(state) = ready.hs() {
                     self.ticket_last = persist(Record::HardState(HardState {
                         term: state.term,
@@ -327,31 +566,55 @@ impl Group {
                 }
                 for entry in ready.take_entries() {
                     self.node.mut_store().append(entry.clone());
-                    self.ticket_last = persist(Record::Entry(from_raft(entry)));
+                    self.ticket_last = persist(Record::Entry(Entry::from_raft(entry)));
                 }
             }
             if let Some(state) = ready.hs() {
                 self.node.mut_store().hard_state = state.clone();
             }
             self.note_role(ready.ss().map(|soft| soft.raft_state), outputs);
-            self.persisting
-                .push_back((self.ticket_last, ready.number()));
+            for read in ready.take_read_states() {
+                if let Some(round) = Round::from_bytes(&read.request_ctx) {
+                    let (number, index) = (round.number, read.index);
+                    outputs.push(Output::ReadAt { number, index });
+                }
+            }
+            self.persisting.push_back(Persisting {
+                ticket: self.ticket_last,
+                number: ready.number(),
+                messages,
+            });
             let committed = ready.take_committed_entries();
             self.node.advance_append_async(ready);
+            let normal = |entry: &eraftpb::Entry| entry.get_entry_type() == EntryType::EntryNormal;
+            if !committed.iter().all(normal) {
+                // Who does not remember that a change is committed needs, after a restart, a majority of those that
+                // have left as well, and they may be gone for good.
+                let state = self.node.raft.hard_state();
+                self.ticket_last = persist(Record::HardState(HardState {
+                    term: state.term,
+                    vote: state.vote,
+                    commit: state.commit,
+                }));
+            }
             for entry in committed {
                 self.commit(entry, outputs);
             }
         }
+        self.tell_wants(outputs);
+        self.set_election_timeout();
     }
 
     /// Everything up to this ticket is on stable storage.
     pub fn durable(&mut self, ticket: u64) {
-        while let Some(&(last, number)) = self.persisting.front() {
-            if last > ticket {
-                break;
-            }
-            self.persisting.pop_front();
-            self.node.on_persist_ready(number);
+        while let Some(first) = self.persisting.pop_front_if(|first| first.ticket <= ticket) {
+            self.node.on_persist_ready(first.number);
+            self.released.extend(first.messages);
+        }
+        // The crate counts as applied only what is durable.
+        let persisted = self.node.raft.raft_log.persisted;
+        if let Some(index) = self.installing.take_if(|index| *index <= persisted) {
+            self.node.advance_apply_to(index);
         }
     }
 
@@ -363,13 +626,13 @@ impl Group {
                 "what is applied was committed"
             );
             self.node.advance_apply_to(index);
-            self.node.mut_store().compact(index);
+            self.node.mut_store().applied(index);
         }
     }
 
     fn commit(&mut self, entry: eraftpb::Entry, outputs: &mut Vec<Output>) {
         if entry.get_entry_type() != EntryType::EntryNormal {
-            self.change_voters(&entry);
+            self.change_members(&entry);
         }
         let (index, term) = (entry.index, entry.term);
         let log = &self.node.raft.raft_log;
@@ -377,23 +640,50 @@ impl Group {
             self.applied_index() < index && index <= log.committed && index <= log.persisted,
             "an entry is given out once, when it is committed and on this disk"
         );
-        if self.terms.back().is_none_or(|(_, last)| *last != term) {
-            self.terms.push_back((index, term));
-        }
-        outputs.push(Output::Committed(from_raft(entry)));
+        outputs.push(Output::Committed(Entry::from_raft(entry)));
         if self.role == (Role::Elected { term }) {
             self.role = Role::Leads { term, since: index };
             outputs.push(Output::Led { term });
         }
     }
 
-    fn change_voters(&mut self, entry: &eraftpb::Entry) {
+    fn change_members(&mut self, entry: &eraftpb::Entry) {
         // Only this form is ever proposed here.
-        let change = eraftpb::ConfChangeV2::parse_from_bytes(&entry.data)
-            .expect("a committed change of voters was encoded by a leader of this group");
+        let change = ConfChangeV2::parse_from_bytes(&entry.data)
+            .expect("a committed change of members was encoded by a leader of this group");
         let state = self.node.apply_conf_change(&change);
-        self.node.mut_store().conf_state =
-            state.expect("a committed change of voters was checked when it was proposed");
+        let state = state.expect("a committed change of members was checked when it was proposed");
+        let membership = Membership::from_raft(state);
+        self.node.mut_store().change(entry.index, membership);
+    }
+
+    fn install(&mut self, marker: Marker, outputs: &mut Vec<Output>) {
+        let membership = self.membership();
+        self.node.mut_store().install(&marker, membership);
+        self.installing = Some(marker.index);
+        self.fetching.clear();
+        outputs.push(Output::Installed(marker));
+    }
+
+    /// What members lack that is not in memory.
+    fn tell_wants(&mut self, outputs: &mut Vec<Output>) {
+        let store = self.node.mut_store();
+        for fetch in store.take_fetches() {
+            self.fetches += 1;
+            outputs.push(Output::Fetch {
+                number: self.fetches,
+                from: fetch.from,
+                to: fetch.to,
+                bytes: fetch.bytes,
+            });
+            self.fetching.insert(self.fetches, fetch.context);
+        }
+        let wanted = self.node.mut_store().take_wanted();
+        outputs.extend(
+            wanted
+                .into_iter()
+                .map(|member| Output::SnapshotWanted { member }),
+        );
     }
 
     fn note_role(&mut self, state: Option<StateRole>, outputs: &mut Vec<Output>) {
@@ -406,165 +696,32 @@ impl Group {
             }
             _ => {}
         }
-        if state.is_some() {
-            self.seed_election_timeout();
-        }
     }
 
-    /// The crate draws its election timeout from the thread's generator at each reset; a simulation
-    /// could not be replayed with that.
-    fn seed_election_timeout(&mut self) {
-        let span = u64::try_from(self.options.election_ticks).unwrap_or(u64::MAX);
-        let extra = usize::try_from(self.random.below(span)).unwrap_or(0);
-        self.node
-            .raft
-            .set_randomized_election_timeout(self.options.election_ticks + extra);
+    /// The crate draws its election timeout from the thread's generator whenever it begins to follow, to stand or to
+    /// lead; a simulation could not be replayed with that. So ours is drawn then, and takes its place before the next tick.
+    fn set_election_timeout(&mut self) {
+        let raft = &self.node.raft;
+        let stand = (raft.term, raft.state, raft.leader_id);
+        if stand != self.stand {
+            self.stand = stand;
+            let span = u64::try_from(self.options.election_ticks).unwrap_or(u64::MAX);
+            let extra = usize::try_from(self.random.below(span)).unwrap_or(0);
+            self.election_timeout = self.options.election_ticks + extra;
+        }
+        let timeout = self.election_timeout;
+        self.node.raft.set_randomized_election_timeout(timeout);
     }
 }
 
-/// The entries not yet applied, and where they begin: what the crate reads back.
-struct Log {
-    hard_state: eraftpb::HardState,
-    conf_state: ConfState,
-    /// Index and term of the last entry that is no longer here.
-    compacted: (u64, u64),
-    entries: VecDeque<eraftpb::Entry>,
+/// The members in a marker; none for a group that was never founded.
+fn membership_of(group: GroupId, marker: &Marker) -> Result<Membership, Unusable> {
+    Membership::decode(&marker.state).map_err(|why| Unusable::Voters { group, why })
 }
 
-impl Log {
-    fn last(&self) -> u64 {
-        self.entries
-            .back()
-            .map_or(self.compacted.0, |entry| entry.index)
-    }
-
-    /// Where in `entries` this index lies.
-    fn place(&self, index: u64) -> Option<usize> {
-        let place = usize::try_from(index.checked_sub(self.compacted.0 + 1)?).ok()?;
-        (place < self.entries.len()).then_some(place)
-    }
-
-    fn append(&mut self, entry: eraftpb::Entry) {
-        assert!(
-            entry.index > self.compacted.0 && entry.index <= self.last() + 1,
-            "entries follow each other without a gap, and what was applied is never replaced"
-        );
-        if let Some(place) = self.place(entry.index) {
-            self.entries.truncate(place);
-        }
-        self.entries.push_back(entry);
-    }
-
-    fn compact(&mut self, index: u64) {
-        while let Some(entry) = self.entries.front() {
-            if entry.index > index {
-                break;
-            }
-            self.compacted = (entry.index, entry.term);
-            self.entries.pop_front();
-        }
-    }
-}
-
-impl raft::Storage for Log {
-    fn initial_state(&self) -> raft::Result<RaftState> {
-        Ok(RaftState::new(
-            self.hard_state.clone(),
-            self.conf_state.clone(),
-        ))
-    }
-
-    fn entries(
-        &self,
-        low: u64,
-        high: u64,
-        max_size: impl Into<Option<u64>>,
-        _context: GetEntriesContext,
-    ) -> raft::Result<Vec<eraftpb::Entry>> {
-        if low <= self.compacted.0 {
-            return Err(raft::Error::Store(StorageError::Compacted));
-        }
-        if high > self.last() + 1 {
-            return Err(raft::Error::Store(StorageError::Unavailable));
-        }
-        let max = max_size.into().unwrap_or(u64::MAX);
-        let start = self.place(low).unwrap_or(self.entries.len());
-        let mut taken = Vec::new();
-        let mut bytes = 0_u64;
-        for entry in self
-            .entries
-            .iter()
-            .skip(start)
-            .take_while(|entry| entry.index < high)
-        {
-            bytes += u64::try_from(entry.data.len()).unwrap_or(u64::MAX);
-            // At least one, or the caller would wait for ever.
-            if bytes > max && !taken.is_empty() {
-                break;
-            }
-            taken.push(entry.clone());
-        }
-        Ok(taken)
-    }
-
-    fn term(&self, index: u64) -> raft::Result<u64> {
-        if index == self.compacted.0 {
-            return Ok(self.compacted.1);
-        }
-        if index < self.compacted.0 {
-            return Err(raft::Error::Store(StorageError::Compacted));
-        }
-        match self.place(index) {
-            Some(place) => Ok(self.entries[place].term),
-            None => Err(raft::Error::Store(StorageError::Unavailable)),
-        }
-    }
-
-    fn first_index(&self) -> raft::Result<u64> {
-        Ok(self.compacted.0 + 1)
-    }
-
-    fn last_index(&self) -> raft::Result<u64> {
-        Ok(self.last())
-    }
-
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
-        // Only a group with followers asks; those take the state machine's files out of band.
-        Err(raft::Error::Store(
-            StorageError::SnapshotTemporarilyUnavailable,
-        ))
-    }
-}
-
-/// The voters in a marker; none for a group that was never founded.
-fn voters_of(group: GroupId, marker: &Marker) -> Result<Vec<u64>, Unusable> {
-    voters::decode(&marker.state).map_err(|why| Unusable::Voters { group, why })
-}
-
-fn to_raft(entry: Entry) -> eraftpb::Entry {
-    let kind = match entry.kind {
-        EntryKind::Normal => EntryType::EntryNormal,
-        EntryKind::ConfChange => EntryType::EntryConfChange,
-        EntryKind::ConfChangeV2 => EntryType::EntryConfChangeV2,
-    };
-    eraftpb::Entry {
-        entry_type: kind,
-        index: entry.index,
-        term: entry.term,
-        data: entry.data,
-        ..eraftpb::Entry::default()
-    }
-}
-
-fn from_raft(entry: eraftpb::Entry) -> Entry {
-    Entry {
-        index: entry.index,
-        term: entry.term,
-        kind: match entry.get_entry_type() {
-            EntryType::EntryNormal => EntryKind::Normal,
-            EntryType::EntryConfChange => EntryKind::ConfChange,
-            EntryType::EntryConfChangeV2 => EntryKind::ConfChangeV2,
-        },
-        data: entry.data,
-    }
+fn change_of(member: u64, kind: ConfChangeType) -> ConfChangeSingle {
+    let mut change = ConfChangeSingle::default();
+    change.node_id = member;
+    change.set_change_type(kind);
+    change
 }

@@ -7,10 +7,17 @@
 // One group.
 pub mod group;
 
+// Its entries in memory.
+mod log;
+
+// Who belongs to a group.
+mod membership;
+
+// What members tell each other.
+pub mod message;
+
 // What a group wants remembered.
 mod record;
 
-// Who votes, in a marker's bytes.
-mod voters;
-
+pub use membership::{Membership, Unreadable};
 pub use record::{Entry, EntryKind, HardState, Marker, Record, Remembered, STATE_BYTES_MAX};

@@ -1,6 +1,9 @@
 //! What a group wants remembered: entries, hard states, markers; and what is left of them after a restart.
 
 use bytes::Bytes;
+use raft::eraftpb::{self, EntryType};
+
+use super::membership::Membership;
 
 /// One entry of a group's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,36 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Its bytes; empty for the entry with which a leader begins its term.
     pub data: Bytes,
+}
+
+impl Entry {
+    pub(super) fn into_raft(self) -> eraftpb::Entry {
+        let kind = match self.kind {
+            EntryKind::Normal => EntryType::EntryNormal,
+            EntryKind::ConfChange => EntryType::EntryConfChange,
+            EntryKind::ConfChangeV2 => EntryType::EntryConfChangeV2,
+        };
+        eraftpb::Entry {
+            entry_type: kind,
+            index: self.index,
+            term: self.term,
+            data: self.data,
+            ..eraftpb::Entry::default()
+        }
+    }
+
+    pub(super) fn from_raft(entry: eraftpb::Entry) -> Entry {
+        Entry {
+            index: entry.index,
+            term: entry.term,
+            kind: match entry.get_entry_type() {
+                EntryType::EntryNormal => EntryKind::Normal,
+                EntryType::EntryConfChange => EntryKind::ConfChange,
+                EntryType::EntryConfChangeV2 => EntryKind::ConfChangeV2,
+            },
+            data: entry.data,
+        }
+    }
 }
 
 /// What an entry's bytes are.
@@ -90,6 +123,53 @@ pub struct Remembered {
 }
 
 impl Remembered {
+    /// A group that is founded by these members, as each of them begins it. Its first entry is the founding, so that
+    /// who joins later begins with a snapshot, where the members are.
+    pub fn founding(members: &Membership) -> Remembered {
+        Remembered {
+            hard_state: HardState {
+                term: 1,
+                vote: 0,
+                commit: 1,
+            },
+            marker: Marker {
+                index: 1,
+                term: 1,
+                state: members.encode(),
+            },
+            ..Remembered::default()
+        }
+    }
+
+    /// Takes note of a snapshot that is on disk and whose place in the log was not, or not yet, remembered: what is
+    /// committed is known by it. Returns what is to be remembered in its place, if it is not part of the log.
+    pub fn settle(&mut self, snapshot: &Marker) -> Option<Record> {
+        if self.term_at(snapshot.index) == Some(snapshot.term) {
+            self.hard_state.commit = self.hard_state.commit.max(snapshot.index);
+            return None;
+        }
+        if snapshot.index <= self.marker.index {
+            return None;
+        }
+        self.entries.clear();
+        self.marker = snapshot.clone();
+        self.hard_state.commit = snapshot.index;
+        if self.hard_state.term < snapshot.term {
+            // It has promised nothing in a term that it did not remember.
+            self.hard_state.term = snapshot.term;
+            self.hard_state.vote = 0;
+        }
+        Some(Record::Reset(self.marker.clone()))
+    }
+
+    fn term_at(&self, index: u64) -> Option<u64> {
+        if index == self.marker.index {
+            return Some(self.marker.term);
+        }
+        let place = usize::try_from(index.checked_sub(self.marker.index + 1)?).ok()?;
+        self.entries.get(place).map(|entry| entry.term)
+    }
+
     /// The last entry, whether it is still there or needed no longer.
     pub fn last_index(&self) -> u64 {
         let last = self.entries.last();

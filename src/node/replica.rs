@@ -88,6 +88,14 @@ pub(crate) enum Unusable {
     /// It contradicts itself.
     #[error(transparent)]
     Contradiction(group::Unusable),
+    /// Other servers belong to the group.
+    #[error("{}: group {group} has members on other servers", journal.display())]
+    Shared {
+        /// The journal's folder.
+        journal: PathBuf,
+        /// The group.
+        group: GroupId,
+    },
     /// The journal has lost entries that the core's own files hold.
     #[error(
         "group {group}: the journal ends at entry {last}, but the group's own files hold {restored}"
@@ -174,14 +182,20 @@ impl Replica {
         let options = group::Options {
             id,
             // Raft knows no voter 0, and a lone MetaQ broker may have the id 0.
-            voter: u64::from(server.0) + 1,
+            member: u64::from(server.0) + 1,
             uncommitted_bytes_max: 8 << 20,
+            window_bytes: 0,
+            joins: false,
             election_ticks: 10,
             heartbeat_ticks: 2,
         };
         let marker = remembered.marker.index;
         let group =
             Group::new(options, remembered, seed).map_err(|why| Unusable::of(why, journal))?;
+        if !group.is_alone() {
+            let journal = journal.folder().to_path_buf();
+            return Err(Unusable::Shared { journal, group: id });
+        }
         Ok(Replica {
             group,
             joining,
@@ -277,6 +291,11 @@ impl Replica {
                     .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?,
                 Output::Led { term } => news.push(News::Led { term }),
                 Output::Deposed { .. } => news.push(News::Deposed),
+                Output::Send(_)
+                | Output::ReadAt { .. }
+                | Output::Fetch { .. }
+                | Output::SnapshotWanted { .. }
+                | Output::Installed(_) => unreachable!("nobody else belongs to the group"),
             }
         }
         Ok(())

@@ -276,7 +276,7 @@ fn snapshot_refused(error: RestoreError) -> Error {
 }
 
 fn unusable(reason: Unusable) -> Error {
-    if let Unusable::Newer { .. } = reason {
+    if let Unusable::Newer { .. } | Unusable::Shared { .. } = reason {
         return newer_data("read the journal", reason);
     }
     Error::new(Code::E0201, "read the journal")

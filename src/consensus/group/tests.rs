@@ -12,7 +12,9 @@ struct Bench {
 fn options() -> Options {
     Options {
         id: GroupId(1),
-        voter: 1,
+        member: 1,
+        window_bytes: 0,
+        joins: false,
         uncommitted_bytes_max: 1000,
         election_ticks: 10,
         heartbeat_ticks: 1,
@@ -55,7 +57,7 @@ impl Bench {
             marker: Marker {
                 index: marker.0,
                 term: marker.1,
-                state: voters::encode(&[1]),
+                state: Membership::of_voters([1]).encode(),
             },
             ..Remembered::default()
         };
@@ -185,8 +187,9 @@ fn a_restart_gives_out_again_what_was_not_in_the_files() {
     bench.group.applied(3);
     let term = bench
         .group
-        .term_at(3)
-        .expect("the last applied entry is known");
+        .marker_at(3)
+        .expect("the last applied entry is known")
+        .term;
     let mut again = Bench::new(bench.remembered((3, term)));
     let mut outputs = again.turn();
     outputs.extend(again.sync());
@@ -210,7 +213,7 @@ fn applied_entries_leave_memory() {
         let last = bench.group.node.raft.raft_log.committed;
         bench.group.applied(last);
     }
-    assert!(bench.group.node.store().entries.is_empty());
+    assert_eq!(bench.group.node.store().in_memory(), 0);
 }
 
 /// A fault of the crate's published version made a leader that had compacted everything it had panic with "next
@@ -227,7 +230,7 @@ fn an_election_right_behind_the_marker_goes_through() {
         marker: Marker {
             index: 9,
             term: 5,
-            state: voters::encode(&[1]),
+            state: Membership::of_voters([1]).encode(),
         },
         ..Remembered::default()
     };

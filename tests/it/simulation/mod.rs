@@ -5,3 +5,6 @@ pub(crate) mod disk;
 
 /// A whole server from a seed.
 mod server;
+
+/// Groups of several servers, alone.
+mod groups;

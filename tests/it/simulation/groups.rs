@@ -1,0 +1,557 @@
+//! Groups of several servers, alone: no sockets, no files, no clients. Messages are lost, doubled, delayed and come in any
+//! order; servers crash with part of what they wrote, are cut off, are wiped and come back as somebody new; members
+//! change, leads are handed over, snapshots and the journal's forgetting go on all the time.
+//!
+//! What holds at every step: there is one history, and every server has a beginning of it; one leader a term; a
+//! read index misses nothing that was committed before it was asked. And when the faults end, all go on together.
+
+#![allow(clippy::print_stdout, reason = "a simulation tells what it met")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use chrysalis::consensus::message::{Body, Message};
+use chrysalis::consensus::{Entry, EntryKind, Membership};
+use chrysalis::units::{Random, Seed};
+
+use crate::crash::{Replay, seeds};
+
+/// One server.
+mod server;
+
+use server::{News, Server, State};
+
+/// Steps with faults, and at most so many until all is well again.
+const STEPS: u64 = 10_000;
+const STEPS_TO_HEAL: u64 = 20_000;
+
+/// What has happened, over all seeds: a test that met none of a kind has shown nothing of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Coverage {
+    committed: u64,
+    leaders: u64,
+    crashes: u64,
+    snapshots_installed: u64,
+    journal_reads: u64,
+    truncations: u64,
+    transfers: u64,
+    joint_changes: u64,
+    wiped: u64,
+    admitted: u64,
+    reads: u64,
+}
+
+/// A message on its way.
+struct Flight {
+    message: Message,
+    state: Option<State>,
+}
+
+struct World {
+    random: Random,
+    seed: u64,
+    servers: Vec<Server>,
+    /// Members that were wiped: what is sent to them reaches who they are now, and is passed over.
+    next_member: u64,
+    flights: Vec<Flight>,
+    /// Pairs of servers that do not hear each other.
+    cut: BTreeSet<(usize, usize)>,
+    /// The one history.
+    history: BTreeMap<u64, Entry>,
+    /// Digests that servers had, by index.
+    digests: BTreeMap<u64, u64>,
+    leaders: BTreeMap<u64, u64>,
+    proposed: u64,
+    reads: u64,
+    /// Reads by number: what was committed when they were asked.
+    asked: BTreeMap<(u64, u64), u64>,
+    fetches: Vec<(usize, u64, u64, u64)>,
+    met: Coverage,
+    /// Of all that happened, in order.
+    trace: u64,
+}
+
+impl World {
+    fn new(seed: u64, count: u64) -> World {
+        let founders = Membership::of_voters(1..=count);
+        let mut servers: Vec<Server> = (1..=count)
+            .map(|member| Server::new(member, Some(&founders)))
+            .collect();
+        for server in &mut servers {
+            server.start(seed);
+        }
+        World {
+            random: Random::new(Seed(seed)),
+            seed,
+            servers,
+            next_member: 100,
+            flights: Vec::new(),
+            cut: BTreeSet::new(),
+            history: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            proposed: 0,
+            reads: 0,
+            asked: BTreeMap::new(),
+            fetches: Vec::new(),
+            met: Coverage::default(),
+            trace: 0,
+        }
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.random.below(end as u64)).expect("small")
+    }
+
+    fn chance(&mut self, one_in: u64) -> bool {
+        self.random.below(one_in) == 0
+    }
+
+    fn note(&mut self, what: u64) {
+        self.trace = (self.trace ^ what)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(17);
+    }
+
+    /// Which server is this member now.
+    fn place(&self, member: u64) -> Option<usize> {
+        self.servers.iter().position(|it| it.member == member)
+    }
+
+    fn is_cut(&self, a: usize, b: usize) -> bool {
+        self.cut.contains(&(a.min(b), a.max(b)))
+    }
+
+    /// The last entry that anybody has applied.
+    fn committed(&self) -> u64 {
+        self.history.last_key_value().map_or(1, |(index, _)| *index)
+    }
+
+    fn turn(&mut self, place: usize) {
+        for news in self.servers[place].turn() {
+            match news {
+                News::Applied(entry) => self.applied(place, &entry),
+                News::Send(message, state) => self.flights.push(Flight { message, state }),
+                News::Led(term) => {
+                    let member = self.servers[place].member;
+                    let other = self.leaders.insert(term, member);
+                    assert!(
+                        other.is_none_or(|other| other == member),
+                        "two lead term {term}: {other:?} and {member}"
+                    );
+                    self.met.leaders += 1;
+                    self.note(term);
+                }
+                News::ReadAt { number, index } => {
+                    let member = self.servers[place].member;
+                    if let Some(committed) = self.asked.remove(&(member, number)) {
+                        assert!(
+                            index >= committed,
+                            "a read at {index} misses entry {committed}, which was there when it was asked"
+                        );
+                        self.met.reads += 1;
+                    }
+                }
+                News::Fetch { number, from, to } => self.fetches.push((place, number, from, to)),
+                News::SnapshotWanted => self.servers[place].snapshot(),
+                News::Installed => {
+                    self.met.snapshots_installed += 1;
+                    self.check_digest(place);
+                }
+            }
+        }
+    }
+
+    fn applied(&mut self, place: usize, entry: &Entry) {
+        match self.history.get(&entry.index) {
+            None => {
+                let next = self.committed() + 1;
+                assert_eq!(entry.index, next, "the history grows at its end");
+                self.history.insert(entry.index, entry.clone());
+                self.met.committed += 1;
+                self.note(entry.index ^ entry.term << 32);
+                if entry.kind != EntryKind::Normal {
+                    self.met.joint_changes += u64::from(entry.data.is_empty());
+                }
+            }
+            Some(known) => assert_eq!(known, entry, "there is one history"),
+        }
+        self.check_digest(place);
+    }
+
+    /// The state at an index is the same everywhere.
+    fn check_digest(&mut self, place: usize) {
+        let Some(live) = &self.servers[place].live else {
+            return;
+        };
+        let state = &live.state;
+        let known = *self.digests.entry(state.index).or_insert(state.digest);
+        assert_eq!(known, state.digest, "the state at entry {}", state.index);
+    }
+
+    /// One message, somewhere in the queue, arrives, gets lost or comes twice.
+    fn deliver(&mut self, faults: bool) {
+        if self.flights.is_empty() {
+            return;
+        }
+        // Mostly in order, as connections are.
+        let far = if faults && self.chance(4) {
+            self.flights.len()
+        } else {
+            1
+        };
+        let chosen = self.below(far);
+        let Flight { message, state } = self.flights.remove(chosen);
+        let (from, to) = (self.place(message.from), self.place(message.to));
+        let (Some(from), Some(to)) = (from, to) else {
+            return;
+        };
+        let lost = self.is_cut(from, to) || faults && self.chance(40);
+        let twice = faults && state.is_none() && self.chance(30);
+        if let Body::Snapshot(marker) = &message.body {
+            let arrives = !lost && self.servers[to].live.is_some();
+            if arrives {
+                let state = state.expect("a snapshot has a state");
+                self.servers[to].receive(marker, state);
+            }
+            if arrives && faults && self.chance(10) {
+                // Between the snapshot and the word of it.
+                self.crash(to);
+            }
+            let member = message.to;
+            if let Some(live) = &mut self.servers[from].live {
+                live.group.snapshot_sent(member, arrives);
+            }
+        }
+        if lost {
+            return;
+        }
+        if twice {
+            let message = message.clone();
+            self.flights.push(Flight {
+                message,
+                state: None,
+            });
+        }
+        if let Some(live) = &mut self.servers[to].live {
+            live.group.step(message);
+        }
+        self.turn(to);
+    }
+
+    fn crash(&mut self, place: usize) {
+        let World {
+            servers, random, ..
+        } = self;
+        let truncated = servers[place].disk.journal.len();
+        servers[place].crash(random);
+        self.met.truncations += u64::from(self.servers[place].disk.journal.len() < truncated);
+        self.fetches.retain(|(at, ..)| *at != place);
+        self.met.crashes += 1;
+    }
+
+    /// A replaced disk, or an empty folder: whoever comes back has promised nothing, so it is somebody else.
+    fn wipe(&mut self, place: usize) {
+        self.next_member += 1;
+        self.fetches.retain(|(at, ..)| *at != place);
+        self.servers[place] = Server::new(self.next_member, None);
+        self.servers[place].start(self.seed);
+        self.met.wiped += 1;
+    }
+
+    /// Who leads and knows of nobody that leads after it.
+    fn leader(&self) -> Option<usize> {
+        let leads = |place: &usize| {
+            let live = self.servers[*place].live.as_ref();
+            live.is_some_and(|live| live.group.leader() == Some(self.servers[*place].member))
+        };
+        let term = |place: &usize| {
+            let live = self.servers[*place].live.as_ref();
+            live.map_or(0, |live| live.group.term())
+        };
+        (0..self.servers.len()).filter(leads).max_by_key(term)
+    }
+
+    /// What an ensemble does by itself: a server that forgot is admitted as a learner, and takes its former self's vote
+    /// when it has everything.
+    fn admit(&mut self, place: usize) {
+        let present: Vec<u64> = self.servers.iter().map(|server| server.member).collect();
+        let Some(live) = &mut self.servers[place].live else {
+            return;
+        };
+        let now = live.group.membership();
+        if !now.outgoing.is_empty() {
+            return;
+        }
+        let strangers = present.iter().filter(|it| !now.voters.contains(it));
+        let Some(stranger) = strangers.copied().next() else {
+            return;
+        };
+        if !now.learners.contains(&stranger) {
+            // Refused while another change is under way: then it is asked for again.
+            let _ = live.group.change(&now.voters, &[stranger]);
+            return;
+        }
+        let committed = live.group.committed_index();
+        let caught_up = live.group.matched_index(stranger) >= Some(committed);
+        let gone = now.voters.iter().position(|it| !present.contains(it));
+        if let (true, Some(gone)) = (caught_up, gone) {
+            let mut voters = now.voters.clone();
+            voters[gone] = stranger;
+            if live.group.change(&voters, &[]).is_ok() {
+                self.met.admitted += 1;
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let place = self.below(self.servers.len());
+        match self.random.below(1000) {
+            0..450 => self.deliver(true),
+            450..560 => {
+                if let Some(live) = &mut self.servers[place].live {
+                    live.group.tick();
+                }
+                self.turn(place);
+            }
+            560..760 => {
+                let count = self.below(8);
+                self.servers[place].sync(count);
+                self.turn(place);
+            }
+            760..880 => self.propose(place),
+            880..890 => self.servers[place].snapshot(),
+            890..900 => {
+                // Mostly the journal reaches back behind the newest snapshot.
+                let keep = usize::from(!self.chance(3));
+                self.servers[place].compact(keep);
+            }
+            900..930 => self.read(place),
+            930..934 => {
+                if self.servers[place].live.is_some() {
+                    self.crash(place);
+                }
+            }
+            934..954 => {
+                if self.servers[place].live.is_none() {
+                    let seed = self.seed;
+                    self.servers[place].start(seed);
+                }
+            }
+            954..957 => {
+                let other = self.below(self.servers.len());
+                if other != place {
+                    self.cut.insert((place.min(other), place.max(other)));
+                }
+            }
+            957..963 => self.cut.clear(),
+            963..966 => self.transfer(place),
+            966..986 => self.fetch(),
+            986..998 => {
+                if let Some(leader) = self.leader() {
+                    self.admit(leader);
+                    self.turn(leader);
+                }
+            }
+            _ => {
+                // One at a time: who was wiped before votes again first.
+                if self.is_whole() {
+                    self.wipe(place);
+                }
+            }
+        }
+    }
+
+    fn propose(&mut self, place: usize) {
+        self.proposed += 1;
+        let size = 1 + self.below(300);
+        let mut data = self.proposed.to_be_bytes().to_vec();
+        data.resize(8 + size, 7);
+        self.servers[place].propose(Bytes::from(data));
+        self.turn(place);
+    }
+
+    fn read(&mut self, place: usize) {
+        self.reads += 1;
+        let (number, committed) = (self.reads, self.committed());
+        let member = self.servers[place].member;
+        if let Some(live) = &mut self.servers[place].live {
+            self.asked.insert((member, number), committed);
+            live.group.read_index(number);
+        }
+        self.turn(place);
+    }
+
+    fn transfer(&mut self, place: usize) {
+        let to = self.servers[place].member;
+        if let Some(leader) = self.leader()
+            && let Some(live) = &mut self.servers[leader].live
+            && leader != place
+            && live.group.transfer(to).is_ok()
+        {
+            self.met.transfers += 1;
+            self.turn(leader);
+        }
+    }
+
+    fn fetch(&mut self) {
+        if self.fetches.is_empty() {
+            return;
+        }
+        let chosen = self.below(self.fetches.len());
+        let (place, number, from, to) = self.fetches.remove(chosen);
+        let entries = self.servers[place].read_journal(from, to);
+        self.met.journal_reads += u64::from(!entries.is_empty());
+        if let Some(live) = &mut self.servers[place].live {
+            live.group.fetched(number, entries);
+        }
+        self.turn(place);
+    }
+
+    /// No more faults: everybody is there, hears everybody, and has a disk that keeps up.
+    fn heal(&mut self) {
+        self.cut.clear();
+        for place in 0..self.servers.len() {
+            if self.servers[place].live.is_none() {
+                let seed = self.seed;
+                self.servers[place].start(seed);
+            }
+        }
+        let mut last = None;
+        for step in 0..STEPS_TO_HEAL {
+            let place = usize::try_from(step).expect("small") % self.servers.len();
+            if step % 8 < 3
+                && let Some(live) = &mut self.servers[place].live
+            {
+                live.group.tick();
+            }
+            self.servers[place].sync(usize::MAX >> 1);
+            self.turn(place);
+            for _ in 0..8 {
+                self.deliver(false);
+            }
+            self.fetch();
+            if step % 50 == 0
+                && let Some(leader) = self.leader()
+            {
+                self.admit(leader);
+                self.turn(leader);
+                if self.is_whole() {
+                    last.get_or_insert(self.committed() + 1);
+                    self.propose(leader);
+                }
+            }
+            let there = |server: &Server| server.live.as_ref().map_or(0, |live| live.state.index);
+            if let Some(last) = last
+                && self.servers.iter().all(|server| there(server) >= last)
+            {
+                return;
+            }
+        }
+        panic!(
+            "all is well for long, and they do not go on together: {}",
+            self.picture()
+        );
+    }
+
+    /// Whether everybody votes and knows it: the next one may fail. Only the leader's word would not do: a server that still
+    /// has both halves of a joint configuration in mind needs a majority of each to be elected.
+    fn is_whole(&self) -> bool {
+        let present: Vec<u64> = self.servers.iter().map(|server| server.member).collect();
+        self.servers.iter().all(|server| {
+            let live = server.live.as_ref();
+            let now = live.map(|live| live.group.membership());
+            // And remembers it.
+            server.disk.durable == server.disk.journal.len()
+                && now.is_some_and(|now| {
+                    now.outgoing.is_empty() && present.iter().all(|it| now.voters.contains(it))
+                })
+        })
+    }
+
+    /// Each server in a line.
+    fn picture(&self) -> String {
+        let line = |server: &Server| match &server.live {
+            None => format!("\n  {} is down", server.member),
+            Some(live) => format!(
+                "\n  {}: term {}, leader {:?}, applied {}, committed {}, {:?}",
+                server.member,
+                live.group.term(),
+                live.group.leader(),
+                live.state.index,
+                live.group.committed_index(),
+                live.group.membership(),
+            ),
+        };
+        self.servers.iter().map(line).collect()
+    }
+}
+
+/// Runs a seed; what it met, and its trace.
+fn run(seed: u64, count: u64) -> (Coverage, u64) {
+    let mut world = World::new(seed, count);
+    for _ in 0..STEPS {
+        world.step();
+    }
+    world.heal();
+    (world.met, world.trace)
+}
+
+fn check(test: &'static str, count: u64, seeds: std::ops::Range<u64>) -> Coverage {
+    let mut all = Coverage::default();
+    for seed in seeds {
+        let _replay = Replay { test, seed };
+        let (met, _) = run(seed, count);
+        all.committed += met.committed;
+        all.leaders += met.leaders;
+        all.crashes += met.crashes;
+        all.snapshots_installed += met.snapshots_installed;
+        all.journal_reads += met.journal_reads;
+        all.truncations += met.truncations;
+        all.transfers += met.transfers;
+        all.joint_changes += met.joint_changes;
+        all.wiped += met.wiped;
+        all.admitted += met.admitted;
+        all.reads += met.reads;
+    }
+    println!("{all:?}");
+    all
+}
+
+#[test]
+fn three_servers_have_one_history() {
+    let test = "simulation::groups::three_servers_have_one_history";
+    let met = check(test, 3, seeds(60, 3000));
+    let each = [
+        met.committed,
+        met.leaders,
+        met.crashes,
+        met.snapshots_installed,
+        met.journal_reads,
+        met.truncations,
+        met.transfers,
+        met.joint_changes,
+        met.wiped,
+        met.admitted,
+        met.reads,
+    ];
+    assert!(each.iter().all(|count| *count > 0), "{met:?}");
+}
+
+#[test]
+fn five_servers_have_one_history() {
+    let test = "simulation::groups::five_servers_have_one_history";
+    let met = check(test, 5, seeds(20, 1000));
+    assert!(met.committed > 0 && met.snapshots_installed > 0, "{met:?}");
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_again() {
+    for seed in seeds(3, 20) {
+        let _replay = Replay {
+            test: "simulation::groups::a_seed_gives_the_same_trace_again",
+            seed,
+        };
+        assert_eq!(run(seed, 3), run(seed, 3));
+    }
+}

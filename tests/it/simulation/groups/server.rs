@@ -1,0 +1,297 @@
+//! One server of the simulation: a group over a journal that is a list, and a state machine that only counts.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chrysalis::consensus::group::{Group, Options, Output};
+use chrysalis::consensus::message::{Body, Message};
+use chrysalis::consensus::{Entry, Marker, Membership, Record, Remembered};
+use chrysalis::units::{GroupId, Random, Seed};
+
+/// What the state machine holds: enough to tell two histories apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// The last entry that is in it.
+    pub(super) index: u64,
+    /// Of all that is in it, in order.
+    pub(super) digest: u64,
+}
+
+impl State {
+    pub(super) fn apply(&mut self, entry: &Entry) {
+        assert_eq!(entry.index, self.index + 1, "entries come without a gap");
+        self.index = entry.index;
+        let mut digest = self.digest ^ entry.index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for byte in &entry.data {
+            digest = (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        self.digest = digest;
+    }
+}
+
+/// What outlives a crash.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk {
+    /// The journal; a record's ticket is its number, from 1.
+    pub(super) journal: Vec<Record>,
+    /// So many of its records are durable.
+    pub(super) durable: usize,
+    /// Snapshots, all durable, by index.
+    pub(super) snapshots: BTreeMap<u64, (Marker, State)>,
+}
+
+impl Disk {
+    /// What the journal remembers, told the slow way.
+    fn remembered(&self) -> Remembered {
+        let mut all = Remembered::default();
+        for record in &self.journal {
+            match record {
+                Record::Entry(entry) => {
+                    all.entries.retain(|kept| kept.index < entry.index);
+                    assert_eq!(entry.index, all.last_index() + 1, "the journal has no gap");
+                    all.entries.push(entry.clone());
+                }
+                Record::HardState(state) => all.hard_state = *state,
+                Record::Marker(marker) => {
+                    all.entries.retain(|kept| kept.index > marker.index);
+                    all.marker = marker.clone();
+                }
+                Record::Reset(marker) => {
+                    all.entries.clear();
+                    all.marker = marker.clone();
+                }
+                Record::Incomplete | Record::Healed => {}
+            }
+        }
+        all
+    }
+
+    /// A power cut: what was not durable is there up to some record, or not at all.
+    pub(super) fn crash(&mut self, random: &mut Random) {
+        let torn = self.journal.len() - self.durable;
+        let left = usize::try_from(random.below(torn as u64 + 1)).expect("small");
+        self.journal.truncate(self.durable + left);
+        self.durable = self.journal.len();
+    }
+}
+
+/// A running server.
+pub(super) struct Live {
+    pub(super) group: Group,
+    pub(super) state: State,
+    /// Entries up to here are in the state that the disk brought back, and come once more.
+    restored: u64,
+}
+
+/// What a turn brought, for the world to act upon.
+#[derive(Debug)]
+pub(super) enum News {
+    /// This entry is applied.
+    Applied(Entry),
+    /// To be delivered, with the state that a snapshot has.
+    Send(Message, Option<State>),
+    Led(u64),
+    ReadAt {
+        number: u64,
+        index: u64,
+    },
+    Fetch {
+        number: u64,
+        from: u64,
+        to: u64,
+    },
+    SnapshotWanted,
+    Installed,
+}
+
+/// A server, running or not.
+pub(super) struct Server {
+    pub(super) member: u64,
+    pub(super) disk: Disk,
+    pub(super) live: Option<Live>,
+    /// How many elections its timeouts were drawn for, so that each life draws others.
+    lives: u64,
+}
+
+impl Server {
+    /// With an empty folder, as this member; `founding` are the members if it is one of those that found the group.
+    pub(super) fn new(member: u64, founding: Option<&Membership>) -> Server {
+        let mut disk = Disk::default();
+        if let Some(members) = founding {
+            let begun = Remembered::founding(members);
+            let state = State {
+                index: begun.marker.index,
+                digest: 0,
+            };
+            disk.snapshots
+                .insert(begun.marker.index, (begun.marker.clone(), state));
+            disk.journal = vec![
+                Record::Reset(begun.marker),
+                Record::HardState(begun.hard_state),
+            ];
+            disk.durable = disk.journal.len();
+        }
+        Server {
+            member,
+            disk,
+            live: None,
+            lives: 0,
+        }
+    }
+
+    /// Starts it with what is on its disk.
+    pub(super) fn start(&mut self, seed: u64) {
+        self.lives += 1;
+        let mut remembered = self.disk.remembered();
+        let newest = self.disk.snapshots.last_key_value();
+        let (marker, state) = newest.map(|(_, it)| it.clone()).unwrap_or_default();
+        if let Some(reset) = remembered.settle(&marker) {
+            self.disk.journal.push(reset);
+        }
+        assert!(
+            state.index >= remembered.marker.index,
+            "the journal forgets only what a snapshot holds"
+        );
+        let options = Options {
+            id: GroupId::COORDINATOR,
+            member: self.member,
+            joins: true,
+            uncommitted_bytes_max: 4096,
+            window_bytes: 1500,
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+        };
+        let seed = Seed(seed ^ self.member.wrapping_mul(0xa5a5) ^ self.lives << 32);
+        let mut group = Group::new(options, remembered, seed).expect("the state is sound");
+        if marker.index > 0 {
+            group.offer_snapshot(marker);
+        }
+        let restored = state.index;
+        self.live = Some(Live {
+            group,
+            state,
+            restored,
+        });
+    }
+
+    /// The process is gone.
+    pub(super) fn crash(&mut self, random: &mut Random) {
+        self.live = None;
+        self.disk.crash(random);
+    }
+
+    /// A turn of its group, applied as far as it goes.
+    pub(super) fn turn(&mut self) -> Vec<News> {
+        let Some(live) = &mut self.live else {
+            return Vec::new();
+        };
+        let mut outputs = Vec::new();
+        let journal = &mut self.disk.journal;
+        live.group.turn(
+            |record| {
+                journal.push(record);
+                journal.len() as u64
+            },
+            &mut outputs,
+        );
+        let mut news = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Committed(entry) => {
+                    let index = entry.index;
+                    if index > live.restored {
+                        live.state.apply(&entry);
+                        news.push(News::Applied(entry));
+                    }
+                    live.group.applied(index);
+                }
+                Output::Send(message) => {
+                    let state = match &message.body {
+                        Body::Snapshot(marker) => {
+                            let known = self.disk.snapshots.get(&marker.index);
+                            let (_, state) = known.expect("what is offered stays on disk");
+                            Some(state.clone())
+                        }
+                        _ => None,
+                    };
+                    news.push(News::Send(message, state));
+                }
+                Output::Led { term } => news.push(News::Led(term)),
+                Output::Deposed { .. } => {}
+                Output::ReadAt { number, index } => news.push(News::ReadAt { number, index }),
+                Output::Fetch {
+                    number, from, to, ..
+                } => news.push(News::Fetch { number, from, to }),
+                Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
+                Output::Installed(marker) => {
+                    let (_, state) = &self.disk.snapshots[&marker.index];
+                    live.state = state.clone();
+                    live.restored = state.index;
+                    news.push(News::Installed);
+                }
+            }
+        }
+        news
+    }
+
+    /// So many more records are durable.
+    pub(super) fn sync(&mut self, count: usize) {
+        let Some(live) = &mut self.live else { return };
+        self.disk.durable = (self.disk.durable + count).min(self.disk.journal.len());
+        live.group.durable(self.disk.durable as u64);
+    }
+
+    /// Takes a snapshot of what is applied, if there is something new in it.
+    pub(super) fn snapshot(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let newest = self.disk.snapshots.last_key_value();
+        let index = live.state.index;
+        if newest.is_some_and(|(newest, _)| *newest >= index) {
+            return;
+        }
+        if let Some(marker) = live.group.marker_at(index) {
+            let state = live.state.clone();
+            self.disk.snapshots.insert(index, (marker.clone(), state));
+            live.group.offer_snapshot(marker);
+        }
+    }
+
+    /// Lets the journal forget what the newest snapshot but `keep` holds.
+    pub(super) fn compact(&mut self, keep: usize) {
+        let Some(live) = &mut self.live else { return };
+        let mut newest_first = self.disk.snapshots.values().rev();
+        let Some((marker, _)) = newest_first.nth(keep).cloned() else {
+            return;
+        };
+        let now = self.disk.remembered().marker.index;
+        if marker.index > now && marker.index <= live.group.applied_index() {
+            live.group.marked(marker.index);
+            self.disk.journal.push(Record::Marker(marker));
+        }
+    }
+
+    /// Entries that its journal still has, durable or not.
+    pub(super) fn read_journal(&self, from: u64, to: u64) -> Vec<Entry> {
+        let entries = self.disk.remembered().entries;
+        let wanted = entries.into_iter();
+        let wanted: Vec<Entry> = wanted
+            .filter(|entry| (from..to).contains(&entry.index))
+            .take(3)
+            .collect();
+        match wanted.first() {
+            Some(first) if first.index == from => wanted,
+            _ => Vec::new(),
+        }
+    }
+
+    /// A snapshot came whole, and is on disk.
+    pub(super) fn receive(&mut self, marker: &Marker, state: State) {
+        let kept = (marker.clone(), state);
+        self.disk.snapshots.insert(marker.index, kept);
+    }
+
+    pub(super) fn propose(&mut self, data: Bytes) -> bool {
+        let live = self.live.as_mut();
+        live.is_some_and(|live| live.group.propose(data).is_ok())
+    }
+}
