@@ -720,8 +720,9 @@ fn membership_of(group: GroupId, marker: &Marker) -> Result<Membership, Unusable
 }
 
 fn change_of(member: u64, kind: ConfChangeType) -> ConfChangeSingle {
-    let mut change = ConfChangeSingle::default();
-    change.node_id = member;
-    change.set_change_type(kind);
-    change
+    ConfChangeSingle {
+        node_id: member,
+        change_type: kind,
+        ..ConfChangeSingle::default()
+    }
 }

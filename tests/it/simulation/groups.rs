@@ -66,6 +66,8 @@ struct World {
     /// Reads by number: what was committed when they were asked.
     asked: BTreeMap<(u64, u64), u64>,
     fetches: Vec<(usize, u64, u64, u64)>,
+    /// Everybody voted after the last step.
+    whole: bool,
     met: Coverage,
     /// Of all that happened, in order.
     trace: u64,
@@ -94,6 +96,7 @@ impl World {
             reads: 0,
             asked: BTreeMap::new(),
             fetches: Vec::new(),
+            whole: true,
             met: Coverage::default(),
             trace: 0,
         }
@@ -250,6 +253,14 @@ impl World {
         self.met.crashes += 1;
     }
 
+    /// All but this one stop at once, and start again.
+    fn power_cut(&mut self, but: usize) {
+        for place in (0..self.servers.len()).filter(|place| *place != but) {
+            self.crash(place);
+            self.servers[place].start(self.seed);
+        }
+    }
+
     /// A replaced disk, or an empty folder: whoever comes back has promised nothing, so it is somebody else.
     fn wipe(&mut self, place: usize) {
         self.next_member += 1;
@@ -305,6 +316,14 @@ impl World {
     }
 
     fn step(&mut self) {
+        let whole = self.is_whole();
+        if whole && !self.whole && self.chance(2) {
+            // The very moment in which the next one may fail.
+            let place = self.below(self.servers.len());
+            self.wipe(place);
+            self.power_cut(place);
+        }
+        self.whole = whole;
         let place = self.below(self.servers.len());
         match self.random.below(1000) {
             0..450 => self.deliver(true),

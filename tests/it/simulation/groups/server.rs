@@ -81,6 +81,8 @@ pub(super) struct Live {
     pub(super) state: State,
     /// Entries up to here are in the state that the disk brought back, and come once more.
     restored: u64,
+    /// A snapshot that is being written.
+    writing: Option<State>,
 }
 
 /// What a turn brought, for the world to act upon.
@@ -171,6 +173,7 @@ impl Server {
             group,
             state,
             restored,
+            writing: None,
         });
     }
 
@@ -227,6 +230,7 @@ impl Server {
                     let (_, state) = &self.disk.snapshots[&marker.index];
                     live.state = state.clone();
                     live.restored = state.index;
+                    live.writing = None;
                     news.push(News::Installed);
                 }
             }
@@ -241,17 +245,19 @@ impl Server {
         live.group.durable(self.disk.durable as u64);
     }
 
-    /// Takes a snapshot of what is applied, if there is something new in it.
+    /// Begins a snapshot of what is applied, if there is something new in it; or ends the one that was begun, while more
+    /// was applied.
     pub(super) fn snapshot(&mut self) {
         let Some(live) = &mut self.live else { return };
-        let newest = self.disk.snapshots.last_key_value();
-        let index = live.state.index;
-        if newest.is_some_and(|(newest, _)| *newest >= index) {
+        let Some(state) = live.writing.take() else {
+            let newest = self.disk.snapshots.last_key_value();
+            let is_new = newest.is_none_or(|(newest, _)| *newest < live.state.index);
+            live.writing = is_new.then(|| live.state.clone());
             return;
-        }
-        if let Some(marker) = live.group.marker_at(index) {
-            let state = live.state.clone();
-            self.disk.snapshots.insert(index, (marker.clone(), state));
+        };
+        if let Some(marker) = live.group.marker_at(state.index) {
+            let kept = (marker.clone(), state);
+            self.disk.snapshots.insert(marker.index, kept);
             live.group.offer_snapshot(marker);
         }
     }
