@@ -6,5 +6,7 @@
 
 // MetaQ's client protocol.
 pub mod metaq;
+// What servers tell each other.
+pub mod peer;
 // ZooKeeper's client protocol.
 pub mod zookeeper;

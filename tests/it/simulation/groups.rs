@@ -9,10 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrysalis::consensus::message::{Body, Message};
 use chrysalis::consensus::{Entry, EntryKind, Membership};
-use chrysalis::units::{Random, Seed};
+use chrysalis::units::{GroupId, Random, Seed};
+use chrysalis::wire::peer::{frame, message as wire};
 
 use crate::crash::{Replay, seeds};
 
@@ -134,7 +135,10 @@ impl World {
         for news in self.servers[place].turn() {
             match news {
                 News::Applied(entry) => self.applied(place, &entry),
-                News::Send(message, state) => self.flights.push(Flight { message, state }),
+                News::Send(message, state) => {
+                    let message = carried(&message);
+                    self.flights.push(Flight { message, state });
+                }
                 News::Led(term) => {
                     let member = self.servers[place].member;
                     let other = self.leaders.insert(term, member);
@@ -504,6 +508,19 @@ impl World {
         };
         self.servers.iter().map(line).collect()
     }
+}
+
+/// A message as the other side decodes it.
+fn carried(message: &Message) -> Message {
+    let group = GroupId::COORDINATOR;
+    let mut bytes = BytesMut::new();
+    wire::encode([(group, message)], &mut bytes);
+    let body = frame::decode(&mut bytes, 1 << 20).expect("it is a frame of ours");
+    let body = body.expect("all of it is there");
+    let mut messages = wire::decode(&body).expect("it is a message of ours");
+    let (to, decoded) = messages.pop().expect("there is one");
+    assert!((to, messages.len(), &decoded) == (group, 0, message));
+    decoded
 }
 
 /// Runs a seed; what it met, and its trace.

@@ -19,7 +19,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Edges.
     (
         "wire",
-        &["units", "cursor", "coordinator", "broker", "segments"],
+        &[
+            "units",
+            "cursor",
+            "coordinator",
+            "broker",
+            "segments",
+            "consensus",
+        ],
     ),
     ("config", &["units"]),
     ("report", &["units"]),
