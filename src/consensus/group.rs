@@ -26,7 +26,7 @@ use raft::eraftpb::{
 use raft::{GetEntriesContext, RawNode, SnapshotStatus, StateRole};
 
 use super::log::Log;
-use super::membership::{Membership, Unreadable};
+use super::membership::{Identity, Membership, Unreadable, decode_identities, encode_identities};
 use super::message::{Body, Message, Round, marker_of};
 use super::record::{Entry, HardState, Marker, Record, Remembered};
 use crate::units::{GroupId, Random, Seed};
@@ -305,8 +305,8 @@ impl Group {
     }
 
     /// Who belongs to it now.
-    pub fn membership(&self) -> Membership {
-        Membership::from_raft(self.node.raft.prs().conf().to_conf_state())
+    pub fn membership(&self) -> &Membership {
+        self.node.store().membership()
     }
 
     /// Whether nobody else belongs to it: then nothing ticks and nobody is asked.
@@ -399,11 +399,16 @@ impl Group {
     }
 
     /// Changes who belongs to the group to these voters and learners; one voter more or less at once, several by a
-    /// joint configuration that the group leaves by itself.
+    /// joint configuration that the group leaves by itself. `newcomers` says who those are that were not in it.
     ///
     /// # Errors
     /// [`Unchanged`].
-    pub fn change(&mut self, voters: &[u64], learners: &[u64]) -> Result<(), Unchanged> {
+    pub fn change(
+        &mut self,
+        voters: &[u64],
+        learners: &[u64],
+        newcomers: &BTreeMap<u64, Identity>,
+    ) -> Result<(), Unchanged> {
         let id = self.options.id;
         if !self.proposes() {
             return Err(Unchanged::NotLeader(id));
@@ -436,6 +441,7 @@ impl Group {
         let mut change = ConfChangeV2::default();
         change.set_transition(ConfChangeTransition::Auto);
         change.set_changes(changes.into());
+        change.context = encode_identities(newcomers);
         let proposed = self.node.propose_conf_change(Vec::new(), change);
         proposed.map_err(|_| Unchanged::Busy(id))
     }
@@ -553,7 +559,7 @@ impl Group {
             }
             if ready.must_sync() {
                 if !ready.snapshot().is_empty() {
-                    let marker = marker_of(ready.snapshot().get_metadata().clone());
+                    let marker = marker_of(ready.snapshot());
                     self.ticket_last = persist(Record::Reset(marker.clone()));
                     self.install(marker, outputs);
                 }
@@ -653,12 +659,15 @@ impl Group {
             .expect("a committed change of members was encoded by a leader of this group");
         let state = self.node.apply_conf_change(&change);
         let state = state.expect("a committed change of members was checked when it was proposed");
-        let membership = Membership::from_raft(state);
+        let newcomers = decode_identities(&change.context)
+            .expect("a change of members names its newcomers as this code writes them");
+        let membership = self.membership().changed(state, newcomers);
         self.node.mut_store().change(entry.index, membership);
     }
 
     fn install(&mut self, marker: Marker, outputs: &mut Vec<Output>) {
-        let membership = self.membership();
+        let membership = Membership::decode(&marker.state);
+        let membership = membership.expect("a snapshot's members were read when it came");
         self.node.mut_store().install(&marker, membership);
         self.installing = Some(marker.index);
         self.fetching.clear();

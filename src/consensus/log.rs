@@ -13,10 +13,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 
-use raft::eraftpb::{self, ConfState, SnapshotMetadata};
+use raft::eraftpb::{self, ConfState};
 use raft::{GetEntriesContext, RaftState, StorageError};
 
 use super::membership::Membership;
+use super::message::snapshot_of;
 use super::record::Marker;
 
 /// What an entry costs beside its bytes.
@@ -185,6 +186,15 @@ impl Log {
         self.memberships.push_back((index, membership));
     }
 
+    /// Who belongs to the group now.
+    pub(super) fn membership(&self) -> &Membership {
+        let (_, now) = self
+            .memberships
+            .back()
+            .expect("there is one from the start");
+        now
+    }
+
     /// Who belonged to the group at an entry from the marker on.
     pub(super) fn membership_at(&self, index: u64) -> Option<&Membership> {
         let at = self.memberships.iter().rev().find(|(at, _)| *at <= index);
@@ -317,14 +327,7 @@ impl raft::Storage for Log {
             snapshot.index >= needed && membership.members().contains(&to)
         };
         match self.snapshot.as_ref().filter(helps) {
-            Some((snapshot, membership)) => {
-                let mut metadata = SnapshotMetadata::default();
-                metadata.set_conf_state(membership.to_raft());
-                (metadata.index, metadata.term) = (snapshot.index, snapshot.term);
-                let mut message = eraftpb::Snapshot::default();
-                message.set_metadata(metadata);
-                Ok(message)
-            }
+            Some((snapshot, membership)) => Ok(snapshot_of(snapshot, membership)),
             None => {
                 self.wanted.borrow_mut().insert(to);
                 Err(raft::Error::Store(

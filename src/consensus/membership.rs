@@ -2,15 +2,20 @@
 //!
 //! ```text
 //!   version 1   1 | voter u64 …
-//!   version 2   2 | flags u8 | four times: count u8, member u64 …
+//!   version 2   2 | flags u8 | ensemble u128 | next u64 | four times: count u8, member u64 …
+//!                 | count u8, each: member u64, server u16, journal u128
 //! ```
 //!
 //! The four are voters, voters of the outgoing half, learners, and voters of the outgoing half that become learners;
-//! the flag says that the group leaves a joint configuration by itself. A group that has voters alone is written in
-//! version 1, which every release reads.
+//! the flag says that the group leaves a joint configuration by itself. A group of one that never had other members is
+//! written in version 1, which every release reads.
+
+use std::collections::BTreeMap;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use raft::eraftpb::ConfState;
+
+use crate::units::ServerId;
 
 /// Voters alone.
 const VOTERS: u8 = 1;
@@ -19,7 +24,8 @@ const JOINT: u8 = 2;
 /// The group leaves its joint configuration by itself.
 const LEAVES: u8 = 1;
 
-/// Who belongs to a group at some entry. A member's number is never 0 and never given twice.
+/// Who belongs to a group at some entry. A member's number is never 0 and never given twice: who comes back without its
+/// memory gets another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     /// Who votes; in a joint configuration those of the incoming half.
@@ -32,6 +38,21 @@ pub struct Membership {
     pub learners_next: Vec<u64>,
     /// The group leaves its joint configuration by itself.
     pub leaves: bool,
+    /// Who they are, as far as it is known: a group of one need not say.
+    pub identities: BTreeMap<u64, Identity>,
+    /// The number that the next newcomer gets.
+    pub next: u64,
+    /// The id of the group that was founded, so that two never mix; 0 for a group of one.
+    pub ensemble: u128,
+}
+
+/// Who a member is: a server, with the memory it had when it became one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The server.
+    pub server: ServerId,
+    /// The id of its journal: another one has forgotten what this one promised.
+    pub journal: u128,
 }
 
 /// Why a membership cannot be read.
@@ -48,10 +69,41 @@ pub enum Unreadable {
 impl Membership {
     /// A group of these voters and nobody else.
     pub fn of_voters(voters: impl IntoIterator<Item = u64>) -> Membership {
+        let voters: Vec<u64> = voters.into_iter().collect();
         Membership {
-            voters: voters.into_iter().collect(),
+            next: voters.iter().max().map_or(0, |last| last.saturating_add(1)),
+            voters,
             ..Membership::default()
         }
+    }
+
+    /// A new group of these servers, all of which vote; `ensemble` is its id.
+    pub fn founded_by(servers: &[Identity], ensemble: u128) -> Membership {
+        let mut servers = servers.to_vec();
+        servers.sort_unstable();
+        let numbered: BTreeMap<u64, Identity> = (1..).zip(servers).collect();
+        Membership {
+            identities: numbered.clone(),
+            ensemble,
+            ..Membership::of_voters(numbered.into_keys())
+        }
+    }
+
+    /// Which member this server is, with this journal.
+    pub fn number_of(&self, identity: Identity) -> Option<u64> {
+        let known = self
+            .identities
+            .iter()
+            .find(|(_, known)| **known == identity);
+        known.map(|(number, _)| *number)
+    }
+
+    /// Which members were this server with a journal that it has no more.
+    pub fn former(&self, identity: Identity) -> Vec<u64> {
+        let former = self.identities.iter().filter(|(_, known)| {
+            known.server == identity.server && known.journal != identity.journal
+        });
+        former.map(|(number, _)| *number).collect()
     }
 
     /// Whether nobody belongs to it: it was never founded.
@@ -80,24 +132,26 @@ impl Membership {
     /// Its bytes in a marker or a snapshot.
     pub fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::new();
-        let lists = [
-            &self.voters,
-            &self.outgoing,
-            &self.learners,
-            &self.learners_next,
-        ];
-        if lists[1..].iter().all(|list| list.is_empty()) {
+        if *self == Membership::of_voters(self.voters.iter().copied()) {
             bytes.put_u8(VOTERS);
             self.voters.iter().for_each(|member| bytes.put_u64(*member));
             return bytes.freeze();
         }
+        let count = |count: usize| u8::try_from(count).expect("a group has fewer than 256 members");
         bytes.put_u8(JOINT);
         bytes.put_u8(if self.leaves { LEAVES } else { 0 });
-        for list in lists {
-            let count = u8::try_from(list.len()).expect("a group has fewer than 256 members");
-            bytes.put_u8(count);
+        bytes.put_u128(self.ensemble);
+        bytes.put_u64(self.next);
+        for list in [
+            &self.voters,
+            &self.outgoing,
+            &self.learners,
+            &self.learners_next,
+        ] {
+            bytes.put_u8(count(list.len()));
             list.iter().for_each(|member| bytes.put_u64(*member));
         }
+        put_identities(&self.identities, &mut bytes);
         bytes.freeze()
     }
 
@@ -132,24 +186,79 @@ impl Membership {
         }
     }
 
-    /// In order, so that every member writes the same bytes.
-    pub(super) fn from_raft(state: ConfState) -> Membership {
+    /// What the crate has made of it by a change that brought these newcomers. In order, so that every member writes the
+    /// same bytes.
+    pub(super) fn changed(
+        &self,
+        state: ConfState,
+        newcomers: BTreeMap<u64, Identity>,
+    ) -> Membership {
         let sorted = |mut members: Vec<u64>| {
             members.sort_unstable();
             members
         };
-        Membership {
+        let mut changed = Membership {
             voters: sorted(state.voters),
             outgoing: sorted(state.voters_outgoing),
             learners: sorted(state.learners),
             learners_next: sorted(state.learners_next),
             leaves: state.auto_leave,
-        }
+            identities: self.identities.clone(),
+            next: self.next,
+            ensemble: self.ensemble,
+        };
+        changed.identities.extend(newcomers);
+        let members = changed.members();
+        changed
+            .identities
+            .retain(|number, _| members.contains(number));
+        let last = members.last().copied().unwrap_or(0);
+        changed.next = changed.next.max(last.saturating_add(1));
+        changed
     }
+}
+
+/// Identities by member, as a change of members carries those of the newcomers.
+pub(super) fn encode_identities(identities: &BTreeMap<u64, Identity>) -> Bytes {
+    let mut bytes = BytesMut::new();
+    put_identities(identities, &mut bytes);
+    bytes.freeze()
+}
+
+/// The same, read; none where there are no bytes.
+pub(super) fn decode_identities(bytes: &Bytes) -> Option<BTreeMap<u64, Identity>> {
+    let mut bytes = bytes.clone();
+    if bytes.is_empty() {
+        return Some(BTreeMap::new());
+    }
+    take_identities(&mut bytes).filter(|_| bytes.is_empty())
+}
+
+fn put_identities(identities: &BTreeMap<u64, Identity>, bytes: &mut BytesMut) {
+    let count = u8::try_from(identities.len()).expect("a group has fewer than 256 members");
+    bytes.put_u8(count);
+    for (number, identity) in identities {
+        bytes.put_u64(*number);
+        bytes.put_u16(identity.server.0);
+        bytes.put_u128(identity.journal);
+    }
+}
+
+fn take_identities(bytes: &mut Bytes) -> Option<BTreeMap<u64, Identity>> {
+    let count = bytes.try_get_u8().ok()?;
+    let mut one = || {
+        let number = bytes.try_get_u64().ok()?;
+        let server = ServerId(bytes.try_get_u16().ok()?);
+        let journal = bytes.try_get_u128().ok()?;
+        Some((number, Identity { server, journal }))
+    };
+    (0..count).map(|_| one()).collect()
 }
 
 fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
     let flags = bytes.try_get_u8().ok()?;
+    let ensemble = bytes.try_get_u128().ok()?;
+    let next = bytes.try_get_u64().ok()?;
     let mut list = || -> Option<Vec<u64>> {
         let count = bytes.try_get_u8().ok()?;
         (0..count).map(|_| bytes.try_get_u64().ok()).collect()
@@ -160,6 +269,9 @@ fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
         learners: list()?,
         learners_next: list()?,
         leaves: flags == LEAVES,
+        identities: take_identities(bytes)?,
+        next,
+        ensemble,
     };
     (flags <= LEAVES && bytes.is_empty() && !membership.is_empty()).then_some(membership)
 }
@@ -167,6 +279,26 @@ fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn identity(server: u16) -> Identity {
+        Identity {
+            server: ServerId(server),
+            journal: u128::from(server) << 100,
+        }
+    }
+
+    #[test]
+    fn who_has_another_journal_is_somebody_else() {
+        let three = Membership::founded_by(&[identity(2), identity(1), identity(3)], 5);
+        assert_eq!(three.number_of(identity(2)), Some(2));
+        let wiped = Identity {
+            journal: 7,
+            ..identity(2)
+        };
+        assert_eq!(three.number_of(wiped), None);
+        assert_eq!(three.former(wiped), [2]);
+        assert_eq!(three.next, 4, "a number is never given twice");
+    }
 
     #[test]
     fn a_membership_comes_back_as_it_was() {
@@ -176,9 +308,13 @@ mod tests {
             learners: vec![5],
             learners_next: vec![3],
             leaves: true,
+            identities: BTreeMap::from([(4, identity(3))]),
+            next: 6,
+            ensemble: 1 << 127,
         };
         let lone = Membership::of_voters([u64::MAX]);
-        for membership in [Membership::default(), lone, joint] {
+        let three = Membership::founded_by(&[identity(2), identity(1), identity(3)], 5);
+        for membership in [Membership::default(), lone, joint, three] {
             assert_eq!(Membership::decode(&membership.encode()), Ok(membership));
         }
         assert_eq!(Membership::decode(&Bytes::new()), Ok(Membership::default()));
@@ -194,7 +330,7 @@ mod tests {
     fn what_is_not_known_is_not_guessed() {
         let decode = |bytes: &'static [u8]| Membership::decode(&Bytes::from_static(bytes));
         assert_eq!(decode(&[3]), Err(Unreadable::Newer(3)));
-        for bad in [&[1, 0, 0][..], &[2], &[2, 0, 1, 0], &[2, 0, 0, 0, 0, 0]] {
+        for bad in [&[1, 0, 0][..], &[2], &[2, 0, 1, 0], &[2; 14], &[2, 0]] {
             assert_eq!(decode(bad), Err(Unreadable::Malformed), "{bad:?}");
         }
     }

@@ -209,9 +209,7 @@ impl Message {
                     commit_term: message.commit_term,
                 }
             }
-            MessageType::MsgSnapshot => {
-                Body::Snapshot(marker_of(message.take_snapshot().take_metadata()))
-            }
+            MessageType::MsgSnapshot => Body::Snapshot(marker_of(message.get_snapshot())),
             MessageType::MsgTimeoutNow => Body::TimeoutNow,
             MessageType::MsgReadIndex => Body::ReadIndex(asked(&message)?),
             MessageType::MsgReadIndexResp => Body::ReadAt {
@@ -310,10 +308,7 @@ impl Message {
             }
             Body::Snapshot(marker) => {
                 let membership = Membership::decode(&marker.state).ok()?;
-                let mut metadata = SnapshotMetadata::default();
-                metadata.set_conf_state(membership.to_raft());
-                (metadata.index, metadata.term) = (marker.index, marker.term);
-                message.mut_snapshot().set_metadata(metadata);
+                message.set_snapshot(snapshot_of(&marker, &membership));
                 MessageType::MsgSnapshot
             }
             Body::TimeoutNow => MessageType::MsgTimeoutNow,
@@ -333,10 +328,24 @@ impl Message {
 }
 
 /// What a snapshot stands for.
-pub(super) fn marker_of(mut metadata: SnapshotMetadata) -> Marker {
+pub(super) fn marker_of(snapshot: &eraftpb::Snapshot) -> Marker {
+    let metadata = snapshot.get_metadata();
     Marker {
         index: metadata.index,
         term: metadata.term,
-        state: Membership::from_raft(metadata.take_conf_state()).encode(),
+        state: snapshot.data.clone(),
     }
+}
+
+/// The same as the crate has it; what it does not know of the members goes along as data.
+pub(super) fn snapshot_of(marker: &Marker, membership: &Membership) -> eraftpb::Snapshot {
+    let mut metadata = SnapshotMetadata::default();
+    metadata.set_conf_state(membership.to_raft());
+    (metadata.index, metadata.term) = (marker.index, marker.term);
+    let mut snapshot = eraftpb::Snapshot {
+        data: marker.state.clone(),
+        ..eraftpb::Snapshot::default()
+    };
+    snapshot.set_metadata(metadata);
+    snapshot
 }

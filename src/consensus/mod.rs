@@ -4,6 +4,9 @@
 //! back at a start as [`Remembered`]; where they are kept is not known here. A single server is a group of one:
 //! same code, commit = own disk.
 
+// How servers become a group.
+pub mod founding;
+
 // One group.
 pub mod group;
 
@@ -19,5 +22,5 @@ pub mod message;
 // What a group wants remembered.
 mod record;
 
-pub use membership::{Membership, Unreadable};
+pub use membership::{Identity, Membership, Unreadable};
 pub use record::{Entry, EntryKind, HardState, Marker, Record, Remembered, STATE_BYTES_MAX};

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use chrysalis::consensus::message::{Body, Message};
-use chrysalis::consensus::{Entry, EntryKind, Membership};
-use chrysalis::units::{GroupId, Random, Seed};
+use chrysalis::consensus::{Entry, EntryKind, Identity};
+use chrysalis::units::{GroupId, Random, Seed, ServerId};
 use chrysalis::wire::peer::{frame, message as wire};
 
 use crate::crash::{Replay, seeds};
@@ -37,6 +37,7 @@ struct Coverage {
     truncations: u64,
     transfers: u64,
     joint_changes: u64,
+    founded: u64,
     wiped: u64,
     admitted: u64,
     reads: u64,
@@ -50,10 +51,9 @@ struct Flight {
 
 struct World {
     random: Random,
-    seed: u64,
     servers: Vec<Server>,
-    /// Members that were wiped: what is sent to them reaches who they are now, and is passed over.
-    next_member: u64,
+    /// Every folder has a journal id of its own.
+    journals: u128,
     flights: Vec<Flight>,
     /// Pairs of servers that do not hear each other.
     cut: BTreeSet<(usize, usize)>,
@@ -75,19 +75,19 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, count: u64) -> World {
-        let founders = Membership::of_voters(1..=count);
-        let mut servers: Vec<Server> = (1..=count)
-            .map(|member| Server::new(member, Some(&founders)))
-            .collect();
-        for server in &mut servers {
-            server.start(seed);
-        }
+    fn new(seed: u64, count: u16) -> World {
+        let list: Vec<ServerId> = (1..=count).map(ServerId).collect();
+        let empty = |server: &ServerId| {
+            let identity = Identity {
+                server: *server,
+                journal: u128::from(server.0),
+            };
+            Server::new(identity, list.clone(), seed)
+        };
         World {
             random: Random::new(Seed(seed)),
-            seed,
-            servers,
-            next_member: 100,
+            servers: list.iter().map(empty).collect(),
+            journals: u128::from(count),
             flights: Vec::new(),
             cut: BTreeSet::new(),
             history: BTreeMap::new(),
@@ -119,7 +119,14 @@ impl World {
 
     /// Which server is this member now.
     fn place(&self, member: u64) -> Option<usize> {
-        self.servers.iter().position(|it| it.member == member)
+        self.servers
+            .iter()
+            .position(|it| it.number() == Some(member))
+    }
+
+    /// Which member this server is; 0 for none.
+    fn number(&self, place: usize) -> u64 {
+        self.servers[place].number().unwrap_or(0)
     }
 
     fn is_cut(&self, a: usize, b: usize) -> bool {
@@ -140,7 +147,7 @@ impl World {
                     self.flights.push(Flight { message, state });
                 }
                 News::Led(term) => {
-                    let member = self.servers[place].member;
+                    let member = self.number(place);
                     let other = self.leaders.insert(term, member);
                     assert!(
                         other.is_none_or(|other| other == member),
@@ -150,7 +157,7 @@ impl World {
                     self.note(term);
                 }
                 News::ReadAt { number, index } => {
-                    let member = self.servers[place].member;
+                    let member = self.number(place);
                     if let Some(committed) = self.asked.remove(&(member, number)) {
                         assert!(
                             index >= committed,
@@ -261,16 +268,22 @@ impl World {
     fn power_cut(&mut self, but: usize) {
         for place in (0..self.servers.len()).filter(|place| *place != but) {
             self.crash(place);
-            self.servers[place].start(self.seed);
+            self.servers[place].start();
         }
     }
 
     /// A replaced disk, or an empty folder: whoever comes back has promised nothing, so it is somebody else.
     fn wipe(&mut self, place: usize) {
-        self.next_member += 1;
+        self.journals += 1;
         self.fetches.retain(|(at, ..)| *at != place);
-        self.servers[place] = Server::new(self.next_member, None);
-        self.servers[place].start(self.seed);
+        let identity = Identity {
+            journal: self.journals,
+            ..self.servers[place].identity
+        };
+        let servers = self.servers[place].hello().servers;
+        let seed = self.random.next();
+        self.servers[place] = Server::new(identity, servers, seed);
+        self.servers[place].start();
         self.met.wiped += 1;
     }
 
@@ -278,7 +291,7 @@ impl World {
     fn leader(&self) -> Option<usize> {
         let leads = |place: &usize| {
             let live = self.servers[*place].live.as_ref();
-            live.is_some_and(|live| live.group.leader() == Some(self.servers[*place].member))
+            live.is_some_and(|live| live.group.leader() == Some(self.number(*place)))
         };
         let term = |place: &usize| {
             let live = self.servers[*place].live.as_ref();
@@ -287,35 +300,56 @@ impl World {
         (0..self.servers.len()).filter(leads).max_by_key(term)
     }
 
+    /// Two servers meet, in one direction.
+    fn meet(&mut self, from: usize, to: usize) {
+        if from == to || self.is_cut(from, to) {
+            return;
+        }
+        if !self.servers[from].is_up || !self.servers[to].is_up {
+            return;
+        }
+        let hello = self.servers[from].hello();
+        let ensemble = u128::from(self.random.next());
+        let founded = self.servers[to].hear(&hello, ensemble);
+        self.met.founded += u64::from(founded);
+        if self.leader() == Some(to) {
+            self.admit(to, hello.identity);
+            self.turn(to);
+        }
+    }
+
     /// What an ensemble does by itself: a server that forgot is admitted as a learner, and takes its former self's vote
     /// when it has everything.
-    fn admit(&mut self, place: usize) {
-        let present: Vec<u64> = self.servers.iter().map(|server| server.member).collect();
-        let Some(live) = &mut self.servers[place].live else {
+    fn admit(&mut self, leader: usize, identity: Identity) {
+        let Some(live) = &mut self.servers[leader].live else {
             return;
         };
-        let now = live.group.membership();
-        if !now.outgoing.is_empty() {
+        let now = live.group.membership().clone();
+        let former = now.former(identity);
+        if former.is_empty() {
             return;
         }
-        let strangers = present.iter().filter(|it| !now.voters.contains(it));
-        let Some(stranger) = strangers.copied().next() else {
-            return;
-        };
-        if !now.learners.contains(&stranger) {
-            // Refused while another change is under way: then it is asked for again.
-            let _ = live.group.change(&now.voters, &[stranger]);
-            return;
-        }
-        let committed = live.group.committed_index();
-        let caught_up = live.group.matched_index(stranger) >= Some(committed);
-        let gone = now.voters.iter().position(|it| !present.contains(it));
-        if let (true, Some(gone)) = (caught_up, gone) {
-            let mut voters = now.voters.clone();
-            voters[gone] = stranger;
-            if live.group.change(&voters, &[]).is_ok() {
-                self.met.admitted += 1;
+        // What is refused, because another change is under way, is asked for again.
+        match now.number_of(identity) {
+            None => {
+                let newcomers = BTreeMap::from([(now.next, identity)]);
+                let learners = [&now.learners[..], &[now.next]].concat();
+                let _ = live.group.change(&now.voters, &learners, &newcomers);
             }
+            Some(number) if now.learners.contains(&number) => {
+                let committed = live.group.committed_index();
+                if live.group.matched_index(number) < Some(committed) {
+                    return;
+                }
+                let stays = |member: &&u64| !former.contains(member);
+                let mut voters: Vec<u64> = now.voters.iter().filter(stays).copied().collect();
+                voters.push(number);
+                let learners = now.learners.iter().filter(|it| **it != number);
+                let learners: Vec<u64> = learners.copied().collect();
+                let changed = live.group.change(&voters, &learners, &BTreeMap::new());
+                self.met.admitted += u64::from(changed.is_ok());
+            }
+            Some(_) => {}
         }
     }
 
@@ -351,14 +385,13 @@ impl World {
             }
             900..930 => self.read(place),
             930..934 => {
-                if self.servers[place].live.is_some() {
+                if self.servers[place].is_up {
                     self.crash(place);
                 }
             }
             934..954 => {
-                if self.servers[place].live.is_none() {
-                    let seed = self.seed;
-                    self.servers[place].start(seed);
+                if !self.servers[place].is_up {
+                    self.servers[place].start();
                 }
             }
             954..957 => {
@@ -371,10 +404,8 @@ impl World {
             963..966 => self.transfer(place),
             966..986 => self.fetch(),
             986..998 => {
-                if let Some(leader) = self.leader() {
-                    self.admit(leader);
-                    self.turn(leader);
-                }
+                let other = self.below(self.servers.len());
+                self.meet(other, place);
             }
             _ => {
                 // One at a time: who was wiped before votes again first.
@@ -397,7 +428,7 @@ impl World {
     fn read(&mut self, place: usize) {
         self.reads += 1;
         let (number, committed) = (self.reads, self.committed());
-        let member = self.servers[place].member;
+        let member = self.number(place);
         if let Some(live) = &mut self.servers[place].live {
             self.asked.insert((member, number), committed);
             live.group.read_index(number);
@@ -406,7 +437,7 @@ impl World {
     }
 
     fn transfer(&mut self, place: usize) {
-        let to = self.servers[place].member;
+        let to = self.number(place);
         if let Some(leader) = self.leader()
             && let Some(live) = &mut self.servers[leader].live
             && leader != place
@@ -435,9 +466,8 @@ impl World {
     fn heal(&mut self) {
         self.cut.clear();
         for place in 0..self.servers.len() {
-            if self.servers[place].live.is_none() {
-                let seed = self.seed;
-                self.servers[place].start(seed);
+            if !self.servers[place].is_up {
+                self.servers[place].start();
             }
         }
         let mut last = None;
@@ -454,15 +484,16 @@ impl World {
                 self.deliver(false);
             }
             self.fetch();
-            if step % 50 == 0
+            if step % 50 < 5 {
+                let other = self.below(self.servers.len());
+                self.meet(other, place);
+            }
+            if step % 50 == 5
+                && self.is_whole()
                 && let Some(leader) = self.leader()
             {
-                self.admit(leader);
-                self.turn(leader);
-                if self.is_whole() {
-                    last.get_or_insert(self.committed() + 1);
-                    self.propose(leader);
-                }
+                last.get_or_insert(self.committed() + 1);
+                self.propose(leader);
             }
             let there = |server: &Server| server.live.as_ref().map_or(0, |live| live.state.index);
             if let Some(last) = last
@@ -480,25 +511,26 @@ impl World {
     /// Whether everybody votes and knows it: the next one may fail. Only the leader's word would not do: a server that still
     /// has both halves of a joint configuration in mind needs a majority of each to be elected.
     fn is_whole(&self) -> bool {
-        let present: Vec<u64> = self.servers.iter().map(|server| server.member).collect();
-        self.servers.iter().all(|server| {
-            let live = server.live.as_ref();
-            let now = live.map(|live| live.group.membership());
-            // And remembers it.
-            server.disk.durable == server.disk.journal.len()
-                && now.is_some_and(|now| {
-                    now.outgoing.is_empty() && present.iter().all(|it| now.voters.contains(it))
-                })
-        })
+        let present: Vec<u64> = self.servers.iter().filter_map(Server::number).collect();
+        present.len() == self.servers.len()
+            && self.servers.iter().all(|server| {
+                let live = server.live.as_ref();
+                let now = live.map(|live| live.group.membership());
+                // And remembers it.
+                server.disk.durable == server.disk.journal.len()
+                    && now.is_some_and(|now| {
+                        now.outgoing.is_empty() && present.iter().all(|it| now.voters.contains(it))
+                    })
+            })
     }
 
     /// Each server in a line.
     fn picture(&self) -> String {
         let line = |server: &Server| match &server.live {
-            None => format!("\n  {} is down", server.member),
+            None => format!("\n  {:?} has no group", server.identity),
             Some(live) => format!(
                 "\n  {}: term {}, leader {:?}, applied {}, committed {}, {:?}",
-                server.member,
+                server.identity.server,
                 live.group.term(),
                 live.group.leader(),
                 live.state.index,
@@ -524,16 +556,20 @@ fn carried(message: &Message) -> Message {
 }
 
 /// Runs a seed; what it met, and its trace.
-fn run(seed: u64, count: u64) -> (Coverage, u64) {
+fn run(seed: u64, count: u16) -> (Coverage, u64) {
     let mut world = World::new(seed, count);
-    for _ in 0..STEPS {
+    let mut steps = 0;
+    while steps < STEPS {
         world.step();
+        // Founding takes its time: all have to be there at once.
+        steps += u64::from(world.met.leaders > 0 || world.chance(3));
     }
     world.heal();
+    assert_eq!(world.met.founded, 1, "one group is founded");
     (world.met, world.trace)
 }
 
-fn check(test: &'static str, count: u64, seeds: std::ops::Range<u64>) -> Coverage {
+fn check(test: &'static str, count: u16, seeds: std::ops::Range<u64>) -> Coverage {
     let mut all = Coverage::default();
     for seed in seeds {
         let _replay = Replay { test, seed };
@@ -546,6 +582,7 @@ fn check(test: &'static str, count: u64, seeds: std::ops::Range<u64>) -> Coverag
         all.truncations += met.truncations;
         all.transfers += met.transfers;
         all.joint_changes += met.joint_changes;
+        all.founded += met.founded;
         all.wiped += met.wiped;
         all.admitted += met.admitted;
         all.reads += met.reads;
@@ -557,7 +594,7 @@ fn check(test: &'static str, count: u64, seeds: std::ops::Range<u64>) -> Coverag
 #[test]
 fn three_servers_have_one_history() {
     let test = "simulation::groups::three_servers_have_one_history";
-    let met = check(test, 3, seeds(60, 3000));
+    let met = check(test, 3, seeds(150, 3000));
     let each = [
         met.committed,
         met.leaders,
@@ -567,6 +604,7 @@ fn three_servers_have_one_history() {
         met.truncations,
         met.transfers,
         met.joint_changes,
+        met.founded,
         met.wiped,
         met.admitted,
         met.reads,
@@ -577,7 +615,7 @@ fn three_servers_have_one_history() {
 #[test]
 fn five_servers_have_one_history() {
     let test = "simulation::groups::five_servers_have_one_history";
-    let met = check(test, 5, seeds(20, 1000));
+    let met = check(test, 5, seeds(30, 1000));
     assert!(met.committed > 0 && met.snapshots_installed > 0, "{met:?}");
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use chrysalis::consensus::founding::{Decision, Founding, Hello};
 use chrysalis::consensus::group::{Group, Options, Output};
 use chrysalis::consensus::message::{Body, Message};
-use chrysalis::consensus::{Entry, Marker, Membership, Record, Remembered};
-use chrysalis::units::{GroupId, Random, Seed};
+use chrysalis::consensus::{Entry, Identity, Marker, Membership, Record, Remembered};
+use chrysalis::units::{GroupId, Random, Seed, ServerId};
 
 /// What the state machine holds: enough to tell two histories apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(super) struct Disk {
     pub(super) durable: usize,
     /// Snapshots, all durable, by index.
     pub(super) snapshots: BTreeMap<u64, (Marker, State)>,
+    /// Which member it is, once it knows.
+    number: Option<u64>,
 }
 
 impl Disk {
@@ -108,41 +111,48 @@ pub(super) enum News {
 
 /// A server, running or not.
 pub(super) struct Server {
-    pub(super) member: u64,
+    pub(super) identity: Identity,
+    servers: Vec<ServerId>,
     pub(super) disk: Disk,
+    pub(super) is_up: bool,
+    /// While it belongs to nothing.
+    founding: Founding,
+    /// Once it belongs to a group.
     pub(super) live: Option<Live>,
-    /// How many elections its timeouts were drawn for, so that each life draws others.
+    seed: u64,
     lives: u64,
 }
 
 impl Server {
-    /// With an empty folder, as this member; `founding` are the members if it is one of those that found the group.
-    pub(super) fn new(member: u64, founding: Option<&Membership>) -> Server {
-        let mut disk = Disk::default();
-        if let Some(members) = founding {
-            let begun = Remembered::founding(members);
-            let state = State {
-                index: begun.marker.index,
-                digest: 0,
-            };
-            disk.snapshots
-                .insert(begun.marker.index, (begun.marker.clone(), state));
-            disk.journal = vec![
-                Record::Reset(begun.marker),
-                Record::HardState(begun.hard_state),
-            ];
-            disk.durable = disk.journal.len();
-        }
+    /// With an empty folder.
+    pub(super) fn new(identity: Identity, servers: Vec<ServerId>, seed: u64) -> Server {
         Server {
-            member,
-            disk,
+            identity,
+            founding: Founding::new(identity, servers.clone()),
+            servers,
+            disk: Disk::default(),
+            is_up: false,
             live: None,
+            seed,
             lives: 0,
         }
     }
 
+    /// Which member it is.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.disk.number
+    }
+
     /// Starts it with what is on its disk.
-    pub(super) fn start(&mut self, seed: u64) {
+    pub(super) fn start(&mut self) {
+        self.is_up = true;
+        self.founding = Founding::new(self.identity, self.servers.clone());
+        if let Some(number) = self.disk.number {
+            self.start_group(number);
+        }
+    }
+
+    fn start_group(&mut self, member: u64) {
         self.lives += 1;
         let mut remembered = self.disk.remembered();
         let newest = self.disk.snapshots.last_key_value();
@@ -156,14 +166,14 @@ impl Server {
         );
         let options = Options {
             id: GroupId::COORDINATOR,
-            member: self.member,
+            member,
             joins: true,
             uncommitted_bytes_max: 4096,
             window_bytes: 1500,
             election_ticks: 10,
             heartbeat_ticks: 2,
         };
-        let seed = Seed(seed ^ self.member.wrapping_mul(0xa5a5) ^ self.lives << 32);
+        let seed = Seed(self.seed ^ member.wrapping_mul(0xa5a5) ^ self.lives << 32);
         let mut group = Group::new(options, remembered, seed).expect("the state is sound");
         if marker.index > 0 {
             group.offer_snapshot(marker);
@@ -177,9 +187,55 @@ impl Server {
         });
     }
 
+    /// What it says to whom it meets.
+    pub(super) fn hello(&self) -> Hello {
+        let live = self.live.as_ref();
+        let members = live.map(|live| live.group.membership().clone());
+        Hello {
+            members: members.filter(|members| !members.is_empty()),
+            ..self.founding.hello()
+        }
+    }
+
+    /// Hears another one; true if it founds the group now.
+    pub(super) fn hear(&mut self, hello: &Hello, ensemble: u128) -> bool {
+        if self.live.is_some() {
+            return false;
+        }
+        match self.founding.hear(hello, ensemble) {
+            Some(Decision::Founds(members)) => {
+                let number = members.number_of(self.identity);
+                self.found(&members);
+                self.disk.number = number;
+                self.start_group(number.expect("a founder is a member"));
+                true
+            }
+            Some(Decision::Joins { number }) => {
+                self.disk.number = Some(number);
+                self.start_group(number);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn found(&mut self, members: &Membership) {
+        let begun = Remembered::founding(members);
+        let index = begun.marker.index;
+        let state = State { index, digest: 0 };
+        let kept = (begun.marker.clone(), state);
+        self.disk.snapshots.insert(index, kept);
+        self.disk.journal = vec![
+            Record::Reset(begun.marker),
+            Record::HardState(begun.hard_state),
+        ];
+        self.disk.durable = self.disk.journal.len();
+    }
+
     /// The process is gone.
     pub(super) fn crash(&mut self, random: &mut Random) {
         self.live = None;
+        self.is_up = false;
         self.disk.crash(random);
     }
 

@@ -1,0 +1,176 @@
+//! How servers with empty folders become one group, and how one with an empty folder finds the group that is there.
+//!
+//! A server that belongs to nothing founds nothing before it has heard from every server of its list, and each of them
+//! belongs to nothing, too, and has the same list. Then the first of the list founds, alone, and the others
+//! learn of it and join. So two halves never found two groups, and a wiped server never founds one beside the group that
+//! it has forgotten: somebody who remembers is on the list, and whoever remembers says so.
+//!
+//! What was founded and reached nobody else's disk may be lost with the founder's: nothing was promised by it.
+
+use std::collections::BTreeMap;
+
+use super::membership::{Identity, Membership};
+use crate::units::ServerId;
+
+/// What a server says of itself to another that it meets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Who it is.
+    pub identity: Identity,
+    /// The servers that it was told of, itself among them, in order.
+    pub servers: Vec<ServerId>,
+    /// The members of its group, as it knows them; `None` for one that belongs to nothing.
+    pub members: Option<Membership>,
+}
+
+/// What a server that belongs to nothing has come to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It founds the group, of these members.
+    Founds(Membership),
+    /// It belongs to a group, as this member, and has promised nothing in it yet.
+    Joins {
+        /// Its number.
+        number: u64,
+    },
+    /// It was a member before it lost its memory: it waits to be admitted under another number.
+    Forgot,
+    /// There is a group, and it is not on its list.
+    Stranger,
+    /// This server has another list: one of the two has to be corrected.
+    Disagrees(ServerId),
+}
+
+/// A server that belongs to nothing yet.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    own: Identity,
+    servers: Vec<ServerId>,
+    heard: BTreeMap<ServerId, Identity>,
+}
+
+impl Founding {
+    /// A server with this list of servers, itself among them.
+    pub fn new(own: Identity, mut servers: Vec<ServerId>) -> Founding {
+        servers.sort_unstable();
+        servers.dedup();
+        Founding {
+            heard: BTreeMap::from([(own.server, own)]),
+            own,
+            servers,
+        }
+    }
+
+    /// What it says of itself.
+    pub fn hello(&self) -> Hello {
+        Hello {
+            identity: self.own,
+            servers: self.servers.clone(),
+            members: None,
+        }
+    }
+
+    /// Whom it has not heard of yet.
+    pub fn missing(&self) -> impl Iterator<Item = ServerId> {
+        let missing = |server: &&ServerId| !self.heard.contains_key(server);
+        self.servers.iter().filter(missing).copied()
+    }
+
+    /// Takes what another server says. `ensemble` is the id of a group that would be founded now: fresh random bits.
+    pub fn hear(&mut self, hello: &Hello, ensemble: u128) -> Option<Decision> {
+        if let Some(members) = &hello.members {
+            return Some(match members.number_of(self.own) {
+                Some(number) => Decision::Joins { number },
+                None if members.former(self.own).is_empty() => Decision::Stranger,
+                None => Decision::Forgot,
+            });
+        }
+        let said = hello.identity.server;
+        if hello.servers != self.servers {
+            self.heard.remove(&said);
+            return Some(Decision::Disagrees(said));
+        }
+        if said != self.own.server && self.servers.contains(&said) {
+            self.heard.insert(said, hello.identity);
+        }
+        let founds = self.servers.first() == Some(&self.own.server);
+        if !founds || self.missing().next().is_some() {
+            return None;
+        }
+        let founders: Vec<Identity> = self.heard.values().copied().collect();
+        Some(Decision::Founds(Membership::founded_by(
+            &founders, ensemble,
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(server: u16, journal: u128) -> Identity {
+        Identity {
+            server: ServerId(server),
+            journal,
+        }
+    }
+
+    fn list(servers: &[u16]) -> Vec<ServerId> {
+        servers.iter().map(|server| ServerId(*server)).collect()
+    }
+
+    fn empty(server: u16) -> Founding {
+        Founding::new(identity(server, u128::from(server)), list(&[1, 2, 3]))
+    }
+
+    #[test]
+    fn the_first_founds_when_all_are_there() {
+        let mut first = empty(1);
+        assert_eq!(first.hear(&empty(3).hello(), 9), None);
+        let missing: Vec<ServerId> = first.missing().collect();
+        assert_eq!(missing, list(&[2]));
+        let Some(Decision::Founds(members)) = first.hear(&empty(2).hello(), 9) else {
+            panic!("all are there");
+        };
+        assert_eq!((members.voters, members.ensemble), (vec![1, 2, 3], 9));
+    }
+
+    #[test]
+    fn nobody_else_founds() {
+        for server in [2, 3] {
+            let mut other = empty(server);
+            for said in [1, 2, 3] {
+                assert_eq!(other.hear(&empty(said).hello(), 9), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_wiped_server_finds_out_what_it_was() {
+        let founders: Vec<Identity> = (1..=3).map(|it| identity(it, u128::from(it))).collect();
+        let hello = Hello {
+            identity: founders[1],
+            servers: list(&[1, 2, 3]),
+            members: Some(Membership::founded_by(&founders, 9)),
+        };
+        let mut wiped = Founding::new(identity(1, 77), list(&[1, 2, 3]));
+        assert_eq!(wiped.hear(&empty(3).hello(), 5), None);
+        assert_eq!(wiped.hear(&hello, 5), Some(Decision::Forgot));
+        let mut known = Founding::new(founders[2], list(&[1, 2, 3]));
+        let joins = Decision::Joins { number: 3 };
+        assert_eq!(known.hear(&hello, 5), Some(joins));
+        let mut fourth = Founding::new(identity(4, 4), list(&[1, 2, 3, 4]));
+        assert_eq!(fourth.hear(&hello, 5), Some(Decision::Stranger));
+    }
+
+    #[test]
+    fn who_has_another_list_keeps_all_from_founding() {
+        let mut first = empty(1);
+        first.hear(&empty(2).hello(), 9);
+        let mut other = Founding::new(identity(3, 3), list(&[1, 3]));
+        let disagrees = Some(Decision::Disagrees(ServerId(3)));
+        assert_eq!(first.hear(&other.hello(), 9), disagrees);
+        let disagrees = Some(Decision::Disagrees(ServerId(1)));
+        assert_eq!(other.hear(&first.hello(), 9), disagrees);
+    }
+}
