@@ -86,7 +86,10 @@ fn the_web_port_says_what_it_has() {
     assert!(found.starts_with("HTTP/1.0 200"), "{found}");
     let pages = found.lines().filter_map(|line| line.strip_prefix('/'));
     let pages: Vec<_> = pages.filter_map(|line| line.split(' ').next()).collect();
-    assert!(pages.contains(&"health") && pages.contains(&"metrics"));
+    // What it answers but does not name nobody finds.
+    let routes = routes();
+    assert!(routes.contains(&"metrics"), "{routes:?}");
+    assert_eq!(pages, routes, "what / names, and what is answered");
     for page in pages {
         let answer = ask(server.web(), &format!("/{page}"), "");
         assert!(!answer.starts_with("HTTP/1.0 404"), "{page}: {answer}");
@@ -97,6 +100,14 @@ fn the_web_port_says_what_it_has() {
 }
 
 /// Prometheus asks for OpenMetrics, and knows what it gets by the `Content-Type`; `promtool` and many others read
+/// The paths that the web port answers, but for `/` itself.
+fn routes() -> Vec<&'static str> {
+    let code = include_str!("../../src/server/web.rs");
+    let routes = code.split(".route(\"/").skip(1);
+    let paths = routes.filter_map(|route| route.split('"').next());
+    paths.filter(|path| !path.is_empty()).collect()
+}
+
 /// only Prometheus' own form.
 #[test]
 fn metrics_come_in_the_form_that_is_asked_for() {
