@@ -23,6 +23,7 @@ use crate::disk::Class;
 use crate::node::Event;
 use crate::report::{self, Code, Error};
 
+use crate::units::counted;
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Commands that may wait for the server.
@@ -326,7 +327,7 @@ impl Server {
             bytes = detail.topic.bytes,
             "all messages of a topic are deleted, as an operator wants it"
         );
-        let text = format!("deleting {messages} messages of {topic}");
+        let text = format!("deleting {} of {topic}", counted(messages, "messages"));
         let topic = Name::from(topic);
         self.wish(Wish::PurgeTopic { topic });
         done(text)

@@ -182,7 +182,7 @@ fn init_refuses_a_folder_that_is_another_server() {
     ];
     let (message, code) = run(&arguments).expect_err("it is another");
     assert!(
-        message.contains("server.id is 1, not 2, web.port is 8120, not 1, topic test has 1 partitions, there is no topic other"),
+        message.contains("server.id is 1, not 2, web.port is 8120, not 1, topic test has 1 partition, there is no topic other"),
         "{message}"
     );
     assert_eq!(code, ExitCode::Failed);

@@ -12,7 +12,7 @@ use crate::journal::{Damage, DumpEnd, DumpedBatch, DumpedRecord, OpenError, dump
 use crate::operator::cli::disk_error;
 use crate::operator::cli::place::FolderArgument;
 use crate::report::{Code, Error};
-use crate::units::GroupId;
+use crate::units::{GroupId, counted};
 
 /// Print the batches of a journal
 ///
@@ -243,8 +243,8 @@ fn end_as_text(end: &DumpEnd, missing: &Missing, out: &mut dyn Write) -> std::io
         if missing.batches > 0 {
             writeln!(
                 out,
-                "{} batches behind it were in flight and never acknowledged",
-                missing.batches
+                "in flight behind it, and never acknowledged: {}",
+                counted(missing.batches, "batches")
             )?;
         }
         return Ok(());
