@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::place;
 use crate::appliance::control::{self, CallError, Request, Response};
 use crate::appliance::pid_file::Holder;
-use crate::appliance::{PidFile, status};
-use crate::config::{Coordinator, ServerFolder};
+use crate::appliance::{PidFile, Ports, status};
+use crate::config::{self, Broker, Coordinator, ServerFolder};
 use crate::net::listener::reachable;
 use crate::report::{Code, Error};
 
@@ -83,8 +83,25 @@ pub(super) fn coordinator_address(
     own: &Coordinator,
 ) -> Result<SocketAddr, Error> {
     let configured = SocketAddr::new(own.listen, own.port);
-    let address = match own.port {
-        0 => ask_status(folder)?.ports.coordinator.unwrap_or(configured),
+    served_address(folder, configured, |ports| ports.coordinator)
+}
+
+/// The same of its broker.
+///
+/// # Errors
+/// As [`coordinator_address`].
+pub(super) fn broker_address(folder: &ServerFolder, own: &Broker) -> Result<SocketAddr, Error> {
+    let configured = SocketAddr::new(own.listen, own.port);
+    served_address(folder, configured, |ports| ports.broker)
+}
+
+fn served_address(
+    folder: &ServerFolder,
+    configured: SocketAddr,
+    real: impl FnOnce(Ports) -> Option<SocketAddr>,
+) -> Result<SocketAddr, Error> {
+    let address = match configured.port() {
+        0 => real(ask_status(folder)?.ports).unwrap_or(configured),
         _ => configured,
     };
     Ok(reachable(address))
