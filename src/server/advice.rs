@@ -1,5 +1,7 @@
 //! What an operator is told when a server cannot start or go on: what happened, what it means, what to do.
 
+use std::io;
+
 use crate::disk::{self, Class};
 use crate::journal;
 use crate::node::Failure;
@@ -53,6 +55,15 @@ pub(super) fn disk_refused(what: &str, error: disk::Error) -> Error {
         .because(error)
         .means("The server does not start.")
         .cure(cure)
+}
+
+/// Which error it is that a file of the configuration cannot be read: what is another user's is nobody's mistake.
+pub fn unreadable(source: &io::Error) -> Code {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => Code::E0103,
+        _ if Class::of(source) == Class::Exhausted => Code::E0111,
+        _ => Code::E0004,
+    }
 }
 
 /// What an operator is told when the node cannot go on.

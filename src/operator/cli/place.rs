@@ -4,6 +4,7 @@
 //! `CHRYSALIS_FOLDER`; where a coordinator is all that is wanted, then `CHRYSALIS_SERVER`.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::usage;
@@ -109,7 +110,11 @@ fn folder_here() -> Option<ServerFolder> {
 /// Whether there is a server's configuration in a folder.
 pub(super) fn is_one(folder: &ServerFolder) -> bool {
     let configurations = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
-    configurations.iter().any(|file| file.exists())
+    // What this user may not look into is told when it is read.
+    let denied = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    configurations
+        .iter()
+        .any(|file| file.try_exists().unwrap_or_else(denied))
 }
 
 fn not_named() -> Error {

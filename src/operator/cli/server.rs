@@ -22,10 +22,17 @@ const CHANGE_MAX: Duration = Duration::from_secs(10);
 
 /// The process that serves `folder`, if one does.
 pub(super) fn holder(folder: &ServerFolder) -> Result<Option<Holder>, Error> {
-    if !folder.conf().is_dir() {
-        return Err(super::config_error(crate::config::Error::Missing(
-            folder.conf(),
-        )));
+    let conf = folder.conf();
+    match fs::metadata(&conf) {
+        Ok(conf) if conf.is_dir() => {}
+        // What another user keeps to himself is a server all the same.
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(super::config_error(config::Error::Unreadable {
+                path: conf,
+                source,
+            }));
+        }
+        _ => return Err(super::config_error(config::Error::Missing(conf))),
     }
     PidFile::holder(&folder.pid_file()).map_err(|error| {
         Error::new(

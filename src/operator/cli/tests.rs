@@ -142,8 +142,7 @@ fn a_secret_that_everybody_can_read_is_told() {
     let file = folder.join("conf/server.toml");
     let text = fs::read_to_string(&file).expect("it is there");
     let notes = || {
-        let config =
-            crate::config::load(&crate::config::ServerFolder::new(folder)).expect("it is right");
+        let config = crate::config::load(&ServerFolder::new(folder)).expect("it is right");
         config.source.notes.join("\n")
     };
     let open = |path: &Path| {

@@ -1,7 +1,8 @@
 //! `chrysalis dump journal`: the batches of a journal, how it ends, and what is missing.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -36,7 +37,11 @@ impl Journal {
     pub(in crate::operator::cli) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let named = self.folder.path()?;
         let inner = named.join("data").join("journal");
-        let folder = if inner.is_dir() { inner } else { named };
+        let is_servers = match fs::metadata(&inner) {
+            Ok(inner) => inner.is_dir(),
+            Err(error) => error.kind() == ErrorKind::PermissionDenied,
+        };
+        let folder = if is_servers { inner } else { named };
         let end = journal(&folder, self.json, out)?;
         match (end.damage, end.newer) {
             (Some(damage), _) => Err(damaged(&damage).into()),
