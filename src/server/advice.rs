@@ -2,14 +2,26 @@
 
 use std::io;
 
+use crate::config::ServerFolder;
 use crate::disk::{self, Class};
 use crate::journal;
 use crate::node::Failure;
-use crate::report::{Code, Error};
+use crate::report::{Code, Error, shell_word};
 
 /// What helps where the system gives the process no more of something.
 pub(super) const LIMIT_CURE: &str = "See what it may have (`ulimit -a`, /proc/PID/limits, a container's or a unit's settings) and \
                           raise it: chrysalis explain E0111";
+
+/// How the command line names this folder, to be put behind a command that is to be pasted.
+pub fn flag(folder: &ServerFolder) -> String {
+    let path = folder.root().display().to_string();
+    format!("--folder {}", shell_word(&path))
+}
+
+/// The command that goes on without what is lost.
+pub(super) fn run_without(folder: &ServerFolder) -> String {
+    format!("`chrysalis run --accept-loss {}`", flag(folder))
+}
 
 /// What an operator is told when the system gives the process no more of something.
 pub(super) fn lacking(

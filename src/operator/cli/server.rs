@@ -57,7 +57,6 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
     if owner == 0 {
         return Ok(());
     }
-    let root = folder.root().display();
     let what = format!(
         "{} belongs to user {owner}, and this is root",
         folder.data().display()
@@ -65,8 +64,9 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
     Err(Error::new(Code::E0103, what)
         .means("Nothing was started: that user's server could not open files that root creates.")
         .cure(format!(
-            "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {root}",
-            folder.name()
+            "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {}",
+            folder.name(),
+            place::flag(folder)
         )))
 }
 
