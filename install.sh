@@ -601,7 +601,7 @@ next_steps() {
   say
   say 'Next:'
   if [ "$systemd" = yes ]; then
-    restart="systemctl restart chrysalis@$name"
+    restart="$command config check $folder && systemctl restart chrysalis@$name"
     step 'its state' "systemctl status chrysalis@$name"
     step 'its log' "journalctl -u chrysalis@$name"
     step 'stop it' "systemctl stop chrysalis@$name" '(start, restart, reload the same)'

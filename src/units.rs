@@ -4,8 +4,10 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+mod counted;
 mod latency;
 
+pub use counted::counted;
 pub use latency::{LATENCY_BOUNDS_US, LatencyHistogram};
 
 /// A point on the server's monotonic clock, in nanoseconds since the process started.

@@ -15,6 +15,8 @@ use nix::sys::stat::{Mode, fchmod};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::units::counted;
+
 use super::status::{ServerStatus, TopicDetail, TopicSummary};
 
 /// Commands that may wait to be heard.
@@ -123,7 +125,7 @@ pub enum CallError {
     #[error("not permitted to open {}", .0.display())]
     NotPermitted(PathBuf),
     /// No answer came in this time.
-    #[error("no answer within {} seconds", .0.as_secs())]
+    #[error("no answer within {}", counted(.0.as_secs(), "seconds"))]
     Late(Duration),
     /// The exchange broke off.
     #[error("talk to the server")]

@@ -37,7 +37,7 @@ pub struct Ports {
     pub coordinator: Option<SocketAddr>,
     /// MetaQ's clients.
     pub broker: Option<SocketAddr>,
-    /// `/health` and `/metrics`.
+    /// `/health`, `/ready` and `/metrics`.
     pub web: Option<SocketAddr>,
 }
 

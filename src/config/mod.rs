@@ -118,10 +118,7 @@ fn read_zoo_cfg(folder: &ServerFolder) -> Result<Option<ZooCfg>, Error> {
                     break;
                 }
                 Ok(None) => {}
-                Err(error) => {
-                    read = Err(format!("{error}: it is not readable for this user"));
-                    break;
-                }
+                Err(error) => return Err(error),
             }
         }
         file.dynamic = Some(Dynamic {

@@ -10,6 +10,7 @@ use crate::appliance::status::{
     PartitionStatus, Registration, ServerState, ServerStatus, TopicDetail, TopicSummary,
 };
 use crate::report::some_of;
+use crate::units::counted;
 
 /// The whole status, for people: in lines of at most so many columns, or with each row in a line of its own.
 pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
@@ -49,12 +50,12 @@ pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
     lines.row(
         "journal",
         &format!(
-            "{} of at most {} files needed; {} written since the start through {}; {} since it was made",
+            "{} of at most {} needed; {} written since the start through {}; {} since it was made",
             journal.files_needed,
-            journal.files_max,
+            counted(journal.files_max, "files"),
             bytes(journal.written_bytes),
             journal.backend,
-            counted(journal.batches, "batch"),
+            counted(journal.batches, "batches"),
         ),
     );
     let disk = &status.disk;
@@ -78,26 +79,26 @@ fn coordinator(it: &CoordinatorStatus) -> String {
         "{}, zxid 0x{:x}; {} ({} ephemeral), {}, {}; {}, {} since the start",
         it.role,
         it.zxid,
-        counted(it.znodes, "znode"),
+        counted(it.znodes, "znodes"),
         it.ephemerals,
-        counted(it.sessions, "session"),
-        counted(it.watches, "watch"),
-        counted(it.connections, "connection"),
-        counted(it.requests, "request"),
+        counted(it.sessions, "sessions"),
+        counted(it.watches, "watches"),
+        counted(it.connections, "connections"),
+        counted(it.requests, "requests"),
     )
 }
 
 fn broker(it: &BrokerStatus) -> String {
     let mut text = format!(
         "{}, {}, {}; {}, {} waiting; {} ({} failed), {} since the start",
-        counted(it.topics, "topic"),
-        counted(it.partitions, "partition"),
-        counted(it.messages, "message"),
-        counted(it.connections, "connection"),
-        counted(it.held_gets, "get"),
-        counted(it.puts, "put"),
+        counted(it.topics, "topics"),
+        counted(it.partitions, "partitions"),
+        counted(it.messages, "messages"),
+        counted(it.connections, "connections"),
+        counted(it.held_gets, "gets"),
+        counted(it.puts, "puts"),
         it.puts_failed,
-        counted(it.gets, "get"),
+        counted(it.gets, "gets"),
     );
     if it.refusing_puts {
         text.push_str("; refuses puts for lack of room");
@@ -113,9 +114,9 @@ fn broker(it: &BrokerStatus) -> String {
 fn consumers(it: &Consumers) -> String {
     let mut text = format!(
         "{} with fewer threads than partitions: {}, and {} a 404 instead",
-        counted(it.few_threads, "consumer"),
-        counted(it.turns, "turn"),
-        counted(it.refused, "time"),
+        counted(it.few_threads, "consumers"),
+        counted(it.turns, "turns"),
+        counted(it.refused, "times"),
     );
     let reasons: Vec<String> = (it.not_turned.iter())
         .map(|(group, why)| format!("group {}: {}", in_a_line(group), why.reason))
@@ -156,7 +157,7 @@ pub fn topics(topics: &[TopicSummary]) -> String {
         }
         for (count, what) in [(topic.closed, "closed"), (topic.damaged, "damaged")] {
             if count > 0 {
-                remarks.push(format!("{} {what}", counted(count.into(), "partition")));
+                remarks.push(format!("{} {what}", counted(count, "partitions")));
             }
         }
         rows.push([
@@ -259,11 +260,11 @@ fn few_threads(consumers: &[Consumer]) -> String {
 
 /// How much there is of a topic: `2 partitions, 10 messages, 4 KiB`.
 pub fn amount(topic: &TopicSummary) -> String {
-    let messages = counted(topic.messages, "message");
+    let messages = counted(topic.messages, "messages");
     let bytes = bytes(topic.bytes);
     match topic.configured {
         true => {
-            let partitions = counted(topic.partitions.into(), "partition");
+            let partitions = counted(topic.partitions, "partitions");
             format!("{partitions}, {messages}, {bytes}")
         }
         false => format!("{messages}, {bytes}"),
@@ -308,16 +309,6 @@ fn consumer(it: &PartitionConsumer) -> [String; 6] {
 /// A name that anybody may have written.
 fn in_a_line(name: &str) -> String {
     escaped::in_a_line(name.as_bytes())
-}
-
-/// `1 topic`, `2 topics`, `3 watches`.
-fn counted(count: u64, what: &str) -> String {
-    let ending = match (count, what.ends_with("ch")) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{count} {what}{ending}")
 }
 
 fn yes_or_no(yes: bool) -> String {

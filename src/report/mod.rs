@@ -19,4 +19,4 @@ pub mod tracing;
 pub use code::{Code, NotACode};
 pub use error::{Error, chain};
 pub use exit::ExitCode;
-pub use names::some_of;
+pub use names::{shell_word, some_of};

@@ -1,4 +1,4 @@
-//! Names in a sentence.
+//! Names in a sentence, and in a command that is to be pasted.
 
 /// So many stand in one.
 const NAMES_MAX: usize = 8;
@@ -10,5 +10,14 @@ pub fn some_of(names: &[String]) -> String {
     match names.len() - shown {
         0 => text,
         more => format!("{text} and {more} more"),
+    }
+}
+
+/// Text as one word of a shell's line.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,@%+=-".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }

@@ -1,13 +1,27 @@
 //! What an operator is told when a server cannot start or go on: what happened, what it means, what to do.
 
+use std::io;
+
+use crate::config::ServerFolder;
 use crate::disk::{self, Class};
 use crate::journal;
 use crate::node::Failure;
-use crate::report::{Code, Error};
+use crate::report::{Code, Error, shell_word};
 
 /// What helps where the system gives the process no more of something.
 pub(super) const LIMIT_CURE: &str = "See what it may have (`ulimit -a`, /proc/PID/limits, a container's or a unit's settings) and \
                           raise it: chrysalis explain E0111";
+
+/// How the command line names this folder, to be put behind a command that is to be pasted.
+pub fn flag(folder: &ServerFolder) -> String {
+    let path = folder.root().display().to_string();
+    format!("--folder {}", shell_word(&path))
+}
+
+/// The command that goes on without what is lost.
+pub(super) fn run_without(folder: &ServerFolder) -> String {
+    format!("`chrysalis run --accept-loss {}`", flag(folder))
+}
 
 /// What an operator is told when the system gives the process no more of something.
 pub(super) fn lacking(
@@ -53,6 +67,15 @@ pub(super) fn disk_refused(what: &str, error: disk::Error) -> Error {
         .because(error)
         .means("The server does not start.")
         .cure(cure)
+}
+
+/// Which error it is that a file of the configuration cannot be read: what is another user's is nobody's mistake.
+pub fn unreadable(source: &io::Error) -> Code {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => Code::E0103,
+        _ if Class::of(source) == Class::Exhausted => Code::E0111,
+        _ => Code::E0004,
+    }
 }
 
 /// What an operator is told when the node cannot go on.

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, spawn_local};
 use tracing::{debug, info, warn};
 
 use super::accept::accept;
+use super::advice::unreadable;
 use super::event_loop::Clock;
 use super::run::Server;
 use super::settings;
@@ -22,6 +23,7 @@ use crate::config::{self, ServerFolder, suggest};
 use crate::disk::Class;
 use crate::node::Event;
 use crate::report::{self, Code, Error};
+use crate::units::counted;
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -222,7 +224,7 @@ impl Server {
                 Err(error) => {
                     let code = match &error {
                         config::Error::Missing(_) => Code::E0002,
-                        config::Error::Unreadable { .. } => Code::E0004,
+                        config::Error::Unreadable { source, .. } => unreadable(source),
                         config::Error::Mistakes(_) => Code::E0001,
                     };
                     refused(code, report::chain(&error))
@@ -326,7 +328,7 @@ impl Server {
             bytes = detail.topic.bytes,
             "all messages of a topic are deleted, as an operator wants it"
         );
-        let text = format!("deleting {messages} messages of {topic}");
+        let text = format!("deleting {} of {topic}", counted(messages, "messages"));
         let topic = Name::from(topic);
         self.wish(Wish::PurgeTopic { topic });
         done(text)

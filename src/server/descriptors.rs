@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::report::{Code, Error};
+use crate::units::counted;
 
 /// What is open all the time, and what is for a moment: standard streams, log, ring, listeners, the web port's
 /// connections, local commands, the session with ZooKeeper, files that are checked, synced or packed.
@@ -66,9 +67,9 @@ impl Shares {
         let wanted = usize::try_from(config.network.connections_max).unwrap_or(usize::MAX);
         (self.connections < wanted).then(|| {
             format!(
-                "each port takes {} connections, not {wanted} (network.connections_max): the process may not have more \
+                "each port takes {}, not {wanted} (network.connections_max): the process may not have more \
                  files open; raise LimitNOFILE, or `ulimit -Hn`",
-                self.connections
+                counted(self.connections, "connections")
             )
         })
     }

@@ -32,7 +32,7 @@ mod topics;
 // The web port.
 mod web;
 
-pub use advice::ended;
+pub use advice::{ended, flag, unreadable};
 pub use preflight::preflight;
 pub use run::run;
 pub use settings::log as log_options;

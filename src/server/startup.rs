@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::advice::{disk_refused, newer_data};
+use super::advice::{disk_refused, flag, newer_data, run_without};
 use super::descriptors::Shares;
 use super::system::{Random, System};
 use super::{settings, topics};
@@ -128,7 +128,8 @@ fn open_journal(
     disk: &mut dyn Disk,
 ) -> Result<(Journal, Recovered), Error> {
     let options = settings::journal(config, folder, accept_loss);
-    let (journal, recovered) = Journal::open(disk, options, id).map_err(journal_refused)?;
+    let (journal, recovered) =
+        Journal::open(disk, options, id).map_err(|error| journal_refused(folder, error))?;
     if let Some(cut) = &recovered.cut {
         info!(
             file = %cut.path.display(),
@@ -149,15 +150,17 @@ fn open_journal(
     Ok((journal, recovered))
 }
 
-fn journal_refused(error: OpenError) -> Error {
+fn journal_refused(folder: &ServerFolder, error: OpenError) -> Error {
     match error {
         OpenError::Damaged(damage) => Error::new(Code::E0201, "open the journal")
             .because(OpenError::Damaged(damage))
             .means("Acknowledged entries cannot be read; the server does not start.")
-            .cure(
-                "Keep a copy of data/, see what is missing with `chrysalis dump journal DIR`, and restore the \
-                 file; or go on without it: `chrysalis run --accept-loss DIR`.",
-            ),
+            .cure(format!(
+                "Keep a copy of data/, see what is missing with `chrysalis dump journal {}`, and restore the \
+                 file; or go on without it: {}.",
+                flag(folder),
+                run_without(folder)
+            )),
         OpenError::Newer { .. } => newer_data("open the journal", error),
         OpenError::Options(_) => Error::new(Code::E0001, "open the journal")
             .because(error)
@@ -217,7 +220,7 @@ impl CoordinatorStart<'_> {
         let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
         let folder = self.folder.coordinator();
         let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
-        let (core, index) = restored.map_err(snapshot_refused)?;
+        let (core, index) = restored.map_err(|error| snapshot_refused(self.folder, error))?;
         let configuration = self.configuration();
         let id = GroupId::COORDINATOR;
         let beginning = Beginning {
@@ -227,7 +230,7 @@ impl CoordinatorStart<'_> {
         };
         let (server, seed) = (self.config.id, self.seed);
         let replica = Replica::new(id, server, Joining::Framed, beginning, seed, journal)
-            .map_err(unusable)?;
+            .map_err(|reason| unusable(self.folder, reason))?;
         let every = settings::snapshot_every(self.config, self.options);
         let facts = Facts {
             configuration,
@@ -258,7 +261,7 @@ impl CoordinatorStart<'_> {
     }
 }
 
-fn snapshot_refused(error: RestoreError) -> Error {
+fn snapshot_refused(server: &ServerFolder, error: RestoreError) -> Error {
     match error {
         RestoreError::Disk(error) => disk_refused("read the coordinator's snapshot", error),
         RestoreError::Snapshot {
@@ -268,24 +271,26 @@ fn snapshot_refused(error: RestoreError) -> Error {
         error => Error::new(Code::E0202, "read the coordinator's snapshot")
             .because(error)
             .means("The tree cannot be read back; the server does not start.")
-            .cure(
-                "Restore the file from a copy of data/; or go on with what the journal still holds: \
-                 `chrysalis run --accept-loss DIR`.",
-            ),
+            .cure(format!(
+                "Restore the file from a copy of data/; or go on with what the journal still holds: {}.",
+                run_without(server)
+            )),
     }
 }
 
-fn unusable(reason: Unusable) -> Error {
+fn unusable(folder: &ServerFolder, reason: Unusable) -> Error {
     if let Unusable::Newer { .. } | Unusable::Shared { .. } = reason {
         return newer_data("read the journal", reason);
     }
     Error::new(Code::E0201, "read the journal")
         .because(reason)
         .means("The server does not start.")
-        .cure(
-            "Keep a copy of data/, look at it with `chrysalis dump journal DIR`, and restore data/journal; or go on \
-             with what is left: `chrysalis run --accept-loss DIR`.",
-        )
+        .cure(format!(
+            "Keep a copy of data/, look at it with `chrysalis dump journal {}`, and restore data/journal; or go on \
+             with what is left: {}.",
+            flag(folder),
+            run_without(folder)
+        ))
 }
 
 /// What the broker is opened from.
@@ -311,6 +316,7 @@ impl BrokerStart<'_> {
         let data_folders = settings::data_folders(self.options);
         let checkpoint_path = self.checkpoint_path();
         let mut found = topics::read(
+            self.folder,
             &data_folders,
             &checkpoint_path,
             &self.options.topics,
@@ -328,7 +334,10 @@ impl BrokerStart<'_> {
                 ),
             )
             .means("Acknowledged messages may be missing; the server does not start.")
-            .cure("Restore the file; or take the message files as they are: `chrysalis run --accept-loss DIR`."));
+            .cure(format!(
+                "Restore the file; or take the message files as they are: {}.",
+                run_without(self.folder)
+            )));
         }
         // The second: a start that accepted a loss ended before its journal said so.
         let last = self
@@ -345,8 +354,8 @@ impl BrokerStart<'_> {
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let replica =
-            Replica::new(id, server, Joining::Alone, beginning, seed, journal).map_err(unusable)?;
+        let replica = Replica::new(id, server, Joining::Alone, beginning, seed, journal)
+            .map_err(|reason| unusable(self.folder, reason))?;
         let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
         let mut core = Broker::open(options, self.seed, found);
         core.restore_skips(&topics::read_skips(&checkpoint_path, disk));

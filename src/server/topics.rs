@@ -4,9 +4,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::advice::{disk_refused, newer_data};
+use super::advice::{disk_refused, newer_data, run_without};
 use crate::broker::topic::{is_possible, matches};
-use crate::config;
+use crate::config::{self, ServerFolder};
 use crate::disk::{self, Class, Disk, Operation, Outcome, folder};
 use crate::node::broker::segment_files::skips_path;
 use crate::report::{Code, Error};
@@ -22,6 +22,7 @@ const UNFINISHED_ARCHIVE: &str = ".meta.zip.new";
 /// # Errors
 /// Files are missing, too short or too many, or cannot be read.
 pub(super) fn read(
+    server: &ServerFolder,
     folders: &[PathBuf],
     checkpoint: &Path,
     sections: &[config::Topic],
@@ -45,10 +46,15 @@ pub(super) fn read(
     for (number, data_folder) in (0..).zip(folders) {
         folder::make_to_last(disk, data_folder).map_err(refused)?;
         for partition in list_partitions(data_folder, number, &is_ours, disk).map_err(refused)? {
-            found.push(partition.found().map_err(damaged)?);
+            found.push(
+                partition
+                    .found()
+                    .map_err(|damage| damaged(server, damage))?,
+            );
         }
     }
-    let mut opening = Opening::new(found, known, accept_loss).map_err(damaged)?;
+    let mut opening =
+        Opening::new(found, known, accept_loss).map_err(|damage| damaged(server, damage))?;
     for scan in opening.scans() {
         let partition = scan.partition;
         let tail = scan_tail(folders, &scan, disk).map_err(refused)?;
@@ -219,7 +225,7 @@ fn scan_tail(
     Ok(scanner.finish())
 }
 
-fn damaged(damage: Damage) -> Error {
+fn damaged(server: &ServerFolder, damage: Damage) -> Error {
     let (means, cure) = match &damage {
         Damage::Misnamed { name, .. } => (
             "The server does not start: these may be messages.",
@@ -237,9 +243,10 @@ fn damaged(damage: Damage) -> Error {
         ),
         Damage::Short { .. } | Damage::Gap { .. } | Damage::Elsewhere { .. } => (
             "The server does not start: what consumers were promised is not there.",
-            "Restore the files from a copy; or go on without what is missing: \
-             `chrysalis run --accept-loss DIR`."
-                .to_owned(),
+            format!(
+                "Restore the files from a copy; or go on without what is missing: {}.",
+                run_without(server)
+            ),
         ),
     };
     Error::new(Code::E0203, "open the message files")

@@ -261,7 +261,7 @@ fn nobody_there_is_told_with_what_to_do() {
         let output = output.expect("the binary under test starts");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(
-            told.starts_with("E0401 ") && told.contains("chrysalis start DIR"),
+            told.starts_with("E0401 ") && told.contains("chrysalis start, in the server's folder"),
             "{told}"
         );
         assert_eq!(output.status.code(), Some(1));

@@ -5,7 +5,6 @@ use crate::metaq_wire;
 use crate::process::eventually;
 use crate::server::Server;
 use chrysalis::report::metrics::{self, Kind};
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
@@ -32,6 +31,8 @@ pub(crate) fn value(scrape: &str, name: &str) -> u64 {
     let line = line.unwrap_or_else(|| panic!("no {name} in\n{scrape}"));
     line.parse().expect("a whole number")
 }
+
+mod lint;
 
 #[test]
 fn every_metric_is_measured() {
@@ -86,7 +87,10 @@ fn the_web_port_says_what_it_has() {
     assert!(found.starts_with("HTTP/1.0 200"), "{found}");
     let pages = found.lines().filter_map(|line| line.strip_prefix('/'));
     let pages: Vec<_> = pages.filter_map(|line| line.split(' ').next()).collect();
-    assert!(pages.contains(&"health") && pages.contains(&"metrics"));
+    // What it answers but does not name nobody finds.
+    let routes = routes();
+    assert!(routes.contains(&"metrics"), "{routes:?}");
+    assert_eq!(pages, routes, "what / names, and what is answered");
     for page in pages {
         let answer = ask(server.web(), &format!("/{page}"), "");
         assert!(!answer.starts_with("HTTP/1.0 404"), "{page}: {answer}");
@@ -94,6 +98,14 @@ fn the_web_port_says_what_it_has() {
     let missing = ask(server.web(), "/metric", "");
     assert!(missing.starts_with("HTTP/1.0 404"), "{missing}");
     assert!(missing.contains("\n/metrics "), "{missing}");
+}
+
+/// The paths that the web port answers, but for `/` itself.
+fn routes() -> Vec<&'static str> {
+    let code = include_str!("../../src/server/web.rs");
+    let routes = code.split(".route(\"/").skip(1);
+    let paths = routes.filter_map(|route| route.split('"').next());
+    paths.filter(|path| !path.is_empty()).collect()
 }
 
 /// Prometheus asks for OpenMetrics, and knows what it gets by the `Content-Type`; `promtool` and many others read
@@ -117,60 +129,10 @@ fn metrics_come_in_the_form_that_is_asked_for() {
         "{classic}"
     );
     let (_, text) = classic.split_once("\r\n\r\n").expect("a header and a text");
-    assert_eq!(faults(text), Vec::<String>::new());
+    assert_eq!(lint::faults(text), Vec::<String>::new());
     if let Some(said) = promtool(text) {
         assert_eq!(said, "", "promtool check metrics");
     }
-}
-
-/// What `promtool check metrics` would complain of, as far as it can happen here.
-fn faults(text: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut family = ("", "");
-    for line in text.lines() {
-        if let Some(help) = line.strip_prefix("# HELP ") {
-            let (name, help) = help.split_once(' ').unwrap_or((help, ""));
-            if help.is_empty() || !seen.insert(name) {
-                faults.push(format!("{name}: no help, or twice"));
-            }
-        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-            family = kind.split_once(' ').expect("a name and a type");
-            let (name, kind) = family;
-            let is_plain =
-                |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit();
-            let wrong_ending = (kind == "counter") != name.ends_with("_total");
-            let unit = [
-                "_ms",
-                "_millis",
-                "_milliseconds",
-                "_minutes",
-                "_kb",
-                "_mb",
-                "_percent",
-            ];
-            let wrong_unit = unit
-                .iter()
-                .any(|unit| name.trim_end_matches("_total").ends_with(unit));
-            let says_kind = ["counter", "gauge", "histogram", "summary"]
-                .iter()
-                .any(|kind| name.split('_').any(|word| word == *kind));
-            if !name.bytes().all(is_plain) || wrong_ending || wrong_unit || says_kind {
-                faults.push(format!("{name}: not a name for a {kind}"));
-            }
-        } else {
-            let name = line.split(['{', ' ']).next().unwrap_or_default();
-            let ending = name.strip_prefix(family.0);
-            let fits = match family.1 {
-                "histogram" => matches!(ending, Some("_bucket" | "_sum" | "_count")),
-                _ => ending == Some(""),
-            };
-            if !fits {
-                faults.push(format!("{line}: not described before it"));
-            }
-        }
-    }
-    faults
 }
 
 /// What `promtool check metrics` says of this, where it is installed.

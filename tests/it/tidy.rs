@@ -7,6 +7,7 @@ mod changelog;
 mod code;
 mod documents;
 mod layers;
+mod sentences;
 mod source;
 
 use source::File;
@@ -65,6 +66,11 @@ fn unsafe_stays_in_the_ring() {
 #[test]
 fn every_error_code_has_a_page_and_every_page_is_used() {
     check(documents::every_error_code_has_a_page);
+}
+
+#[test]
+fn one_thing_is_not_told_as_several() {
+    check(sentences::one_thing_is_not_several);
 }
 
 #[test]

@@ -340,7 +340,7 @@ fn a_coordinator_that_is_not_there_is_named_with_what_to_do() {
     let complaint = complained(address, &["zk", "ls"]);
     assert!(
         complaint.starts_with(&format!("E0401 connect to {address}: "))
-            && complaint.contains("chrysalis start DIR"),
+            && complaint.contains("chrysalis start, in the server's folder"),
         "{complaint}"
     );
 }

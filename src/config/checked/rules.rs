@@ -11,7 +11,7 @@ use super::{
 use crate::config::explain as key;
 use crate::config::file::File;
 use crate::config::key::{Key, Value};
-use crate::config::mistake::Mistakes;
+use crate::config::mistake::{Mistakes, Place};
 use crate::config::topic::{OwnTopicSettings, Topic, TopicSettings};
 use crate::config::words::{connect_string, host_and_port};
 use crate::units::ServerId;
@@ -206,11 +206,28 @@ fn read_transfer_bytes_max(reader: &mut Reader<'_>, message_bytes_max: u32) -> u
         return written;
     }
     reader.hold(key, &least);
-    let text = format!(
-        "is taken as {least}: the largest message (broker.message_bytes_max) and its header have to fit"
-    );
-    reader.note(key, &text);
+    // Whoever names the size of a message means one message, and its header is no news to anybody.
+    if written < message_bytes_max && !is_samples_transfer_size(reader, written) {
+        let text = format!(
+            "is taken as {least}: the largest message (broker.message_bytes_max) and its header have to fit"
+        );
+        reader.note(key, &text);
+    }
     least
+}
+
+/// Whether the bytes that a get returns are those of the original's sample. Each `server.ini` has to say something, and
+/// nearly all say this: nobody chose it, unless he chose the size of a message as well.
+fn is_samples_transfer_size(reader: &Reader<'_>, written: u32) -> bool {
+    const SAMPLES: u32 = 1024 * 1024;
+    let (bytes, message) = (
+        &key::BROKER_TRANSFER_BYTES_MAX,
+        &key::BROKER_MESSAGE_BYTES_MAX,
+    );
+    let of_original = |place: &Place| place.file.ends_with("server.ini");
+    written == SAMPLES
+        && of_original(&reader.place(bytes))
+        && reader.file.setting(message.section, message.name).is_none()
 }
 
 /// What clients are told to connect to: what the operator says, or what can be guessed.

@@ -22,6 +22,7 @@ use super::file::{File, Setting, shortened};
 use super::key::{Described, Kind, Section, Value};
 use super::mistake::{Mistakes, Place};
 use super::suggest::suggest;
+use crate::units::counted;
 
 mod document;
 mod expression;
@@ -254,11 +255,11 @@ impl Reading {
         }
         let shown = format!("{} = {}", written.shown_key, shortened(written.value));
         let end = if nearest == least { "least" } else { "most" };
-        let unit = match key.unit() {
-            "" => String::new(),
-            unit => format!(" {unit}"),
+        let nearest_told = match key.unit() {
+            "" => nearest.to_string(),
+            unit => counted(nearest, unit),
         };
-        let becomes = format!("is taken as {nearest}{unit}, the {end} there is here");
+        let becomes = format!("is taken as {nearest_told}, the {end} there is here");
         self.note(written.place.clone(), shown.clone(), key.name(), becomes);
         self.push(
             key,

@@ -148,7 +148,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::nothing("ssl.", NOT_YET),
     Row::nothing(
         "admin.",
-        "the web port has `/health` and `/metrics`: web.listen and web.port",
+        "the web port has `/health`, `/ready` and `/metrics`: web.listen and web.port",
     ),
     Row::nothing("readonlymode.enabled", NOT_YET),
     Row::nothing("serverCnxnFactory", NOT_YET),

@@ -6,7 +6,7 @@
 //! little: the same client against a broker in this process that answers without doing anything.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use clap::{Subcommand, value_parser};
 use tokio::net::TcpStream;
 
 use super::interrupt::{Interrupt, interrupted};
-use super::progress;
 use super::zk::runtime;
+use super::{config_error, place, progress, server};
 use crate::client::metaq::Address;
+use crate::config;
 use crate::net::resolve;
 use crate::report::{self, Code};
 
@@ -29,10 +30,13 @@ mod measured;
 mod put;
 mod socket;
 
+/// The port of brokers, where none is said.
+const PORT: u16 = 8123;
+
 /// Measure a broker, ours or Metamorphosis
 ///
 /// The broker must accept the topic, with at least as many partitions as are used. Make one for it:
-/// `chrysalis topic create DIR bench:4`. The messages stay there until retention deletes them.
+/// `chrysalis topic create bench:4`. The messages stay there until retention deletes them.
 #[derive(Debug, clap::Args)]
 pub(super) struct BenchBroker {
     #[command(subcommand)]
@@ -94,9 +98,12 @@ impl What {
 /// Which broker is measured, and for how long.
 #[derive(Clone, Debug, clap::Args)]
 struct Subject {
-    /// The broker
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8123")]
-    broker: Address,
+    /// The broker [default: that of the server folder one stands in, or of CHRYSALIS_FOLDER, otherwise 127.0.0.1:8123]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "folder")]
+    broker: Option<Address>,
+    /// The broker of the server in this folder
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// The topic
     #[arg(long, value_name = "NAME", default_value = "test")]
     topic: String,
@@ -110,7 +117,7 @@ struct Subject {
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = value_parser!(u32).range(0..=3_600))]
     warm_up: u32,
     /// Measure this client instead, against a broker in this process that does nothing
-    #[arg(long, conflicts_with = "broker")]
+    #[arg(long, conflicts_with_all = ["broker", "folder"])]
     ceiling: bool,
 }
 
@@ -132,13 +139,17 @@ impl Subject {
             let address = instant_broker::start().context("start the instant broker")?;
             return Ok((address, "a broker that answers at once".to_owned()));
         }
-        let name = self.broker.to_string();
+        let Some(broker) = &self.broker else {
+            let address = self.of_folder()?;
+            return Ok((address, format!("meta://{address}")));
+        };
+        let name = broker.to_string();
         let unknown = |error| {
             report::Error::new(Code::E0401, format!("find {name}"))
                 .because(error)
                 .cure("Name a broker as --broker HOST:PORT.")
         };
-        let found = resolve::addresses(&self.broker.host_port())
+        let found = resolve::addresses(&broker.host_port())
             .await
             .map_err(unknown)?;
         // Of a name's addresses the broker may listen on one alone.
@@ -149,6 +160,21 @@ impl Subject {
         }
         let first = found.first().context("the name has no address")?;
         Ok((*first, name))
+    }
+
+    /// The broker of a folder, or where there is none, the one that a server on this machine has unless told otherwise.
+    fn of_folder(&self) -> Result<SocketAddr, report::Error> {
+        let Some(folder) = place::found(self.folder.as_deref()) else {
+            return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT));
+        };
+        let config = config::load(&folder).map_err(config_error)?;
+        let Some(broker) = config.broker else {
+            let what = format!("the server in {} has no broker", folder.root().display());
+            return Err(report::Error::new(Code::E0401, what)
+                .means("Nothing was measured.")
+                .cure("Name another one: --broker HOST:PORT."));
+        };
+        server::broker_address(&folder, &broker)
     }
 
     fn warm_up(&self) -> Duration {

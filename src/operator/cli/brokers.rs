@@ -12,7 +12,7 @@ use crate::broker::made_at;
 use crate::client::metaq::{Address, Brokers, Client, Error, Options, Registered, Side, ZooKeeper};
 use crate::client::rebalance::{NotAPartition, Partition};
 use crate::config::{self, ServerFolder, ZookeeperAt};
-use crate::report::{self, Code};
+use crate::report::{self, Code, shell_word};
 use crate::wire::metaq::StatusCode;
 
 /// Where ZooKeeper is, where nothing is said.
@@ -57,19 +57,14 @@ impl BrokersArgument {
         Ok(Client::new(self.brokers()?, options))
     }
 
-    /// The server's folder for a command that is suggested: as it was named here, or else `DIR`.
-    pub(super) fn dir(&self) -> String {
-        match (
-            &self.folder,
-            self.zookeeper.is_some() || self.broker.is_some(),
-        ) {
-            (Some(folder), _) => quoted(&folder.display().to_string()),
-            (None, false) => {
-                let found = place::found(None);
-                found.map_or_else(|| "DIR".to_owned(), |folder| place::flag(&folder))
-            }
-            (None, true) => "DIR".to_owned(),
-        }
+    /// The end of a command that is suggested, about the server itself: its folder, or where to give the command.
+    pub(super) fn in_folder(&self) -> String {
+        let is_elsewhere = self.zookeeper.is_some() || self.broker.is_some();
+        let known = match &self.folder {
+            None if is_elsewhere => None,
+            folder => place::found(folder.as_deref()),
+        };
+        place::in_folder(known.as_ref())
     }
 
     /// The options that lead to these brokers, as they were given, each behind a blank.
@@ -85,7 +80,7 @@ impl BrokersArgument {
         [broker, folder, zookeeper, root]
             .into_iter()
             .flatten()
-            .map(|(name, value)| format!(" --{name} {}", quoted(&value)))
+            .map(|(name, value)| format!(" --{name} {}", shell_word(&value)))
             .collect()
     }
 
@@ -100,15 +95,15 @@ impl BrokersArgument {
         [servers, folder]
             .into_iter()
             .flatten()
-            .map(|(name, value)| format!(" --{name} {}", quoted(&value)))
+            .map(|(name, value)| format!(" --{name} {}", shell_word(&value)))
             .collect()
     }
 
     /// What to do where nobody is reached.
     pub(super) fn reach(&self) -> String {
-        let dir = self.dir();
+        let dir = self.in_folder();
         format!(
-            "Start the server (chrysalis start {dir}), or name another one: --zookeeper HOST:PORT, \
+            "Start the server (chrysalis start{dir}), or name another one: --zookeeper HOST:PORT, \
              or --broker HOST:PORT."
         )
     }
@@ -259,11 +254,11 @@ impl Errand<'_> {
 
     fn no_topic(&self, near: Option<&str>) -> report::Error {
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-        let (what, topic, dir) = (self.what(), self.topic, self.brokers.dir());
+        let (what, topic, dir) = (self.what(), self.topic, self.brokers.in_folder());
         report::Error::new(Code::E0303, format!("{what}: no broker has topic {topic}{hint}"))
             .means("Nothing was done.")
             .cure(format!(
-                "Make it with `chrysalis topic create {dir} {topic}`; `chrysalis topic list {dir}` shows what there is."
+                "Make it: chrysalis topic create {topic}{dir}. See what there is: chrysalis topic list{dir}."
             ))
     }
 
@@ -309,9 +304,9 @@ impl Errand<'_> {
                     (Code::E0403, "Whether it is stored is not known.", cure)
                 }
                 Side::Consumers => {
-                    let dir = self.brokers.dir();
+                    let dir = self.brokers.in_folder();
                     let cure = format!(
-                        "Look whether the broker is up (chrysalis status {dir}), and ask again."
+                        "Look whether the broker is up (chrysalis status{dir}), and ask again."
                     );
                     (Code::E0403, self.nothing(), cure)
                 }
@@ -345,28 +340,28 @@ impl Errand<'_> {
 
     /// What helps against a refusal. The status alone does not tell: most are 500, and the text says why.
     fn cure_of_refusal(&self, code: StatusCode, text: &str) -> String {
-        let (dir, topic) = (self.brokers.dir(), self.topic);
+        let (dir, topic) = (self.brokers.in_folder(), self.topic);
         if text.contains(" bytes, more than the ") {
             "Send less at a time, or let the broker take more: broker.message_bytes_max in its server.toml, \
              then a restart (chrysalis explain broker.message_bytes_max)."
                 .to_owned()
         } else if code == StatusCode::FORBIDDEN {
             format!(
-                "An operator has closed the partition: chrysalis partition open {dir} {topic} opens it."
+                "An operator has closed the partition. Open it: chrysalis partition open {topic}{dir}."
             )
         } else if text.contains("not accept topic") {
-            format!("Make it: chrysalis topic create {dir} {topic}.")
+            format!("Make it: chrysalis topic create {topic}{dir}.")
         } else if text.contains("wrong partition") {
-            format!("chrysalis topic describe {dir} {topic} shows the partitions there are.")
+            format!("See the partitions there are: chrysalis topic describe {topic}{dir}.")
         } else if text.contains(" is full") {
             "Make room: chrysalis explain E0204 says how.".to_owned()
         } else if text.contains("is damaged") {
             format!(
-                "chrysalis explain E0203 says what to do; chrysalis partition skip-damage {dir} {topic} PARTITION \
-                 leads consumers on behind it."
+                "chrysalis explain E0203 says what to do. This leads consumers on behind it: \
+                 chrysalis partition skip-damage {topic} PARTITION{dir}."
             )
         } else {
-            format!("Look at the broker's log; chrysalis topic list {dir} shows what it accepts.")
+            format!("Look at the broker's log, and at what it accepts: chrysalis topic list{dir}.")
         }
     }
 }
@@ -375,15 +370,6 @@ impl Errand<'_> {
 pub(super) fn id_time(id: i64) -> Option<String> {
     let made = DateTime::<Utc>::from_timestamp_millis(made_at(id)?.0)?;
     Some(made.to_rfc3339_opts(SecondsFormat::Millis, true))
-}
-
-/// Text as one word of a shell's line.
-pub(super) fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,@%+=-".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }
 
 #[cfg(test)]
@@ -414,10 +400,10 @@ mod tests {
         };
         let folder = given(None, Some("/srv/it's one"), None);
         assert_eq!(folder.options(), r" --folder '/srv/it'\''s one'");
-        assert_eq!(folder.dir(), r"'/srv/it'\''s one'");
+        assert_eq!(folder.in_folder(), r" --folder '/srv/it'\''s one'");
         let broker = given(Some("[::1]:9"), None, None);
         assert_eq!(broker.options(), " --broker '[::1]:9'");
-        assert_eq!(broker.dir(), "DIR");
+        assert_eq!(broker.in_folder(), ", in the server's folder");
         let zookeeper = given(None, None, Some("a:1,b:2"));
         assert_eq!(zookeeper.options(), " --zookeeper a:1,b:2");
         assert_eq!(zookeeper.coordinator_options(), " --server a:1,b:2");
@@ -451,11 +437,11 @@ mod tests {
             ),
             (
                 "The server do not accept topic orders",
-                "chrysalis topic create /srv/server1 orders",
+                "chrysalis topic create orders --folder /srv/server1",
             ),
             (
                 "wrong partition 9",
-                "chrysalis topic describe /srv/server1 orders",
+                "chrysalis topic describe orders --folder /srv/server1",
             ),
             ("disk is full: messages can be read", "explain E0204"),
         ] {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::FolderArgument;
 use crate::config::{self, Origin, ServerFolder, Shown};
+use crate::operator::text;
 use crate::report::Error;
 use crate::server;
 
@@ -97,7 +98,7 @@ impl Show {
         let config = config::load(&folder).map_err(super::config_error)?;
         match self.json {
             true => as_json(&config, out),
-            false => as_text(&config, out),
+            false => as_text(&config, text::columns(), out),
         }
     }
 }
@@ -112,16 +113,77 @@ fn shown_value(shown: &Shown) -> &str {
     }
 }
 
-fn as_text(config: &config::Config, out: &mut dyn Write) -> anyhow::Result<()> {
-    const COLUMN: usize = 48;
+/// Where comments begin, behind the shorter values.
+const COMMENT_AT: usize = 50;
+/// A comment that is given less room than this begins a line of its own.
+const COMMENT_MIN: usize = 24;
+
+/// In lines of at most so many columns, or where nobody says how many there are, with each key in a line of its own.
+fn as_text(
+    config: &config::Config,
+    columns: Option<usize>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     for note in &config.source.notes {
-        writeln!(out, "# note: {note}")?;
+        match columns {
+            Some(columns) => write!(out, "{}", comment(&format!("note: {note}"), columns, 0))?,
+            None => writeln!(out, "# note: {note}")?,
+        }
     }
     for shown in config.shown() {
-        let line = format!("{} = {}", shown.key, shown_value(&shown));
-        writeln!(out, "{line:COLUMN$}  # {}", origin(&shown))?;
+        let (key, value, origin) = (&shown.key, shown_value(&shown), origin(&shown));
+        let line = format!("{key} = {value}");
+        let whole = format!("{line:width$}  # {origin}", width = COMMENT_AT - 2);
+        let close = format!("{line}  # {origin}");
+        match columns {
+            Some(columns) if width(&whole) > columns && width(&close) > columns => {
+                write!(out, "{}", in_lines(key, value, &origin, columns))?;
+            }
+            Some(columns) if width(&whole) > columns => writeln!(out, "{close}")?,
+            _ => writeln!(out, "{whole}")?,
+        }
     }
     Ok(())
+}
+
+fn width(line: &str) -> usize {
+    line.chars().count()
+}
+
+/// A key with what holds for it and where that comes from, in several lines.
+fn in_lines(key: &str, value: &str, origin: &str, columns: usize) -> String {
+    let line = format!("{key} = {value}");
+    let list = value
+        .strip_prefix('[')
+        .and_then(|list| list.strip_suffix(']'));
+    let mut told = match list {
+        Some(list) if width(&line) > columns => {
+            let words = text::wrap(list, columns, 2, 2);
+            format!("{key} = [\n  {words}\n]")
+        }
+        _ => line,
+    };
+    let last = told.lines().last().map_or(0, width);
+    let at = COMMENT_AT.min(columns / 2).max(last + 2);
+    let longest = origin.split(' ').map(width).max().unwrap_or(0);
+    if at + COMMENT_MIN.max(longest + 2) > columns {
+        let at = COMMENT_AT.min(columns / 2);
+        return format!("{told}\n{}", comment(origin, columns, at));
+    }
+    let comment = comment(origin, columns, at);
+    told.push_str(&comment[last..]);
+    told
+}
+
+/// A comment from this column on, in lines.
+fn comment(text: &str, columns: usize, at: usize) -> String {
+    let room = columns.saturating_sub(at + 2);
+    let wrapped = text::wrap(text, room, 0, 0);
+    let lines = wrapped.lines();
+    lines.fold(String::new(), |mut all, line| {
+        all.push_str(&format!("{:at$}# {line}\n", ""));
+        all
+    })
 }
 
 fn origin(shown: &Shown) -> String {
@@ -195,4 +257,54 @@ fn as_json(config: &config::Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let all = json!({ "files": files, "keys": keys, "notes": config.source.notes });
     serde_json::to_writer_pretty(&mut *out, &all)?;
     Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Machine, from_toml};
+    use std::path::Path;
+
+    fn shown(columns: Option<usize>) -> String {
+        let topics = "[topics.orders]\n[topics.\"a-*\"]\nnum_partitions = 4\n";
+        let root = Path::new("/srv/server1");
+        let config = from_toml(root, topics, &Machine::default()).expect("it is permitted");
+        let mut out = Vec::new();
+        as_text(&config, columns, &mut out).expect("it is written");
+        String::from_utf8(out).expect("it is text")
+    }
+
+    fn table(text: &str) -> toml::Table {
+        text.parse().expect("it is TOML")
+    }
+
+    /// The words of all comments.
+    fn comments(text: &str) -> Vec<&str> {
+        let comments = text.lines().filter_map(|line| line.split_once("# "));
+        let words = comments.flat_map(|(_, comment)| comment.split_whitespace());
+        words.collect()
+    }
+
+    #[test]
+    fn every_key_fits_the_columns_there_are_and_loses_nothing() {
+        let lines = shown(None);
+        for columns in [60, 80, 100] {
+            let told = shown(Some(columns));
+            assert_eq!(table(&told), table(&lines), "{columns} columns");
+            for line in told.lines() {
+                assert!(width(line) <= columns, "{columns} columns: {line}");
+            }
+            assert_eq!(comments(&told), comments(&lines), "{columns} columns");
+        }
+    }
+
+    #[test]
+    fn where_nobody_says_how_wide_a_line_may_be_each_key_has_one() {
+        let lines = shown(None);
+        let keys = table(&lines);
+        assert!(keys.len() > 5, "{lines}");
+        for line in lines.lines() {
+            assert!(line.contains(" = ") && line.contains("  # "), "{line}");
+        }
+    }
 }

@@ -237,8 +237,8 @@ impl Consume {
                 "A broker asked without ZooKeeper knows only topics that hold a message.".to_owned()
             }
             None => {
-                let (dir, topic) = (self.brokers.dir(), &self.topic);
-                format!("See what there is: chrysalis topic describe {dir} {topic}.")
+                let (dir, topic) = (self.brokers.in_folder(), &self.topic);
+                format!("See what there is: chrysalis topic describe {topic}{dir}.")
             }
         };
         report::Error::new(Code::E0303, format!("there is no {subject}")).cure(cure)

@@ -12,6 +12,7 @@ use crate::config::key::{Section, quote};
 use crate::config::topic::{TOPIC_NAME_WORDS, topic_name_is_valid};
 use crate::config::{self, Config, ServerFolder};
 use crate::report::{Code, Error};
+use crate::units::counted;
 
 /// Make a server's folder
 ///
@@ -215,7 +216,11 @@ impl Init {
                         .partitions
                         .is_some_and(|partitions| partitions != held)
                     {
-                        others.push(format!("topic {} has {held} partitions", wanted.name));
+                        others.push(format!(
+                            "topic {} has {}",
+                            wanted.name,
+                            counted(held, "partitions")
+                        ));
                     }
                 }
             }

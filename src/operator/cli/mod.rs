@@ -12,10 +12,11 @@ use std::io::{self, IsTerminal as _, Write};
 use clap::{Parser, Subcommand};
 
 use crate::appliance::standard_error_is_systemds_journal;
-use crate::config::Error as ConfigError;
+use crate::config::{Error as ConfigError, ServerFolder};
 use crate::disk;
 use crate::operator::escaped;
 use crate::report::{self, Code, ExitCode};
+use crate::server::unreadable;
 use place::FolderArgument;
 
 mod bench;
@@ -272,26 +273,29 @@ fn disk_error(error: disk::NewError) -> report::Error {
 /// What an operator is told when there is no configuration.
 pub fn config_error(error: ConfigError) -> report::Error {
     match error {
-        ConfigError::Missing(conf) => report::Error::new(
-            Code::E0002,
-            format!(
+        ConfigError::Missing(conf) => {
+            let folder = ServerFolder::new(conf.parent().unwrap_or(&conf));
+            let what = format!(
                 "no server.toml, server.ini or zoo.cfg in {}",
                 conf.display()
-            ),
-        )
-        .means("This is no server's folder.")
-        .cure("Check the path, or make one: chrysalis init DIR."),
-        ConfigError::Unreadable { path, source } if is_lacking(&source) => {
-            report::Error::new(Code::E0111, format!("read {}", path.display()))
-                .because(source)
-                .means("Nothing was started or changed.")
-                .cure(LIMIT_CURE)
+            );
+            report::Error::new(Code::E0002, what)
+                .means("This is no server's folder.")
+                .cure(format!(
+                    "Check the path, or make one: chrysalis init {}",
+                    place::flag(&folder)
+                ))
         }
         ConfigError::Unreadable { path, source } => {
-            report::Error::new(Code::E0004, format!("read {}", path.display()))
+            let code = unreadable(&source);
+            report::Error::new(code, format!("read {}", path.display()))
                 .because(source)
                 .means("Nothing was started or changed.")
-                .cure("Let this user read the file, as UTF-8 text.")
+                .cure(match code {
+                    Code::E0103 => "Run this as the folder's owner, or let this user read it.",
+                    Code::E0111 => LIMIT_CURE,
+                    _ => "Save it anew as UTF-8 text, if it is a file that can be read.",
+                })
         }
         ConfigError::Mistakes(mistakes) => {
             let count = match mistakes.list().len() {

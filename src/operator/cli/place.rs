@@ -4,15 +4,16 @@
 //! `CHRYSALIS_FOLDER`; where a coordinator is all that is wanted, then `CHRYSALIS_SERVER`.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::usage;
 
-/// A text as a shell's word.
-pub(super) use super::brokers::quoted as word;
-
 use crate::config::ServerFolder;
 use crate::report::{Code, Error};
+
+pub(super) use crate::report::shell_word as word;
+pub(super) use crate::server::flag;
 
 /// The server's folder, for who names none.
 const FOLDER: &str = "CHRYSALIS_FOLDER";
@@ -91,6 +92,14 @@ pub(super) fn found(named: Option<&Path>) -> Option<ServerFolder> {
         .or_else(|| variable(FOLDER).map(|path| ServerFolder::new(absolute(Path::new(&path)))))
 }
 
+/// The end of a command that is suggested: the server's folder, or where it is not known, that it is to be given there.
+pub(super) fn in_folder(folder: Option<&ServerFolder>) -> String {
+    match folder {
+        Some(folder) => format!(" {}", flag(folder)),
+        None => ", in the server's folder".to_owned(),
+    }
+}
+
 /// The coordinators of the environment, `HOST:PORT,...`, for who names neither them nor a folder.
 pub(super) fn servers_of_environment() -> Option<String> {
     variable(SERVER).map(|servers| servers.to_string_lossy().into_owned())
@@ -109,7 +118,11 @@ fn folder_here() -> Option<ServerFolder> {
 /// Whether there is a server's configuration in a folder.
 pub(super) fn is_one(folder: &ServerFolder) -> bool {
     let configurations = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
-    configurations.iter().any(|file| file.exists())
+    // What this user may not look into is told when it is read.
+    let denied = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    configurations
+        .iter()
+        .any(|file| file.try_exists().unwrap_or_else(denied))
 }
 
 fn not_named() -> Error {
@@ -123,9 +136,4 @@ fn not_named() -> Error {
     )
     .means("Nothing was done.")
     .cure("Name its folder (--folder DIR), stand in it, or set CHRYSALIS_FOLDER.")
-}
-
-/// How the command line names this folder, to be put behind a command that is to be pasted.
-pub(super) fn flag(folder: &ServerFolder) -> String {
-    format!("--folder {}", word(&folder.root().display().to_string()))
 }

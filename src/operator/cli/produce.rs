@@ -18,6 +18,7 @@ use crate::client::metaq::{
     Client, Message, Options, Producer, ProducerOptions, Sending, Side, Stored,
 };
 use crate::report::{self, Code};
+use crate::units::counted;
 
 mod tally;
 
@@ -157,7 +158,10 @@ impl Produce {
             None if self.quiet => {
                 // Whoever is told of no single message has to know how many there were before it went wrong.
                 let seconds = started.elapsed().as_secs_f64();
-                let line = format!("{} messages in {seconds:.3} s\n", tally.stored());
+                let line = format!(
+                    "{} in {seconds:.3} s\n",
+                    counted(tally.stored(), "messages")
+                );
                 printing.print(line.into_bytes()).await.failure
             }
             out => out,

@@ -4,7 +4,7 @@
 //! touched, read the configuration before the log is set up, and only then hand over to the node, on
 //! this thread and before any other.
 
-use super::{FolderArgument, server};
+use super::{FolderArgument, place, server};
 use crate::appliance::background::{self, Progress, Side};
 use crate::appliance::pid_file::LockError;
 use crate::appliance::{PidFile, Readiness, RunOptions, limits};
@@ -132,5 +132,8 @@ pub(super) fn already_running(folder: &ServerFolder, pid: Option<u32>) -> Error 
     let root = folder.root().display();
     Error::new(Code::E0102, format!("{who} already serves {root}"))
         .means("Nothing was started.")
-        .cure(format!("See how it is doing: chrysalis status {root}"))
+        .cure(format!(
+            "See how it is doing: chrysalis status {}",
+            place::flag(folder)
+        ))
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::place;
 use crate::appliance::control::{self, CallError, Request, Response};
 use crate::appliance::pid_file::Holder;
-use crate::appliance::{PidFile, status};
-use crate::config::{Coordinator, ServerFolder};
+use crate::appliance::{PidFile, Ports, status};
+use crate::config::{self, Broker, Coordinator, ServerFolder};
 use crate::net::listener::reachable;
 use crate::report::{Code, Error};
 
@@ -22,10 +22,17 @@ const CHANGE_MAX: Duration = Duration::from_secs(10);
 
 /// The process that serves `folder`, if one does.
 pub(super) fn holder(folder: &ServerFolder) -> Result<Option<Holder>, Error> {
-    if !folder.conf().is_dir() {
-        return Err(super::config_error(crate::config::Error::Missing(
-            folder.conf(),
-        )));
+    let conf = folder.conf();
+    match fs::metadata(&conf) {
+        Ok(conf) if conf.is_dir() => {}
+        // What another user keeps to himself is a server all the same.
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(super::config_error(config::Error::Unreadable {
+                path: conf,
+                source,
+            }));
+        }
+        _ => return Err(super::config_error(config::Error::Missing(conf))),
     }
     PidFile::holder(&folder.pid_file()).map_err(|error| {
         Error::new(
@@ -50,7 +57,6 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
     if owner == 0 {
         return Ok(());
     }
-    let root = folder.root().display();
     let what = format!(
         "{} belongs to user {owner}, and this is root",
         folder.data().display()
@@ -58,8 +64,9 @@ pub(super) fn refuse_root_in_anothers_folder(folder: &ServerFolder) -> Result<()
     Err(Error::new(Code::E0103, what)
         .means("Nothing was started: that user's server could not open files that root creates.")
         .cure(format!(
-            "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {root}",
-            folder.name()
+            "Where systemd runs it: systemctl restart chrysalis@{}. Otherwise: sudo -u '#{owner}' chrysalis start {}",
+            folder.name(),
+            place::flag(folder)
         )))
 }
 
@@ -83,8 +90,25 @@ pub(super) fn coordinator_address(
     own: &Coordinator,
 ) -> Result<SocketAddr, Error> {
     let configured = SocketAddr::new(own.listen, own.port);
-    let address = match own.port {
-        0 => ask_status(folder)?.ports.coordinator.unwrap_or(configured),
+    served_address(folder, configured, |ports| ports.coordinator)
+}
+
+/// The same of its broker.
+///
+/// # Errors
+/// As [`coordinator_address`].
+pub(super) fn broker_address(folder: &ServerFolder, own: &Broker) -> Result<SocketAddr, Error> {
+    let configured = SocketAddr::new(own.listen, own.port);
+    served_address(folder, configured, |ports| ports.broker)
+}
+
+fn served_address(
+    folder: &ServerFolder,
+    configured: SocketAddr,
+    real: impl FnOnce(Ports) -> Option<SocketAddr>,
+) -> Result<SocketAddr, Error> {
+    let address = match configured.port() {
+        0 => real(ask_status(folder)?.ports).unwrap_or(configured),
         _ => configured,
     };
     Ok(reachable(address))

@@ -7,6 +7,7 @@ use super::{FolderArgument, Told, progress, run, server};
 use crate::appliance::background::{self, Outcome};
 use crate::config::{self, ServerFolder};
 use crate::report::{Code, Error};
+use crate::units::counted;
 
 /// Start a server in the background
 ///
@@ -95,9 +96,9 @@ pub(super) fn start(
         Outcome::StillStarting => Err(Error::new(
             Code::E0108,
             format!(
-                "{} does not serve after {} seconds",
+                "{} does not serve after {}",
                 folder.name(),
-                options.wait
+                counted(options.wait, "seconds")
             ),
         )
         .means("It is still starting.")

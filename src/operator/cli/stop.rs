@@ -8,6 +8,7 @@ use crate::appliance::control::{self, Request, Response};
 use crate::appliance::pid_file;
 use crate::config::ServerFolder;
 use crate::report::{Code, Error};
+use crate::units::counted;
 
 /// Stop a server in order
 ///
@@ -57,9 +58,9 @@ pub(super) fn stop(
             return Err(Error::new(
                 Code::E0305,
                 format!(
-                    "{}{who} still runs after {} seconds",
+                    "{}{who} still runs after {}",
                     folder.name(),
-                    wait.as_secs()
+                    counted(wait.as_secs(), "seconds")
                 ),
             )
             .means("It is still stopping.")

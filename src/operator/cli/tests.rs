@@ -142,8 +142,7 @@ fn a_secret_that_everybody_can_read_is_told() {
     let file = folder.join("conf/server.toml");
     let text = fs::read_to_string(&file).expect("it is there");
     let notes = || {
-        let config =
-            crate::config::load(&crate::config::ServerFolder::new(folder)).expect("it is right");
+        let config = crate::config::load(&ServerFolder::new(folder)).expect("it is right");
         config.source.notes.join("\n")
     };
     let open = |path: &Path| {
@@ -182,7 +181,7 @@ fn init_refuses_a_folder_that_is_another_server() {
     ];
     let (message, code) = run(&arguments).expect_err("it is another");
     assert!(
-        message.contains("server.id is 1, not 2, web.port is 8120, not 1, topic test has 1 partitions, there is no topic other"),
+        message.contains("server.id is 1, not 2, web.port is 8120, not 1, topic test has 1 partition, there is no topic other"),
         "{message}"
     );
     assert_eq!(code, ExitCode::Failed);

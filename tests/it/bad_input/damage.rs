@@ -73,7 +73,11 @@ fn a_flipped_byte_in_the_journal_stops_the_start_until_the_loss_is_accepted() {
         said.contains("E0201") && said.contains(&*file.to_string_lossy()),
         "{said}"
     );
-    assert!(said.contains("--accept-loss"), "{said}");
+    let cure = format!(
+        "`chrysalis run --accept-loss --folder {}`",
+        server.folder().display()
+    );
+    assert!(said.contains(&cure), "{said}");
     let (again, _) = refused_start(&mut server.command());
     assert_eq!(again, DAMAGED_DATA, "asking twice does not make it whole");
 

@@ -17,8 +17,13 @@ fn run(arguments: &[&str], from: &Path, variables: &[(&str, &str)]) -> Output {
     output.expect("the binary under test starts")
 }
 
+/// What measures is to end soon, and to leave little behind.
+const SHORT: &str = "--seconds=1";
+const BRIEF: &str = "--warm-up=0";
+const ONE: &str = "--connections=1";
+
 /// Each command that is about a server, without its folder, and what its answer shows.
-const COMMANDS: [(&[&str], &str); 12] = [
+const COMMANDS: [(&[&str], &str); 15] = [
     (&["status"], "server1 serves"),
     (&["reload"], "the topics are as they were"),
     (&["topic", "list"], "test"),
@@ -33,6 +38,9 @@ const COMMANDS: [(&[&str], &str); 12] = [
     ),
     (&["produce", "test", "hello"], "test"),
     (&["consume", "test"], "hello"),
+    (&["bench", "broker", "put", ONE, SHORT, BRIEF], "messages/s"),
+    (&["bench", "broker", "get", SHORT, BRIEF], "messages/s"),
+    (&["bench", "coordinator", ONE, SHORT, BRIEF], "requests/s"),
     (&["zk", "ls", "/"], "zookeeper"),
     (&["dump", "journal"], "entry"),
     (&["restart"], "server1 serves"),
@@ -41,7 +49,7 @@ const COMMANDS: [(&[&str], &str); 12] = [
 
 /// The commands before which a folder could always stand.
 fn takes_a_folder_first(arguments: &[&str]) -> bool {
-    !matches!(arguments[0], "produce" | "consume" | "zk")
+    !matches!(arguments[0], "produce" | "consume" | "zk" | "bench")
 }
 
 #[test]

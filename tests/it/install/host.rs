@@ -125,6 +125,7 @@ fn systemd_runs_what_root_installs() {
     what_is_reached_is_what_the_unit_permits(&host);
     it_comes_back_when_it_dies_or_hangs(&host);
     what_a_restart_cannot_cure_is_left_down(&host);
+    a_mistake_does_not_stop_a_server_that_is_restarted_with_care(&host);
     a_stop_is_orderly(&host);
     a_second_server_has_ports_of_its_own(&host);
     it_comes_back_with_its_host(&host);
@@ -236,6 +237,23 @@ fn what_a_restart_cannot_cure_is_left_down(host: &Host) {
     host.run(&format!(
         "sed -i '$d' {file} && systemctl reset-failed chrysalis@server1 && systemctl start chrysalis@server1"
     ));
+}
+
+/// The command that the documents and the unit name.
+fn a_mistake_does_not_stop_a_server_that_is_restarted_with_care(host: &Host) {
+    let file = "/opt/chrysalis/server1/conf/server.toml";
+    let before = host.shows("MainPID");
+    host.run(&format!("echo 'nonsense = 1' >>{file}"));
+    let check = "cd /opt/chrysalis && runuser -u chrysalis -- bin/chrysalis config check server1";
+    let restart = format!("{check} && systemctl restart chrysalis@server1");
+    host.refused(&restart, "nonsense: unknown key");
+    host.refused("systemctl reload chrysalis@server1", "failed");
+    assert_eq!(host.shows("MainPID"), before);
+    host.holds_the_first_message();
+    host.run(&format!("sed -i '$d' {file}"));
+    host.run(&restart);
+    assert_ne!(host.shows("MainPID"), before);
+    host.holds_the_first_message();
 }
 
 fn a_stop_is_orderly(host: &Host) {

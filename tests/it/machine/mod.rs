@@ -5,6 +5,7 @@ mod addresses;
 mod descriptors;
 mod limits;
 mod log;
+mod permissions;
 
 use crate::deployment::Deployment as _;
 use crate::metaq_wire;

@@ -18,6 +18,7 @@ use crate::operator::cli::bench_disk;
 use crate::operator::cli::brokers::{self, BrokersArgument, Errand};
 use crate::operator::cli::interrupt::Interrupt;
 use crate::operator::cli::quantiles::Times;
+use crate::units::counted;
 
 /// The group that the consumer joins.
 const GROUP: &str = "chrysalis_bench";
@@ -86,7 +87,7 @@ impl Latency {
                 "end to end, {} B, one message each {} ms, {} s, topic {}",
                 self.size, self.interval_ms, self.seconds, self.topic,
             ),
-            lines: vec![format!("{} messages", heard.count())],
+            lines: vec![counted(heard.count(), "messages")],
             times: vec![
                 ("acknowledged", sent.quantiles()),
                 ("received", heard.quantiles()),

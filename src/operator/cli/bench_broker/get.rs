@@ -21,6 +21,7 @@ use crate::broker::{Get as GetRequest, Name, OffsetQuery, Request};
 use crate::operator::cli::bench_disk;
 use crate::operator::cli::quantiles::{Times, per_second};
 use crate::segments::format::{HEADER_BYTES, Header};
+use crate::units::counted;
 use crate::wire::metaq::reply::Peeked;
 use crate::wire::metaq::{Limits, StatusCode, reply, request};
 
@@ -88,8 +89,10 @@ impl Get {
         let rounds = counts.rounds.get();
         Ok(Measured {
             title: format!(
-                "get {} B at a time, {} partitions, {} s, {name}",
-                self.max_size, self.subject.partitions, self.subject.seconds,
+                "get {} B at a time, {}, {} s, {name}",
+                self.max_size,
+                counted(self.subject.partitions, "partitions"),
+                self.subject.seconds,
             ),
             lines: vec![
                 format!("{messages:.0} messages/s, {:.1} MB/s", bytes / 1e6),

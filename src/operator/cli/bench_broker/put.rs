@@ -21,6 +21,7 @@ use super::socket::{PATIENCE, Schedule, connect, read, refused};
 use super::{Show, Subject};
 use crate::operator::cli::bench_disk;
 use crate::operator::cli::quantiles::{Times, per_second};
+use crate::units::counted;
 use crate::wire::metaq::{Limits, StatusCode, reply};
 
 /// Room for one read of replies.
@@ -88,11 +89,11 @@ impl Put {
         let megabytes = rate * f64::from(self.size) / 1e6;
         Ok(Measured {
             title: format!(
-                "put {} B, {} x {} in flight, {} partitions, {} s, {name}",
+                "put {} B, {} x {} in flight, {}, {} s, {name}",
                 self.size,
                 self.connections,
                 self.in_flight,
-                self.subject.partitions,
+                counted(self.subject.partitions, "partitions"),
                 self.subject.seconds,
             ),
             lines: vec![format!("{rate:.0} messages/s, {megabytes:.1} MB/s")],

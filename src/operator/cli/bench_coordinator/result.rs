@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::load::Load;
 use super::{BenchCoordinator, Operation};
+use crate::units::counted;
 use crate::wire::zookeeper::error_code;
 
 /// The quantiles told, by the names they are told with.
@@ -74,9 +75,9 @@ impl Measured {
         match self.first_error {
             None => Ok(()),
             Some(number) => Err(anyhow::anyhow!(
-                "{} of {} requests were refused, the first with {} ({number}): this is no measurement",
+                "refused: {} of {}, the first with {} ({number}); this is no measurement",
                 self.errors,
-                self.requests,
+                counted(self.requests, "requests"),
                 error_code::name(number),
             )),
         }

@@ -339,7 +339,7 @@ impl Rest {
 
     fn given_up(&self, group: &str, consume: &Consume) -> report::Error {
         let what = format!("consume {} as {group}: {}", consume.topic, self.who());
-        let (dir, topic) = (consume.brokers.dir(), &consume.topic);
+        let (dir, topic) = (consume.brokers.in_folder(), &consume.topic);
         report::Error::new(Code::E0405, what)
             .means(format!(
                 "The group has not read it, and nobody has read from it for {} s.",
@@ -347,7 +347,7 @@ impl Rest {
             ))
             .cure(format!(
                 "A consumer that died lets go when its session times out: wait longer (--wait). One that lives and does \
-                 not read has to be ended. chrysalis topic describe {dir} {topic} shows the groups."
+                 not read has to be ended. See the groups: chrysalis topic describe {topic}{dir}."
             ))
     }
 }

@@ -1,18 +1,20 @@
 //! `chrysalis dump journal`: the batches of a journal, how it ends, and what is missing.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::config::ServerFolder;
 use crate::consensus::{EntryKind, Record};
 use crate::disk::{Backend, Class, Files, Options};
 use crate::journal::{Damage, DumpEnd, DumpedBatch, DumpedRecord, OpenError, dump};
 use crate::operator::cli::disk_error;
-use crate::operator::cli::place::FolderArgument;
+use crate::operator::cli::place::{self, FolderArgument};
 use crate::report::{Code, Error};
-use crate::units::GroupId;
+use crate::units::{GroupId, counted};
 
 /// Print the batches of a journal
 ///
@@ -36,10 +38,14 @@ impl Journal {
     pub(in crate::operator::cli) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let named = self.folder.path()?;
         let inner = named.join("data").join("journal");
-        let folder = if inner.is_dir() { inner } else { named };
+        let is_servers = match fs::metadata(&inner) {
+            Ok(inner) => inner.is_dir(),
+            Err(error) => error.kind() == ErrorKind::PermissionDenied,
+        };
+        let folder = if is_servers { inner } else { named };
         let end = journal(&folder, self.json, out)?;
         match (end.damage, end.newer) {
-            (Some(damage), _) => Err(damaged(&damage).into()),
+            (Some(damage), _) => Err(damaged(&folder, &damage).into()),
             (None, Some(newer)) => Err(of_newer_version(newer).into()),
             (None, None) => Ok(()),
         }
@@ -104,13 +110,21 @@ fn of_newer_version(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) ->
         .cure("Take the dump with the version that wrote it: chrysalis explain E0106")
 }
 
-fn damaged(damage: &Damage) -> Error {
+fn damaged(journal: &Path, damage: &Damage) -> Error {
+    let server = journal
+        .parent()
+        .and_then(Path::parent)
+        .map(ServerFolder::new);
+    let server = server.filter(|server| server.journal() == journal && place::is_one(server));
     Error::new(
         Code::E0201,
         format!("batch {} at {}, byte {}: {}", damage.sequence, damage.path.display(), damage.position, damage.what),
     )
     .means("The server does not start with this journal; what was acknowledged up to the damage is whole.")
-    .cure("Copy the folder; chrysalis run DIR --accept-loss goes on without what comes after the damage.")
+    .cure(format!(
+        "Copy the folder; this goes on without what comes after the damage: chrysalis run --accept-loss{}.",
+        place::in_folder(server.as_ref())
+    ))
 }
 
 fn as_text(batch: &DumpedBatch, out: &mut dyn Write) -> std::io::Result<()> {
@@ -243,8 +257,8 @@ fn end_as_text(end: &DumpEnd, missing: &Missing, out: &mut dyn Write) -> std::io
         if missing.batches > 0 {
             writeln!(
                 out,
-                "{} batches behind it were in flight and never acknowledged",
-                missing.batches
+                "in flight behind it, and never acknowledged: {}",
+                counted(missing.batches, "batches")
             )?;
         }
         return Ok(());

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::operator::cli::progress;
 use crate::report::{Code, Error};
 use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_number, next_record};
+use crate::units::counted;
 
 /// Print the records of a message file
 ///
@@ -59,7 +60,8 @@ impl Segment {
                     if !self.data {
                         writeln!(
                             out,
-                            "{offset:>20}  {bytes} bytes of a record that is not whole: being written, or cut off"
+                            "{offset:>20}  {} of a record that is not whole: being written, or cut off",
+                            counted(bytes, "bytes")
                         )?;
                     }
                     break;

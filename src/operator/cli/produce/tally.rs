@@ -7,6 +7,7 @@ use super::super::brokers::Errand;
 use super::super::interrupt::interrupted;
 use crate::client::metaq::Error;
 use crate::report::{self, Code};
+use crate::units::counted;
 
 /// What the messages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,10 +191,8 @@ impl Tally {
 
 /// `1 message is`, `2 messages are`.
 fn count(number: u64, is: &str, are: &str) -> String {
-    match number {
-        1 => format!("1 message {is}"),
-        _ => format!("{number} messages {are}"),
-    }
+    let verb = if number == 1 { is } else { are };
+    format!("{} {verb}", counted(number, "messages"))
 }
 
 /// `line 4`, `lines 4, 7 to 9`.

@@ -38,6 +38,40 @@ fn every_command_that_is_named_is_one() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Where nobody knows which server is meant: the documents, and the rules for Prometheus.
+const ABOUT_ANY_SERVER: [&str; 2] = ["src/config/document.rs", "src/report/metrics/alarms.rs"];
+
+/// `chrysalis run --accept-loss DIR` was pasted as it stood, by somebody whose server did not start.
+#[test]
+fn what_is_to_be_pasted_leaves_no_folder_to_be_filled_in() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join("src"), &mut files);
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for file in files {
+        let name = file.strip_prefix(root).expect("it is below the root");
+        let is_code = file.extension().is_some_and(|ending| ending == "rs");
+        if !is_code || ABOUT_ANY_SERVER.iter().any(|any| name == Path::new(any)) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("it is text");
+        let told: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//") && !line.contains("usage ="))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        for (at, _) in told.match_indices("chrysalis ") {
+            let words = words(&told[at..]);
+            seen += 1;
+            if words.contains(&"DIR") {
+                wrong.push(format!("{}: {}", name.display(), words.join(" ")));
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("it is a folder").flatten() {
         let path = entry.path();

@@ -13,6 +13,7 @@ use crate::client::zookeeper::{Client, Error, Refused};
 use crate::coordinator::{self, Refusal, Request};
 use crate::operator::cli::place::word;
 use crate::report::{self, Code};
+use crate::units::counted;
 
 /// More znodes than this go only where that is confirmed.
 const UNCONFIRMED_MAX: usize = 100;
@@ -85,7 +86,7 @@ impl Delete {
                 out,
                 &serde_json::json!({ "path": path, "deleted": deleted }),
             )?,
-            false => writeln!(out, "deleted {}", counted(deleted))?,
+            false => writeln!(out, "deleted {}", counted(deleted, "znodes"))?,
         }
         Ok(())
     }
@@ -138,7 +139,7 @@ impl Delete {
         )
         .means(format!(
             "At least {deleted} of {} are deleted; whether more are is not known.",
-            counted(all)
+            counted(all, "znodes")
         ))
         .cure(format!("Look at what is left: {look}"))
     }
@@ -158,7 +159,7 @@ fn stopped(
         0 => "Nothing was deleted.".to_owned(),
         _ => format!(
             "{deleted} of {} are deleted; the others are still there.",
-            counted(all)
+            counted(all, "znodes")
         ),
     };
     let cure = match is(refused.number, Refusal::NotEmpty) {
@@ -168,13 +169,6 @@ fn stopped(
     report::Error::new(Code::E0402, what)
         .means(means)
         .cure(cure)
-}
-
-fn counted(znodes: usize) -> String {
-    match znodes {
-        1 => "1 znode".to_owned(),
-        znodes => format!("{znodes} znodes"),
-    }
 }
 
 /// What there is in a subtree.
@@ -218,7 +212,7 @@ impl std::fmt::Display for Survey {
     /// `57 znodes would go, among them the positions and members of 2 groups (a, b) and where brokers register`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const NAMED_MAX: usize = 5;
-        write!(f, "{} would go", counted(self.znodes))?;
+        write!(f, "{} would go", counted(self.znodes, "znodes"))?;
         let mut separator = ", among them ";
         if !self.groups.is_empty() {
             let count = self.groups.len();

@@ -9,9 +9,8 @@ use crate::client::zookeeper::{Client, Error, Options, Refused};
 use crate::config::{self, ServerFolder};
 use crate::coordinator::Refusal;
 use crate::net::resolve;
-use crate::operator::cli::brokers::quoted;
 use crate::operator::cli::{LIMIT_CURE, config_error, place, server};
-use crate::report::{self, Code};
+use crate::report::{self, Code, shell_word};
 use crate::wire::zookeeper::error_code;
 
 /// Threads that a command and its libraries start.
@@ -42,8 +41,8 @@ pub(in crate::operator::cli) struct Server {
     name: String,
     /// The options that lead there, as they were given, each behind a blank.
     options: String,
-    /// Its folder for a command that is suggested, or `DIR`.
-    dir: String,
+    /// The end of a command that is suggested, about the server itself.
+    in_folder: String,
     /// Where it is.
     pub(in crate::operator::cli) address: SocketAddr,
 }
@@ -90,12 +89,10 @@ impl CoordinatorArgument {
             return resolved(list).await;
         }
         let options = self.folder.as_ref().map_or_else(String::new, |folder| {
-            format!(" --folder {}", quoted(&folder.display().to_string()))
+            format!(" --folder {}", shell_word(&folder.display().to_string()))
         });
         let folder = place::found(self.folder.as_deref());
-        let dir = folder
-            .as_ref()
-            .map_or_else(|| "DIR".to_owned(), place::flag);
+        let in_folder = place::in_folder(folder.as_ref());
         let address = match &folder {
             Some(folder) => of_folder(folder)?,
             None => match place::servers_of_environment() {
@@ -106,7 +103,7 @@ impl CoordinatorArgument {
         Ok(vec![Server {
             name: address.to_string(),
             options,
-            dir,
+            in_folder,
             address,
         }])
     }
@@ -127,8 +124,8 @@ async fn resolved(list: &str) -> Result<Vec<Server>, report::Error> {
         })?;
         servers.extend(addresses.into_iter().map(|address| Server {
             name: with_port.clone(),
-            options: format!(" --server {}", quoted(list)),
-            dir: "DIR".to_owned(),
+            options: format!(" --server {}", shell_word(list)),
+            in_folder: place::in_folder(None),
             address,
         }));
     }
@@ -183,8 +180,8 @@ pub(in crate::operator::cli) fn explain_connect(error: Error, server: &Server) -
                 .because(source)
                 .means("Nothing was asked.")
                 .cure(format!(
-                    "Start the server (chrysalis start {}), or name another one: --server HOST:PORT.",
-                    server.dir
+                    "Start the server (chrysalis start{}), or name another one: --server HOST:PORT.",
+                    server.in_folder
                 ))
         }
         Error::Closed | Error::Broken(_) | Error::NoSession => report::Error::new(
@@ -209,8 +206,8 @@ pub(in crate::operator::cli) fn explain_read(
                 .because(error)
                 .means("Nothing was changed.")
                 .cure(format!(
-                    "Check whether the server is up (chrysalis status {}), and ask again.",
-                    server.dir
+                    "Check whether the server is up (chrysalis status{}), and ask again.",
+                    server.in_folder
                 ))
         }
         other => explain(other, server, what),

@@ -16,6 +16,7 @@ use super::{Identity, authenticate, text};
 use crate::client::zookeeper::{Client, Error, Refused};
 use crate::coordinator::{Refusal, WatchEvent, WatchEventKind};
 use crate::report::{self, Code};
+use crate::units::counted;
 use crate::wire::zookeeper::error_code;
 
 mod commands;
@@ -189,7 +190,7 @@ impl Shell<'_> {
             _ if is_terminal => Ok(()),
             _ => Err(report::Error::new(
                 Code::E0402,
-                format!("{failed} of {} lines failed", self.lines.len()),
+                format!("{failed} of {} failed", counted(self.lines.len(), "lines")),
             )
             .means("The others were done.")
             .into()),

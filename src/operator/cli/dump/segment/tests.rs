@@ -127,8 +127,9 @@ fn an_unfinished_end_is_said_and_is_no_error() {
         let dumped = dump(FIRST, &[&whole, &whole[..kept]].concat(), None, None, false);
         dumped.ended.as_ref().expect("it may be being written");
         let last = format!(
-            "{:>20}  {kept} bytes of a record that is not whole: being written, or cut off\n",
-            25
+            "{:>20}  {} of a record that is not whole: being written, or cut off\n",
+            25,
+            counted(kept, "bytes")
         );
         assert!(dumped.text().ends_with(&last), "{}", dumped.text());
     }
