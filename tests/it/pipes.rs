@@ -343,7 +343,10 @@ fn a_group_that_cannot_read_says_why() {
     assert!(
         told.starts_with("E0402 consume test as g: partition 1-0 at offset 23: ")
             && told.contains("is damaged")
-            && told.contains(&format!("skip-damage {} test", server.folder().display())),
+            && told.contains(&format!(
+                "skip-damage test 0 --folder {}",
+                server.folder().display()
+            )),
         "{told}"
     );
 }

@@ -358,12 +358,22 @@ impl Errand<'_> {
         } else if text.contains("is damaged") {
             format!(
                 "chrysalis explain E0203 says what to do. This leads consumers on behind it: \
-                 chrysalis partition skip-damage {topic} PARTITION{dir}."
+                 chrysalis partition skip-damage {topic} {}{dir}.",
+                refused_partition(text)
             )
         } else {
             format!("Look at the broker's log, and at what it accepts: chrysalis topic list{dir}.")
         }
     }
+}
+
+/// The number of the partition that a broker's refusal names, as in `[partition 'orders-3']`.
+fn refused_partition(text: &str) -> &str {
+    let named = text.split_once("[partition '");
+    let named = named.and_then(|(_, rest)| rest.split_once('\''));
+    let number = named.and_then(|(name, _)| name.rsplit_once('-'));
+    let number = number.filter(|(_, number)| number.parse::<u32>().is_ok());
+    number.map_or("PARTITION", |(_, number)| number)
 }
 
 /// When a message was stored, as its id tells it; in UTC, as in RFC 3339.
@@ -444,6 +454,10 @@ mod tests {
                 "chrysalis topic describe orders --folder /srv/server1",
             ),
             ("disk is full: messages can be read", "explain E0204"),
+            (
+                "Get messages from [broker 'meta://h:1'] [partition 'or-ders-3'] failed.Detail:the record at 23 is damaged",
+                "chrysalis partition skip-damage orders 3 --folder /srv/server1",
+            ),
         ] {
             let told = told(text);
             assert!(told.contains(cure), "{told}");
