@@ -13,6 +13,8 @@ pub mod listener;
 pub mod metaq_connection;
 // What waits to be written to a connection: bytes and ranges of files.
 pub mod output;
+// One other server, without its socket.
+pub mod peer_connection;
 // Host names to numeric addresses.
 pub mod resolve;
 // Writing an output queue to a socket.

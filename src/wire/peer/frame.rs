@@ -25,6 +25,12 @@ pub fn encode(out: &mut BytesMut, body: impl FnOnce(&mut Writer<'_>)) {
     writer.fill_u32(checksum, sum);
 }
 
+/// How many bytes the frame at the start of `input` has in all, as far as is known.
+pub fn needed_bytes(input: &[u8]) -> usize {
+    let length = Reader::new(input).u32().unwrap_or(0);
+    HEADER_BYTES + usize::try_from(length).unwrap_or(usize::MAX - HEADER_BYTES)
+}
+
 /// Takes the body of the frame at the start of `input`, without a copy; `None` while it is not all there. No body has
 /// more than `limit` bytes.
 ///

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Malformed, frame};
+use super::{MESSAGES, Malformed, counted, flag, frame, length};
 use crate::consensus::message::{Body, Hint, Message, Round};
 use crate::consensus::{Entry, EntryKind, Marker};
 use crate::cursor::{Reader, Writer};
@@ -10,9 +10,6 @@ use crate::units::GroupId;
 
 #[cfg(test)]
 mod tests;
-
-/// A frame of messages.
-const MESSAGES: u8 = 1;
 
 // What a message says.
 const APPEND: u8 = 1;
@@ -37,20 +34,14 @@ pub fn encode<'a>(messages: impl IntoIterator<Item = (GroupId, &'a Message)>, ou
     });
 }
 
-/// The messages in the body of a frame.
-///
-/// # Errors
-/// They cannot be understood.
-pub fn decode(body: &Bytes) -> Result<Vec<(GroupId, Message)>, Malformed> {
-    let mut reader = Reader::new(body);
-    match reader.u8()? {
-        MESSAGES => {}
-        kind => return Err(Malformed::Kind(kind)),
-    }
+pub(super) fn decode(
+    reader: &mut Reader<'_>,
+    owner: &Bytes,
+) -> Result<Vec<(GroupId, Message)>, Malformed> {
     let mut messages = Vec::new();
     while !reader.is_empty() {
         let group = GroupId(reader.u32()?);
-        messages.push((group, decode_one(&mut reader, body)?));
+        messages.push((group, decode_one(reader, owner)?));
     }
     Ok(messages)
 }
@@ -205,10 +196,7 @@ fn decode_one(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Message, Malform
         SNAPSHOT => Body::Snapshot(Marker {
             index: reader.u64()?,
             term: reader.u64()?,
-            state: {
-                let length = count(reader)?;
-                reader.take_shared(length, owner)?
-            },
+            state: counted(reader, owner)?,
         }),
         TIMEOUT_NOW => Body::TimeoutNow,
         READ_INDEX => Body::ReadIndex(decode_round(reader)?),
@@ -246,12 +234,11 @@ fn decode_entry(index: u64, reader: &mut Reader<'_>, owner: &Bytes) -> Result<En
         2 => EntryKind::ConfChangeV2,
         _ => return Err(Malformed::Impossible("a kind of entry")),
     };
-    let length = count(reader)?;
     Ok(Entry {
         index,
         term,
         kind,
-        data: reader.take_shared(length, owner)?,
+        data: counted(reader, owner)?,
     })
 }
 
@@ -272,20 +259,4 @@ fn decode_round_if_any(reader: &mut Reader<'_>) -> Result<Option<Round>, Malform
         true => decode_round(reader).map(Some),
         false => Ok(None),
     }
-}
-
-fn flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Malformed::Impossible("a flag")),
-    }
-}
-
-fn length(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a message fits into a frame")
-}
-
-fn count(reader: &mut Reader<'_>) -> Result<usize, Malformed> {
-    usize::try_from(reader.u32()?).map_err(|_| Malformed::Truncated)
 }

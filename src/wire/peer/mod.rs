@@ -7,20 +7,95 @@
 //!          | u32      | u32      | `length` bytes      |
 //!          +----------+----------+---------------------+
 //!
-//!   body   kind u8 | …          kind 1: messages
+//!   body   kind u8 | …
 //!
-//!   messages, one behind the other until the body ends:
+//!   kind 1, messages: one behind the other until the body ends
 //!          group u32 | what u8 | from u64 | to u64 | term u64 | the fields of `what`
+//!   kind 2, hello: the first frame, in both directions
+//!          magic "CHRYSPEE" | version u16 | server u16 | journal u128
+//!          | count u16, each: server u16 | length u32, the members' bytes (none: 0)
+//!   kind 3, a part of a snapshot
+//!          group u32 | index u64 | offset u64 | is last u8 | the bytes, until the body ends
+//!   kind 4, how far a snapshot was taken
+//!          group u32 | index u64 | offset u64
 //! ```
 //!
 //! All integers are big-endian. The checksum is the crc32 of the body. Many messages share a frame, those of several groups
 //! too: heartbeats of a thousand groups are one frame. A frame whose length is beyond the limit, whose checksum is wrong or
 //! whose body cannot be understood ends the connection: nothing that follows can be trusted.
 
+use bytes::Bytes;
+
+use crate::consensus::founding::Hello;
+use crate::consensus::message::Message;
+use crate::cursor::Reader;
+use crate::units::GroupId;
+
 // One frame.
 pub mod frame;
+// What a server says of itself.
+pub mod hello;
 // The messages of groups.
 pub mod message;
+// Snapshots, in parts.
+pub mod snapshot;
+
+pub use snapshot::{Part, Taken};
+
+/// A frame of messages.
+const MESSAGES: u8 = 1;
+/// What a server says of itself.
+const HELLO: u8 = 2;
+/// A part of a snapshot.
+const PART: u8 = 3;
+/// How far a snapshot was taken.
+const TAKEN: u8 = 4;
+
+/// What a frame says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Messages, in order.
+    Messages(Vec<(GroupId, Message)>),
+    /// Who the other side is.
+    Hello(Hello),
+    /// A part of a snapshot.
+    Part(Part),
+    /// How far a snapshot was taken.
+    Taken(Taken),
+}
+
+/// What the body of a frame says.
+///
+/// # Errors
+/// It cannot be understood.
+pub fn decode(body: &Bytes) -> Result<Frame, Malformed> {
+    let mut reader = Reader::new(body);
+    Ok(match reader.u8()? {
+        MESSAGES => Frame::Messages(message::decode(&mut reader, body)?),
+        HELLO => Frame::Hello(hello::decode(&mut reader, body)?),
+        PART => Frame::Part(snapshot::decode_part(&mut reader, body)?),
+        TAKEN => Frame::Taken(snapshot::decode_taken(&mut reader)?),
+        kind => return Err(Malformed::Kind(kind)),
+    })
+}
+
+fn flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed::Impossible("a flag")),
+    }
+}
+
+/// A length in front of as many bytes, which share their owner's memory.
+fn counted(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Bytes, Malformed> {
+    let length = usize::try_from(reader.u32()?).map_err(|_| Malformed::Truncated)?;
+    Ok(reader.take_shared(length, owner)?)
+}
+
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("what is sent fits into a frame")
+}
 
 /// Why what a server sent cannot be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +109,9 @@ pub enum Malformed {
     /// A kind, of a frame or of a message, that is not known.
     #[error("kind {0} is not known")]
     Kind(u8),
+    /// The other side speaks another version.
+    #[error("version {0} is not known")]
+    Version(u16),
     /// The fields do not add up.
     #[error("a frame ends in the middle of a field")]
     Truncated,

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use chrysalis::consensus::message::{Body, Message};
 use chrysalis::consensus::{Entry, EntryKind, Identity};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
-use chrysalis::wire::peer::{frame, message as wire};
+use chrysalis::wire::peer::{self, Frame, frame, message as wire};
 
 use crate::crash::{Replay, seeds};
 
@@ -549,7 +549,9 @@ fn carried(message: &Message) -> Message {
     wire::encode([(group, message)], &mut bytes);
     let body = frame::decode(&mut bytes, 1 << 20).expect("it is a frame of ours");
     let body = body.expect("all of it is there");
-    let mut messages = wire::decode(&body).expect("it is a message of ours");
+    let Ok(Frame::Messages(mut messages)) = peer::decode(&body) else {
+        panic!("it is a frame of messages");
+    };
     let (to, decoded) = messages.pop().expect("there is one");
     assert!((to, messages.len(), &decoded) == (group, 0, message));
     decoded

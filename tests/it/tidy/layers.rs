@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "coordinator",
             "broker",
             "segments",
+            "consensus",
             "disk",
             "report",
         ],

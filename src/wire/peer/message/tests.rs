@@ -6,6 +6,7 @@ use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_o
 
 use super::*;
 use crate::consensus::Membership;
+use crate::wire::peer::{self, Frame};
 
 fn rounds() -> impl Strategy<Value = Round> {
     (any::<u64>(), any::<u64>()).prop_map(|(member, number)| Round { member, number })
@@ -117,7 +118,7 @@ proptest! {
         let body = frame::decode(&mut bytes, u32::MAX).expect("it is a frame");
         let body = body.expect("all of it is there");
         prop_assert!(bytes.is_empty());
-        prop_assert_eq!(decode(&body), Ok(messages));
+        prop_assert_eq!(peer::decode(&body), Ok(Frame::Messages(messages)));
     }
 
     #[test]
@@ -139,10 +140,10 @@ proptest! {
     #[test]
     fn no_bytes_are_too_strange(bytes in vec(any::<u8>(), 0..200)) {
         // It is refused or it is something; it is not a panic.
-        let _ = decode(&Bytes::from(bytes.clone()));
+        let _ = peer::decode(&Bytes::from(bytes.clone()));
         let mut kind = vec![MESSAGES];
         kind.extend(bytes);
-        if let Ok(messages) = decode(&Bytes::from(kind.clone())) {
+        if let Ok(Frame::Messages(messages)) = peer::decode(&Bytes::from(kind.clone())) {
             let again = encoded(&messages);
             prop_assert_eq!(&again[frame::HEADER_BYTES..], &kind[..]);
         }

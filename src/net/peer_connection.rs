@@ -1,0 +1,247 @@
+//! A connection to another server: received bytes in, frames out, and what waits to be written.
+//!
+//! No socket, no clock. There is one for each pair of servers, and all their groups share it.
+//!
+//! What is urgent (heartbeats, votes, acknowledgements) goes before what is bulk: at most [`BULK_AHEAD_BYTES`] of entries and
+//! snapshots are handed to the socket at a time, so that what comes later and matters waits for no more than that. What waits
+//! in bulk is bounded: beyond it a message is refused, and its group is told that the other server does not take it.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::codec::Codec;
+use super::input::Input;
+use super::output::Output;
+use crate::consensus::founding::Hello;
+use crate::consensus::message::{Body, Message};
+use crate::units::GroupId;
+use crate::wire::peer::{self, Frame, Malformed, Part, Taken, frame};
+
+#[cfg(test)]
+mod tests;
+
+/// What a read brings at most.
+const READ_BYTES_MAX: usize = 256 * 1024;
+/// A frame is no longer; one entry may be.
+const FRAME_BYTES_MAX: u32 = 64 << 20;
+/// Before the greeting nothing is taken that is longer.
+const HELLO_BYTES_MAX: u32 = 64 << 10;
+/// A frame of entries is closed at this size.
+const FRAME_BYTES_CLOSE: usize = 256 * 1024;
+/// So much of what is bulk is handed to the socket at a time.
+const BULK_AHEAD_BYTES: u64 = 256 * 1024;
+/// So much of it waits at most; one frame may be beyond.
+const BULK_BYTES_MAX: usize = 8 << 20;
+/// What is urgent waits beyond this only where the other side does not read.
+const URGENT_BYTES_MAX: usize = 1 << 20;
+
+/// The other server does not take what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A connection to another server, without its socket.
+#[derive(Debug)]
+pub struct PeerConnection {
+    input: Input,
+    /// The other side has said who it is.
+    greeted: bool,
+    /// Set once the stream cannot be understood any more.
+    broken: Option<Malformed>,
+    output: Output,
+    /// Messages that carry no entries, for the next frame.
+    urgent: Vec<(GroupId, Message)>,
+    /// Messages that carry entries, for the next frame of them.
+    entries: Vec<(GroupId, Message)>,
+    entries_bytes: usize,
+    /// Frames that wait behind what is urgent.
+    bulk: VecDeque<Bytes>,
+    bulk_bytes: usize,
+}
+
+impl PeerConnection {
+    /// A connection on which this server says who it is.
+    pub fn new(hello: &Hello) -> PeerConnection {
+        let mut connection = PeerConnection {
+            input: Input::new(READ_BYTES_MAX),
+            greeted: false,
+            broken: None,
+            output: Output::default(),
+            urgent: Vec::new(),
+            entries: Vec::new(),
+            entries_bytes: 0,
+            bulk: VecDeque::new(),
+            bulk_bytes: 0,
+        };
+        connection.greet(hello);
+        connection
+    }
+
+    /// Says who this server is; again when what it knows of its group has changed.
+    pub fn greet(&mut self, hello: &Hello) {
+        self.write(|out| peer::hello::encode(hello, out));
+    }
+
+    /// The next whole frame, if there is one. The first is the other side's greeting.
+    ///
+    /// # Errors
+    /// What came is not the protocol: close the connection. Every later call says the same.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, Malformed> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let taken = self.take_frame();
+        if let Err(error) = taken {
+            self.broken = Some(error);
+            self.input.clear();
+        }
+        taken
+    }
+
+    fn take_frame(&mut self) -> Result<Option<Frame>, Malformed> {
+        let limit = match self.greeted {
+            true => FRAME_BYTES_MAX,
+            false => HELLO_BYTES_MAX,
+        };
+        let Some(input) = self.input.decodable(frame::HEADER_BYTES) else {
+            return Ok(None);
+        };
+        let Some(body) = frame::decode(input, limit)? else {
+            let need = frame::needed_bytes(input);
+            self.input.need(need);
+            return Ok(None);
+        };
+        self.input.need(0);
+        let frame = peer::decode(&body)?;
+        if !self.greeted && !matches!(frame, Frame::Hello(_)) {
+            return Err(Malformed::Impossible("anything before a greeting"));
+        }
+        self.greeted = true;
+        Ok(Some(frame))
+    }
+
+    /// Takes a message for the end of the turn.
+    ///
+    /// # Errors
+    /// [`Full`]: the other side does not read, and the message is lost.
+    pub fn send(&mut self, group: GroupId, message: Message) -> Result<(), Full> {
+        let bytes = message.entry_bytes();
+        let is_bulk = matches!(&message.body, Body::Append { entries, .. } if !entries.is_empty());
+        if !is_bulk {
+            if self.output.held_bytes() > BULK_AHEAD_BYTES + URGENT_BYTES_MAX as u64 {
+                return Err(Full);
+            }
+            self.urgent.push((group, message));
+            return Ok(());
+        }
+        if self.bulk_bytes + self.entries_bytes > BULK_BYTES_MAX {
+            return Err(Full);
+        }
+        self.entries_bytes += bytes;
+        self.entries.push((group, message));
+        if self.entries_bytes >= FRAME_BYTES_CLOSE {
+            self.close_entries();
+        }
+        Ok(())
+    }
+
+    /// Takes a part of a snapshot, behind all entries.
+    ///
+    /// # Errors
+    /// [`Full`]: too much waits already; to be sent when there is room ([`PeerConnection::takes_parts`]).
+    pub fn send_part(&mut self, part: &Part) -> Result<(), Full> {
+        if !self.takes_parts() {
+            return Err(Full);
+        }
+        self.close_entries();
+        let mut bytes = BytesMut::new();
+        peer::snapshot::encode_part(part, &mut bytes);
+        self.push_bulk(bytes.freeze());
+        Ok(())
+    }
+
+    /// Whether a part of a snapshot would be taken: only while little else waits, because entries go first.
+    pub fn takes_parts(&self) -> bool {
+        self.bulk_bytes + self.entries_bytes < FRAME_BYTES_CLOSE
+    }
+
+    /// Says how far a snapshot was taken.
+    pub fn send_taken(&mut self, taken: &Taken) {
+        self.write(|out| peer::snapshot::encode_taken(taken, out));
+    }
+
+    /// Closes the turn: what was gathered goes out, urgent things in one frame. To be called again when the socket has
+    /// taken something.
+    pub fn flush(&mut self) {
+        if !self.urgent.is_empty() {
+            let urgent = std::mem::take(&mut self.urgent);
+            self.write(|out| {
+                let messages = urgent.iter().map(|(group, message)| (*group, message));
+                peer::message::encode(messages, out);
+            });
+        }
+        self.close_entries();
+        while self.output.held_bytes() < BULK_AHEAD_BYTES
+            && let Some(frame) = self.bulk.pop_front()
+        {
+            self.bulk_bytes -= frame.len();
+            self.output.extend(&frame);
+        }
+    }
+
+    fn close_entries(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let entries = std::mem::take(&mut self.entries);
+        self.entries_bytes = 0;
+        let mut bytes = BytesMut::new();
+        let messages = entries.iter().map(|(group, message)| (*group, message));
+        peer::message::encode(messages, &mut bytes);
+        self.push_bulk(bytes.freeze());
+    }
+
+    fn push_bulk(&mut self, frame: Bytes) {
+        self.bulk_bytes += frame.len();
+        self.bulk.push_back(frame);
+    }
+
+    fn write(&mut self, encode: impl FnOnce(&mut BytesMut)) {
+        let tail = self.output.tail();
+        let before = tail.len();
+        encode(tail);
+        self.output.appended(before);
+    }
+}
+
+impl Codec for PeerConnection {
+    fn room(&mut self) -> &mut BytesMut {
+        self.input.room()
+    }
+
+    fn received(&mut self, count: usize) {
+        self.input.received(count);
+    }
+
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    /// What comes is needed whatever waits to be written.
+    fn is_congested(&self) -> bool {
+        false
+    }
+
+    fn is_amid_frame(&self) -> bool {
+        !self.input.bytes().is_empty()
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let waiting = self.bulk_bytes + self.entries_bytes;
+        self.input.held_bytes() + self.output.held_bytes() + waiting as u64
+    }
+
+    fn shrink(&mut self) {
+        self.input.shrink();
+    }
+}
