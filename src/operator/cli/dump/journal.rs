@@ -110,7 +110,10 @@ fn damaged(damage: &Damage) -> Error {
         format!("batch {} at {}, byte {}: {}", damage.sequence, damage.path.display(), damage.position, damage.what),
     )
     .means("The server does not start with this journal; what was acknowledged up to the damage is whole.")
-    .cure("Copy the folder; chrysalis run DIR --accept-loss goes on without what comes after the damage.")
+    .cure(
+        "Copy the folder, and restore a backup; or chrysalis run DIR --accept-loss: everything written after the damage \
+         is lost, also what is whole.",
+    )
 }
 
 fn as_text(batch: &DumpedBatch, out: &mut dyn Write) -> std::io::Result<()> {
