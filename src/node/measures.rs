@@ -42,7 +42,7 @@ impl Node {
                 || self.world.journal.pressure().refuse
                 || side.core.is_parked(),
             connections: self.connection_count(Port::Broker) as u64,
-            ..side.status()
+            ..side.status(self.world.now)
         })
     }
 
