@@ -137,9 +137,9 @@ fn numbered(first: u64, last: u64, one: &str, many: &str) -> String {
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((first, last)) = self.batches else {
-            return f.write_str("no batch is lost");
+            return f.write_str("no batch");
         };
-        write!(f, "{} lost", numbered(first, last, "batch", "batches"))?;
+        f.write_str(&numbered(first, last, "batch", "batches"))?;
         for (group, &(first, last)) in &self.entries {
             let whose = match group.0.checked_sub(1) {
                 None => "the coordinator".to_owned(),
