@@ -467,7 +467,7 @@ impl Broker {
         let reply = match end {
             End::Data => return self.serve(get, effects),
             End::Again | End::Turn => Reply::Value(bad_record()),
-            End::Nothing => self.nothing_new(&get),
+            End::Nothing | End::Room => self.nothing_new(&get),
             End::Decide => {
                 let (topic, number) = self.name_of(get.partition);
                 if self.catalog.is_closed(topic, number) {

@@ -100,6 +100,8 @@ pub(super) enum End {
     Data,
     /// 404.
     Nothing,
+    /// 404, because it may not be given a turn.
+    Room,
     /// The bad record: ask again at once.
     Again,
     /// The bad record: ask where to go on, to be led back over the last message.
@@ -152,12 +154,20 @@ pub struct ConsumerStatus {
     pub threads_seen: usize,
     /// It has more partitions than threads, as far as one can see.
     pub lacks_threads: bool,
-    /// Held gets that were answered 404 to make room for another partition of it.
+    /// Held gets that were answered 404 instead of a turn, to make room for another partition of it.
     pub room_made: u64,
     /// Turns it was given.
     pub turns: u64,
-    /// Why it was last answered 404 to make room in the place of a turn.
-    pub not_turned: Option<NotTurned>,
+    /// Why and when it was last answered 404 instead of a turn, if it was given none since.
+    pub not_turned: Option<(NotTurned, Moment)>,
+}
+
+impl ConsumerStatus {
+    /// Why it is answered 404 instead of a turn, while that goes on.
+    pub fn not_turned_now(&self, now: Moment) -> Option<NotTurned> {
+        let (why, at) = self.not_turned?;
+        (now.since(at) < REASON_HOLDS).then_some(why)
+    }
 }
 
 /// How many gets were held and answered, by what ended it.
@@ -169,7 +179,9 @@ pub struct HoldsEnded {
     pub again: u64,
     /// A turn: the client was led back over its last message, to come to its other partitions.
     pub turn: u64,
-    /// 404: its time was over, it made room for another, or nobody owns the partition.
+    /// 404 instead of a turn: it made room for another partition of its consumer.
+    pub room: u64,
+    /// 404: its time was over, or nobody owns the partition.
     pub nothing: u64,
     /// The partition was closed.
     pub closed: u64,
@@ -285,7 +297,7 @@ struct Consumer {
     rounds: u64,
     room_made: u64,
     turns: u64,
-    not_turned: Option<NotTurned>,
+    not_turned: Option<(NotTurned, Moment)>,
     connection: ConnectionId,
 }
 
@@ -759,7 +771,10 @@ impl Waiting {
         let wanted = self.misses_something(owner);
         match self.may_turn(now, id) {
             Ok(_) if lacks => return End::Turn,
-            Err(why) if lacks && wanted => self.consumer_mut(owner).not_turned = Some(why),
+            Err(why) if lacks && wanted => {
+                self.note_room(now, owner, why);
+                return End::Room;
+            }
             _ => {}
         }
         // Its partitions elsewhere may wait for a thread, and their brokers cannot tell us.
@@ -787,6 +802,7 @@ impl Waiting {
             End::Data => &mut self.ended.data,
             End::Again => &mut self.ended.again,
             End::Turn => &mut self.ended.turn,
+            End::Room => &mut self.ended.room,
             End::Nothing => &mut self.ended.nothing,
             End::Decide => &mut self.ended.closed,
         };
@@ -794,7 +810,7 @@ impl Waiting {
         let told = match end {
             End::Data => Told::Data,
             End::Again | End::Turn => Told::Again,
-            End::Nothing | End::Decide => Told::Nothing,
+            End::Nothing | End::Room | End::Decide => Told::Nothing,
         };
         self.tell(now, held.key, told);
         if told == Told::Again {
@@ -827,6 +843,8 @@ impl Waiting {
     }
 }
 
+/// Why a consumer gets 404s says something for so long after the last of them.
+const REASON_HOLDS: Duration = Duration::from_secs(60);
 /// Of a consumer's holds that end with the bad record although it has partitions on other brokers, one in so many
 /// ends with 404.
 const GIVES_WAY_EVERY: u64 = 4;

@@ -182,9 +182,8 @@ pub fn configuration_md() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
          A server reads `conf/server.toml` in its folder. You may leave out every key. `chrysalis init` writes the file with\n\
-         all keys and their defaults as comments; this page says the same. (Both are made from `src/config/explain/`, and a test\n\
-         compares them: `UPDATE=1 cargo test config` writes them anew.)\n\n\
-         A start names all mistakes at once, with file, line, key, value and what is permitted. `chrysalis reload DIR`, or SIGHUP,\n\
+         all keys and their defaults as comments; this page says the same.\n\n\
+         A start names all mistakes at once, each with file, line, key, value and what is permitted. `chrysalis reload DIR`, or SIGHUP,\n\
          reads the topics' sections again; everything else takes effect at the next start.\n",
     );
     for section in Section::ALL {

@@ -27,6 +27,7 @@ pub mod words;
 
 mod folder;
 mod home;
+mod remarks;
 mod secrecy;
 mod shown;
 mod suggest;
@@ -77,6 +78,8 @@ pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
     };
     let mut config = read(folder, &machine)?;
     let notes = secrecy::notes(folder.root(), &config);
+    config.source.notes.extend(notes);
+    let notes = remarks::notes(&config);
     config.source.notes.extend(notes);
     Ok(config)
 }

@@ -265,7 +265,7 @@ fn take_apart(
 }
 
 /// Shows what can be read behind the last good batch. Gives back the first record that only a later version knows.
-fn behind(
+pub(super) fn behind(
     disk: &mut dyn Disk,
     survey: &Survey,
     last: (u64, u64),

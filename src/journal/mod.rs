@@ -15,6 +15,7 @@
 //! later batch that says so is durable. A journal that failed once writes nothing any more.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -111,6 +112,44 @@ pub struct Recovered {
     pub cut: Option<Cut>,
     /// The damage that [`Options::accept_loss`] cut off. To be logged loudly.
     pub loss: Option<Damage>,
+    /// What went with it.
+    pub lost: Lost,
+}
+
+/// What an accepted loss took, as far as the journal can tell: what the unreadable batches held is in none of these
+/// numbers unless something behind them shows that it was there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// The first and the last batch.
+    pub batches: Option<(u64, u64)>,
+    /// Of each group the first and the last entry.
+    pub entries: BTreeMap<GroupId, (u64, u64)>,
+}
+
+/// `1 batch (7)`, `3 batches (7 to 9)`.
+fn numbered(first: u64, last: u64, one: &str, many: &str) -> String {
+    match last - first {
+        0 => format!("1 {one} ({first})"),
+        more => format!("{} {many} ({first} to {last})", more + 1),
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, last)) = self.batches else {
+            return f.write_str("no batch");
+        };
+        f.write_str(&numbered(first, last, "batch", "batches"))?;
+        for (group, &(first, last)) in &self.entries {
+            let whose = match group.0.checked_sub(1) {
+                None => "the coordinator".to_owned(),
+                Some(id) => format!("broker {id}"),
+            };
+            let entries = numbered(first, last, "entry", "entries");
+            write!(f, "; group {group} ({whose}): {entries}")?;
+        }
+        Ok(())
+    }
 }
 
 /// A tail that was not acknowledged and not whole.

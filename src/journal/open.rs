@@ -6,13 +6,14 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::circle::{Circle, FoundSlot};
+use super::dump::{self, DumpedRecord};
 use super::format::{BLOCK, Body, Header, Kind, Malformed, decode_record};
 use super::identity::{self, Identity};
 use super::replay::Replay;
 use super::survey::{Survey, slot_name, survey};
 use super::walk::{Place, Reader, Walked, walk};
 use super::write::{Chain, Writer};
-use super::{Current, Cut, Damage, Journal, OpenError, Options, Recovered};
+use super::{Current, Cut, Damage, Journal, Lost, OpenError, Options, Recovered};
 use crate::disk::{self, Class, Disk, Mode, Operation, Outcome};
 use crate::units::GroupId;
 
@@ -247,6 +248,10 @@ fn reopen(
         lost,
     } = read(disk, &options, &mut survey)?;
     let damage = walked.damage.clone().or(lost);
+    let lost = match &damage {
+        Some(damage) => what_is_lost(disk, &survey, &replay, damage)?,
+        None => Lost::default(),
+    };
     let loss = damage.or(loss);
     if loss.is_some() {
         replay.mark_incomplete();
@@ -270,6 +275,7 @@ fn reopen(
         incarnation,
         cut,
         loss,
+        lost,
     };
     Ok((
         Journal {
@@ -412,6 +418,38 @@ pub(super) fn lost_entries(survey: &Survey, walked: &Walked, replay: &Replay) ->
         acknowledged: survey.durable,
         what: format!("the entries of group {group} up to {index} are in no file"),
     })
+}
+
+/// What goes with the damage: all batches from it on, and the entries that they are known to have held. The groups
+/// keep what `replay` has.
+fn what_is_lost(
+    disk: &mut dyn Disk,
+    survey: &Survey,
+    replay: &Replay,
+    damage: &Damage,
+) -> Result<Lost, OpenError> {
+    let last = survey.sequence.max(survey.durable);
+    let kept = replay.states();
+    let mut lost = Lost {
+        batches: (damage.sequence <= last).then_some((damage.sequence, last)),
+        entries: BTreeMap::new(),
+    };
+    let before = damage.sequence.saturating_sub(1);
+    dump::behind(disk, survey, (0, before), &mut |batch| {
+        for (group, record) in batch.records {
+            let seen = match record {
+                DumpedRecord::Entry { index, .. } => index,
+                DumpedRecord::State { last, .. } => last,
+                DumpedRecord::Other(_) | DumpedRecord::Newer { .. } => continue,
+            };
+            let first = kept.get(&group).map_or(0, |state| state.last_index) + 1;
+            if seen >= first {
+                let range = lost.entries.entry(group).or_insert((first, seen));
+                range.1 = range.1.max(seen);
+            }
+        }
+    })?;
+    Ok(lost)
 }
 
 /// What the earliest file start that can be read says about the groups.

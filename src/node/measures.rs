@@ -42,7 +42,7 @@ impl Node {
                 || self.world.journal.pressure().refuse
                 || side.core.is_parked(),
             connections: self.connection_count(Port::Broker) as u64,
-            ..side.status()
+            ..side.status(self.world.now)
         })
     }
 
@@ -57,6 +57,12 @@ impl Node {
     /// What an operator should know.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.obstacles();
+        warnings.extend(self.lost.as_ref().map(|lost| {
+            format!(
+                "this start accepted a loss: everything written after the damage in the journal is gone; as far as the \
+                 journal can tell: {lost}"
+            )
+        }));
         let snapshots = self.coordinator.as_ref().map(|side| &side.snapshots);
         if let Some(why) = snapshots.and_then(|snapshots| snapshots.trouble()) {
             warnings.push(format!(

@@ -102,6 +102,8 @@ pub(crate) struct Parts {
     pub(crate) owner_nodes: OwnerNodes,
     /// Seconds the local time is ahead of UTC: retention's schedule means local time.
     pub(crate) utc_offset_s: i32,
+    /// What of the journal was lost at this start, as its operator accepted.
+    pub(crate) lost: Option<String>,
 }
 
 /// What connections' codecs are made with.
@@ -132,6 +134,8 @@ pub struct Node {
     owner_nodes: OwnerNodes,
     completions: Vec<Completion>,
     utc_offset_s: i32,
+    /// See [`Parts::lost`].
+    lost: Option<String>,
     stopping: bool,
     turns: u64,
 }
@@ -155,6 +159,7 @@ impl Node {
             owner_nodes: parts.owner_nodes,
             completions: Vec::new(),
             utc_offset_s: parts.utc_offset_s,
+            lost: parts.lost,
             stopping: false,
             turns: 0,
         }

@@ -238,11 +238,7 @@ fn few_threads(consumers: &[Consumer]) -> String {
     for it in consumers {
         let name = in_a_line(&it.consumer);
         if let Some(why) = &it.not_turned {
-            let _ = writeln!(
-                reasons,
-                "{name} gets 404s in the place of turns: {}",
-                why.reason
-            );
+            let _ = writeln!(reasons, "{name} gets 404s instead of turns: {}", why.reason);
         }
         rows.push([
             name,

@@ -50,9 +50,10 @@ pub fn wrap(text: &str, columns: usize, at: usize, indent: usize) -> String {
 }
 
 /// A page of Markdown with its paragraphs and lists in lines of at most `columns`. Titles and indented code stay as
-/// they are.
+/// they are, and a table becomes aligned columns, a row a line.
 pub fn page(markdown: &str, columns: usize) -> String {
     let mut text = String::new();
+    let mut rows: Vec<Vec<&str>> = Vec::new();
     let mut paragraph = String::new();
     let put = |paragraph: &mut String, text: &mut String| {
         if !paragraph.is_empty() {
@@ -63,6 +64,17 @@ pub fn page(markdown: &str, columns: usize) -> String {
         }
     };
     for line in markdown.lines() {
+        if let Some(row) = line.strip_prefix('|') {
+            put(&mut paragraph, &mut text);
+            rows.push(
+                row.trim_end_matches('|')
+                    .split('|')
+                    .map(str::trim)
+                    .collect(),
+            );
+            continue;
+        }
+        push_table(&mut rows, &mut text);
         let is_code = line.starts_with("    ") && paragraph.is_empty();
         if line.is_empty() || line.starts_with('#') || is_code {
             put(&mut paragraph, &mut text);
@@ -79,7 +91,28 @@ pub fn page(markdown: &str, columns: usize) -> String {
         paragraph.push_str(line.trim());
     }
     put(&mut paragraph, &mut text);
+    push_table(&mut rows, &mut text);
     text
+}
+
+/// Takes the rows of a table, if there are any; that below the titles has only dashes.
+fn push_table(rows: &mut Vec<Vec<&str>>, text: &mut String) {
+    let is_rule = |row: &Vec<&str>| row.iter().all(|cell| cell.starts_with("---"));
+    rows.retain(|row| !is_rule(row));
+    let widest = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..most).map(widest).collect();
+    for row in rows.drain(..) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("  {cell:<width$}"));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
 }
 
 /// How long the marker is with which an item of a list begins: `- `, `1. `.
@@ -101,8 +134,15 @@ mod tests {
 
     #[test]
     fn a_page_is_as_wide_as_it_is_told_and_loses_no_word() {
-        let words =
-            |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+        // A table's lines are not in the columns.
+        let of_a_table = |word: &&str| *word == "|" || *word == "---";
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split_whitespace();
+            words
+                .filter(|word| !of_a_table(word))
+                .map(str::to_owned)
+                .collect()
+        };
         for code in Code::ALL {
             for columns in [40, 80, 100] {
                 let page = page(code.page(), columns);
@@ -114,6 +154,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_table_keeps_its_rows() {
+        let markdown = "Then raise it:\n\n| what | in a shell |\n| --- | --- |\n| open files | `ulimit -n` |\n| stack | |\n\nThe end.\n";
+        assert_eq!(
+            page(markdown, 12),
+            "Then raise\nit:\n\n  what        in a shell\n  open files  `ulimit -n`\n  stack\n\nThe end.\n"
+        );
+        let shown = page(Code::E0111.page(), 100);
+        assert!(
+            shown.contains("\n  open files             `ulimit -n`"),
+            "{shown}"
+        );
     }
 
     #[test]

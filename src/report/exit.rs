@@ -24,7 +24,7 @@ pub enum ExitCode {
     PortInUse = 13,
     /// Another process serves this folder.
     AlreadyRunning = 14,
-    /// A file, folder or port is not ours to use.
+    /// No permission for a file, a folder or a port.
     NoPermission = 15,
     /// The data was written by a newer version.
     NewerData = 16,
@@ -101,7 +101,7 @@ impl ExitCode {
             ExitCode::NoRoom => "the disk has no room for what a start needs",
             ExitCode::PortInUse => "a port is taken",
             ExitCode::AlreadyRunning => "another process serves this folder",
-            ExitCode::NoPermission => "a file, folder or port is not ours to use",
+            ExitCode::NoPermission => "no permission for a file, a folder or a port",
             ExitCode::NewerData => "the data was written by a newer version",
             ExitCode::DiskFailed => "the disk refused a read, a write or a sync",
             ExitCode::Bug => "a bug: the program broke a promise to itself",

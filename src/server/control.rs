@@ -349,7 +349,10 @@ impl Server {
     /// Reads the topics again.
     pub(super) fn reload(&mut self) -> Result<Reloaded, config::Error> {
         let (next, changes) = reload(&self.config, &self.folder)?;
-        let notes = next.source.notes.clone();
+        // The others were told at the start, and `config check` tells them again.
+        let told = &self.config.source.notes;
+        let notes = next.source.notes.iter();
+        let notes = notes.filter(|note| !told.contains(note)).cloned().collect();
         self.config = next;
         if let Some(own) = &self.config.broker {
             let node = self.shell.node.borrow();

@@ -38,7 +38,7 @@ pub struct Start<'a> {
     pub config: &'a Config,
     /// The server's folder.
     pub folder: &'a ServerFolder,
-    /// Whether to go on without acknowledged data that is damaged.
+    /// Whether to go on where acknowledged data is damaged, without it and without what was written after it.
     pub accept_loss: bool,
     /// The disk.
     pub disk: Box<dyn Disk>,
@@ -69,6 +69,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
     let (mut journal, mut recovered) =
         open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
     refuse_another_server(config, &recovered)?;
+    let lost = recovered.lost.batches.map(|_| recovered.lost.to_string());
     let coordinator = match &config.coordinator {
         Some(options) => {
             let group = recovered.groups.remove(&GroupId::COORDINATOR);
@@ -112,6 +113,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         codecs: settings::codecs(config),
         owner_nodes: settings::owner_nodes(config),
         utc_offset_s: system.utc_offset_s,
+        lost,
     }))
 }
 
@@ -144,7 +146,10 @@ fn open_journal(
             byte = loss.position,
             batch = loss.sequence,
             acknowledged = loss.acknowledged,
-            "damage in the journal is accepted: acknowledged entries are lost"
+            what = loss.what,
+            lost = %recovered.lost,
+            "damage in the journal is accepted: everything written after it is lost, also what is whole; `lost` is what \
+             the journal can tell of"
         );
     }
     Ok((journal, recovered))
@@ -157,7 +162,7 @@ fn journal_refused(folder: &ServerFolder, error: OpenError) -> Error {
             .means("Acknowledged entries cannot be read; the server does not start.")
             .cure(format!(
                 "Keep a copy of data/, see what is missing with `chrysalis dump journal {}`, and restore the \
-                 file; or go on without it: {}.",
+                 file; or lose everything written after the damage, also what is whole: {}.",
                 flag(folder),
                 run_without(folder)
             )),
@@ -286,8 +291,8 @@ fn unusable(folder: &ServerFolder, reason: Unusable) -> Error {
         .because(reason)
         .means("The server does not start.")
         .cure(format!(
-            "Keep a copy of data/, look at it with `chrysalis dump journal {}`, and restore data/journal; or go on \
-             with what is left: {}.",
+            "Keep a copy of data/, look at it with `chrysalis dump journal {}`, and restore data/journal; or lose \
+             what the journal no longer holds: {}.",
             flag(folder),
             run_without(folder)
         ))

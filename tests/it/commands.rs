@@ -553,10 +553,16 @@ fn the_originals_files_make_a_server_as_they_are() {
         &format!("coordinator 127.0.0.1:{coordinator}"),
     );
     assert_said(&folder.command("topic list", &[]), 0, "meta-test");
+    let created = folder.command("topic create", &["orders:2"]);
+    assert_said(&created, 0, "topics added: orders");
+    // What the file says without an effect was told at the start, and a check tells it.
+    let said = text(&created.stdout) + &text(&created.stderr);
+    assert!(!said.contains("note:"), "{said}");
+    let checked = folder.command("config check", &[]);
     assert_said(
-        &folder.command("topic create", &["orders:2"]),
+        &checked,
         0,
-        "topics added: orders",
+        "note: conf/server.ini:6: [system] unflushThreshold",
     );
     let configuration = fs::read_to_string(folder.path.join("conf/server.ini"));
     assert!(

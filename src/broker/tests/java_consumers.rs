@@ -110,7 +110,8 @@ fn turns(run: &Run) -> u64 {
 }
 
 fn refused_because(run: &Run) -> Option<NotTurned> {
-    run.world.broker.status().consumers[0].not_turned
+    let consumers = run.world.broker.status().consumers;
+    consumers[0].not_turned.map(|(why, _)| why)
 }
 
 #[test]

@@ -549,7 +549,8 @@ impl Runner {
 
     fn consumers(&mut self) {
         for one in self.world.broker.status().consumers {
-            let why = one.not_turned.map(|why| format!(" ({})", why.as_str()));
+            let why = one.not_turned_now(self.world.now);
+            let why = why.map(|why| format!(" ({})", why.as_str()));
             self.out.push(format!(
                 "{} {}: {} partitions{}, {} held, {} threads, {} turns, made room {} times{}",
                 one.group,

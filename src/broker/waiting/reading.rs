@@ -140,6 +140,8 @@ impl Reading {
 /// Whether a consumer does as the Java client does that acknowledges by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Follows {
+    /// ZooKeeper has a position of it, perhaps an old one.
+    has_position: bool,
     /// It told all positions of what it read, when last looked.
     seen: bool,
     /// How often some partition of it was told as it was read.
@@ -165,6 +167,7 @@ pub(super) enum Doubt {
     Inside,
     NoMessage,
     NoPosition,
+    NotCommitted,
     Late,
 }
 
@@ -296,6 +299,7 @@ impl Waiting {
             .zip(position)
             .is_some_and(|(it, told)| it.told(told));
         let follows = &mut self.consumer_mut(owner).follows;
+        follows.has_position |= position.is_some();
         follows.followed = follows.followed.saturating_add(followed.into());
     }
 
@@ -400,7 +404,10 @@ impl Waiting {
         if !self.keeps_positions_elsewhere(owner) {
             let keys = self.consumers[&owner].keys.len();
             if !follows.seen || usize::from(follows.followed) < FOLLOWED_MIN.min(keys) {
-                return Err(Doubt::NoPosition);
+                return Err(match follows.has_position {
+                    true => Doubt::NotCommitted,
+                    false => Doubt::NoPosition,
+                });
             }
             let overdue = |since: Moment| now.since(since) > COMMIT_MAX;
             if lately(follows.late) || reading.untold_since().is_some_and(overdue) {

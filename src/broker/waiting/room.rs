@@ -262,14 +262,19 @@ impl Waiting {
             match self.in_listener_until(now, owner) {
                 Some(until) => look = until,
                 None => {
-                    let consumer = self.consumer_mut(owner);
-                    consumer.room_made += 1;
-                    consumer.not_turned = Some(why);
-                    self.answer(now, id, End::Nothing);
+                    self.note_room(now, owner, why);
+                    self.answer(now, id, End::Room);
                 }
             }
         }
         self.look_at(owner, Some(look));
+    }
+
+    /// A held get of this consumer makes room with 404, because it may not be given a turn.
+    pub(super) fn note_room(&mut self, now: Moment, owner: ConsumerId, why: NotTurned) {
+        let consumer = self.consumer_mut(owner);
+        consumer.room_made += 1;
+        consumer.not_turned = Some((why, now));
     }
 
     /// Gives these turns, the last one first: they go behind all others in the order in which they are expected.
@@ -280,10 +285,8 @@ impl Waiting {
             if ready <= now {
                 self.answer(now, id, End::Turn);
             } else if self.is_far(now, id) {
-                let consumer = self.consumer_mut(owner);
-                consumer.room_made += 1;
-                consumer.not_turned = Some(NotTurned::ManyTurns);
-                self.answer(now, id, End::Nothing);
+                self.note_room(now, owner, NotTurned::ManyTurns);
+                self.answer(now, id, End::Room);
             } else {
                 return Some(ready);
             }

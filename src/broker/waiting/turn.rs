@@ -51,7 +51,7 @@ impl Asked {
     }
 }
 
-/// Why a consumer with fewer threads than partitions is answered 404 in the place of a turn.
+/// Why a consumer with fewer threads than partitions is answered 404 instead of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotTurned {
     /// `broker.turns` is false.
@@ -66,6 +66,8 @@ pub enum NotTurned {
     NoMessageYet,
     /// ZooKeeper was never told of its reading.
     NoPositionYet,
+    /// ZooKeeper has positions from before; of its reading since it connected it was told too little.
+    NotCommittedYet,
     /// ZooKeeper was told of its reading too late.
     LatePosition,
     /// It acknowledges by hand, or its listener fails.
@@ -83,7 +85,10 @@ pub enum NotTurned {
 impl NotTurned {
     /// It may be another answer once it is known what ZooKeeper was told by now.
     pub(super) fn lacks_positions(self) -> bool {
-        matches!(self, NotTurned::NoPositionYet | NotTurned::LatePosition)
+        matches!(
+            self,
+            NotTurned::NoPositionYet | NotTurned::NotCommittedYet | NotTurned::LatePosition
+        )
     }
 
     /// What the reason is called in JSON.
@@ -95,6 +100,7 @@ impl NotTurned {
             NotTurned::OwnName => "own-consumer-id",
             NotTurned::NoMessageYet => "no-message-yet",
             NotTurned::NoPositionYet => "no-position-yet",
+            NotTurned::NotCommittedYet => "not-committed-yet",
             NotTurned::LatePosition => "late-position",
             NotTurned::ComesBackInside => "manual-acknowledgement",
             NotTurned::ReadsAgain => "reads-again",
@@ -111,14 +117,19 @@ impl fmt::Display for NotTurned {
             NotTurned::Off => "broker.turns is false",
             NotTurned::OtherClient => "it is not the Java client",
             NotTurned::OldClient => "its client is older than 1.4.6",
-            NotTurned::OwnName => "its consumer id was set by hand and does not tell its client",
+            NotTurned::OwnName => {
+                "its consumer id was set by hand, so its client version is unknown"
+            }
             NotTurned::NoMessageYet => "it has read no message of the partition since it connected",
             NotTurned::NoPositionYet => "ZooKeeper has no position of it yet",
+            NotTurned::NotCommittedYet => {
+                "it has committed the offsets of too few partitions since it connected"
+            }
             NotTurned::LatePosition => "its positions reach ZooKeeper late",
             NotTurned::ComesBackInside => "it acknowledges by hand, or its listener fails",
-            NotTurned::ReadsAgain => "it does not pass over what it has read",
+            NotTurned::ReadsAgain => "it read a message again that it should have passed over",
             NotTurned::LongMessage => "the last message of the partition is long",
-            NotTurned::ManyTurns => "it was given 500 turns in the last second",
+            NotTurned::ManyTurns => "it reached the limit of 500 turns a second",
             NotTurned::MayHaveForgotten => "its process reads many messages a second",
         })
     }
@@ -131,6 +142,7 @@ impl From<Doubt> for NotTurned {
             Doubt::Inside => NotTurned::ComesBackInside,
             Doubt::NoMessage => NotTurned::NoMessageYet,
             Doubt::NoPosition => NotTurned::NoPositionYet,
+            Doubt::NotCommitted => NotTurned::NotCommittedYet,
             Doubt::Late => NotTurned::LatePosition,
         }
     }
@@ -194,6 +206,7 @@ impl Waiting {
         }
         let consumer = self.consumer_mut(owner);
         consumer.turns += 1;
+        consumer.not_turned = None;
         consumer.budget.take(now);
         Some(back_to)
     }

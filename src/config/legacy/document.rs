@@ -13,7 +13,10 @@ pub fn document() -> String {
          the server is a broker, with a `zoo.cfg` a coordinator, with both it is both; a broker without a coordinator of its own\n\
          uses the ZooKeeper that `zk.zkConnect` names. As with the originals, numbers and booleans of `server.ini` may be\n\
          expressions (`1024*1024`), a blank value is the default, unknown sections are ignored and unknown keys are mistakes.\n\
-         Both listen on every address, as the originals do.\n\n\
+         Both listen on every address, as the originals do, and a start and `config check` note it.\n\n\
+         As with the originals, a `server.ini` must have `brokerId`, `numPartitions`, `unflushThreshold`, `unflushInterval`,\n\
+         `maxSegmentSize` and `maxTransferSize` in `[system]`, `zk.zkConnect` in `[zookeeper]`, and at least one `[topic=NAME]`.\n\
+         A `zoo.cfg` must have `clientPort`.\n\n\
          What only this server has is set in `server.ini` in a section of its own, which the original ignores:\n\n\
          ```ini\n[chrysalis]\ncoordinator.enabled = true\nweb.listen = 0.0.0.0\n```\n\n\
          In `zoo.cfg` it has a prefix: `chrysalis.web.listen = 0.0.0.0`.\n",

@@ -478,7 +478,7 @@ impl BrokerSide {
     }
 
     /// What an operator may see, as far as the broker knows it.
-    pub(super) fn status(&self) -> BrokerStatus {
+    pub(super) fn status(&self, now: Moment) -> BrokerStatus {
         let status = self.core.status();
         let damaged = status.topics.iter().flat_map(|topic| {
             topic
@@ -501,7 +501,7 @@ impl BrokerSide {
             gets: status.gets,
             damaged: damaged.collect(),
             closed: closed.collect(),
-            consumers: consumers::together(&status.consumers),
+            consumers: consumers::together(now, &status.consumers),
             ..BrokerStatus::default()
         }
     }
@@ -528,6 +528,7 @@ impl BrokerSide {
             ("data", ended.data),
             ("again", ended.again),
             ("turn", ended.turn),
+            ("room", ended.room),
             ("nothing", ended.nothing),
             ("closed", ended.closed),
         ] {

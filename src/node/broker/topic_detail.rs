@@ -68,8 +68,10 @@ impl Node {
             consumers::has_few_threads(one) && readers.iter().any(owner)
         };
         let all = side.core.status().consumers;
+        let few_threads = all.iter().filter(owns);
+        let few_threads = few_threads.map(|it| consumers::one(self.world.now, it));
         let detail = TopicDetail {
-            few_threads: all.iter().filter(owns).map(consumers::one).collect(),
+            few_threads: few_threads.collect(),
             topic: side.summary(&topic, &side.core.closed_partitions()),
             partitions: partitions.collect(),
             consumers: consumers.into_values().collect(),

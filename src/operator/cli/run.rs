@@ -15,7 +15,7 @@ use crate::server::{log_options, run as serve};
 /// Serve in the foreground until SIGTERM or Ctrl-C
 ///
 /// Serves the folder's coordinator and broker. The log goes to standard error, or to log.file. SIGTERM and
-/// SIGINT stop it in order: it tells clients to leave, finishes the requests under way, and puts everything
+/// SIGINT stop it cleanly: it tells clients to leave, finishes the requests under way, and puts everything
 /// on disk. SIGHUP reads the topics again.
 ///
 /// It tells systemd when it serves (Type=notify) and that it lives (WatchdogSec).
@@ -24,10 +24,11 @@ use crate::server::{log_options, run as serve};
 pub(super) struct Run {
     #[command(flatten)]
     folder: FolderArgument,
-    /// Go on without acknowledged data that is damaged; it is lost, and this cannot be undone
+    /// Start although acknowledged data is damaged, and lose it; this cannot be undone
     ///
-    /// Without it a server whose journal is damaged does not start. First copy data/, and see what is
-    /// missing: `chrysalis dump journal DIR`.
+    /// If the journal is damaged, everything written after the damage is lost, also what is whole: messages,
+    /// znodes and groups' positions. Without this option such a server does not start. First copy data/, and see
+    /// what would go: `chrysalis dump journal DIR`.
     #[arg(long)]
     accept_loss: bool,
     /// Detach, and tell standard output how it went (what `chrysalis start` uses)

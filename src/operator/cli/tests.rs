@@ -163,6 +163,41 @@ fn a_secret_that_everybody_can_read_is_told() {
     assert_eq!(notes(), "", "nobody gets at it");
 }
 
+/// Somebody put a zoo.cfg beside the server.ini and left its zk.zkConnect.
+#[test]
+fn a_check_tells_of_a_coordinator_that_its_broker_does_not_use_and_of_open_ports() {
+    let (_home, folder) = home();
+    let conf = Path::new(&folder).join("conf");
+    fs::create_dir_all(&conf).expect("make a folder");
+    let checked = |connect: &str| {
+        let ini = format!(
+            "[system]\nbrokerId=0\nnumPartitions=1\nunflushThreshold=0\nunflushInterval=10000\n\
+             maxSegmentSize=1048576\nmaxTransferSize=1048576\ndataPath={folder}/data\n[zookeeper]\nzk.zkConnect={connect}\n[topic=test]\nnumPartitions=1\n"
+        );
+        fs::write(conf.join("server.ini"), ini).expect("write a file");
+        run(&["config", "check", &folder]).expect("it would start")
+    };
+    fs::write(
+        conf.join("zoo.cfg"),
+        format!("clientPort=2181\ndataDir={folder}/zk\n"),
+    )
+    .expect("write a file");
+    let told = checked("zk1:2181");
+    assert!(
+        told.contains("note: the broker uses the ZooKeeper at zk1:2181."),
+        "{told}"
+    );
+    assert!(
+        told.contains("every address of the machine (port 2181 and 8123)"),
+        "{told}"
+    );
+    let told = checked("127.0.0.1:2181");
+    assert!(!told.contains("note: the broker uses"), "{told}");
+    run(&["init", &format!("{folder}-toml")]).expect("it is made");
+    let told = run(&["config", "check", &format!("{folder}-toml")]).expect("it would start");
+    assert!(!told.contains("every address"), "{told}");
+}
+
 #[test]
 fn init_refuses_a_folder_that_is_another_server() {
     let (_home, folder) = home();

@@ -61,7 +61,7 @@ pub static ALARMS: &[Alarm] = &[
         urgency: Urgency::Page,
         expression: "chrysalis_ready == 0",
         hold: "2m",
-        meaning: "Puts are refused, clients do not find all topics, or there is damage",
+        meaning: "Puts are refused, clients do not find all topics, or damage was found and not yet skipped",
         cure: "Read the reasons at `/ready` or in `chrysalis status DIR`",
     },
     Alarm {
@@ -101,7 +101,7 @@ pub static ALARMS: &[Alarm] = &[
         urgency: Urgency::Ticket,
         expression: "histogram_quantile(0.99, rate(chrysalis_journal_batch_latency_seconds_bucket[5m])) > 0.1",
         hold: "10m",
-        meaning: "One batch in a hundred takes more than 0.1 s to be durable, and every reply waits for it",
+        meaning: "One batch in a hundred takes more than 0.1 s to become durable, and every reply waits for it",
         cure: "Compare with `chrysalis bench disk DIR`, and look for what else uses the disk",
     },
     Alarm {
@@ -119,6 +119,14 @@ pub static ALARMS: &[Alarm] = &[
         hold: "0m",
         meaning: "A message file is damaged; this holds until retention deletes the file",
         cure: "See `chrysalis explain E0203`, and look at the disk",
+    },
+    Alarm {
+        name: "ChrysalisPartitionsClosed",
+        urgency: Urgency::Ticket,
+        expression: "chrysalis_broker_closed_partitions > 0",
+        hold: "1h",
+        meaning: "Partitions are closed: their puts and gets are answered 403, which neither `/ready` nor failed puts show",
+        cure: "`chrysalis status DIR` names them; `chrysalis partition open` or a restart opens them",
     },
     Alarm {
         name: "ChrysalisOwnersUnseen",
@@ -151,6 +159,6 @@ pub static ALARMS: &[Alarm] = &[
         expression: "increase(chrysalis_log_lines_lost_total[1h]) > 0",
         hold: "0m",
         meaning: "Log lines could not be written",
-        cure: "Look whether the log's disk is full, and whether its reader still reads",
+        cure: "Check whether the log's disk is full, and whether its reader still reads",
     },
 ];

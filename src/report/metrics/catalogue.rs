@@ -87,7 +87,7 @@ metrics! {
         BROKER_HELD_GETS Gauge "broker_held_gets" "" []
             "Gets that wait for a message"
         BROKER_HELD_GETS_ENDED Counter "broker_held_gets_ended" "" ["by"]
-            "Waiting gets that ended: with data, by another get (again), for a turn, with nothing, closed"
+            "Waiting gets that ended: with data, by another get (again), for a turn, with 404 instead of a turn (room), with nothing, closed"
         BROKER_TOPICS Gauge "broker_topics" "" []
             "Topics that have data or a section in the configuration"
         BROKER_PARTITIONS Gauge "broker_partitions" "" []

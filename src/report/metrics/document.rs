@@ -9,13 +9,12 @@ pub fn metrics_md() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
          `/metrics` on the web port (`http://127.0.0.1:8120/metrics`) answers in Prometheus' text format, and in OpenMetrics to those\n\
-         that ask for it. `chrysalis explain metrics` lists the same metrics, `chrysalis explain chrysalis_ready` explains one.\n\
-         (This page is made from `src/report/metrics/`, and a test compares them: `UPDATE=1 cargo test metrics` writes it anew.)\n\n\
+         that ask for it. `chrysalis explain metrics` lists the same metrics, `chrysalis explain chrysalis_ready` explains one.\n\n\
          A counter grows from the start of the process. A gauge goes up and down. A histogram counts how long something took: it has\n\
          `_bucket`, `_sum` and `_count`, with buckets from 50 µs to 10 s.\n\n\
          ## When to wake somebody\n\n\
          These rules are a file for Prometheus, which `chrysalis explain alarms` prints. A `page` should wake somebody. A `ticket` can\n\
-         wait until the morning. If you have only one rule, take `ChrysalisNotReady`. Replace `job=\"chrysalis\"` by the job of yours.\n\n\
+         wait until the morning. If you have only one rule, take `ChrysalisNotReady`. Replace `job=\"chrysalis\"` by your own job.\n\n\
          ```yaml\n",
     );
     text.push_str(&rules());

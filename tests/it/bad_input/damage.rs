@@ -3,10 +3,11 @@
 use super::{assert_serves_others, refused_start};
 use crate::deployment::Deployment;
 use crate::metaq_wire::{Answer, Client, records};
-use crate::server::{Server, set_key};
+use crate::server::{CHRYSALIS, Server, set_key};
 use crate::zookeeper_wire;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const DAMAGED_DATA: i32 = 11;
 
@@ -50,6 +51,13 @@ fn run_accepting_loss(server: &mut Server) {
     server.resume_with(&mut command);
 }
 
+fn status(server: &Server) -> String {
+    let mut command = Command::new(CHRYSALIS);
+    let output = command.arg("status").arg(server.folder()).output();
+    let output = output.expect("the binary under test starts");
+    String::from_utf8(output.stdout).expect("a status is text")
+}
+
 #[test]
 fn a_flipped_byte_in_the_journal_stops_the_start_until_the_loss_is_accepted() {
     let mut server = prepared(|_| {});
@@ -82,6 +90,21 @@ fn a_flipped_byte_in_the_journal_stops_the_start_until_the_loss_is_accepted() {
     assert_eq!(again, DAMAGED_DATA, "asking twice does not make it whole");
 
     run_accepting_loss(&mut server);
+    // How much went with the damage is in the log, and in the status while this process runs.
+    let told = status(&server);
+    for part in [
+        "accepted a loss",
+        "batches (",
+        "group 0 (the coordinator): ",
+        "group 2 (broker 1): ",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let log = server.process().log();
+    assert!(
+        log.contains("also what is whole") && log.contains("lost="),
+        "{log}"
+    );
     // What was before the damage is there, and nothing that is served is false.
     let mut client = Client::connect(server.broker());
     let all = client.read_all("hurt", 0);
@@ -97,6 +120,7 @@ fn a_flipped_byte_in_the_journal_stops_the_start_until_the_loss_is_accepted() {
     assert_serves_others(&server);
     server.restart();
     assert_serves_others(&server);
+    assert!(!status(&server).contains("accepted a loss"));
 }
 
 #[test]

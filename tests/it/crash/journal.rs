@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chrysalis::consensus::{Entry, EntryKind, HardState, Record};
+use chrysalis::consensus::{Entry, EntryKind, HardState, Record, Remembered};
 use chrysalis::disk::Class;
 use chrysalis::journal::OpenError;
 use chrysalis::units::GroupId;
@@ -184,6 +184,20 @@ fn go_on_without(world: &mut World) {
     let recovered = world.open().unwrap_or_else(|error| panic!("{error}"));
     world.options.accept_loss = false;
     assert!(recovered.loss.is_some());
+    // What is told to be lost begins where what is kept ends.
+    for (group, (first, last)) in &recovered.lost.entries {
+        let kept = recovered
+            .groups
+            .get(group)
+            .map_or(0, Remembered::last_index);
+        assert_eq!(*first, kept + 1, "group {group}");
+        assert!(first <= last, "group {group}: {first} to {last}");
+    }
+    let (batches, entries) = (recovered.lost.batches, &recovered.lost.entries);
+    assert!(
+        batches.is_some() || entries.is_empty(),
+        "entries are in batches"
+    );
     world
         .model
         .check_loss(&recovered)

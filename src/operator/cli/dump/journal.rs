@@ -122,7 +122,8 @@ fn damaged(journal: &Path, damage: &Damage) -> Error {
     )
     .means("The server does not start with this journal; what was acknowledged up to the damage is whole.")
     .cure(format!(
-        "Copy the folder; this goes on without what comes after the damage: chrysalis run --accept-loss{}.",
+        "Copy the folder, and restore a backup; or chrysalis run --accept-loss{}: everything written after the damage is \
+         lost, also what is whole.",
         place::in_folder(server.as_ref())
     ))
 }

@@ -39,6 +39,7 @@ fn dump(name: &str, content: &[u8], from: Option<u64>, count: Option<u64>, data:
         from,
         count,
         data,
+        json: false,
     }
     .run(&mut printed);
     Dumped { printed, ended }
@@ -138,23 +139,40 @@ fn an_unfinished_end_is_said_and_is_no_error() {
 }
 
 #[test]
-fn damage_is_told_with_its_place() {
+fn damage_is_told_with_its_place_and_what_is_behind_it_is_shown() {
     let mut content = [
         record(1, 0, b"hello"),
         record(2, 0, b"world"),
         record(3, 0, b"!"),
+        record(4, 0, b"damaged, too"),
+        record(5, 0, b"?"),
     ]
     .concat();
     content[47] ^= 1;
+    content[71 + 25] ^= 1;
     let dumped = dump("00000000000000001000.meta", &content, None, None, false);
-    assert_eq!(dumped.text().lines().count(), 1);
-    let error = dumped.ended.expect_err("it is damaged");
+    let wrong = "no record, or one that does not match its checksum";
+    assert_eq!(
+        dumped.text(),
+        format!(
+            "{:>20}  id 1  flag 0  length 5  \"hello\"\n\
+             {:>20}  DAMAGED: 25 bytes, {wrong}\n\
+             {:>20}  id 3  flag 0  length 1  \"!\"\n\
+             {:>20}  DAMAGED: 32 bytes, {wrong}\n\
+             {:>20}  id 5  flag 0  length 1  \"?\"\n",
+            1000, 1025, 1050, 1071, 1103
+        )
+    );
+    let error = dumped.ended.expect_err("it is damaged").to_string();
     assert!(
-        error
-            .to_string()
-            .starts_with("E0203 no record at offset 1025, byte 25 of "),
+        error.starts_with("E0203 no record at offset 1025, byte 25 of ")
+            && error.contains(" and at 1 more"),
         "{error}"
     );
+    // What is whole can be had alone.
+    let dumped = dump("copy", &content, None, None, true);
+    assert_eq!(dumped.text(), "hello!?");
+    assert!(dumped.ended.is_err());
 
     let lying = [&(-1_i32).to_be_bytes()[..], &[0; 40]].concat();
     assert!(
@@ -166,6 +184,67 @@ fn damage_is_told_with_its_place() {
         dump(FIRST, &lying, None, None, false).ended.is_ok(),
         "a length beyond the end is an unfinished record"
     );
+    let hidden = [&lying[..], &record(6, 0, b"whole")].concat();
+    let dumped = dump(FIRST, &hidden, None, None, false);
+    assert!(dumped.ended.is_err(), "but not if records follow");
+    assert!(dumped.text().contains("id 6"), "{}", dumped.text());
+}
+
+#[test]
+fn the_next_record_is_found_behind_more_damage_than_is_read_at_a_time() {
+    let mut long = record(1, 0, &vec![7; 7 << 20]);
+    long[100] ^= 1;
+    for behind in [&b"short"[..], &vec![8; DATA_BYTES_MAX]] {
+        let content = [&long[..], &record(2, 0, behind)].concat();
+        let dumped = dump(FIRST, &content, None, None, false);
+        let told = format!("DAMAGED: {} bytes", long.len());
+        assert!(dumped.text().contains(&told), "{}", dumped.text());
+        assert!(dumped.text().contains("id 2"), "{}", dumped.text());
+    }
+}
+
+#[test]
+fn a_program_gets_the_same_in_json() {
+    let attribute = [&[0, 0, 0, 1, b'a'], &b"hello"[..]].concat();
+    let mut content = [
+        record(1_661_382_015_569_653_763, 1, &attribute),
+        record(2, 0, b"world"),
+        record(3, 0, b"\xff"),
+        record(4, 0, b"cut off"),
+    ]
+    .concat();
+    content[30 + 21] ^= 1;
+    content.pop();
+    let home = TempDir::new().expect("make a folder");
+    let file = home.path().join(FIRST);
+    fs::write(&file, content).expect("write the file");
+    let mut printed = Vec::new();
+    let command = Segment {
+        file,
+        from: None,
+        count: None,
+        data: false,
+        json: true,
+    };
+    command.run(&mut printed).expect_err("it is damaged");
+    let printed = String::from_utf8(printed).expect("it is text");
+    let lines = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object"));
+    let wrong = "no record, or one that does not match its checksum";
+    let expected = [
+        json!({
+            "offset": 0, "id": "1661382015569653763", "time": "2023-11-14T22:13:20.000Z", "flag": 1,
+            "attribute": "a", "size_bytes": 5, "payload": "hello",
+        }),
+        json!({ "offset": 30, "damaged_bytes": 25, "what": wrong }),
+        json!({
+            "offset": 55, "id": "3", "time": null, "flag": 0, "attribute": null, "size_bytes": 1,
+            "payload_base64": "/w==",
+        }),
+        json!({ "offset": 76, "unfinished_bytes": 26 }),
+    ];
+    assert_eq!(lines.collect::<Vec<Value>>(), expected);
 }
 
 #[test]
@@ -174,17 +253,16 @@ fn a_hole_is_damage_and_an_empty_message_is_not() {
     let hole = [0; 40];
     let content = [&first[..], &hole, &record(3, 0, b"world")].concat();
     let dumped = dump(FIRST, &content, None, None, false);
-    assert_eq!(dumped.text().lines().count(), 2);
+    let lines: Vec<&str> = dumped.text().lines().collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[2].ends_with("45  DAMAGED: 40 bytes, zeros where a crash lost a write"));
+    assert!(lines[3].contains("id 3"), "{}", lines[3]);
     let error = dumped.ended.expect_err("nothing was written there");
     let told = error.to_string();
     assert!(
         told.starts_with("E0203 no record at offset 45, byte 45 of ") && told.contains(": zeros"),
         "{told}"
     );
-    // What is behind it can be had.
-    let dumped = dump(FIRST, &content, Some(85), None, false);
-    assert!(dumped.ended.is_ok(), "records follow");
-    assert!(dumped.text().contains("id 3"), "{}", dumped.text());
 }
 
 #[test]
@@ -195,6 +273,7 @@ fn a_file_that_is_not_there_is_told() {
         from: None,
         count: None,
         data: false,
+        json: false,
     };
     let error = missing.run(&mut printed).expect_err("there is none");
     assert!(

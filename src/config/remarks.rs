@@ -1,0 +1,53 @@
+//! What is permitted, and seldom meant: notes for whoever starts or checks a server.
+
+use std::path::Path;
+
+use super::{Config, ZookeeperAt};
+
+/// The notes on a configuration.
+pub(super) fn notes(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(unused_coordinator(config));
+    notes.extend(open_to_all(config));
+    notes
+}
+
+/// A coordinator that its own broker does not use: a server that was moved by half.
+fn unused_coordinator(config: &Config) -> Option<String> {
+    let (coordinator, broker) = config.coordinator.as_ref().zip(config.broker.as_ref())?;
+    let ZookeeperAt::External(at) = &broker.zookeeper.at else {
+        return None;
+    };
+    let port = coordinator.port;
+    Some(format!(
+        "the broker uses the ZooKeeper at {at}. Unless that is this server itself, its own coordinator starts for \
+         nothing. To use it, set zk.zkConnect (zookeeper.connect) to 127.0.0.1:{port}; to have none, remove zoo.cfg (set \
+         coordinator.enabled to false)"
+    ))
+}
+
+/// The originals' files mean every address where they name none; nobody has to write it.
+fn open_to_all(config: &Config) -> Option<String> {
+    let files = &config.source.files;
+    if files
+        .iter()
+        .any(|file| file.ends_with(Path::new("server.toml")))
+    {
+        return None;
+    }
+    let coordinator = config.coordinator.as_ref().map(|it| (it.listen, it.port));
+    let broker = config.broker.as_ref().map(|it| (it.listen, it.port));
+    let open = [coordinator, broker].into_iter().flatten();
+    let open: Vec<String> = open
+        .filter(|(listen, _)| listen.is_unspecified())
+        .map(|(_, port)| port.to_string())
+        .collect();
+    (!open.is_empty()).then(|| {
+        format!(
+            "this server listens on every address of the machine (port {}), as the originals do: whoever reaches it may \
+             read, write and delete. Let the firewall admit only the hosts of your clients, or name an address: server.listen \
+             below [chrysalis] in server.ini, clientPortAddress in zoo.cfg",
+            open.join(" and ")
+        )
+    })
+}
