@@ -1,8 +1,8 @@
 //! Starting, stopping and asking a server with the commands, as an operator does.
 
-use crate::lab;
-use crate::process::free_port;
-use crate::server::{CHRYSALIS, set_key};
+use crate::harness::lab;
+use crate::harness::process::free_port;
+use crate::harness::server::{CHRYSALIS, set_key};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -1,14 +1,15 @@
 //! The unmodified Java MetaQ client in every mode it has. The scenarios are in `tests/conformance/java`;
 //! they run against the originals in the full suite, which proves the scenarios, and against ours always.
 
-use crate::conversation::converse;
-use crate::deployment::{Deployment, START_LIMIT, Topic};
-use crate::lab;
-use crate::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
-use crate::originals::{Originals, ZK_ROOT, ZooKeeper};
-use crate::process::eventually;
-use crate::registry::prepare_broker_of;
-use crate::server::{CHRYSALIS, Server, set_key};
+use crate::harness::command::status;
+use crate::harness::conversation::converse;
+use crate::harness::deployment::{Deployment, START_LIMIT, Topic};
+use crate::harness::ensemble::prepare_broker_of;
+use crate::harness::lab;
+use crate::harness::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
+use crate::harness::originals::{Originals, ZK_ROOT, ZooKeeper};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -302,7 +303,7 @@ impl Beside {
         let mut broker = prepare_broker_of(&home, zookeeper.address(), TOPICS, |_| {});
         broker.resume();
         eventually("the broker is registered", START_LIMIT, || {
-            crate::settings::status(&broker)["broker"]["registration"] == "registered"
+            status(&broker)["broker"]["registration"] == "registered"
         });
         Beside {
             zookeeper,

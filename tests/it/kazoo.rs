@@ -1,11 +1,11 @@
 //! kazoo, the Python client, in all that it offers. The scenarios are in `tests/conformance/kazoo`.
 
-use crate::conversation::converse;
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::lab::python;
-use crate::originals::{Originals, SUPER_DIGEST};
-use crate::server::{Server, set_key};
+use crate::harness::conversation::converse;
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::lab::python;
+use crate::harness::originals::{Originals, SUPER_DIGEST};
+use crate::harness::server::{Server, set_key};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;

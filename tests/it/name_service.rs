@@ -13,9 +13,9 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::lab;
-use crate::lab::mount::{apart, bind};
-use crate::server::CHRYSALIS;
+use crate::harness::lab;
+use crate::harness::lab::mount::{apart, bind};
+use crate::harness::server::CHRYSALIS;
 
 /// A user without a line in any file.
 const USER: u32 = 4242;

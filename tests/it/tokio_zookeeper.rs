@@ -1,13 +1,13 @@
 //! The test suite of tokio-zookeeper, as it was published. It insists on 127.0.0.1:2181, and its tests leave
 //! znodes behind on which they would fail the next time, so each run has a network and a server of its own.
 
-use crate::deployment::START_LIMIT;
-use crate::lab;
-use crate::lab::crates::tokio_zookeeper_tests;
-use crate::lab::namespace::Namespace;
-use crate::originals::{Jvm, ZooKeeper};
-use crate::process::{Process, run_to_end};
-use crate::server::{CHRYSALIS, Ports, Server};
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::lab::crates::tokio_zookeeper_tests;
+use crate::harness::lab::namespace::Namespace;
+use crate::harness::originals::{Jvm, ZooKeeper};
+use crate::harness::process::{Process, run_to_end};
+use crate::harness::server::{CHRYSALIS, Ports, Server};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! Debian's `zkCli.sh`, scripted: the script is the package's own, the environment file beside it is ours,
 //! because the package's names folders of an installed system.
 
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::lab::debian;
-use crate::originals::ZooKeeper;
-use crate::process::{Outcome, run_to_end};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::lab::debian;
+use crate::harness::originals::ZooKeeper;
+use crate::harness::process::{Outcome, run_to_end};
+use crate::harness::server::{Server, set_key};
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;

@@ -1,10 +1,11 @@
 //! Bytes that make no sense, or come slowly, or stop coming.
 
-use super::{Dice, assert_memory_within, assert_serves_others};
-use crate::deployment::Deployment;
-use crate::metaq_wire::{self, Answer, checksum};
-use crate::server::Server;
-use crate::zookeeper_wire::{self, Body, hello, op};
+use super::{assert_memory_within, assert_serves_others};
+use crate::harness::deployment::Deployment;
+use crate::harness::dice::Dice;
+use crate::harness::metaq_wire::{self, Answer, checksum};
+use crate::harness::server::Server;
+use crate::harness::zookeeper_wire::{self, Body, hello, op};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;

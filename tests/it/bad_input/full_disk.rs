@@ -1,13 +1,13 @@
 //! No room: puts are refused with a reason, everything else goes on, and puts do again when there is room.
 
 use super::assert_serves_others;
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::lab::mount::Mount;
-use crate::metaq_wire::{Answer, Client, checksum, stored};
-use crate::process::eventually;
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire;
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::lab::mount::Mount;
+use crate::harness::metaq_wire::{Answer, Client, checksum, stored};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::zookeeper_wire;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;

@@ -1,10 +1,10 @@
 //! The data folder goes from one broker to the other and back, after an orderly stop.
 
-use crate::deployment::{Deployment, Topic};
-use crate::lab;
-use crate::metaq_wire::{Client, Record};
-use crate::originals::{JavaBroker, SEGMENT_BYTES, ZooKeeper};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::lab;
+use crate::harness::metaq_wire::{Client, Record};
+use crate::harness::originals::{JavaBroker, SEGMENT_BYTES, ZooKeeper};
+use crate::harness::server::{Server, set_key};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;

@@ -7,11 +7,11 @@
 //! events to itself where the watcher may not read, which 3.4 does not.
 
 use super::zookeeper::{Stage, coordinator};
-use crate::bad_input::Dice;
 use crate::crash::Replay;
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::originals::ZooKeeper;
+use crate::harness::deployment::Deployment;
+use crate::harness::dice::Dice;
+use crate::harness::lab;
+use crate::harness::originals::ZooKeeper;
 
 const STEPS: u64 = 300;
 const WALKS: u64 = 20;

@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use super::repository;
-use crate::lab;
-use crate::process::eventually;
+use crate::harness::lab;
+use crate::harness::process::eventually;
 
 /// Longer than anything here takes on a busy machine.
 const SOON: Duration = Duration::from_secs(60);

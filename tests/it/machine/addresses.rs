@@ -2,11 +2,11 @@
 
 use super::limits::{filtered, may_filter};
 use super::{Somebody, assert_serves};
-use crate::deployment::START_LIMIT;
-use crate::lab;
-use crate::lab::namespace::Namespace;
-use crate::process::{eventually, run_to_end};
-use crate::server::{CHRYSALIS, Ports, Server, init, set_key};
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::lab::namespace::Namespace;
+use crate::harness::process::{eventually, run_to_end};
+use crate::harness::server::{CHRYSALIS, Ports, Server, init, set_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -117,7 +117,7 @@ fn what_others_put_beside_the_topics_stops_no_start() {
         fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).expect("close it");
     }
     let log = folder.with_extension("log");
-    let mut process = crate::process::Process::start(
+    let mut process = crate::harness::process::Process::start(
         "chrysalis",
         somebody.command(&[]).arg("run").arg(&folder),
         &log,

@@ -2,11 +2,11 @@
 //! takes it for a bug of its own, and none is killed.
 
 use super::{Somebody, assert_serves, by, limited};
-use crate::deployment::Deployment as _;
-use crate::lab;
-use crate::process::{Outcome, run_to_end};
-use crate::server::{CHRYSALIS, Ports, Server, init, set_key};
-use crate::zookeeper_wire::Client;
+use crate::harness::deployment::Deployment as _;
+use crate::harness::lab;
+use crate::harness::process::{Outcome, run_to_end};
+use crate::harness::server::{CHRYSALIS, Ports, Server, init, set_key};
+use crate::harness::zookeeper_wire::Client;
 use std::fs;
 use std::path::Path;
 use std::process::Command;

@@ -3,12 +3,12 @@
 //! to be logged.
 
 use super::assert_serves;
-use crate::deployment::START_LIMIT;
-use crate::lab;
-use crate::lab::mount::Mount;
-use crate::metrics::{scrape, value};
-use crate::process::{eventually, run_to_end};
-use crate::server::{CHRYSALIS, Server, set_key};
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::lab::mount::Mount;
+use crate::harness::process::{eventually, run_to_end};
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::web::{scrape, value};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;

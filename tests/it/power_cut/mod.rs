@@ -6,13 +6,13 @@ mod file_system;
 mod image;
 mod load;
 
-use crate::bad_input::Dice;
 use crate::crash::Replay;
-use crate::deployment::{Deployment, Topic};
-use crate::lab;
-use crate::lab::mount::{self, Mount};
-use crate::process::{Process, eventually, is_listening};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::dice::Dice;
+use crate::harness::lab;
+use crate::harness::lab::mount::{self, Mount};
+use crate::harness::process::{Process, eventually, is_listening};
+use crate::harness::server::{Server, set_key};
 use chrysalis::disk::{
     self, AlignedBuffer, Backend, Disk as _, Files, Lane, Mode, Operation, Token,
 };

@@ -1,11 +1,12 @@
 //! Gets that wait at a broker alone, whose consumers use another ZooKeeper: ours, and the original.
 
 use super::*;
-use crate::lab;
-use crate::metrics::{scrape, value};
-use crate::originals::ZooKeeper;
-use crate::registry::{Ensemble, prepare_broker_of};
-use crate::zookeeper_wire::four_letter_word;
+use crate::harness::command::status;
+use crate::harness::ensemble::{Ensemble, prepare_broker_of};
+use crate::harness::lab;
+use crate::harness::originals::ZooKeeper;
+use crate::harness::web::{scrape, value};
+use crate::harness::zookeeper_wire::four_letter_word;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -47,7 +48,7 @@ impl Beside {
     }
 
     fn broker_status(&self) -> serde_json::Value {
-        crate::settings::status(&self.broker)["broker"].take()
+        status(&self.broker)["broker"].take()
     }
 
     /// Sends a get for each of these partitions, and waits until the broker has them all.
