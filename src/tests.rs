@@ -1,5 +1,6 @@
-//! What the library's tests have in common: transcripts, and the seed that a failing test prints.
+//! What the library's tests have in common: golden files, transcripts, and the seed that a failing test prints.
 
+pub(crate) mod golden;
 mod replay;
 pub(crate) mod transcript;
 
