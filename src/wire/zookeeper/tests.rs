@@ -6,14 +6,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::coordinator::{Refusal, Reply, Request};
-use crate::tests::{Replay, golden, seed_or};
+use crate::tests::{golden, seeded};
 use crate::units::{Random, Seed, Zxid};
 
 mod values;
 
-fn replay(test: &str) -> (Replay, Random) {
-    Replay::new(module_path!(), test, seed_or(3_414))
-}
+/// Without `SEED`.
+const SEED: u64 = 3_414;
 
 /// Runs every case of a golden file through `decode`, which also says what encoding the decoded value
 /// gives, if that is promised.
@@ -174,7 +173,7 @@ fn auth_and_sasl_that_cannot_be_decoded_are_no_requests_at_all() {
 
 #[test]
 fn handshakes_at_random_come_back_as_they_were() {
-    let (_replay, mut random) = replay("handshakes_at_random_come_back_as_they_were");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..5_000 {
         let request = values::connect_request(&mut random);
         let bytes = payload(|out| handshake::encode_request(&request, out).expect("it fits"));
@@ -187,7 +186,7 @@ fn handshakes_at_random_come_back_as_they_were() {
 
 #[test]
 fn requests_at_random_come_back_as_they_were() {
-    let (_replay, mut random) = replay("requests_at_random_come_back_as_they_were");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..20_000 {
         let request = values::request(&mut random);
         let xid = values::number(&mut random);
@@ -198,7 +197,7 @@ fn requests_at_random_come_back_as_they_were() {
 
 #[test]
 fn replies_at_random_come_back_as_they_were() {
-    let (_replay, mut random) = replay("replies_at_random_come_back_as_they_were");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..20_000 {
         let (kind, reply) = values::reply(&mut random);
         let xid = values::number(&mut random);
@@ -217,7 +216,7 @@ fn replies_at_random_come_back_as_they_were() {
 /// request when it is encoded anew.
 #[test]
 fn bytes_at_random_are_decoded_or_refused_without_a_panic() {
-    let (_replay, mut random) = replay("bytes_at_random_are_decoded_or_refused_without_a_panic");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..60_000 {
         let bytes = values::damaged_frame(&mut random);
         let _ = handshake::decode_request(&bytes);

@@ -1,5 +1,7 @@
 //! Small numbers at random, the same in each run of a seed.
 
+use super::replay::{Replay, seed_or};
+
 /// A small generator.
 #[derive(Debug)]
 pub(crate) struct Dice(u64);
@@ -10,13 +12,10 @@ impl Dice {
         Dice(seed)
     }
 
-    /// From `SEED`, or a fixed one.
-    pub(crate) fn new() -> Dice {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(1);
-        Dice(seed)
+    /// From `SEED` or a fixed seed, with what names it if the test dies.
+    pub(crate) fn seeded() -> (Replay, Dice) {
+        let seed = seed_or(1);
+        (Replay::new(seed), Dice(seed))
     }
 
     /// A number below `end`.

@@ -18,6 +18,9 @@ pub(crate) mod metaq_wire;
 pub(crate) mod originals;
 /// Processes: started, watched, stopped; free ports; waiting for what others bring about.
 pub(crate) mod process;
+/// The seed of a test, which a test that dies prints: a file of the library's own tests.
+#[path = "../../../src/tests/replay.rs"]
+pub(crate) mod replay;
 /// Our server, running.
 pub(crate) mod server;
 /// What the web port answers.

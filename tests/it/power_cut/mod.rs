@@ -6,7 +6,6 @@ mod file_system;
 mod image;
 mod load;
 
-use crate::crash::Replay;
 use crate::harness::deployment::{Deployment, Topic};
 use crate::harness::dice::Dice;
 use crate::harness::lab;
@@ -27,13 +26,6 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const TOPICS: &[Topic] = &[("load", 2)];
-
-fn seed() -> u64 {
-    std::env::var("SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(1)
-}
 
 /// Small files, so that a short run sees the journal's circle close, segments roll and snapshots being made.
 fn configure(config: &mut String, backend: &str) {
@@ -100,8 +92,7 @@ fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
         return;
     }
     let _alone = lab::heavy();
-    let replay = Replay { test, seed: seed() };
-    let mut dice = Dice::from(replay.seed);
+    let (_replay, mut dice) = Dice::seeded();
     let home = TempDir::new().expect("make a folder");
     let point = home.path().join("disk");
     fs::create_dir(&point).expect("make the mount point");
@@ -189,8 +180,7 @@ fn what_was_acknowledged_survives_power_cuts_with_threads() {
 }
 
 fn killed_again_and_again(test: &'static str, folder: &Path, backend: &str, rounds: u64) {
-    let replay = Replay { test, seed: seed() };
-    let mut dice = Dice::from(replay.seed);
+    let (_replay, mut dice) = Dice::seeded();
     let mut server = Server::prepare(&folder.join("server1"), TOPICS, |config| {
         configure(config, backend)
     });
@@ -259,8 +249,7 @@ fn shut_down_on(test: &'static str, kind: &'static str) {
         return;
     }
     let _alone = lab::heavy();
-    let replay = Replay { test, seed: seed() };
-    let mut dice = Dice::from(replay.seed);
+    let (_replay, mut dice) = Dice::seeded();
     for backend in ["ring", "threads"] {
         let Some(mount) = Mount::image(test, kind, 1 << 30) else {
             return;

@@ -12,6 +12,7 @@ pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod python;
 
+use super::replay::Seeds;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,12 @@ pub(crate) fn suite() -> Suite {
         Ok("full") => Suite::Full,
         Ok(other) => panic!("CHRYSALIS_TESTS={other}: it is offline, fast (the default) or full"),
     }
+}
+
+/// The seeds of one test, many more of them in the full suite.
+pub(crate) fn seeds(fast: u64, full: u64) -> Seeds {
+    let count = if suite() == Suite::Full { full } else { fast };
+    Seeds::from(0, count)
 }
 
 /// True if packages may be fetched; otherwise says that this test was left out.
