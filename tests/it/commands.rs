@@ -331,7 +331,7 @@ fn partitions_that_are_not_there_are_not_closed() {
 /// What root makes in the folder of a server that runs as somebody else, that server cannot open any more.
 #[test]
 fn root_starts_no_server_of_another_user() {
-    if !lab::root("root_starts_no_server_of_another_user") {
+    if !lab::root() {
         return;
     }
     let folder = Folder::with_a_server();

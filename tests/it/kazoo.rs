@@ -46,7 +46,7 @@ fn run(deployment: &mut dyn Deployment) {
 
 #[test]
 fn kazoo_and_its_recipes_work() {
-    if !lab::online("kazoo_and_its_recipes_work") {
+    if !lab::online() {
         return;
     }
     let mut server = Server::start_with(&[], |config| {
@@ -62,7 +62,7 @@ fn kazoo_and_its_recipes_work() {
 
 #[test]
 fn the_kazoo_scenarios_hold_for_the_original() {
-    if !lab::full("the_kazoo_scenarios_hold_for_the_original") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

@@ -24,6 +24,7 @@ mod ready;
 mod registry;
 mod release;
 mod retention;
+mod run;
 mod samples;
 mod sessions;
 mod settings;

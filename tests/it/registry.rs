@@ -211,8 +211,8 @@ fn somebody_deletes_nodes(zookeeper: Ensemble) {
 }
 
 /// A scenario against an original, if one may be fetched.
-fn against_the_original(test: &str, scenario: fn(Ensemble)) {
-    if lab::online(test) {
+fn against_the_original(scenario: fn(Ensemble)) {
+    if lab::online() {
         let _alone = lab::heavy();
         scenario(Ensemble::Original(ZooKeeper::start()));
     }
@@ -247,8 +247,7 @@ fn a_registration_is_whole_when_zookeeper_was_away() {
 
 #[test]
 fn a_registration_is_whole_when_the_original_was_away() {
-    let test = "a_registration_is_whole_when_the_original_was_away";
-    against_the_original(test, goes_away_and_comes_back);
+    against_the_original(goes_away_and_comes_back);
 }
 
 #[test]
@@ -258,8 +257,7 @@ fn a_registration_is_made_anew_after_its_session() {
 
 #[test]
 fn a_registration_is_made_anew_after_its_session_in_the_original() {
-    let test = "a_registration_is_made_anew_after_its_session_in_the_original";
-    against_the_original(test, stands_still_until_the_session_is_over);
+    against_the_original(stands_still_until_the_session_is_over);
 }
 
 #[test]
@@ -269,8 +267,7 @@ fn what_an_earlier_process_left_is_taken_over() {
 
 #[test]
 fn what_an_earlier_process_left_in_the_original_is_taken_over() {
-    let test = "what_an_earlier_process_left_in_the_original_is_taken_over";
-    against_the_original(test, an_earlier_process_left_its_nodes);
+    against_the_original(an_earlier_process_left_its_nodes);
 }
 
 #[test]
@@ -280,8 +277,7 @@ fn nodes_that_somebody_deleted_come_back() {
 
 #[test]
 fn nodes_that_somebody_deleted_in_the_original_come_back() {
-    let test = "nodes_that_somebody_deleted_in_the_original_come_back";
-    against_the_original(test, somebody_deletes_nodes);
+    against_the_original(somebody_deletes_nodes);
 }
 
 /// Claims the broker's id for this URL, whoever has it.

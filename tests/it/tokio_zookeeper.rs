@@ -40,8 +40,7 @@ fn run(namespace: &Namespace, server: &mut Process) {
 
 #[test]
 fn the_tests_of_tokio_zookeeper_pass() {
-    const TEST: &str = "the_tests_of_tokio_zookeeper_pass";
-    if !lab::full(TEST) || !lab::may_make_namespaces(TEST) {
+    if !lab::full() || !lab::may_make_namespaces() {
         return;
     }
     let namespace = Namespace::new();
@@ -60,8 +59,7 @@ fn the_tests_of_tokio_zookeeper_pass() {
 
 #[test]
 fn the_tests_of_tokio_zookeeper_pass_against_the_original() {
-    const TEST: &str = "the_tests_of_tokio_zookeeper_pass_against_the_original";
-    if !lab::full(TEST) || !lab::may_make_namespaces(TEST) {
+    if !lab::full() || !lab::may_make_namespaces() {
         return;
     }
     let _alone = lab::heavy();

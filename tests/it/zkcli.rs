@@ -116,7 +116,7 @@ fn run(address: SocketAddr) {
 
 #[test]
 fn the_shell_of_zookeeper_works() {
-    if !lab::online("the_shell_of_zookeeper_works") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -127,7 +127,7 @@ fn the_shell_of_zookeeper_works() {
 
 #[test]
 fn the_shell_script_holds_for_the_original() {
-    if !lab::full("the_shell_script_holds_for_the_original") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

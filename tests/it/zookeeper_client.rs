@@ -327,7 +327,7 @@ fn our_client_and_its_commands_work_with_our_server() {
 
 #[test]
 fn our_client_and_its_commands_work_with_the_original() {
-    if !lab::online("our_client_and_its_commands_work_with_the_original") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();

@@ -76,7 +76,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_data_folder_goes_from_the_java_broker_to_ours_and_back() {
-    if !lab::online("a_data_folder_goes_from_the_java_broker_to_ours_and_back") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -128,7 +128,7 @@ fn a_data_folder_goes_from_the_java_broker_to_ours_and_back() {
 
 #[test]
 fn segments_are_bit_for_bit_those_of_the_java_broker() {
-    if !lab::full("segments_are_bit_for_bit_those_of_the_java_broker") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

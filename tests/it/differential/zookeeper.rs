@@ -477,7 +477,7 @@ fn the_coordinator_answers_as_zookeeper_does() {
 
 #[test]
 fn zookeeper_answers_as_the_scripts_say() {
-    if !lab::full("zookeeper_answers_as_the_scripts_say") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

@@ -115,8 +115,7 @@ impl Drop for Host {
 
 #[test]
 fn systemd_runs_what_root_installs() {
-    let test = "systemd_runs_what_root_installs";
-    if !lab::full(test) || !lab::may_boot_hosts(test) {
+    if !lab::full() || !lab::may_boot_hosts() {
         return;
     }
     let _alone = lab::heavy();

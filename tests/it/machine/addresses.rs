@@ -30,7 +30,7 @@ fn status(server: &Server) -> String {
 
 #[test]
 fn every_address_is_every_ipv4_address_where_there_is_no_ipv6() {
-    if !may_filter("every_address_is_every_ipv4_address_where_there_is_no_ipv6") {
+    if !may_filter() {
         return;
     }
     let home = tempfile::tempdir().expect("make a folder");
@@ -65,8 +65,7 @@ fn every_address_is_every_ipv4_address_where_there_is_no_ipv6() {
 
 #[test]
 fn every_address_serves_where_ipv6_is_switched_off_by_its_setting() {
-    const TEST: &str = "every_address_serves_where_ipv6_is_switched_off_by_its_setting";
-    if !lab::may_make_namespaces(TEST) {
+    if !lab::may_make_namespaces() {
         return;
     }
     let namespace = Namespace::new();
@@ -86,8 +85,7 @@ fn every_address_serves_where_ipv6_is_switched_off_by_its_setting() {
 
 #[test]
 fn what_others_put_beside_the_topics_stops_no_start() {
-    const TEST: &str = "what_others_put_beside_the_topics_stops_no_start";
-    if !lab::root(TEST) {
+    if !lab::root() {
         return;
     }
     let somebody = Somebody::new(61_235);

@@ -229,8 +229,8 @@ fn is_read_once(zookeeper: Ensemble) {
     assert!(more < u64::from(PARTITIONS), "{more} requests");
 }
 
-fn against_the_original(test: &str, scenario: fn(Ensemble)) {
-    if lab::online(test) {
+fn against_the_original(scenario: fn(Ensemble)) {
+    if lab::online() {
         let _alone = lab::heavy();
         scenario(Ensemble::Original(ZooKeeper::start()));
     }
@@ -243,8 +243,7 @@ fn a_get_waits_for_whoever_another_zookeeper_calls_the_owner() {
 
 #[test]
 fn a_get_waits_for_whoever_the_original_calls_the_owner() {
-    let test = "a_get_waits_for_whoever_the_original_calls_the_owner";
-    against_the_original(test, follows_the_owners);
+    against_the_original(follows_the_owners);
 }
 
 #[test]
@@ -254,8 +253,7 @@ fn a_get_is_answered_at_once_while_another_zookeeper_is_away() {
 
 #[test]
 fn a_get_is_answered_at_once_while_the_original_is_away() {
-    let test = "a_get_is_answered_at_once_while_the_original_is_away";
-    against_the_original(test, is_answered_at_once_while_it_is_away);
+    against_the_original(is_answered_at_once_while_it_is_away);
 }
 
 #[test]
@@ -265,8 +263,7 @@ fn a_get_is_answered_while_another_zookeeper_stands_still() {
 
 #[test]
 fn a_get_is_answered_while_the_original_stands_still() {
-    let test = "a_get_is_answered_while_the_original_stands_still";
-    against_the_original(test, is_answered_while_it_stands_still);
+    against_the_original(is_answered_while_it_stands_still);
 }
 
 #[test]
@@ -276,6 +273,5 @@ fn owners_are_read_from_another_zookeeper_once() {
 
 #[test]
 fn owners_are_read_from_the_original_once() {
-    let test = "owners_are_read_from_the_original_once";
-    against_the_original(test, is_read_once);
+    against_the_original(is_read_once);
 }
