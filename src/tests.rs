@@ -1,6 +1,16 @@
-//! What the library's tests have in common: transcripts, and the seed that a failing test prints.
+//! What the library's tests have in common: golden files, transcripts, and the seed that a failing test prints.
 
+pub(crate) mod golden;
 mod replay;
 pub(crate) mod transcript;
 
-pub(crate) use replay::{Replay, seed_or};
+pub(crate) use replay::Seeds;
+
+use crate::units::{Random, Seed};
+use replay::{Replay, seed_or};
+
+/// The randomness of a test, from `SEED` or this seed, with what names the seed if the test dies.
+pub(crate) fn seeded(fixed: u64) -> (Replay, Random) {
+    let seed = seed_or(fixed);
+    (Replay::new(seed), Random::new(Seed(seed)))
+}

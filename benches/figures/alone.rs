@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use nix::unistd::{SysconfVar, sysconf};
 use tempfile::TempDir;
 
-use crate::deployment::Deployment;
-use crate::process::is_listening;
+use crate::harness::deployment::Deployment;
+use crate::harness::process::is_listening;
+use crate::harness::server::Server;
 use crate::rounds::median;
-use crate::server::Server;
 
 /// A minute of nothing, after a server with one topic has come to rest.
 pub(crate) fn idle() {

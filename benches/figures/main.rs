@@ -9,24 +9,9 @@
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
 // The servers and clients are those of the tests, which use more of them than the figures do.
-#[path = "../../tests/it/deployment.rs"]
+#[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
-mod deployment;
-#[path = "../../tests/it/lab/mod.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod lab;
-#[path = "../../tests/it/originals.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod originals;
-#[path = "../../tests/it/process.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod process;
-#[path = "../../tests/it/server.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod server;
-#[path = "../../tests/it/zookeeper_wire.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod zookeeper_wire;
+mod harness;
 
 // A server that has nothing to do, and one that starts.
 mod alone;

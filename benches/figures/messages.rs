@@ -1,9 +1,9 @@
 //! Messages: our broker beside the Java broker in group-commit mode, each registered in its own coordinator.
 
-use crate::deployment::{Deployment, Topic};
-use crate::originals::Originals;
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::originals::Originals;
+use crate::harness::server::Server;
 use crate::rounds::{Run, Series, compare, median, rounds, seconds};
-use crate::server::Server;
 use crate::turns::java;
 
 const TOPIC: &str = "figures";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::process::Command;
 
-use crate::server::CHRYSALIS;
+use crate::harness::server::CHRYSALIS;
 
 /// How often each side is measured.
 pub(crate) fn rounds() -> usize {

@@ -6,10 +6,10 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::deployment::{Deployment, Topic};
-use crate::lab::maven::JavaProject;
-use crate::originals::{Originals, ZK_ROOT};
-use crate::server::Server;
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::lab::maven::JavaProject;
+use crate::harness::originals::{Originals, ZK_ROOT};
+use crate::harness::server::Server;
 
 /// Messages of one kind, in a topic of the row's name.
 struct Row {

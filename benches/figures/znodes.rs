@@ -1,9 +1,9 @@
 //! The coordinator beside Debian's ZooKeeper, one server each.
 
-use crate::deployment::Deployment;
-use crate::originals::{Jvm, ZooKeeper};
+use crate::harness::deployment::Deployment;
+use crate::harness::originals::{Jvm, ZooKeeper};
+use crate::harness::server::{Server, set_key};
 use crate::rounds::{Run, Series, compare, seconds};
-use crate::server::{Server, set_key};
 
 pub(crate) fn measure(operation: &str) {
     let ours = Server::start_with(&[], |config| {

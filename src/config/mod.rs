@@ -197,4 +197,4 @@ fn first_address() -> Option<Ipv4Addr> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

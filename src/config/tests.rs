@@ -11,20 +11,8 @@ use super::document::{self, ChosenTopic};
 use super::key::{Kind, Section};
 use super::reload::{Changes, Look, compare, reload};
 use super::{Error, Mistakes, ServerFolder, explain, from_toml, legacy, load};
-
-/// The repository's file with this name is what `text` is; `UPDATE=1` makes it so.
-pub(crate) fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, text).expect("write the golden file");
-        return;
-    }
-    let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        golden == text,
-        "{name} is not what it should be; look at the difference after UPDATE=1 cargo test. It should be:\n{text}"
-    );
-}
+use crate::tests::golden::assert_golden;
+use crate::tests::transcript::scripts;
 
 fn machine() -> Machine {
     Machine {
@@ -60,11 +48,8 @@ fn read_legacy(files: &str) -> Result<Config, Mistakes> {
     legacy::read(root, server_ini, zoo_cfg.as_ref(), &machine())
 }
 
-/// Runs every case of a script through `read`. A case is `## its name`, the files, `----`, the outcome.
-fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) -> usize {
-    let path = format!("src/config/scripts/{name}.txt");
-    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path))
-        .expect("the script is there");
+/// What a script says, every case of it read anew. A case is `## its name`, the files, `----`, the outcome.
+fn replay(script: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) -> String {
     let mut replayed = String::new();
     for case in script
         .split_inclusive("\n\n\n")
@@ -83,8 +68,7 @@ fn run_script(name: &str, read: impl Fn(&str) -> Result<Config, Mistakes>) -> us
         let separator = if replayed.is_empty() { "" } else { "\n\n" };
         let _ = write!(replayed, "{separator}{title}\n{files}----\n{outcome}");
     }
-    assert_golden(&path, &replayed);
-    replayed.matches("\n----\n").count()
+    replayed
 }
 
 /// What differs from the defaults, the topics, and the notes.
@@ -120,23 +104,21 @@ fn describe(config: &Config) -> String {
     text
 }
 
-#[test]
-fn server_toml_says_what_it_means_or_what_is_wrong() {
-    run_script("server_toml", read_toml);
-}
-
-#[test]
-fn server_ini_and_zoo_cfg_are_read_as_they_are() {
-    run_script("legacy", read_legacy);
-}
-
-#[test]
-fn the_originals_files_are_read_refused_or_warned_about_as_they_are_met() {
+scripts! {
+    "src/config/scripts":
+    // server.toml says what it means, or what is wrong.
+    server_toml => |script| replay(script, read_toml);
+    // server.ini and zoo.cfg are read as they are.
+    legacy => |script| replay(script, read_legacy);
     // Which keys stand together in files that people run, with which kinds of values; the files are ours.
-    for name in ["zoo_cfg_as_met", "server_ini_as_met"] {
-        let cases = run_script(name, read_legacy);
-        assert!(cases >= 30, "{name} has {cases} files");
-    }
+    server_ini_as_met, zoo_cfg_as_met => as_met;
+}
+
+fn as_met(script: &str) -> String {
+    let replayed = replay(script, read_legacy);
+    let cases = replayed.matches("\n----\n").count();
+    assert!(cases >= 30, "{cases} files");
+    replayed
 }
 
 #[test]

@@ -1,39 +1,50 @@
 //! Transcripts: commands, dashes, everything that happened, a blank line; and so on. A line that begins with `#`
 //! is for the reader. `UPDATE=1 cargo test --lib` writes them anew; read the difference as a specification.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fmt::Write as _;
-use std::path::Path;
 
-/// Runs every transcript of a folder of the repository, and compares it with what happens.
-#[track_caller]
-pub(crate) fn check_folder(folder: &str, run: impl Fn(&str) -> String) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
-        .expect("list the scripts")
-        .map(|entry| entry.expect("list the scripts").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-        .collect();
-    scripts.sort();
-    assert!(!scripts.is_empty());
-    let mut wrong = Vec::new();
-    for script in scripts {
-        let written = std::fs::read_to_string(&script).expect("read a script");
-        let happened = run(&written);
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&script, &happened).expect("write a script");
-        } else if happened != written {
-            let lines = written.lines().zip(happened.lines());
-            let same = lines.take_while(|(a, b)| a == b).count();
-            let at = |text: &str| text.lines().nth(same).unwrap_or("(the end)").to_owned();
-            let (written, happened) = (at(&written), at(&happened));
-            let (name, line) = (script.display(), same + 1);
-            wrong.push(format!(
-                "{name}:{line}\n  written  {written}\n  happened {happened}"
-            ));
+use super::golden::{assert_golden, path_of, read};
+
+/// A test for each script of a folder, called as its file is, and one that no script is forgotten. Behind `=>` stands
+/// what plays a script: text to text, the same text if all happens as it is written.
+macro_rules! scripts {
+    ($folder:literal: $($($name:ident),+ => $play:expr;)+) => {
+        $($(
+            #[test]
+            fn $name() {
+                $crate::tests::transcript::check($folder, stringify!($name), $play);
+            }
+        )+)+
+
+        #[test]
+        fn every_script_is_a_test() {
+            let tests = [$($(stringify!($name)),+),+];
+            $crate::tests::transcript::assert_all($folder, &tests);
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    };
+}
+pub(crate) use scripts;
+
+/// Plays a script of this folder of the repository, and compares it with what happens.
+#[track_caller]
+pub(crate) fn check(folder: &str, script: &str, play: impl FnOnce(&str) -> String) {
+    let name = format!("{folder}/{script}.txt");
+    assert_golden(&name, &play(&read(&name)));
+}
+
+/// Every file of the folder is a script with a test.
+#[track_caller]
+pub(crate) fn assert_all(folder: &str, tests: &[&str]) {
+    let files = std::fs::read_dir(path_of(folder)).expect("list the scripts");
+    let files: BTreeSet<String> = files
+        .map(|file| file.expect("list the scripts").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let tests: BTreeSet<String> = tests.iter().map(|test| format!("{test}.txt")).collect();
+    let forgotten: Vec<&String> = files.difference(&tests).collect();
+    assert!(forgotten.is_empty(), "{folder}: {forgotten:?} have no test");
 }
 
 /// The transcript as it happens: `command` carries out one line and says what came of it.

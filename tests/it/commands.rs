@@ -1,8 +1,8 @@
 //! Starting, stopping and asking a server with the commands, as an operator does.
 
-use crate::lab;
-use crate::process::free_port;
-use crate::server::{CHRYSALIS, set_key};
+use crate::harness::lab;
+use crate::harness::process::free_port;
+use crate::harness::server::{CHRYSALIS, set_key};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -331,7 +331,7 @@ fn partitions_that_are_not_there_are_not_closed() {
 /// What root makes in the folder of a server that runs as somebody else, that server cannot open any more.
 #[test]
 fn root_starts_no_server_of_another_user() {
-    if !lab::root("root_starts_no_server_of_another_user") {
+    if !lab::root() {
         return;
     }
     let folder = Folder::with_a_server();

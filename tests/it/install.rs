@@ -13,8 +13,8 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
-use crate::lab;
-use crate::server::{CHRYSALIS, Ports};
+use crate::harness::lab;
+use crate::harness::server::{CHRYSALIS, Ports};
 
 mod host;
 mod shells;

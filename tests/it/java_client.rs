@@ -1,14 +1,15 @@
 //! The unmodified Java MetaQ client in every mode it has. The scenarios are in `tests/conformance/java`;
 //! they run against the originals in the full suite, which proves the scenarios, and against ours always.
 
-use crate::conversation::converse;
-use crate::deployment::{Deployment, START_LIMIT, Topic};
-use crate::lab;
-use crate::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
-use crate::originals::{Originals, ZK_ROOT, ZooKeeper};
-use crate::process::eventually;
-use crate::registry::prepare_broker_of;
-use crate::server::{CHRYSALIS, Server, set_key};
+use crate::harness::command::status;
+use crate::harness::conversation::converse;
+use crate::harness::deployment::{Deployment, START_LIMIT, Topic};
+use crate::harness::ensemble::prepare_broker_of;
+use crate::harness::lab;
+use crate::harness::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
+use crate::harness::originals::{Originals, ZK_ROOT, ZooKeeper};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -141,7 +142,7 @@ fn run_with(
 
 #[test]
 fn the_java_client_works_in_every_mode() {
-    if !lab::online("the_java_client_works_in_every_mode") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -154,7 +155,7 @@ fn the_java_client_works_in_every_mode() {
 const OLD_CLIENTS_OF_THE_FAST_SUITE: [&str; 1] = ["1.4.5.1"];
 
 fn old_clients() -> impl Iterator<Item = &'static OldClient> {
-    let all = lab::full("every published client");
+    let all = lab::is_full();
     OLD_CLIENTS
         .iter()
         .filter(move |client| all || OLD_CLIENTS_OF_THE_FAST_SUITE.contains(&client.version))
@@ -162,7 +163,7 @@ fn old_clients() -> impl Iterator<Item = &'static OldClient> {
 
 #[test]
 fn the_clients_published_before_work_in_every_mode_they_have() {
-    if !lab::online("the_clients_published_before_work_in_every_mode_they_have") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -185,7 +186,7 @@ fn the_clients_published_before_work_in_every_mode_they_have() {
 /// position is stored that is beyond what was read.
 #[test]
 fn a_consumer_with_few_threads_reads_each_message_once() {
-    if !lab::online("a_consumer_with_few_threads_reads_each_message_once") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -194,7 +195,7 @@ fn a_consumer_with_few_threads_reads_each_message_once() {
     read_with_few_threads(&JavaProject::get(), "true", &quick, |consumer| {
         consumer["turns"].as_u64() > Some(20) && consumer["threads"] == 2
     });
-    if lab::full("the same with 404s in the place of turns") {
+    if lab::is_full() {
         read_with_few_threads(&JavaProject::get(), "false", TURNS, |consumer| {
             gets_404s(consumer, "off")
         });
@@ -265,7 +266,7 @@ fn json(command: &[&str], folder: &Path, arguments: &[&str]) -> Value {
 
 #[test]
 fn the_java_client_survives_restarts() {
-    if !lab::online("the_java_client_survives_restarts") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -275,14 +276,14 @@ fn the_java_client_survives_restarts() {
 
 #[test]
 fn the_java_client_sees_a_message_milliseconds_after_it_was_sent() {
-    if !lab::online("the_java_client_sees_a_message_milliseconds_after_it_was_sent") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
     let mut server = Server::start(TOPICS);
     // The bounds are those of a machine that other tests load as well; docs/performance.md has the figures.
     run(&mut server, 1, &["latency:threads,300,20,50,1000"]);
-    if lab::full("messages 13 s apart arrive at once too") {
+    if lab::is_full() {
         run(&mut server, 1, &["latency:threads,13000,20,20,200"]);
         run(&mut server, 1, &["latency:twice-threads,13000,20,20,400"]);
     }
@@ -302,7 +303,7 @@ impl Beside {
         let mut broker = prepare_broker_of(&home, zookeeper.address(), TOPICS, |_| {});
         broker.resume();
         eventually("the broker is registered", START_LIMIT, || {
-            crate::settings::status(&broker)["broker"]["registration"] == "registered"
+            status(&broker)["broker"]["registration"] == "registered"
         });
         Beside {
             zookeeper,
@@ -341,8 +342,7 @@ impl Deployment for Beside {
 
 #[test]
 fn the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper() {
-    let test = "the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper";
-    if !lab::online(test) {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -359,7 +359,7 @@ fn the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper() {
 
 #[test]
 fn the_scenarios_hold_for_the_originals() {
-    if !lab::full("the_scenarios_hold_for_the_originals") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

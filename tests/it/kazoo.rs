@@ -1,11 +1,11 @@
 //! kazoo, the Python client, in all that it offers. The scenarios are in `tests/conformance/kazoo`.
 
-use crate::conversation::converse;
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::lab::python;
-use crate::originals::{Originals, SUPER_DIGEST};
-use crate::server::{Server, set_key};
+use crate::harness::conversation::converse;
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::lab::python;
+use crate::harness::originals::{Originals, SUPER_DIGEST};
+use crate::harness::server::{Server, set_key};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ fn run(deployment: &mut dyn Deployment) {
 
 #[test]
 fn kazoo_and_its_recipes_work() {
-    if !lab::online("kazoo_and_its_recipes_work") {
+    if !lab::online() {
         return;
     }
     let mut server = Server::start_with(&[], |config| {
@@ -62,7 +62,7 @@ fn kazoo_and_its_recipes_work() {
 
 #[test]
 fn the_kazoo_scenarios_hold_for_the_original() {
-    if !lab::full("the_kazoo_scenarios_hold_for_the_original") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

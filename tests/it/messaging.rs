@@ -1,46 +1,18 @@
 //! Sending and reading with the commands and with the library, against our own server.
 
-use crate::deployment::Deployment as _;
-use crate::metaq_wire;
-use crate::server::{CHRYSALIS, Server, set_key};
+use crate::harness::command::{chrysalis, chrysalis_with};
+use crate::harness::deployment::Deployment as _;
+use crate::harness::metaq_wire;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
 use chrysalis::client::metaq::{
     Client, Consumer, ConsumerOptions, Message, Received, Start, ZooKeeper,
 };
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Runs `chrysalis COMMAND… --folder FOLDER` with this standard input.
-pub(crate) fn chrysalis_with(server: &Server, arguments: &[&str], input: &[u8]) -> Output {
-    let mut command = Command::new(CHRYSALIS);
-    command.args(arguments).arg("--folder").arg(server.folder());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary under test starts");
-    let mut stdin = child.stdin.take().expect("it is piped");
-    // A command that does not read it has closed it.
-    let _written = stdin.write_all(input);
-    drop(stdin);
-    child.wait_with_output().expect("it ends")
-}
-
-/// The same for a command that succeeds: what it printed.
-pub(crate) fn chrysalis(server: &Server, arguments: &[&str]) -> String {
-    let output = chrysalis_with(server, arguments, b"");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}: {errors}",
-        output.status
-    );
-    String::from_utf8(output.stdout).expect("it is text")
-}
 
 fn sorted(lines: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = lines.lines().collect();

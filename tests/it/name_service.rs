@@ -13,9 +13,9 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::lab;
-use crate::lab::mount::{apart, bind};
-use crate::server::CHRYSALIS;
+use crate::harness::lab;
+use crate::harness::lab::mount::{apart, bind};
+use crate::harness::server::CHRYSALIS;
 
 /// A user without a line in any file.
 const USER: u32 = 4242;
@@ -28,13 +28,13 @@ struct Poisoned {
 
 impl Poisoned {
     /// None where this machine does not let us.
-    fn place(test: &str) -> Option<Poisoned> {
+    fn place() -> Option<Poisoned> {
         const SWITCHES: &str = "/etc/nsswitch.conf";
-        if !lab::root(test) || !apart(test) {
+        if !lab::root() || !apart() {
             return None;
         }
         if !Path::new(SWITCHES).exists() {
-            lab::not_seen(test, "it needs an /etc/nsswitch.conf to replace");
+            lab::not_seen("it needs an /etc/nsswitch.conf to replace");
             return None;
         }
         let home = TempDir::new().expect("make a folder");
@@ -120,8 +120,7 @@ impl Drop for Stopped<'_> {
 
 #[test]
 fn every_command_runs_where_the_name_service_is_deadly() {
-    let test = "every_command_runs_where_the_name_service_is_deadly";
-    let Some(place) = Poisoned::place(test) else {
+    let Some(place) = Poisoned::place() else {
         return;
     };
     let asked = place.run("asks", &[]).status;
@@ -188,7 +187,7 @@ fn every_command_runs_where_the_name_service_is_deadly() {
 /// The file that the original finds in its user's home, where it is not named.
 #[test]
 fn a_user_without_a_home_is_told_what_to_set() {
-    let Some(place) = Poisoned::place("a_user_without_a_home_is_told_what_to_set") else {
+    let Some(place) = Poisoned::place() else {
         return;
     };
     let conf = place.file("server2/conf");

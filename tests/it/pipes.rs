@@ -1,9 +1,9 @@
 //! `produce` and `consume` between other programs: what is refused, what is not read, what is not there.
 
-use crate::deployment::Deployment as _;
-use crate::messaging::{chrysalis, chrysalis_with};
-use crate::metaq_wire;
-use crate::server::{CHRYSALIS, Server, set_key};
+use crate::harness::command::{chrysalis, chrysalis_with};
+use crate::harness::deployment::Deployment as _;
+use crate::harness::metaq_wire;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
 use chrysalis::client::zookeeper::{Client, Options};
 use chrysalis::coordinator::{Acl, Create, CreateMode, Request};
 use std::collections::BTreeSet;
@@ -299,7 +299,7 @@ fn messages_that_retention_took_are_not_passed_over_without_a_word() {
     let first_file = server
         .topics_folder()
         .join("test-0/00000000000000000000.meta");
-    crate::process::eventually("the old file is deleted", Duration::from_secs(60), || {
+    crate::harness::process::eventually("the old file is deleted", Duration::from_secs(60), || {
         !first_file.exists()
     });
     let group = chrysalis_with(&server, &["consume", "test", "--group", "g"], b"");

@@ -1,11 +1,11 @@
 //! Whether a server does all that it is there for: what `/ready`, `chrysalis status` and the log say of it.
 
-use crate::deployment::{Deployment, START_LIMIT, Topic};
-use crate::metaq_wire::{self, Answer};
-use crate::metrics::{scrape, value};
-use crate::process::eventually;
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire::{Body, Client, four_letter_word, op};
+use crate::harness::deployment::{Deployment, START_LIMIT, Topic};
+use crate::harness::metaq_wire::{self, Answer};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::web::{scrape, value};
+use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;

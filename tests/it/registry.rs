@@ -1,13 +1,14 @@
 //! The broker's registration against a ZooKeeper that is late, goes away, stands still, forgets, or has
 //! something else in the place: a second server of ours, and the original.
 
-use crate::deployment::{Deployment as _, START_LIMIT, Topic};
-use crate::lab;
-use crate::metaq_wire::{self, Answer};
-use crate::originals::ZooKeeper;
-use crate::process::{Process, eventually};
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire::{Body, Client, four_letter_word, op};
+use crate::harness::deployment::{Deployment as _, START_LIMIT};
+use crate::harness::ensemble::{Ensemble, prepare_broker_of};
+use crate::harness::lab;
+use crate::harness::metaq_wire::{self, Answer};
+use crate::harness::originals::ZooKeeper;
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server};
+use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,10 +16,6 @@ use std::net::SocketAddr;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// The broker's id in every test.
-const ID: u16 = 2;
-/// The least that the original grants with its usual tick.
-const SESSION_TIMEOUT_MS: &str = "4000";
 /// For a session that is to last as long as its test.
 const LONG_MS: i32 = 40_000;
 /// It goes with a session.
@@ -27,70 +24,9 @@ const EPHEMERAL: i32 = 1;
 const MASTER: &str = "/meta/brokers/ids/2/master";
 const CONTAINER: &str = "/meta/brokers/ids/2";
 
-/// The ZooKeeper that a broker registers in.
-pub(crate) enum Ensemble {
-    Ours(Server),
-    Original(ZooKeeper),
-}
-
-impl Ensemble {
-    pub(crate) fn ours() -> Ensemble {
-        Ensemble::Ours(Server::start_with(&[], |text| {
-            set_key(text, "broker", "enabled", "false");
-        }))
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        match self {
-            Ensemble::Ours(server) => server.coordinator(),
-            Ensemble::Original(server) => server.address(),
-        }
-    }
-
-    pub(crate) fn process(&mut self) -> &mut Process {
-        match self {
-            Ensemble::Ours(server) => server.process(),
-            Ensemble::Original(server) => server.process(),
-        }
-    }
-
-    pub(crate) fn stop(&mut self) {
-        match self {
-            Ensemble::Ours(server) => server.stop(),
-            Ensemble::Original(server) => server.stop(),
-        }
-    }
-
-    pub(crate) fn resume(&mut self) {
-        match self {
-            Ensemble::Ours(server) => server.resume(),
-            Ensemble::Original(server) => server.resume(),
-        }
-    }
-}
-
 /// A broker with two topics, and no coordinator of its own.
 fn prepare_broker(home: &TempDir, zookeeper: SocketAddr) -> Server {
     prepare_broker_of(home, zookeeper, &[("orders", 3), ("test", 1)], |_| {})
-}
-
-/// The same with these topics and changes to its configuration.
-pub(crate) fn prepare_broker_of(
-    home: &TempDir,
-    zookeeper: SocketAddr,
-    topics: &[Topic],
-    edit: impl FnOnce(&mut String),
-) -> Server {
-    let connect = format!("\"{zookeeper}\"");
-    let folder = home.path().join("broker");
-    Server::prepare(&folder, topics, |text| {
-        set_key(text, "server", "id", &ID.to_string());
-        set_key(text, "server", "host_name", "\"127.0.0.1\"");
-        set_key(text, "coordinator", "enabled", "false");
-        set_key(text, "zookeeper", "connect", &connect);
-        set_key(text, "zookeeper", "session_timeout_ms", SESSION_TIMEOUT_MS);
-        edit(text);
-    })
 }
 
 fn start_broker(home: &TempDir, zookeeper: SocketAddr) -> Server {
@@ -275,8 +211,8 @@ fn somebody_deletes_nodes(zookeeper: Ensemble) {
 }
 
 /// A scenario against an original, if one may be fetched.
-fn against_the_original(test: &str, scenario: fn(Ensemble)) {
-    if lab::online(test) {
+fn against_the_original(scenario: fn(Ensemble)) {
+    if lab::online() {
         let _alone = lab::heavy();
         scenario(Ensemble::Original(ZooKeeper::start()));
     }
@@ -311,8 +247,7 @@ fn a_registration_is_whole_when_zookeeper_was_away() {
 
 #[test]
 fn a_registration_is_whole_when_the_original_was_away() {
-    let test = "a_registration_is_whole_when_the_original_was_away";
-    against_the_original(test, goes_away_and_comes_back);
+    against_the_original(goes_away_and_comes_back);
 }
 
 #[test]
@@ -322,8 +257,7 @@ fn a_registration_is_made_anew_after_its_session() {
 
 #[test]
 fn a_registration_is_made_anew_after_its_session_in_the_original() {
-    let test = "a_registration_is_made_anew_after_its_session_in_the_original";
-    against_the_original(test, stands_still_until_the_session_is_over);
+    against_the_original(stands_still_until_the_session_is_over);
 }
 
 #[test]
@@ -333,8 +267,7 @@ fn what_an_earlier_process_left_is_taken_over() {
 
 #[test]
 fn what_an_earlier_process_left_in_the_original_is_taken_over() {
-    let test = "what_an_earlier_process_left_in_the_original_is_taken_over";
-    against_the_original(test, an_earlier_process_left_its_nodes);
+    against_the_original(an_earlier_process_left_its_nodes);
 }
 
 #[test]
@@ -344,8 +277,7 @@ fn nodes_that_somebody_deleted_come_back() {
 
 #[test]
 fn nodes_that_somebody_deleted_in_the_original_come_back() {
-    let test = "nodes_that_somebody_deleted_in_the_original_come_back";
-    against_the_original(test, somebody_deletes_nodes);
+    against_the_original(somebody_deletes_nodes);
 }
 
 /// Claims the broker's id for this URL, whoever has it.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use crate::server::CHRYSALIS;
+use crate::harness::server::CHRYSALIS;
 
 /// The error of the check; none if the program may be released.
 fn refusal(program: &Path) -> Option<String> {

@@ -1,9 +1,9 @@
 //! What becomes of old message files on a real server.
 
-use crate::deployment::{Deployment, START_LIMIT};
-use crate::metaq_wire::Client;
-use crate::process::eventually;
-use crate::server::{Server, set_key};
+use crate::harness::deployment::{Deployment, START_LIMIT};
+use crate::harness::metaq_wire::Client;
+use crate::harness::process::eventually;
+use crate::harness::server::{Server, set_key};
 
 #[test]
 fn an_old_segment_is_packed_and_the_newest_stays() {

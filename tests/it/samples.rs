@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::deployment::{Deployment as _, START_LIMIT};
-use crate::messaging::chrysalis;
-use crate::process::eventually;
-use crate::server::{CHRYSALIS, Server};
+use crate::harness::command::chrysalis;
+use crate::harness::deployment::{Deployment as _, START_LIMIT};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server};
 
 /// Where the documents' server lies.
 const HOME: &str = "/home/ann/chrysalis";

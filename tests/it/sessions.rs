@@ -1,10 +1,10 @@
 //! What the commands leave behind with the coordinator: nothing, however they end.
 
-use crate::deployment::Deployment as _;
-use crate::lab;
-use crate::messaging::chrysalis_with;
-use crate::process::eventually;
-use crate::server::{CHRYSALIS, Server};
+use crate::harness::command::chrysalis_with;
+use crate::harness::deployment::Deployment as _;
+use crate::harness::lab;
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server};
 use std::io::Write as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;

@@ -7,8 +7,6 @@ mod broker;
 mod coordinator;
 mod process;
 
-pub(crate) use process::status;
-
 use chrysalis::config::document::full_name;
 use chrysalis::config::explain;
 use std::fs;

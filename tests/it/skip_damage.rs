@@ -1,8 +1,8 @@
 //! Damage in a message file: never served, and passed over where an operator wants that.
 
-use crate::deployment::Deployment;
-use crate::metaq_wire::{Answer, Client};
-use crate::server::{CHRYSALIS, Server};
+use crate::harness::deployment::Deployment;
+use crate::harness::metaq_wire::{Answer, Client};
+use crate::harness::server::{CHRYSALIS, Server};
 use std::fs;
 use std::process::{Command, Output};
 

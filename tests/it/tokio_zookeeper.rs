@@ -1,13 +1,13 @@
 //! The test suite of tokio-zookeeper, as it was published. It insists on 127.0.0.1:2181, and its tests leave
 //! znodes behind on which they would fail the next time, so each run has a network and a server of its own.
 
-use crate::deployment::START_LIMIT;
-use crate::lab;
-use crate::lab::crates::tokio_zookeeper_tests;
-use crate::lab::namespace::Namespace;
-use crate::originals::{Jvm, ZooKeeper};
-use crate::process::{Process, run_to_end};
-use crate::server::{CHRYSALIS, Ports, Server};
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::lab::crates::tokio_zookeeper_tests;
+use crate::harness::lab::namespace::Namespace;
+use crate::harness::originals::{Jvm, ZooKeeper};
+use crate::harness::process::{Process, run_to_end};
+use crate::harness::server::{CHRYSALIS, Ports, Server};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -40,8 +40,7 @@ fn run(namespace: &Namespace, server: &mut Process) {
 
 #[test]
 fn the_tests_of_tokio_zookeeper_pass() {
-    const TEST: &str = "the_tests_of_tokio_zookeeper_pass";
-    if !lab::full(TEST) || !lab::may_make_namespaces(TEST) {
+    if !lab::full() || !lab::may_make_namespaces() {
         return;
     }
     let namespace = Namespace::new();
@@ -60,8 +59,7 @@ fn the_tests_of_tokio_zookeeper_pass() {
 
 #[test]
 fn the_tests_of_tokio_zookeeper_pass_against_the_original() {
-    const TEST: &str = "the_tests_of_tokio_zookeeper_pass_against_the_original";
-    if !lab::full(TEST) || !lab::may_make_namespaces(TEST) {
+    if !lab::full() || !lab::may_make_namespaces() {
         return;
     }
     let _alone = lab::heavy();

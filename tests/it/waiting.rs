@@ -1,10 +1,11 @@
 //! Gets that wait at the end of a partition, and partitions that are closed, over the wire.
 
-use crate::deployment::{Deployment, START_LIMIT};
-use crate::metaq_wire::{Answer, Client, records};
-use crate::process::eventually;
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire;
+use crate::harness::command::status;
+use crate::harness::deployment::{Deployment, START_LIMIT};
+use crate::harness::metaq_wire::{Answer, Client, records};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::zookeeper_wire;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ fn next(client: &mut Client) -> (i32, String) {
 /// Until the server says that so many gets are held: all that was sent before has arrived.
 fn wait_for_held(server: &Server, count: u64) {
     eventually("the gets are held", START_LIMIT, || {
-        super::settings::status(server)["broker"]["held_gets"] == count
+        status(server)["broker"]["held_gets"] == count
     });
 }
 

@@ -1,12 +1,12 @@
 //! Debian's `zkCli.sh`, scripted: the script is the package's own, the environment file beside it is ours,
 //! because the package's names folders of an installed system.
 
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::lab::debian;
-use crate::originals::ZooKeeper;
-use crate::process::{Outcome, run_to_end};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::lab::debian;
+use crate::harness::originals::ZooKeeper;
+use crate::harness::process::{Outcome, run_to_end};
+use crate::harness::server::{Server, set_key};
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -116,7 +116,7 @@ fn run(address: SocketAddr) {
 
 #[test]
 fn the_shell_of_zookeeper_works() {
-    if !lab::online("the_shell_of_zookeeper_works") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -127,7 +127,7 @@ fn the_shell_of_zookeeper_works() {
 
 #[test]
 fn the_shell_script_holds_for_the_original() {
-    if !lab::full("the_shell_script_holds_for_the_original") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

@@ -1,12 +1,12 @@
 //! Our own ZooKeeper client, `chrysalis zk` and `chrysalis bench coordinator`, against an original ZooKeeper
 //! and against ours.
 
-use crate::deployment::Deployment as _;
-use crate::lab;
-use crate::originals::ZooKeeper;
-use crate::process::{Outcome, Process, run_to_end};
-use crate::server::{CHRYSALIS, Server};
-use crate::zookeeper_wire::four_letter_word;
+use crate::harness::deployment::Deployment as _;
+use crate::harness::lab;
+use crate::harness::originals::ZooKeeper;
+use crate::harness::process::{Outcome, Process, run_to_end};
+use crate::harness::server::{CHRYSALIS, Server};
+use crate::harness::zookeeper_wire::four_letter_word;
 use chrysalis::client::zookeeper::{Client, Error, Options, Refused};
 use chrysalis::coordinator::{
     Acl, Create, CreateMode, Delete, Operation, Refusal, Reply, Request, SetData, WatchEventKind,
@@ -327,7 +327,7 @@ fn our_client_and_its_commands_work_with_our_server() {
 
 #[test]
 fn our_client_and_its_commands_work_with_the_original() {
-    if !lab::online("our_client_and_its_commands_work_with_the_original") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -336,7 +336,7 @@ fn our_client_and_its_commands_work_with_the_original() {
 
 #[test]
 fn a_coordinator_that_is_not_there_is_named_with_what_to_do() {
-    let address = crate::process::free_address();
+    let address = crate::harness::process::free_address();
     let complaint = complained(address, &["zk", "ls"]);
     assert!(
         complaint.starts_with(&format!("E0401 connect to {address}: "))

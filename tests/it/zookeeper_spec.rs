@@ -1,10 +1,10 @@
 //! The list at the end of the coordinator's specification, one test a line: what was observed on a real ZooKeeper and is easy
 //! to get wrong.
 
-use crate::deployment::Deployment;
-use crate::process::eventually;
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{Body, Client, create, four_letter_word, op};
+use crate::harness::deployment::Deployment;
+use crate::harness::process::eventually;
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, op};
 use std::time::{Duration, Instant};
 
 /// A coordinator alone, so that nobody else writes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::java_client::{Habits, Kind, Run};
 use crate::broker::NotTurned;
-use crate::tests::{Replay, seed_or};
+use crate::tests::seeded;
 use crate::units::Random;
 
 /// The longest a message may wait from when it was put, or from the last disturbance: until the broker has
@@ -16,9 +16,8 @@ const LATE: Duration = Duration::from_secs(75);
 const MOST: usize = 99;
 const SOON: Duration = Duration::from_secs(6);
 
-fn replay(test: &str) -> (Replay, Random) {
-    Replay::new(module_path!(), test, seed_or(8_124))
-}
+/// Without `SEED`.
+const SEED: u64 = 8_124;
 
 fn threads(random: &mut Random) -> usize {
     1 + usize::try_from(random.below(4)).unwrap()
@@ -30,7 +29,7 @@ fn up_to(random: &mut Random, millis: u64) -> Duration {
 
 #[test]
 fn no_message_waits_for_long_whatever_its_consumers_do() {
-    let (_replay, mut random) = replay("no_message_waits_for_long_whatever_its_consumers_do");
+    let (_replay, mut random) = seeded(SEED);
     let mut waited = Vec::new();
     for _ in 0..200 {
         let partitions = 1 + i32::try_from(random.below(6)).unwrap();
@@ -116,7 +115,7 @@ fn refused_because(run: &Run) -> Option<NotTurned> {
 
 #[test]
 fn nobody_is_led_back_who_would_read_twice() {
-    let (_replay, mut random) = replay("nobody_is_led_back_who_would_read_twice");
+    let (_replay, mut random) = seeded(SEED);
     let mut check = |kind, exempt, expected: Option<NotTurned>| {
         let gap = Duration::from_millis(100);
         let run = two_threads(random.next(), 4, gap, kind, exempt);
@@ -137,8 +136,7 @@ fn nobody_is_led_back_who_would_read_twice() {
 
 #[test]
 fn whoever_acknowledges_by_hand_reads_nothing_again_that_it_acknowledged() {
-    let (_replay, mut random) =
-        replay("whoever_acknowledges_by_hand_reads_nothing_again_that_it_acknowledged");
+    let (_replay, mut random) = seeded(SEED);
     let (mut read, mut again) = (0, 0);
     for batches in [2, 5, 20, 100] {
         let kind = Kind::AcknowledgesEvery(batches);
@@ -165,8 +163,7 @@ fn whoever_acknowledges_by_hand_reads_nothing_again_that_it_acknowledged() {
 /// It may be led back just when it tells its positions; that is not acknowledging by hand.
 #[test]
 fn whoever_acknowledges_by_itself_is_never_taken_for_one_that_does_not() {
-    let (_replay, mut random) =
-        replay("whoever_acknowledges_by_itself_is_never_taken_for_one_that_does_not");
+    let (_replay, mut random) = seeded(SEED);
     for partitions in [8, 32, 128, 128, 128] {
         let gap = Duration::from_millis(300);
         let run = two_threads(random.next(), partitions, gap, Kind::Modern, false);

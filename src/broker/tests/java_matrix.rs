@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::java_client::{Habits, Run};
-use crate::tests::{Replay, seed_or};
+use crate::tests::seeded;
 use crate::units::Random;
 
 /// What a message may wait where nothing is in its way.
@@ -121,11 +121,7 @@ fn turns_of(run: &Run) -> u64 {
 
 #[test]
 fn a_message_waits_milliseconds_however_many_partitions_its_consumer_has() {
-    let (_replay, mut random) = Replay::new(
-        module_path!(),
-        "a_message_waits_milliseconds_however_many_partitions_its_consumer_has",
-        seed_or(8_125),
-    );
+    let (_replay, mut random) = seeded(8_125);
     let full = std::env::var("CHRYSALIS_TESTS").is_ok_and(|value| value == "full");
     let mut cells = Vec::new();
     for partitions in [2, 4, 8, 32, 128] {

@@ -11,12 +11,11 @@ use crate::broker::command::{Command, Commands};
 use crate::broker::{Effect, Event, Get, Name, Options, Put, Reply, Request, Topics};
 use crate::segments::format::{Next, folder_name, next_record};
 use crate::segments::retention::Policy;
-use crate::tests::{Replay, seed_or};
+use crate::tests::seeded;
 use crate::units::{Random, Seed, ServerId};
 
-fn replay(test: &str) -> (Replay, Random) {
-    Replay::new(module_path!(), test, seed_or(8_123))
-}
+/// Without `SEED`.
+const SEED: u64 = 8_123;
 
 const TOPICS: [(&str, i32); 2] = [("alpha", 3), ("beta-x", 2)];
 
@@ -308,7 +307,7 @@ fn reference(journal: &[Bytes]) -> BTreeMap<Path, Vec<u8>> {
 
 #[test]
 fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
-    let (_replay, mut random) = replay("nothing_acknowledged_is_lost_whenever_a_server_dies");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..300 {
         let mut run = Run::new(Random::new(Seed(random.next())));
         let steps = 50 + run.random.below(250);
@@ -322,7 +321,7 @@ fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
 
 #[test]
 fn one_seed_makes_one_history() {
-    let (_replay, random) = replay("one_seed_makes_one_history");
+    let (_replay, random) = seeded(SEED);
     let history = || {
         let mut run = Run::new(random.clone());
         let mut told = Vec::new();
@@ -342,7 +341,7 @@ fn one_seed_makes_one_history() {
 
 #[test]
 fn no_bytes_of_an_entry_make_it_panic() {
-    let (_replay, mut random) = replay("no_bytes_of_an_entry_make_it_panic");
+    let (_replay, mut random) = seeded(SEED);
     let mut run = Run::new(Random::new(Seed(random.next())));
     for _ in 0..200 {
         run.put();

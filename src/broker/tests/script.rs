@@ -41,15 +41,19 @@ use crate::segments::FileOperation;
 use crate::segments::dump::{self, Entry};
 use crate::segments::format::{Next, next_record};
 use crate::segments::retention::Policy;
-use crate::tests::transcript;
+use crate::tests::transcript::{happen, scripts};
 use crate::units::{ConnectionId, Random, Seed, ServerId};
 
-#[test]
-fn every_script_happens_as_it_is_written() {
-    transcript::check_folder("src/broker/scripts", |script| {
-        let mut runner = Runner::new("topic=test:2");
-        transcript::happen(script, |command| runner.command(command))
-    });
+scripts! {
+    "src/broker/scripts":
+    adoption, checkpoints, closed_partitions, damage, full_disk, get_decisions, not_yet_visible,
+    order_of_a_connection, pacing, purge, put_admission, reload, restart, retention, rolling, stats,
+    topic_detail, verification, waiting_holds, waiting_off, waiting_room, waiting_turns => play;
+}
+
+fn play(script: &str) -> String {
+    let mut runner = Runner::new("topic=test:2");
+    happen(script, |command| runner.command(command))
 }
 
 struct Runner {

@@ -6,11 +6,11 @@
 //! * `point TEXT` shows a text's place on the ring
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use proptest::prelude::{prop_assert_eq, proptest};
 
 use super::*;
+use crate::tests::transcript::{happen, scripts};
 
 #[derive(Default)]
 struct Group {
@@ -20,36 +20,35 @@ struct Group {
 }
 
 impl Group {
-    fn run(&mut self, command: &str) -> String {
+    fn run(&mut self, command: &str) -> Vec<String> {
         let words: Vec<&str> = command.split_whitespace().collect();
         match words.as_slice() {
             ["consumers", names @ ..] => {
                 self.consumers = names.iter().map(ToString::to_string).collect();
-                String::new()
+                Vec::new()
             }
             ["partitions", brokers @ ..] => {
                 self.partitions = brokers
                     .iter()
                     .flat_map(|broker| of_broker(broker))
                     .collect();
-                String::new()
+                Vec::new()
             }
             ["assign", "range"] => self.assign(Strategy::Range),
             ["assign", "ketama"] => self.assign(Strategy::Ketama),
-            ["point", text] => format!("{}\n", points(text)[0]),
+            ["point", text] => vec![points(text)[0].to_string()],
             _ => panic!("unknown command {command:?}"),
         }
     }
 
-    fn assign(&mut self, strategy: Strategy) -> String {
-        let mut shown = String::new();
+    fn assign(&mut self, strategy: Strategy) -> Vec<String> {
+        let mut shown = Vec::new();
         let mut owners = BTreeMap::new();
         for consumer in &self.consumers {
             let own = assign(strategy, consumer, &self.consumers, &self.partitions);
             let names: Vec<String> = own.iter().map(ToString::to_string).collect();
             let names = names.join(" ");
-            shown.push_str(format!("{consumer}: {names}").trim_end());
-            shown.push('\n');
+            shown.push(format!("{consumer}: {names}").trim_end().to_owned());
             for partition in own {
                 let before = owners.insert(partition, consumer.clone());
                 assert_eq!(before, None, "{partition} has two owners");
@@ -63,8 +62,7 @@ impl Group {
         let moved: Vec<String> = moved.map(|(partition, _)| partition.to_string()).collect();
         if !self.owners.is_empty() {
             let moved = moved.join(" ");
-            shown.push_str(format!("changed hands: {moved}").trim_end());
-            shown.push('\n');
+            shown.push(format!("changed hands: {moved}").trim_end().to_owned());
         }
         self.owners = owners;
         shown
@@ -80,51 +78,16 @@ fn of_broker(text: &str) -> Vec<Partition> {
         .collect()
 }
 
-#[test]
-fn scripts_tell_what_happens() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client/rebalance/scripts");
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .expect("the scripts are there")
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "no script was found");
-    for path in paths {
-        let before = std::fs::read_to_string(&path).expect("a readable script");
-        let after = replay(&before);
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, after).expect("a writable script");
-        } else {
-            assert_eq!(before, after, "{}: UPDATE=1 rewrites it", path.display());
-        }
-    }
+scripts! {
+    "src/client/rebalance/scripts":
+    ketama_moves_few_partitions,
+    more_consumers_than_partitions,
+    range_runs_are_consecutive_in_string_order => play;
 }
 
-/// Runs the commands of a script and writes down the transcript.
-fn replay(script: &str) -> String {
+fn play(script: &str) -> String {
     let mut group = Group::default();
-    let mut transcript = Vec::new();
-    for block in script.split("\n\n") {
-        let commands: Vec<&str> = block
-            .lines()
-            .take_while(|line| *line != "----")
-            .filter(|line| !line.is_empty())
-            .collect();
-        if commands.is_empty() {
-            continue;
-        }
-        let mut output = String::new();
-        for command in commands.iter().filter(|line| !line.starts_with('#')) {
-            output.push_str(&group.run(command));
-        }
-        let heard = if output.is_empty() {
-            String::new()
-        } else {
-            format!("\n----\n{}", output.trim_end())
-        };
-        transcript.push(format!("{}{heard}", commands.join("\n")));
-    }
-    transcript.join("\n\n") + "\n"
+    happen(script, |command| group.run(command))
 }
 
 #[test]

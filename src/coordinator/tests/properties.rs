@@ -5,27 +5,22 @@
 use super::harness::{Harness, restore};
 use super::walk::Walk;
 use crate::coordinator::{Coordinator, Effect, Event, Options};
-use crate::tests::{Replay, seed_or};
+use crate::tests::Seeds;
 use crate::units::{Moment, Seed};
 
-/// Runs a test for some seeds, from the one that was asked for.
-fn for_seeds(test: &'static str, count: u64, check: impl Fn(u64)) {
-    let first = seed_or(1000);
-    for seed in first..first + count {
-        let _replay = Replay::new(module_path!(), test, seed);
-        check(seed);
-    }
+/// So many walks.
+fn seeds(count: u64) -> Seeds {
+    Seeds::from(1000, count)
 }
 
 #[test]
 fn every_effect_is_what_the_slow_and_obvious_version_says() {
-    let test = "every_effect_is_what_the_slow_and_obvious_version_says";
-    for_seeds(test, 40, |seed| {
+    for seed in seeds(40) {
         let mut walk = Walk::new(seed);
         for _ in 0..500 {
             walk.step();
         }
-    });
+    }
 }
 
 /// A server that only hears what is committed.
@@ -44,8 +39,7 @@ fn follow(coordinator: &mut Coordinator, log: &[bytes::Bytes], from: usize) {
 
 #[test]
 fn servers_that_applied_the_same_entries_hold_the_same_state() {
-    let test = "servers_that_applied_the_same_entries_hold_the_same_state";
-    for_seeds(test, 10, |seed| {
+    for seed in seeds(10) {
         let mut walk = Walk::new(seed);
         for _ in 0..300 {
             walk.step();
@@ -59,13 +53,12 @@ fn servers_that_applied_the_same_entries_hold_the_same_state() {
             follower.coordinator.ephemerals(usize::MAX),
             leader.coordinator.ephemerals(usize::MAX)
         );
-    });
+    }
 }
 
 #[test]
 fn a_snapshot_taken_during_changes_is_the_state_when_it_began() {
-    let test = "a_snapshot_taken_during_changes_is_the_state_when_it_began";
-    for_seeds(test, 40, |seed| {
+    for seed in seeds(40) {
         let mut walk = Walk::new(seed);
         for _ in 0..walk.below(300) {
             walk.step();
@@ -108,13 +101,12 @@ fn a_snapshot_taken_during_changes_is_the_state_when_it_began() {
             )
         };
         assert_eq!(counts(&restored), counts(lasting));
-    });
+    }
 }
 
 #[test]
 fn the_same_seed_makes_the_same_run() {
-    let test = "the_same_seed_makes_the_same_run";
-    for_seeds(test, 3, |seed| {
+    for seed in seeds(3) {
         let run = || {
             let mut walk = Walk::new(seed);
             for _ in 0..300 {
@@ -123,13 +115,12 @@ fn the_same_seed_makes_the_same_run() {
             walk.harness.log
         };
         assert_eq!(run(), run());
-    });
+    }
 }
 
 #[test]
 fn a_log_at_random_does_no_harm() {
-    let test = "a_log_at_random_does_no_harm";
-    for_seeds(test, 50, |seed| {
+    for seed in seeds(50) {
         let mut walk = Walk::new(seed);
         for _ in 0..60 {
             walk.step();
@@ -157,5 +148,5 @@ fn a_log_at_random_does_no_harm() {
             }
         }
         follower.digest();
-    });
+    }
 }

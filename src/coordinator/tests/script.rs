@@ -39,15 +39,24 @@ use crate::coordinator::{
     Acl, ConnectRequest, Create, CreateMode, Delete, Effect, Event, Names, Operation,
     OperationReply, Options, Outstanding, Reply, Request, SetData, Stat, WatchEventKind,
 };
-use crate::tests::transcript;
+use crate::tests::transcript::{happen, scripts};
 use crate::units::{ConnectionId, Seed, ServerId, Zxid};
 
-#[test]
-fn every_script_happens_as_it_is_written() {
-    transcript::check_folder("src/coordinator/scripts", |script| {
-        let mut runner = Runner::new(Options::default());
-        transcript::happen(script, |command| runner.command(command))
-    });
+scripts! {
+    "src/coordinator/scripts":
+    a_restart_forgets_nothing_that_was_committed, an_empty_entry_means_nothing,
+    an_entry_that_nobody_understands_stops_the_server, create, delete, limits, multi,
+    outstanding_requests_are_bounded, permissions, permissions_are_those_when_the_request_was_read,
+    permissions_can_be_switched_off, permissions_of_the_superuser, quotas,
+    replies_come_in_the_order_of_requests, requests_before_the_session_is_there_follow_it,
+    sessions_are_resumed, sessions_attach_in_the_order_of_the_log, sessions_begin, sessions_close,
+    sessions_expire, sessions_ids_are_never_used_twice, sessions_outlive_a_stopped_server, set_acl,
+    set_data, sync, the_tree_of_a_new_ensemble, watches, watches_are_set_again, writes_count_once => play;
+}
+
+fn play(script: &str) -> String {
+    let mut runner = Runner::new(Options::default());
+    happen(script, |command| runner.command(command))
 }
 
 struct Runner {

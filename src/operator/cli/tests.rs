@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::tests::assert_golden;
+use crate::tests::golden::assert_golden;
 
 mod hints;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::appliance::Ports;
 use crate::appliance::status::{DiskStatus, JournalStatus, NotTurned, TopicSetting};
-use crate::config::tests::assert_golden;
+use crate::tests::golden::assert_golden;
 
 fn status_of_everything() -> ServerStatus {
     ServerStatus {

@@ -7,7 +7,7 @@ use super::{
     ALARMS, BROKER_PUT_LATENCY, BROKER_REQUESTS, CONNECTIONS, Form, Kind, Scrape, UPTIME_SECONDS,
     all, document,
 };
-use crate::config::tests::assert_golden;
+use crate::tests::golden::assert_golden;
 use crate::units::LatencyHistogram;
 
 fn scrape_of_each_kind() -> Scrape {

@@ -16,12 +16,11 @@ use crate::segments::recovery::Scanner;
 use crate::segments::retention::{Action, Retired};
 use crate::segments::verify::{Checker, Intervals, Outcome, Range};
 use crate::segments::walk::{Fault, Step, Walker};
-use crate::tests::{Replay, seed_or};
+use crate::tests::seeded;
 use crate::units::{Random, WallTime};
 
-fn replay(test: &str) -> (Replay, Random) {
-    Replay::new(module_path!(), test, seed_or(20_110_427))
-}
+/// Without `SEED`.
+const SEED: u64 = 20_110_427;
 
 fn index(random: &mut Random, end: usize) -> usize {
     usize::try_from(random.below(end as u64)).unwrap()
@@ -69,7 +68,7 @@ fn in_pieces(random: &mut Random, mut bytes: &[u8], mut take: impl FnMut(&[u8]))
 
 #[test]
 fn a_scan_of_any_prefix_ends_with_its_last_whole_record() {
-    let (_replay, mut random) = replay("a_scan_of_any_prefix_ends_with_its_last_whole_record");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..300 {
         let (bytes, ends) = records(&mut random);
         for cut in 0..=bytes.len() {
@@ -88,7 +87,7 @@ fn a_scan_of_any_prefix_ends_with_its_last_whole_record() {
 
 #[test]
 fn zeros_behind_the_last_record_are_cut_off_however_many() {
-    let (_replay, mut random) = replay("zeros_behind_the_last_record_are_cut_off_however_many");
+    let (_replay, mut random) = seeded(SEED);
     for zeros in 0..200 {
         let (mut bytes, _) = records(&mut random);
         // A last record with data, so that its end does not look like what follows.
@@ -108,7 +107,7 @@ fn zeros_behind_the_last_record_are_cut_off_however_many() {
 /// kept: an original that took the zeros for messages went on behind them.
 #[test]
 fn a_hole_between_records_is_no_message_and_stays() {
-    let (_replay, mut random) = replay("a_hole_between_records_is_no_message_and_stays");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..300 {
         let (before, ends) = records(&mut random);
         let holes = 1 + index(&mut random, 10);
@@ -148,7 +147,7 @@ fn a_hole_between_records_is_no_message_and_stays() {
 /// Zeros, and then something that is no record: neither is a message.
 #[test]
 fn a_hole_before_garbage_is_cut_off_with_it() {
-    let (_replay, mut random) = replay("a_hole_before_garbage_is_cut_off_with_it");
+    let (_replay, mut random) = seeded(SEED);
     let (mut bytes, _) = records(&mut random);
     let end = bytes.len() as u64;
     bytes.resize(bytes.len() + 60, 0);
@@ -160,8 +159,7 @@ fn a_hole_before_garbage_is_cut_off_with_it() {
 
 #[test]
 fn no_single_changed_byte_of_data_or_length_gets_past_a_check() {
-    let (_replay, mut random) =
-        replay("no_single_changed_byte_of_data_or_length_gets_past_a_check");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..2000 {
         let (mut bytes, ends) = records(&mut random);
         if bytes.is_empty() {
@@ -199,7 +197,7 @@ fn no_single_changed_byte_of_data_or_length_gets_past_a_check() {
 
 #[test]
 fn a_walk_in_pieces_is_the_same_as_reading_at_once() {
-    let (_replay, mut random) = replay("a_walk_in_pieces_is_the_same_as_reading_at_once");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..500 {
         let (mut bytes, _) = records(&mut random);
         if random.below(2) == 0 && !bytes.is_empty() {
@@ -224,7 +222,7 @@ fn a_walk_in_pieces_is_the_same_as_reading_at_once() {
 
 #[test]
 fn a_dump_accounts_for_every_byte_of_anything() {
-    let (_replay, mut random) = replay("a_dump_accounts_for_every_byte_of_anything");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..300 {
         let (mut bytes, _) = records(&mut random);
         for _ in 0..random.below(4) {
@@ -246,7 +244,7 @@ fn a_dump_accounts_for_every_byte_of_anything() {
 
 #[test]
 fn a_lookup_finds_what_going_through_all_bytes_finds() {
-    let (_replay, mut random) = replay("a_lookup_finds_what_going_through_all_bytes_finds");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..500 {
         let first = random.below(3) * 100;
         let mut list = VecDeque::new();
@@ -293,7 +291,7 @@ fn a_lookup_finds_what_going_through_all_bytes_finds() {
 
 #[test]
 fn intervals_are_a_set_of_positions() {
-    let (_replay, mut random) = replay("intervals_are_a_set_of_positions");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..300 {
         let mut fast = Intervals::default();
         let mut slow = [false; 100];
@@ -352,8 +350,7 @@ fn checkpoint(random: &mut Random) -> Checkpoint {
 
 #[test]
 fn a_checkpoint_is_read_as_it_was_written_and_no_other_bytes_are_one() {
-    let (_replay, mut random) =
-        replay("a_checkpoint_is_read_as_it_was_written_and_no_other_bytes_are_one");
+    let (_replay, mut random) = seeded(SEED);
     for _ in 0..100 {
         let checkpoint = checkpoint(&mut random);
         let bytes = checkpoint.encode();

@@ -29,17 +29,19 @@ use crate::segments::retention::{Action, Policy, Retired, When};
 use crate::segments::verify::Outcome;
 use crate::segments::walk::Fault;
 use crate::segments::{FileOperation, PartitionId};
-use crate::tests::transcript;
+use crate::tests::transcript::{happen, scripts};
 use crate::units::WallTime;
 
 const PARTITION: PartitionId = PartitionId(0);
 
-#[test]
-fn every_script_happens_as_it_is_written() {
-    transcript::check_folder("src/segments/scripts", |script| {
-        let mut runner = Runner::default();
-        transcript::happen(script, |command| runner.command(command))
-    });
+scripts! {
+    "src/segments/scripts":
+    appending, lookups, recovering, retiring, verifying => play;
+}
+
+fn play(script: &str) -> String {
+    let mut runner = Runner::default();
+    happen(script, |command| runner.command(command))
 }
 
 #[derive(Default)]

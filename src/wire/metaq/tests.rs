@@ -3,7 +3,6 @@
 //! does, `reply_*` as a client does. `UPDATE=1` rewrites what stands below the dashes.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,33 +10,13 @@ use super::reply::{Answer, Content};
 use super::request::Asked;
 use super::{DecodeError, Decoded, Limits, reply, request};
 use crate::broker::{Name, Request, TransactionStep};
+use crate::tests::transcript::scripts;
 
-#[test]
-fn golden_bytes_are_understood_and_written_alike() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/metaq");
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .expect("the golden files are there")
-        .map(|entry| entry.expect("a readable folder").path())
-        .collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "no golden file was found");
-    for path in paths {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .expect("a plain name");
-        let before = std::fs::read_to_string(&path).expect("a readable file");
-        let after = match name.split_once('_') {
-            Some(("request", _)) => replay(&before, show_requests),
-            Some(("reply", _)) => replay(&before, show_answers),
-            _ => panic!("{name}: request_ or reply_?"),
-        };
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, after).expect("a writable file");
-        } else {
-            assert_eq!(before, after, "{}: UPDATE=1 rewrites it", path.display());
-        }
-    }
+scripts! {
+    "tests/golden/metaq":
+    reply_result, reply_value => |file| replay(file, show_answers);
+    request_get, request_put, request_refused, request_stray_replies, request_sync,
+    request_transaction, request_version_stats_quit => |file| replay(file, show_requests);
 }
 
 fn replay(file: &str, show: fn(BytesMut) -> String) -> String {

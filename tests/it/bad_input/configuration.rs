@@ -1,9 +1,9 @@
 //! An operator's mistakes: each is told with its place and its cure, by an exit code of its own, and nothing is changed.
 
 use super::{assert_serves_others, refused_start};
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::server::{CHRYSALIS, Server};
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::server::{CHRYSALIS, Server};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -106,7 +106,7 @@ fn a_port_in_use_is_told_whichever_it_is() {
 
 #[test]
 fn a_folder_that_is_not_ours_is_told() {
-    if !lab::root("a_folder_that_is_not_ours_is_told") {
+    if !lab::root() {
         return;
     }
     let (home, server) = folder();

@@ -1,11 +1,11 @@
 //! Many clients that want nothing, and some that want much and take nothing.
 
 use super::{assert_memory_within, assert_serves_others};
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::metaq_wire;
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{self, Body, hello, op};
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::metaq_wire;
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire::{self, Body, hello, op};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

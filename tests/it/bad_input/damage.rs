@@ -1,10 +1,10 @@
 //! A byte that flipped on the disk is found before it is served, and told with its file and the way out.
 
 use super::{assert_serves_others, refused_start};
-use crate::deployment::Deployment;
-use crate::metaq_wire::{Answer, Client, records};
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire;
+use crate::harness::deployment::Deployment;
+use crate::harness::metaq_wire::{Answer, Client, records};
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::zookeeper_wire;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

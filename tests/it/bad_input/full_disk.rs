@@ -1,13 +1,13 @@
 //! No room: puts are refused with a reason, everything else goes on, and puts do again when there is room.
 
 use super::assert_serves_others;
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::lab::mount::Mount;
-use crate::metaq_wire::{Answer, Client, checksum, stored};
-use crate::process::eventually;
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire;
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::lab::mount::Mount;
+use crate::harness::metaq_wire::{Answer, Client, checksum, stored};
+use crate::harness::process::eventually;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::zookeeper_wire;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
@@ -244,36 +244,33 @@ fn the_server_survives_a_full_disk(mount: &Mount) {
 }
 
 /// The same in a file system of this type, in an image.
-fn a_full(test: &str, kind: &'static str, bytes: u64) {
-    if !lab::full(test) {
+fn a_full(kind: &'static str, bytes: u64) {
+    if !lab::full() {
         return;
     }
-    if let Some(mount) = Mount::image(test, kind, bytes) {
+    if let Some(mount) = Mount::image(kind, bytes) {
         the_server_survives_a_full_disk(&mount);
     }
 }
 
 #[test]
 fn a_full_tmpfs_stops_puts_and_nothing_else() {
-    if let Some(mount) = Mount::tmpfs("a_full_tmpfs_stops_puts_and_nothing_else", 128 * MIB) {
+    if let Some(mount) = Mount::tmpfs(128 * MIB) {
         the_server_survives_a_full_disk(&mount);
     }
 }
 
 #[test]
 fn a_full_ext4_stops_puts_and_nothing_else() {
-    const TEST: &str = "a_full_ext4_stops_puts_and_nothing_else";
-    a_full(TEST, "ext4", 192 * MIB);
+    a_full("ext4", 192 * MIB);
 }
 
 #[test]
 fn a_full_xfs_stops_puts_and_nothing_else() {
-    const TEST: &str = "a_full_xfs_stops_puts_and_nothing_else";
-    a_full(TEST, "xfs", 400 * MIB);
+    a_full("xfs", 400 * MIB);
 }
 
 #[test]
 fn a_full_btrfs_stops_puts_and_nothing_else() {
-    const TEST: &str = "a_full_btrfs_stops_puts_and_nothing_else";
-    a_full(TEST, "btrfs", 400 * MIB);
+    a_full("btrfs", 400 * MIB);
 }

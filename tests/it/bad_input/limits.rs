@@ -2,11 +2,11 @@
 //! meant for those who need more, and nobody else notices.
 
 use super::{assert_memory_within, assert_serves_others};
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::process::eventually;
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{self, Body, Client, op};
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::process::eventually;
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire::{self, Body, Client, op};
 use std::time::Duration;
 
 /// What is answered beyond a limit.

@@ -9,11 +9,11 @@ mod full_disk;
 mod limits;
 mod names;
 
-use crate::deployment::Deployment;
-use crate::metaq_wire;
-use crate::process::run_to_end;
-use crate::server::Server;
-use crate::zookeeper_wire;
+use crate::harness::deployment::Deployment;
+use crate::harness::metaq_wire;
+use crate::harness::process::run_to_end;
+use crate::harness::server::Server;
+use crate::harness::zookeeper_wire;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -68,39 +68,4 @@ fn refused_start(command: &mut Command) -> (i32, String) {
             .unwrap_or_else(|| panic!("killed by a signal:\n{said}")),
         said,
     )
-}
-
-/// A small generator, so that garbage is the same in each run of a seed.
-#[derive(Debug)]
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    /// From this seed.
-    pub(crate) fn from(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    /// From `SEED`, or a fixed one.
-    fn new() -> Dice {
-        let seed = std::env::var("SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(1);
-        Dice(seed)
-    }
-
-    /// A number below `end`.
-    pub(crate) fn roll(&mut self, end: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-
-    fn bytes(&mut self, count: u64) -> Vec<u8> {
-        (0..count)
-            .map(|_| u8::try_from(self.roll(256)).expect("below 256"))
-            .collect()
-    }
 }

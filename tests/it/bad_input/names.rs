@@ -1,10 +1,10 @@
 //! Topics with names that would be paths, and commands that do not exist.
 
 use super::assert_serves_others;
-use crate::deployment::Deployment;
-use crate::metaq_wire::{Answer, Client, checksum};
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire;
+use crate::harness::deployment::Deployment;
+use crate::harness::metaq_wire::{Answer, Client, checksum};
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

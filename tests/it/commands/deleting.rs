@@ -1,9 +1,9 @@
 //! `zk delete`: what cannot be brought back has to be meant, and no answer denies what was done.
 
 use super::{assert_ended, assert_said, text};
-use crate::deployment::Deployment;
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire::{Body, Client, op};
+use crate::harness::deployment::Deployment;
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::zookeeper_wire::{Body, Client, op};
 use std::process::{Command, Output};
 
 fn zk(server: &Server, arguments: &[&str]) -> Output {

@@ -1,7 +1,7 @@
 //! Where a command goes: one spelling for all of them.
 
 use super::{Folder, assert_ended, assert_said, text};
-use crate::server::CHRYSALIS;
+use crate::harness::server::CHRYSALIS;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

@@ -1,8 +1,8 @@
 //! Topics come and go while a server runs.
 
 use super::{Folder, LIMIT, assert_ended, assert_said, chrysalis_in, text};
-use crate::process::eventually;
-use crate::server::CHRYSALIS;
+use crate::harness::process::eventually;
+use crate::harness::server::CHRYSALIS;
 use std::fs;
 use std::process::{Command, Stdio};
 

@@ -9,15 +9,11 @@ use chrysalis::journal::OpenError;
 use chrysalis::units::GroupId;
 
 use super::world::{World, at_rest};
-use super::{Replay, seeds};
+use crate::harness::lab::seeds;
 use crate::simulation::disk::Fault;
 
 /// One seed: several lives, each ended by a power cut, a kill, or a failing call.
 fn lives(seed: u64) -> (u64, u64) {
-    let _replay = Replay {
-        test: "crash::journal::nothing_acknowledged_is_lost",
-        seed,
-    };
     let mut world = World::new(seed);
     let mut cuts = 0;
     world.reopen();
@@ -70,10 +66,6 @@ fn nothing_acknowledged_is_lost() {
 #[test]
 fn files_are_used_again_and_again() {
     for seed in seeds(15, 1500) {
-        let _replay = Replay {
-            test: "crash::journal::files_are_used_again_and_again",
-            seed,
-        };
         let mut world = World::new(seed);
         world.reopen();
         let mut written = 0;
@@ -96,10 +88,6 @@ fn files_are_used_again_and_again() {
 #[test]
 fn what_a_killed_process_has_made_is_made_durable_before_it_is_used() {
     for seed in seeds(400, 20_000) {
-        let _replay = Replay {
-            test: "crash::journal::what_a_killed_process_has_made_is_made_durable_before_it_is_used",
-            seed,
-        };
         let mut world = World::new(seed);
         world.reopen();
         for _ in 0..1 + world.random.below(4) {
@@ -125,10 +113,6 @@ fn what_a_killed_process_has_made_is_made_durable_before_it_is_used() {
 fn a_flipped_bit_is_damage_and_never_a_tail() {
     let mut reported = 0;
     for seed in seeds(400, 40_000) {
-        let _replay = Replay {
-            test: "crash::journal::a_flipped_bit_is_damage_and_never_a_tail",
-            seed,
-        };
         let mut world = at_rest(seed);
         let acknowledged = world
             .model
@@ -219,10 +203,6 @@ fn go_on_without(world: &mut World) {
 #[test]
 fn a_failed_write_is_the_end_and_a_new_start_finds_the_truth() {
     for seed in seeds(200, 20_000) {
-        let _replay = Replay {
-            test: "crash::journal::a_failed_write_is_the_end_and_a_new_start_finds_the_truth",
-            seed,
-        };
         let mut world = World::new(seed);
         world.reopen();
         for _ in 0..world.random.below(30) {
@@ -250,10 +230,6 @@ fn a_failed_write_is_the_end_and_a_new_start_finds_the_truth() {
 #[test]
 fn any_failing_call_at_the_start_is_told_or_harmless() {
     for seed in seeds(20, 500) {
-        let _replay = Replay {
-            test: "crash::journal::any_failing_call_at_the_start_is_told_or_harmless",
-            seed,
-        };
         for nth in 0..60 {
             let mut world = if seed % 2 == 0 {
                 at_rest(seed)
@@ -303,10 +279,6 @@ fn any_failing_call_at_the_start_is_told_or_harmless() {
 #[test]
 fn a_full_disk_refuses_new_work_and_recovers_when_space_returns() {
     for seed in seeds(50, 2000) {
-        let _replay = Replay {
-            test: "crash::journal::a_full_disk_refuses_new_work_and_recovers_when_space_returns",
-            seed,
-        };
         let mut world = World::new(seed);
         // Room for the first file and one more.
         world.disk.set_capacity((16 << 10) + (64 << 10) + 4096);

@@ -3,11 +3,11 @@
 //! Told without what differs from run to run: message ids, ports, process facts in `stats`.
 
 use super::{Side, complain, escape, play, scripts, unescape};
-use crate::deployment::{Deployment, Topic};
-use crate::lab;
-use crate::metaq_wire::{Answer, Client, checksum, records};
-use crate::originals::{JavaBroker, ZooKeeper};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::lab;
+use crate::harness::metaq_wire::{Answer, Client, checksum, records};
+use crate::harness::originals::{JavaBroker, ZooKeeper};
+use crate::harness::server::{Server, set_key};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -252,7 +252,7 @@ fn the_broker_answers_as_metaq_does() {
 
 #[test]
 fn metaq_answers_as_the_scripts_say() {
-    if !lab::full("metaq_answers_as_the_scripts_say") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

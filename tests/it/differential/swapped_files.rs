@@ -1,10 +1,10 @@
 //! The data folder goes from one broker to the other and back, after an orderly stop.
 
-use crate::deployment::{Deployment, Topic};
-use crate::lab;
-use crate::metaq_wire::{Client, Record};
-use crate::originals::{JavaBroker, SEGMENT_BYTES, ZooKeeper};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::lab;
+use crate::harness::metaq_wire::{Client, Record};
+use crate::harness::originals::{JavaBroker, SEGMENT_BYTES, ZooKeeper};
+use crate::harness::server::{Server, set_key};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
@@ -76,7 +76,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_data_folder_goes_from_the_java_broker_to_ours_and_back() {
-    if !lab::online("a_data_folder_goes_from_the_java_broker_to_ours_and_back") {
+    if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
@@ -128,7 +128,7 @@ fn a_data_folder_goes_from_the_java_broker_to_ours_and_back() {
 
 #[test]
 fn segments_are_bit_for_bit_those_of_the_java_broker() {
-    if !lab::full("segments_are_bit_for_bit_those_of_the_java_broker") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

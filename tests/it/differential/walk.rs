@@ -7,11 +7,11 @@
 //! events to itself where the watcher may not read, which 3.4 does not.
 
 use super::zookeeper::{Stage, coordinator};
-use crate::bad_input::Dice;
-use crate::crash::Replay;
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::originals::ZooKeeper;
+use crate::harness::deployment::Deployment;
+use crate::harness::dice::Dice;
+use crate::harness::lab;
+use crate::harness::originals::ZooKeeper;
+use crate::harness::replay::Seeds;
 
 const STEPS: u64 = 300;
 const WALKS: u64 = 20;
@@ -188,18 +188,12 @@ fn answers(stage: &mut Stage, command: &str) -> Vec<String> {
 
 #[test]
 fn the_coordinator_answers_as_zookeeper_does_whatever_is_asked() {
-    let test = "the_coordinator_answers_as_zookeeper_does_whatever_is_asked";
-    if !lab::full(test) {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();
     let (original, ours) = (ZooKeeper::start(), coordinator());
-    let first = std::env::var("SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(1);
-    for seed in first..first + WALKS {
-        let _replay = Replay { test, seed };
+    for seed in Seeds::from(1, WALKS) {
         let mut stages = [original.address(), ours.coordinator()].map(Stage::new);
         let mut played = Vec::new();
         for command in Walk::new(seed).script() {

@@ -4,11 +4,11 @@
 //! start, a time as `now`, a session by the name of its connection.
 
 use super::{Side, complain, escape, play, scripts, unescape};
-use crate::deployment::Deployment;
-use crate::lab;
-use crate::originals::{SUPER_DIGEST, ZooKeeper};
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{Body, Client, Reader, Reply, op};
+use crate::harness::deployment::Deployment;
+use crate::harness::lab;
+use crate::harness::originals::{SUPER_DIGEST, ZooKeeper};
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire::{Body, Client, Reader, Reply, op};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -477,7 +477,7 @@ fn the_coordinator_answers_as_zookeeper_does() {
 
 #[test]
 fn zookeeper_answers_as_the_scripts_say() {
-    if !lab::full("zookeeper_answers_as_the_scripts_say") {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();

@@ -8,8 +8,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use super::repository;
-use crate::lab;
-use crate::process::eventually;
+use crate::harness::lab;
+use crate::harness::process::eventually;
 
 /// Longer than anything here takes on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -115,8 +115,7 @@ impl Drop for Host {
 
 #[test]
 fn systemd_runs_what_root_installs() {
-    let test = "systemd_runs_what_root_installs";
-    if !lab::full(test) || !lab::may_boot_hosts(test) {
+    if !lab::full() || !lab::may_boot_hosts() {
         return;
     }
     let _alone = lab::heavy();

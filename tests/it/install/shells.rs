@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::{Release, port_options, repository};
-use crate::lab;
-use crate::lab::debian::need;
-use crate::server::Ports;
+use crate::harness::lab;
+use crate::harness::lab::debian::need;
+use crate::harness::server::Ports;
 
 /// Every file that a shell runs, by its name or its first line.
 fn shell_scripts() -> Vec<PathBuf> {

@@ -2,11 +2,11 @@
 
 use super::limits::{filtered, may_filter};
 use super::{Somebody, assert_serves};
-use crate::deployment::START_LIMIT;
-use crate::lab;
-use crate::lab::namespace::Namespace;
-use crate::process::{eventually, run_to_end};
-use crate::server::{CHRYSALIS, Ports, Server, init, set_key};
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::lab::namespace::Namespace;
+use crate::harness::process::{eventually, run_to_end};
+use crate::harness::server::{CHRYSALIS, Ports, Server, init, set_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -30,7 +30,7 @@ fn status(server: &Server) -> String {
 
 #[test]
 fn every_address_is_every_ipv4_address_where_there_is_no_ipv6() {
-    if !may_filter("every_address_is_every_ipv4_address_where_there_is_no_ipv6") {
+    if !may_filter() {
         return;
     }
     let home = tempfile::tempdir().expect("make a folder");
@@ -65,8 +65,7 @@ fn every_address_is_every_ipv4_address_where_there_is_no_ipv6() {
 
 #[test]
 fn every_address_serves_where_ipv6_is_switched_off_by_its_setting() {
-    const TEST: &str = "every_address_serves_where_ipv6_is_switched_off_by_its_setting";
-    if !lab::may_make_namespaces(TEST) {
+    if !lab::may_make_namespaces() {
         return;
     }
     let namespace = Namespace::new();
@@ -86,8 +85,7 @@ fn every_address_serves_where_ipv6_is_switched_off_by_its_setting() {
 
 #[test]
 fn what_others_put_beside_the_topics_stops_no_start() {
-    const TEST: &str = "what_others_put_beside_the_topics_stops_no_start";
-    if !lab::root(TEST) {
+    if !lab::root() {
         return;
     }
     let somebody = Somebody::new(61_235);
@@ -117,7 +115,7 @@ fn what_others_put_beside_the_topics_stops_no_start() {
         fs::set_permissions(&foreign, fs::Permissions::from_mode(0o700)).expect("close it");
     }
     let log = folder.with_extension("log");
-    let mut process = crate::process::Process::start(
+    let mut process = crate::harness::process::Process::start(
         "chrysalis",
         somebody.command(&[]).arg("run").arg(&folder),
         &log,

@@ -2,13 +2,13 @@
 //! more partitions than files may be open did it alone.
 
 use super::{assert_serves, limited};
-use crate::deployment::{Deployment, START_LIMIT, Topic};
-use crate::lab;
-use crate::metaq_wire::Client;
-use crate::metrics::{scrape, value};
-use crate::process::{eventually, run_to_end};
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire::four_letter_word;
+use crate::harness::deployment::{Deployment, START_LIMIT, Topic};
+use crate::harness::lab;
+use crate::harness::metaq_wire::Client;
+use crate::harness::process::{eventually, run_to_end};
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::web::{scrape, value};
+use crate::harness::zookeeper_wire::four_letter_word;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fs;
 use std::net::TcpStream;

@@ -2,11 +2,11 @@
 //! takes it for a bug of its own, and none is killed.
 
 use super::{Somebody, assert_serves, by, limited};
-use crate::deployment::Deployment as _;
-use crate::lab;
-use crate::process::{Outcome, run_to_end};
-use crate::server::{CHRYSALIS, Ports, Server, init, set_key};
-use crate::zookeeper_wire::Client;
+use crate::harness::deployment::Deployment as _;
+use crate::harness::lab;
+use crate::harness::process::{Outcome, run_to_end};
+use crate::harness::server::{CHRYSALIS, Ports, Server, init, set_key};
+use crate::harness::zookeeper_wire::Client;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -170,8 +170,7 @@ fn a_file_that_may_not_grow_is_an_error_and_not_a_signal() {
 
 #[test]
 fn a_user_who_may_have_no_thread_is_told() {
-    const TEST: &str = "a_user_who_may_have_no_thread_is_told";
-    if !lab::root(TEST) {
+    if !lab::root() {
         return;
     }
     let somebody = Somebody::new(61_234);
@@ -222,22 +221,19 @@ pub(super) fn filtered(call: u32, argument: u32, error: i32) -> Command {
     command
 }
 
-/// Whether such filters can be set; otherwise says that a test was not seen.
-pub(super) fn may_filter(test: &str) -> bool {
+/// Whether such filters can be set; otherwise says that this test was not seen.
+pub(super) fn may_filter() -> bool {
     let probe = filtered(41, 77, 97).arg("version").output();
     let set = probe.is_ok_and(|output| output.status.success());
     if !set {
-        lab::not_seen(
-            test,
-            "it needs python3 and a kernel that filters system calls",
-        );
+        lab::not_seen("it needs python3 and a kernel that filters system calls");
     }
     set
 }
 
 #[test]
 fn a_sandbox_that_refuses_threads_is_told() {
-    if !may_filter("a_sandbox_that_refuses_threads_is_told") {
+    if !may_filter() {
         return;
     }
     let (_home, server) = prepared();

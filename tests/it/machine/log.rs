@@ -3,12 +3,12 @@
 //! to be logged.
 
 use super::assert_serves;
-use crate::deployment::START_LIMIT;
-use crate::lab;
-use crate::lab::mount::Mount;
-use crate::metrics::{scrape, value};
-use crate::process::{eventually, run_to_end};
-use crate::server::{CHRYSALIS, Server, set_key};
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::lab::mount::Mount;
+use crate::harness::process::{eventually, run_to_end};
+use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::web::{scrape, value};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -63,8 +63,7 @@ fn a_log_file_that_takes_nothing_costs_its_lines() {
 
 #[test]
 fn the_disk_of_the_log_is_full_and_has_room_again() {
-    const TEST: &str = "the_disk_of_the_log_is_full_and_has_room_again";
-    let Some(mount) = Mount::tmpfs(TEST, 1 << 20) else {
+    let Some(mount) = Mount::tmpfs(1 << 20) else {
         return;
     };
     let log = mount.path().join("chrysalis.log");
@@ -92,8 +91,7 @@ fn the_disk_of_the_log_is_full_and_has_room_again() {
 
 #[test]
 fn a_server_starts_where_no_log_can_be_made() {
-    const TEST: &str = "a_server_starts_where_no_log_can_be_made";
-    let Some(mount) = Mount::tmpfs(TEST, 1 << 20) else {
+    let Some(mount) = Mount::tmpfs(1 << 20) else {
         return;
     };
     // Room for the folder itself, and for no file.

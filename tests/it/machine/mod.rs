@@ -7,10 +7,10 @@ mod limits;
 mod log;
 mod permissions;
 
-use crate::deployment::Deployment as _;
-use crate::metaq_wire;
-use crate::server::{CHRYSALIS, Server};
-use crate::zookeeper_wire;
+use crate::harness::deployment::Deployment as _;
+use crate::harness::metaq_wire;
+use crate::harness::server::{CHRYSALIS, Server};
+use crate::harness::zookeeper_wire;
 use nix::unistd::{Gid, Uid, chown};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -2,9 +2,9 @@
 //! whoever wrote the configuration.
 
 use super::Somebody;
-use crate::lab;
-use crate::process::{Outcome, run_to_end};
-use crate::server::CHRYSALIS;
+use crate::harness::lab;
+use crate::harness::process::{Outcome, run_to_end};
+use crate::harness::server::CHRYSALIS;
 use nix::unistd::{Gid, Uid, chown};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -39,8 +39,7 @@ fn assert_not_permitted(what: &str, outcome: &Outcome) {
 
 #[test]
 fn what_another_user_keeps_to_himself_is_no_mistake_of_the_configuration() {
-    let test = "what_another_user_keeps_to_himself_is_no_mistake_of_the_configuration";
-    if !lab::root(test) {
+    if !lab::root() {
         return;
     }
     let somebody = Somebody::new(54_328);
@@ -86,8 +85,7 @@ fn what_another_user_keeps_to_himself_is_no_mistake_of_the_configuration() {
 
 #[test]
 fn a_reload_says_that_the_server_may_no_longer_read_its_configuration() {
-    let test = "a_reload_says_that_the_server_may_no_longer_read_its_configuration";
-    if !lab::root(test) {
+    if !lab::root() {
         return;
     }
     let somebody = Somebody::new(54_329);

@@ -4,7 +4,7 @@
 //! the server can tell nobody about anything that did not happen; when it has been killed, `after_the_cut` gives what is left.
 
 use super::image::{About, Image, Kind};
-use crate::bad_input::Dice;
+use crate::harness::dice::Dice;
 use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags,
     Generation, INodeNo, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,

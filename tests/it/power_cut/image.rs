@@ -5,7 +5,7 @@
 //! only after a sync of its folder. What was not synced may survive a cut in part: single sectors of a file, the first few
 //! changes of a folder.
 
-use crate::bad_input::Dice;
+use crate::harness::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;

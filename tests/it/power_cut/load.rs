@@ -1,8 +1,8 @@
 //! Clients that write until the server is gone, and a ledger of what they were told.
 
-use crate::bad_input::Dice;
-use crate::metaq_wire::{self, Answer, checksum, stored};
-use crate::zookeeper_wire::{self, Body, create, op};
+use crate::harness::dice::Dice;
+use crate::harness::metaq_wire::{self, Answer, checksum, stored};
+use crate::harness::zookeeper_wire::{self, Body, create, op};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,13 +6,12 @@ mod file_system;
 mod image;
 mod load;
 
-use crate::bad_input::Dice;
-use crate::crash::Replay;
-use crate::deployment::{Deployment, Topic};
-use crate::lab;
-use crate::lab::mount::{self, Mount};
-use crate::process::{Process, eventually, is_listening};
-use crate::server::{Server, set_key};
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::dice::Dice;
+use crate::harness::lab;
+use crate::harness::lab::mount::{self, Mount};
+use crate::harness::process::{Process, eventually, is_listening};
+use crate::harness::server::{Server, set_key};
 use chrysalis::disk::{
     self, AlignedBuffer, Backend, Disk as _, Files, Lane, Mode, Operation, Owner, Token,
 };
@@ -28,13 +27,6 @@ use tempfile::TempDir;
 
 const TOPICS: &[Topic] = &[("load", 2)];
 
-fn seed() -> u64 {
-    std::env::var("SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(1)
-}
-
 /// Small files, so that a short run sees the journal's circle close, segments roll and snapshots being made.
 fn configure(config: &mut String, backend: &str) {
     set_key(config, "disk", "backend", &format!("\"{backend}\""));
@@ -43,15 +35,6 @@ fn configure(config: &mut String, backend: &str) {
     set_key(config, "journal", "files_max", "6");
     set_key(config, "broker", "segment_bytes", "200000");
     set_key(config, "coordinator", "snapshot_every_entries", "1000");
-}
-
-/// How many rounds a test makes.
-fn rounds(fast: u64, full: u64) -> u64 {
-    if lab::suite() == lab::Suite::Full {
-        full
-    } else {
-        fast
-    }
 }
 
 fn small(number: u64) -> usize {
@@ -95,13 +78,12 @@ fn work(
 }
 
 /// The power goes in the middle of a write or a sync, on a file system that forgets what was not synced.
-fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
-    if !lab::may_mount_fuse(test) || !mount::apart(test) {
+fn the_power_goes(backend: &str, rounds: u64) {
+    if !lab::may_mount_fuse() || !mount::apart() {
         return;
     }
     let _alone = lab::heavy();
-    let replay = Replay { test, seed: seed() };
-    let mut dice = Dice::from(replay.seed);
+    let (_replay, mut dice) = Dice::seeded();
     let home = TempDir::new().expect("make a folder");
     let point = home.path().join("disk");
     fs::create_dir(&point).expect("make the mount point");
@@ -159,7 +141,7 @@ fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
     server.resume();
     ledger.verify(server.coordinator(), server.broker());
     lab::note(&format!(
-        "{test}: {rounds} power cuts, {kills} kills, {} acknowledged writes",
+        "{rounds} power cuts, {kills} kills, {} acknowledged writes",
         ledger.acknowledged()
     ));
     assert!(
@@ -172,25 +154,16 @@ fn the_power_goes(test: &'static str, backend: &str, rounds: u64) {
 
 #[test]
 fn what_was_acknowledged_survives_power_cuts_with_io_uring() {
-    the_power_goes(
-        "what_was_acknowledged_survives_power_cuts_with_io_uring",
-        "ring",
-        rounds(8, 100),
-    );
+    the_power_goes("ring", lab::rounds(8, 100));
 }
 
 #[test]
 fn what_was_acknowledged_survives_power_cuts_with_threads() {
-    the_power_goes(
-        "what_was_acknowledged_survives_power_cuts_with_threads",
-        "threads",
-        rounds(8, 100),
-    );
+    the_power_goes("threads", lab::rounds(8, 100));
 }
 
-fn killed_again_and_again(test: &'static str, folder: &Path, backend: &str, rounds: u64) {
-    let replay = Replay { test, seed: seed() };
-    let mut dice = Dice::from(replay.seed);
+fn killed_again_and_again(folder: &Path, backend: &str, rounds: u64) {
+    let (_replay, mut dice) = Dice::seeded();
     let mut server = Server::prepare(&folder.join("server1"), TOPICS, |config| {
         configure(config, backend)
     });
@@ -206,7 +179,7 @@ fn killed_again_and_again(test: &'static str, folder: &Path, backend: &str, roun
     server.resume();
     ledger.verify(server.coordinator(), server.broker());
     lab::note(&format!(
-        "{test}, {backend}: {rounds} kills, {} acknowledged writes",
+        "{backend}: {rounds} kills, {} acknowledged writes",
         ledger.acknowledged()
     ));
     server.stop();
@@ -216,53 +189,47 @@ fn killed_again_and_again(test: &'static str, folder: &Path, backend: &str, roun
 fn what_was_acknowledged_survives_kill_9() {
     let _alone = lab::heavy();
     let home = TempDir::new().expect("make a folder");
-    killed_again_and_again(
-        "what_was_acknowledged_survives_kill_9",
-        home.path(),
-        "auto",
-        rounds(5, 50),
-    );
+    killed_again_and_again(home.path(), "auto", lab::rounds(5, 50));
 }
 
-fn killed_on(test: &'static str, kind: &'static str) {
-    if !lab::full(test) {
+fn killed_on(kind: &'static str) {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();
     for backend in ["ring", "threads"] {
-        let Some(mount) = Mount::image(test, kind, 1 << 30) else {
+        let Some(mount) = Mount::image(kind, 1 << 30) else {
             return;
         };
-        killed_again_and_again(test, mount.path(), backend, 15);
+        killed_again_and_again(mount.path(), backend, 15);
     }
 }
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_on_ext4() {
-    killed_on("what_was_acknowledged_survives_kill_9_on_ext4", "ext4");
+    killed_on("ext4");
 }
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_on_xfs() {
-    killed_on("what_was_acknowledged_survives_kill_9_on_xfs", "xfs");
+    killed_on("xfs");
 }
 
 #[test]
 fn what_was_acknowledged_survives_kill_9_on_btrfs() {
-    killed_on("what_was_acknowledged_survives_kill_9_on_btrfs", "btrfs");
+    killed_on("btrfs");
 }
 
 /// The kernel's own file system is shut down under the server, and recovers from its log: what was in the page cache is
 /// gone. The server finds its journal failing, and ends by itself.
-fn shut_down_on(test: &'static str, kind: &'static str) {
-    if !lab::full(test) {
+fn shut_down_on(kind: &'static str) {
+    if !lab::full() {
         return;
     }
     let _alone = lab::heavy();
-    let replay = Replay { test, seed: seed() };
-    let mut dice = Dice::from(replay.seed);
+    let (_replay, mut dice) = Dice::seeded();
     for backend in ["ring", "threads"] {
-        let Some(mount) = Mount::image(test, kind, 1 << 30) else {
+        let Some(mount) = Mount::image(kind, 1 << 30) else {
             return;
         };
         let mut server = Server::prepare(&mount.path().join("server1"), TOPICS, |config| {
@@ -286,7 +253,7 @@ fn shut_down_on(test: &'static str, kind: &'static str) {
         server.resume();
         ledger.verify(server.coordinator(), server.broker());
         lab::note(&format!(
-            "{test}, {backend}: 10 shutdowns, {} acknowledged writes",
+            "{backend}: 10 shutdowns, {} acknowledged writes",
             ledger.acknowledged()
         ));
         server.stop();
@@ -295,23 +262,23 @@ fn shut_down_on(test: &'static str, kind: &'static str) {
 
 #[test]
 fn what_was_acknowledged_survives_a_shut_down_ext4() {
-    shut_down_on("what_was_acknowledged_survives_a_shut_down_ext4", "ext4");
+    shut_down_on("ext4");
 }
 
 #[test]
 fn what_was_acknowledged_survives_a_shut_down_xfs() {
-    shut_down_on("what_was_acknowledged_survives_a_shut_down_xfs", "xfs");
+    shut_down_on("xfs");
 }
 
 /// What is reserved for a journal's file can be written, however full the disk is; also where the file system would rather
 /// write a copy elsewhere.
-fn full_on(test: &'static str, kind: &'static str) {
+fn full_on(kind: &'static str) {
     const FILE_BYTES: u64 = 4 << 20;
-    if !lab::full(test) {
+    if !lab::full() {
         return;
     }
     for backend in [Backend::Ring, Backend::Threads] {
-        let Some(mount) = Mount::image(test, kind, 512 << 20) else {
+        let Some(mount) = Mount::image(kind, 512 << 20) else {
             return;
         };
         let options = disk::Options {
@@ -368,15 +335,15 @@ fn full_on(test: &'static str, kind: &'static str) {
 
 #[test]
 fn a_journal_file_can_be_written_on_a_full_ext4() {
-    full_on("a_journal_file_can_be_written_on_a_full_ext4", "ext4");
+    full_on("ext4");
 }
 
 #[test]
 fn a_journal_file_can_be_written_on_a_full_xfs() {
-    full_on("a_journal_file_can_be_written_on_a_full_xfs", "xfs");
+    full_on("xfs");
 }
 
 #[test]
 fn a_journal_file_can_be_written_on_a_full_btrfs() {
-    full_on("a_journal_file_can_be_written_on_a_full_btrfs", "btrfs");
+    full_on("btrfs");
 }

@@ -1,10 +1,11 @@
 //! `[broker]`, `[topics]` and `[zookeeper]`.
 
-use crate::deployment::{Deployment, START_LIMIT};
-use crate::metaq_wire::{Answer, Client};
-use crate::process::eventually;
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{self, four_letter_word};
+use crate::harness::command::status;
+use crate::harness::deployment::{Deployment, START_LIMIT};
+use crate::harness::metaq_wire::{Answer, Client};
+use crate::harness::process::eventually;
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire::{self, four_letter_word};
 use std::fs;
 
 /// A server with these sections of topics, and perhaps more.
@@ -209,7 +210,7 @@ fn a_broker_that_is_not_to_register_is_not_found() {
     Client::connect(server.broker())
         .put("test", 0, b"hello")
         .expect("it is taken");
-    let status = super::process::status(&server);
+    let status = status(&server);
     assert_eq!(status["broker"]["registration"], "off");
     let mut client = zookeeper_wire::Client::connect(server.coordinator());
     assert!(client.exists("/meta", false).is_err());

@@ -1,10 +1,10 @@
 //! `[coordinator]`.
 
-use crate::deployment::{Deployment, START_LIMIT};
-use crate::metrics::{scrape, value};
-use crate::process::eventually;
-use crate::server::{Server, set_key};
-use crate::zookeeper_wire::{Body, Client, four_letter_word, op};
+use crate::harness::deployment::{Deployment, START_LIMIT};
+use crate::harness::process::eventually;
+use crate::harness::server::{Server, set_key};
+use crate::harness::web::{scrape, value};
+use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
 
 fn coordinator(edit: impl FnOnce(&mut String)) -> Server {
     Server::start_with(&[], |text| {

@@ -1,25 +1,13 @@
 //! `[server]`, `[network]`, `[journal]`, `[disk]`, `[web]` and `[log]`, and what concerns a whole process.
 
-use crate::deployment::{Deployment, START_LIMIT, STOP_LIMIT};
-use crate::metaq_wire;
-use crate::process::{eventually, is_listening};
-use crate::server::{CHRYSALIS, Server, set_key};
-use crate::zookeeper_wire;
+use crate::harness::command::status;
+use crate::harness::deployment::{Deployment, START_LIMIT, STOP_LIMIT};
+use crate::harness::metaq_wire;
+use crate::harness::process::{eventually, is_listening};
+use crate::harness::server::{Server, set_key};
+use crate::harness::zookeeper_wire;
 use nix::sys::signal::Signal;
 use std::fs;
-use std::process::Command;
-
-/// `chrysalis status --json`.
-pub(crate) fn status(server: &Server) -> serde_json::Value {
-    let mut command = Command::new(CHRYSALIS);
-    let output = command
-        .arg("status")
-        .arg(server.folder())
-        .arg("--json")
-        .output();
-    let output = output.expect("the binary under test starts");
-    serde_json::from_slice(&output.stdout).expect("it is JSON")
-}
 
 #[test]
 fn each_port_listens_on_the_address_it_is_given() {

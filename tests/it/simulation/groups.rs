@@ -15,7 +15,7 @@ use chrysalis::consensus::{Entry, EntryKind, Identity};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
 use chrysalis::wire::peer::{self, Frame, frame, message as wire};
 
-use crate::crash::{Replay, seeds};
+use crate::harness::lab::seeds;
 
 /// One server.
 mod server;
@@ -571,10 +571,9 @@ fn run(seed: u64, count: u16) -> (Coverage, u64) {
     (world.met, world.trace)
 }
 
-fn check(test: &'static str, count: u16, seeds: std::ops::Range<u64>) -> Coverage {
+fn check(count: u16, seeds: impl Iterator<Item = u64>) -> Coverage {
     let mut all = Coverage::default();
     for seed in seeds {
-        let _replay = Replay { test, seed };
         let (met, _) = run(seed, count);
         all.committed += met.committed;
         all.leaders += met.leaders;
@@ -595,8 +594,7 @@ fn check(test: &'static str, count: u16, seeds: std::ops::Range<u64>) -> Coverag
 
 #[test]
 fn three_servers_have_one_history() {
-    let test = "simulation::groups::three_servers_have_one_history";
-    let met = check(test, 3, seeds(150, 3000));
+    let met = check(3, seeds(150, 3000));
     let each = [
         met.committed,
         met.leaders,
@@ -616,18 +614,13 @@ fn three_servers_have_one_history() {
 
 #[test]
 fn five_servers_have_one_history() {
-    let test = "simulation::groups::five_servers_have_one_history";
-    let met = check(test, 5, seeds(30, 1000));
+    let met = check(5, seeds(30, 1000));
     assert!(met.committed > 0 && met.snapshots_installed > 0, "{met:?}");
 }
 
 #[test]
 fn a_seed_gives_the_same_trace_again() {
     for seed in seeds(3, 20) {
-        let _replay = Replay {
-            test: "simulation::groups::a_seed_gives_the_same_trace_again",
-            seed,
-        };
         assert_eq!(run(seed, 3), run(seed, 3));
     }
 }

@@ -28,7 +28,7 @@ use chrysalis::wire::zookeeper::four_letter::Environment;
 use chrysalis::wire::zookeeper::{frame, handshake, reply as zk_reply, request as zk_request};
 
 use super::disk::{Fault, SimulatedDisk};
-use crate::crash::{Replay, seeds};
+use crate::harness::lab::seeds;
 
 /// What a start meets.
 mod restart;
@@ -681,10 +681,6 @@ fn run(seed: u64) -> String {
 #[test]
 fn a_server_keeps_what_it_acknowledged() {
     for seed in seeds(60, 3000) {
-        let _replay = Replay {
-            test: "simulation::server::a_server_keeps_what_it_acknowledged",
-            seed,
-        };
         run(seed);
     }
 }
@@ -758,10 +754,6 @@ impl World {
 fn a_server_that_lost_its_journal_keeps_what_it_acknowledges_from_then_on() {
     let mut losses = 0;
     for seed in seeds(25, 1000) {
-        let _replay = Replay {
-            test: "simulation::server::a_server_that_lost_its_journal_keeps_what_it_acknowledges_from_then_on",
-            seed,
-        };
         let mut world = World::new(seed);
         for _ in 0..3 {
             assert!(world.start(), "without a fault the server starts");
@@ -814,10 +806,6 @@ impl World {
 #[test]
 fn a_snapshot_is_in_place_only_when_it_is_whole() {
     for seed in seeds(5, 100) {
-        let _replay = Replay {
-            test: "simulation::server::a_snapshot_is_in_place_only_when_it_is_whole",
-            seed,
-        };
         let faults = [
             Fault::Fails(Class::NoSpace),
             Fault::Fails(Class::Damaged),
@@ -848,10 +836,6 @@ fn a_snapshot_is_in_place_only_when_it_is_whole() {
 #[test]
 fn puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it() {
     for seed in seeds(3, 100) {
-        let _replay = Replay {
-            test: "simulation::server::puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it",
-            seed,
-        };
         let mut world = World::new(seed);
         assert!(world.start(), "it starts");
         let in_place = |world: &World| {
@@ -903,10 +887,6 @@ fn puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in seeds(3, 30) {
-        let _replay = Replay {
-            test: "simulation::server::the_same_seed_is_the_same_run",
-            seed,
-        };
         assert_eq!(run(seed), run(seed));
     }
 }

@@ -1,11 +1,12 @@
 //! Gets that wait at a broker alone, whose consumers use another ZooKeeper: ours, and the original.
 
 use super::*;
-use crate::lab;
-use crate::metrics::{scrape, value};
-use crate::originals::ZooKeeper;
-use crate::registry::{Ensemble, prepare_broker_of};
-use crate::zookeeper_wire::four_letter_word;
+use crate::harness::command::status;
+use crate::harness::ensemble::{Ensemble, prepare_broker_of};
+use crate::harness::lab;
+use crate::harness::originals::ZooKeeper;
+use crate::harness::web::{scrape, value};
+use crate::harness::zookeeper_wire::four_letter_word;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -47,7 +48,7 @@ impl Beside {
     }
 
     fn broker_status(&self) -> serde_json::Value {
-        crate::settings::status(&self.broker)["broker"].take()
+        status(&self.broker)["broker"].take()
     }
 
     /// Sends a get for each of these partitions, and waits until the broker has them all.
@@ -234,8 +235,8 @@ fn is_read_once(zookeeper: Ensemble) {
     assert!(more < u64::from(PARTITIONS), "{more} requests");
 }
 
-fn against_the_original(test: &str, scenario: fn(Ensemble)) {
-    if lab::online(test) {
+fn against_the_original(scenario: fn(Ensemble)) {
+    if lab::online() {
         let _alone = lab::heavy();
         scenario(Ensemble::Original(ZooKeeper::start()));
     }
@@ -248,8 +249,7 @@ fn a_get_waits_for_whoever_another_zookeeper_calls_the_owner() {
 
 #[test]
 fn a_get_waits_for_whoever_the_original_calls_the_owner() {
-    let test = "a_get_waits_for_whoever_the_original_calls_the_owner";
-    against_the_original(test, follows_the_owners);
+    against_the_original(follows_the_owners);
 }
 
 #[test]
@@ -259,8 +259,7 @@ fn a_get_is_answered_at_once_while_another_zookeeper_is_away() {
 
 #[test]
 fn a_get_is_answered_at_once_while_the_original_is_away() {
-    let test = "a_get_is_answered_at_once_while_the_original_is_away";
-    against_the_original(test, is_answered_at_once_while_it_is_away);
+    against_the_original(is_answered_at_once_while_it_is_away);
 }
 
 #[test]
@@ -270,8 +269,7 @@ fn a_get_is_answered_while_another_zookeeper_stands_still() {
 
 #[test]
 fn a_get_is_answered_while_the_original_stands_still() {
-    let test = "a_get_is_answered_while_the_original_stands_still";
-    against_the_original(test, is_answered_while_it_stands_still);
+    against_the_original(is_answered_while_it_stands_still);
 }
 
 #[test]
@@ -281,6 +279,5 @@ fn owners_are_read_from_another_zookeeper_once() {
 
 #[test]
 fn owners_are_read_from_the_original_once() {
-    let test = "owners_are_read_from_the_original_once";
-    against_the_original(test, is_read_once);
+    against_the_original(is_read_once);
 }

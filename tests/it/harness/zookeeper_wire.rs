@@ -1,7 +1,7 @@
 //! A ZooKeeper client of the tests' own: raw frames over a socket, written from the protocol's description
 //! and sharing no code with the server, so that a mistake in one is not repeated in the other.
 
-use crate::process::connect;
+use super::process::connect;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;

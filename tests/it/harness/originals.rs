@@ -1,11 +1,11 @@
 //! The originals: Debian's ZooKeeper 3.8 and the Java MetaQ broker 1.4.6.2, each with a folder of its own,
 //! on the loopback.
 
-use crate::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
-use crate::lab::debian;
-use crate::lab::maven::{JVM_FLAGS, JavaProject};
-use crate::process::{Process, free_address, is_listening};
-use crate::zookeeper_wire::four_letter_word;
+use super::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
+use super::lab::debian;
+use super::lab::maven::{JVM_FLAGS, JavaProject};
+use super::process::{Process, eventually, free_address, is_listening};
+use super::zookeeper_wire::four_letter_word;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -310,7 +310,7 @@ impl Deployment for Originals {
     fn kill_and_restart(&mut self) {
         self.broker.kill();
         let zookeeper = self.zookeeper.address();
-        crate::process::eventually("the killed broker's session expires", START_LIMIT, || {
+        eventually("the killed broker's session expires", START_LIMIT, || {
             !four_letter_word(zookeeper, "dump")
                 .unwrap_or_default()
                 .contains("/brokers/ids/")

@@ -1,8 +1,8 @@
 //! The line protocol between a test and a conformance program it started (Java, Python): the program says
 //! `@result`, `@measure`, `@time` or `@ask`, and gets an answer to what it asked.
 
-use crate::deployment::Deployment;
-use crate::lab::note;
+use super::deployment::Deployment;
+use super::lab::note;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

@@ -1,6 +1,6 @@
 //! A MetaQ client of the tests' own: lines and bodies over a socket, sharing no code with the server.
 
-use crate::process::connect;
+use super::process::connect;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

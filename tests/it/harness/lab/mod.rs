@@ -12,6 +12,7 @@ pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod python;
 
+use super::replay::{Seeds, this_test};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -43,36 +44,54 @@ pub(crate) fn suite() -> Suite {
     }
 }
 
-/// True if packages may be fetched; otherwise says that this test was left out.
-pub(crate) fn online(test: &str) -> bool {
-    if suite() == Suite::Offline {
-        skipped(test, "CHRYSALIS_TESTS=offline");
-    }
-    suite() != Suite::Offline
+/// How often a test does what it does: more often in the full suite.
+pub(crate) fn rounds(fast: u64, full: u64) -> u64 {
+    if is_full() { full } else { fast }
 }
 
-/// True in the full suite; otherwise says that this test was left out.
-pub(crate) fn full(test: &str) -> bool {
-    if suite() != Suite::Full {
-        skipped(test, "it belongs to CHRYSALIS_TESTS=full");
-    }
+/// The seeds of one test, many more of them in the full suite.
+pub(crate) fn seeds(fast: u64, full: u64) -> Seeds {
+    Seeds::from(0, rounds(fast, full))
+}
+
+/// True in the full suite: for the parts of a test that take long.
+pub(crate) fn is_full() -> bool {
     suite() == Suite::Full
 }
 
-/// Says on the test's output that it did nothing, and why.
-#[allow(
-    clippy::print_stderr,
-    reason = "a test's output is where its reader looks"
-)]
-pub(crate) fn skipped(test: &str, why: &str) {
-    eprintln!("skipped: {test}: {why}");
+/// True if packages may be fetched; otherwise says that this test is left out.
+pub(crate) fn online() -> bool {
+    let online = suite() != Suite::Offline;
+    if !online {
+        left_out("CHRYSALIS_TESTS=offline fetches nothing");
+    }
+    online
 }
 
-/// Says, past the test runner that keeps what a passing test prints to itself, that this machine cannot show what
-/// a test is about. `tests/run` repeats these lines in the end, and does not call a full run good that has any.
-pub(crate) fn not_seen(test: &str, why: &str) {
+/// True in the full suite; otherwise says that this test is left out.
+pub(crate) fn full() -> bool {
+    if !is_full() {
+        left_out("CHRYSALIS_TESTS=full runs it");
+    }
+    is_full()
+}
+
+/// Says that this test does nothing because less than everything was asked for. `tests/run` counts these lines.
+fn left_out(why: &str) {
+    tell(&format!("left out here: {}: {why}", this_test()));
+}
+
+/// Says that this machine cannot show what this test is about. `tests/run` repeats these lines in the end, and does
+/// not call a full run good that has any.
+pub(crate) fn not_seen(why: &str) {
+    tell(&format!("not seen here: {}: {why}", this_test()));
+}
+
+/// Says a line past the test runner, which keeps what a passing test prints to itself; in one piece, because other
+/// tests have their say at the same time.
+fn tell(line: &str) {
     // Who has closed standard error does not want to know.
-    let _told = writeln!(std::io::stderr(), "not seen here: {test}: {why}");
+    let _told = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Tells something that is not an error, such as a measured figure.
@@ -89,51 +108,50 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// True if we are root; otherwise says that a test was not seen.
-pub(crate) fn root(test: &str) -> bool {
+/// True if we are root; otherwise says that this test was not seen.
+pub(crate) fn root() -> bool {
     if !is_root() {
-        not_seen(test, "it needs root");
+        not_seen("it needs root");
     }
     is_root()
 }
 
-/// True if we may make network namespaces; otherwise says that a test was not seen.
-pub(crate) fn may_make_namespaces(test: &str) -> bool {
-    root(test)
+/// True if we may make network namespaces; otherwise says that this test was not seen.
+pub(crate) fn may_make_namespaces() -> bool {
+    root()
         && seen(
-            test,
             Command::new("unshare").args(["--net", "true"]),
             "it needs a network namespace",
         )
 }
 
-/// True if file systems that the tests serve themselves can be mounted; otherwise says that a test was not seen.
-pub(crate) fn may_mount_fuse(test: &str) -> bool {
-    if !root(test) {
+/// True if file systems that the tests serve themselves can be mounted; otherwise says that this test was not seen.
+pub(crate) fn may_mount_fuse() -> bool {
+    if !root() {
         return false;
     }
     // Opening it loads the kernel's module, where that is a module.
     let device = File::options().read(true).write(true).open("/dev/fuse");
     if let Err(error) = &device {
-        not_seen(test, &format!("it needs /dev/fuse: {error}"));
+        not_seen(&format!("it needs /dev/fuse: {error}"));
     }
     device.is_ok()
 }
 
-/// True if hosts with systemd can be booted; otherwise says that a test was not seen.
-pub(crate) fn may_boot_hosts(test: &str) -> bool {
+/// True if hosts with systemd can be booted; otherwise says that this test was not seen.
+pub(crate) fn may_boot_hosts() -> bool {
     let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
-    root(test) && seen(test, Command::new(lab).arg("check"), "it boots a host")
+    root() && seen(Command::new(lab).arg("check"), "it boots a host")
 }
 
-/// Whether a probe ends well; otherwise says that a test was not seen, and what the probe said.
-fn seen(test: &str, probe: &mut Command, why: &str) -> bool {
+/// Whether a probe ends well; otherwise says that this test was not seen, and what the probe said.
+fn seen(probe: &mut Command, why: &str) -> bool {
     let reason = match probe.output() {
         Ok(output) if output.status.success() => return true,
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         Err(error) => error.to_string(),
     };
-    not_seen(test, &format!("{why}: {reason}"));
+    not_seen(&format!("{why}: {reason}"));
     false
 }
 

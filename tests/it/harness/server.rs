@@ -1,7 +1,7 @@
 //! Our server: `chrysalis init` and `chrysalis run`, both ports on the loopback.
 
-use crate::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
-use crate::process::{Process, free_port, is_listening};
+use super::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
+use super::process::{Process, free_port, is_listening};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

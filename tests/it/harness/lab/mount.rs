@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Gives this thread a mount namespace of its own, if it has none yet; false, and a word why `test` was not seen, where
-/// we may not.
-pub(crate) fn apart(test: &str) -> bool {
+/// Gives this thread a mount namespace of its own, if it has none yet; false, and a word why this test was not seen,
+/// where we may not.
+pub(crate) fn apart() -> bool {
     thread_local! {
         static APART: Cell<bool> = const { Cell::new(false) };
     }
@@ -27,7 +27,7 @@ pub(crate) fn apart(test: &str) -> bool {
     let made =
         unshare(CloneFlags::CLONE_NEWNS).and_then(|()| mount(none, "/", none, private, none));
     if let Err(error) = made {
-        not_seen(test, &format!("it needs a mount namespace: {error}"));
+        not_seen(&format!("it needs a mount namespace: {error}"));
     }
     APART.set(made.is_ok());
     made.is_ok()
@@ -50,9 +50,9 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// One in memory; none, and a word why `test` was not seen, where this machine does not let us.
-    pub(crate) fn tmpfs(test: &str, bytes: u64) -> Option<Mount> {
-        if !root(test) || !apart(test) {
+    /// One in memory; none, and a word why this test was not seen, where this machine does not let us.
+    pub(crate) fn tmpfs(bytes: u64) -> Option<Mount> {
+        if !root() || !apart() {
             return None;
         }
         let (home, point) = place();
@@ -61,13 +61,13 @@ impl Mount {
             .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
             .arg(&point);
         let kind = "tmpfs";
-        seen(test, &mut mount, "it needs a tmpfs").then_some(Mount { point, kind, home })
+        seen(&mut mount, "it needs a tmpfs").then_some(Mount { point, kind, home })
     }
 
-    /// One of this type in a sparse file; none, and a word why `test` was not seen, where there is no loop device
+    /// One of this type in a sparse file; none, and a word why this test was not seen, where there is no loop device
     /// or the kernel does not know the type.
-    pub(crate) fn image(test: &str, kind: &'static str, bytes: u64) -> Option<Mount> {
-        if !root(test) || !apart(test) {
+    pub(crate) fn image(kind: &'static str, bytes: u64) -> Option<Mount> {
+        if !root() || !apart() {
             return None;
         }
         let package = match kind {
@@ -88,7 +88,7 @@ impl Mount {
             "make a file system",
         );
         let why = format!("it needs {kind} on a loop device");
-        seen(test, &mut mount.attach(), &why).then_some(mount)
+        seen(&mut mount.attach(), &why).then_some(mount)
     }
 
     /// The command that mounts the image.

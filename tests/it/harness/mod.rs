@@ -1,0 +1,29 @@
+//! What the tests use and what is no test itself. benches/figures uses it as well.
+
+/// Commands of ours, run in a server's folder.
+pub(crate) mod command;
+/// The line protocol of a conformance program in another language.
+pub(crate) mod conversation;
+/// What a conformance program runs against: ours or the originals.
+pub(crate) mod deployment;
+/// Small numbers at random.
+pub(crate) mod dice;
+/// The ZooKeeper that a broker alone registers in.
+pub(crate) mod ensemble;
+/// What comes from outside: the originals, real clients, tools; what this machine lets us do.
+pub(crate) mod lab;
+/// A MetaQ client of the tests' own.
+pub(crate) mod metaq_wire;
+/// Debian's ZooKeeper and the Java MetaQ broker, running.
+pub(crate) mod originals;
+/// Processes: started, watched, stopped; free ports; waiting for what others bring about.
+pub(crate) mod process;
+/// The seed of a test, which a test that dies prints: a file of the library's own tests.
+#[path = "../../../src/tests/replay.rs"]
+pub(crate) mod replay;
+/// Our server, running.
+pub(crate) mod server;
+/// What the web port answers.
+pub(crate) mod web;
+/// A ZooKeeper client of the tests' own.
+pub(crate) mod zookeeper_wire;
