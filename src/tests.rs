@@ -1,10 +1,13 @@
-//! What the library's tests have in common: golden files, transcripts, and the seed that a failing test prints.
+//! What the library's tests have in common: golden files, transcripts, the seed that a failing
+//! test prints, and counts of what it met.
 
 pub(crate) mod golden;
 mod replay;
+mod tally;
 pub(crate) mod transcript;
 
 pub(crate) use replay::Seeds;
+pub(crate) use tally::Tally;
 
 use crate::units::{Random, Seed};
 use replay::{Replay, seed_or};

@@ -11,7 +11,7 @@ use crate::broker::command::{Command, Commands};
 use crate::broker::{Effect, Event, Get, Name, Options, Put, Reply, Request, Topics};
 use crate::segments::format::{Next, folder_name, next_record};
 use crate::segments::retention::Policy;
-use crate::tests::seeded;
+use crate::tests::{Tally, seeded};
 use crate::units::{Random, Seed, ServerId};
 
 /// Without `SEED`.
@@ -57,6 +57,8 @@ struct Run {
     stored: BTreeMap<(String, i32, u64), Stored>,
     next: i32,
     last_message_id: i64,
+    /// What happened so far.
+    tally: Tally,
 }
 
 impl Run {
@@ -71,6 +73,7 @@ impl Run {
             stored: BTreeMap::new(),
             next: 0,
             last_message_id: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Run {
                     let full = refusal.text.contains("disk is full");
                     assert!(full, "{}", refusal.text);
                     self.open.remove(&opaque);
+                    self.tally.add("puts refused", 1);
                 }
                 Effect::Halt { reason, .. } => panic!("{reason}"),
                 _ => {}
@@ -167,10 +171,13 @@ impl Run {
     }
 
     fn restart(&mut self, power: bool) {
+        self.tally.add("puts without an answer", self.open.len());
         if power {
             self.world.cut_power(&mut self.random);
+            self.tally.add("power cuts", 1);
         } else {
             self.world.kill();
+            self.tally.add("kills", 1);
         }
         // A disk that is full stays so: the server starts all the same.
         self.world.disk_full &= self.random.below(2) == 0;
@@ -211,8 +218,10 @@ impl Run {
                 .iter();
             let found = partitions.find(|one| one.number == partition);
             if offset < found.expect("a partition with messages").first {
+                self.tally.add("messages retired", 1);
                 continue;
             }
+            self.tally.add("messages read again", 1);
             let (message_id, data) = self.read(&topic, partition, offset);
             assert_eq!(message_id, stored.message_id);
             assert_eq!(data, stored.data, "{topic}-{partition} at {offset}");
@@ -308,6 +317,7 @@ fn reference(journal: &[Bytes]) -> BTreeMap<Path, Vec<u8>> {
 #[test]
 fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
     let (_replay, mut random) = seeded(SEED);
+    let mut tally = Tally::default();
     for _ in 0..300 {
         let mut run = Run::new(Random::new(Seed(random.next())));
         let steps = 50 + run.random.below(250);
@@ -316,7 +326,16 @@ fn nothing_acknowledged_is_lost_whenever_a_server_dies() {
         }
         run.restart(true);
         run.restart(false);
+        tally.merge(&run.tally);
     }
+    tally.assert_at_least(&[
+        ("power cuts", 1000),
+        ("kills", 1000),
+        ("puts without an answer", 4000),
+        ("puts refused", 400),
+        ("messages read again", 50_000),
+        ("messages retired", 4000),
+    ]);
 }
 
 #[test]

@@ -10,12 +10,12 @@ use chrysalis::units::GroupId;
 
 use super::world::{World, at_rest};
 use crate::harness::lab::seeds;
+use crate::harness::tally::Tally;
 use crate::simulation::disk::Fault;
 
-/// One seed: several lives, each ended by a power cut, a kill, or a failing call.
-fn lives(seed: u64) -> (u64, u64) {
+/// One seed: several lives, each ended by a power cut, a kill, or a failing call. What happened in them.
+fn lives(seed: u64) -> Tally {
     let mut world = World::new(seed);
-    let mut cuts = 0;
     world.reopen();
     for _ in 0..3 {
         // No turn at all: what the last opening cut off must not come back.
@@ -42,24 +42,43 @@ fn lives(seed: u64) -> (u64, u64) {
         if world.chance(20) && !world.failed && !world.disk.is_dead() {
             world.idle();
         }
+        if world.disk.is_dead() {
+            world.tally.add("power cuts within a call", 1);
+        } else if world.failed {
+            world.tally.add("failed calls", 1);
+        }
+        if turns == 0 {
+            world.tally.add("lives without a turn", 1);
+        }
         if world.chance(85) || world.disk.is_dead() {
             world.disk.power_cut();
-            cuts += 1;
+            world.tally.add("power cuts", 1);
         } else {
             world.disk.kill();
+            world.tally.add("kills", 1);
         }
         world.reopen();
     }
-    (cuts, world.sequence)
+    world.tally
 }
 
 #[test]
 fn nothing_acknowledged_is_lost() {
-    let mut cuts = 0;
+    let mut tally = Tally::default();
     for seed in seeds(1000, 100_000) {
-        cuts += lives(seed).0;
+        tally.merge(&lives(seed));
     }
-    println!("{cuts} power cuts");
+    tally.assert_at_least(&[
+        ("power cuts", 1200),
+        ("power cuts within a call", 30),
+        ("power cuts while it opens", 450),
+        ("kills", 180),
+        ("failed calls", 30),
+        ("lives without a turn", 350),
+        ("records acknowledged", 30_000),
+        ("records kept though not acknowledged", 2000),
+        ("records lost", 2500),
+    ]);
 }
 
 /// A long life, so that the circle turns many times, with crashes between.
@@ -128,10 +147,7 @@ fn a_flipped_bit_is_damage_and_never_a_tail() {
         match world.open() {
             // What was hit did not count.
             Ok(recovered) => {
-                world
-                    .model
-                    .recover(&acknowledged, &recovered)
-                    .unwrap_or_else(|what| panic!("{what}"));
+                world.recover(&acknowledged, &recovered);
             }
             Err(OpenError::Damaged(damage)) => {
                 reported += 1;
@@ -252,10 +268,7 @@ fn any_failing_call_at_the_start_is_told_or_harmless() {
             let before = world.disk.operations();
             match world.open() {
                 Ok(recovered) => {
-                    world
-                        .model
-                        .recover(&acknowledged, &recovered)
-                        .unwrap_or_else(|what| panic!("{what}"));
+                    world.recover(&acknowledged, &recovered);
                     if world.disk.operations() - before <= nth {
                         break;
                     }
@@ -265,10 +278,7 @@ fn any_failing_call_at_the_start_is_told_or_harmless() {
                     let recovered = world
                         .open()
                         .unwrap_or_else(|error| panic!("call {nth}: {error}"));
-                    world
-                        .model
-                        .recover(&acknowledged, &recovered)
-                        .unwrap_or_else(|what| panic!("{what}"));
+                    world.recover(&acknowledged, &recovered);
                 }
                 Err(error) => panic!("{error}"),
             }

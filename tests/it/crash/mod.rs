@@ -2,8 +2,6 @@
 //!
 //! `CHRYSALIS_TESTS=full` runs many more seeds. A failure prints the command that replays it.
 
-#![allow(clippy::print_stdout, reason = "a long test tells what it has met")]
-
 /// When a batch closes, how long it gets, and whose records go first.
 mod batches;
 /// Files whose checksums are right and whose numbers are not.

@@ -7,6 +7,8 @@ use chrysalis::consensus::{Entry, EntryKind, HardState, Marker, Record, Remember
 use chrysalis::journal::{Journal, Recovered, Ticket};
 use chrysalis::units::GroupId;
 
+use crate::harness::tally::Tally;
+
 /// One group: what it was at the last opening, and what was appended since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupModel {
@@ -94,12 +96,13 @@ impl Model {
     }
 
     /// Compares what came back with what must be there: for each group all that was acknowledged, and of the
-    /// rest a beginning. Goes on from there.
+    /// rest a beginning. Goes on from there, and tells what became of the records.
     pub(crate) fn recover(
         &mut self,
         acknowledged: &BTreeMap<GroupId, usize>,
         recovered: &Recovered,
-    ) -> Result<(), String> {
+    ) -> Result<Tally, String> {
+        let mut tally = Tally::default();
         for group in recovered.groups.keys() {
             if !self.groups.contains_key(group) {
                 return Err(format!("group {group} was never heard of"));
@@ -119,6 +122,9 @@ impl Model {
                     brief(&expected)
                 ));
             };
+            tally.add("records acknowledged", least);
+            tally.add("records kept though not acknowledged", count - least);
+            tally.add("records lost", model.appended.len() - count);
             let (base, base_commit) = model.after(count);
             *model = GroupModel {
                 base,
@@ -126,7 +132,7 @@ impl Model {
                 appended: Vec::new(),
             };
         }
-        Ok(())
+        Ok(tally)
     }
 
     /// Checks what came back after an accepted loss: each group is as it was at some time, or has lost all its

@@ -1,5 +1,6 @@
 //! A server's worth of journal on the simulated disk: what a seed makes of it, and what it must remember.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrysalis::consensus::{HardState, Marker, Record};
@@ -8,6 +9,7 @@ use chrysalis::journal::{Journal, OpenError, Options, Recovered};
 use chrysalis::units::{GroupId, Moment, Random, Seed};
 
 use super::model::Model;
+use crate::harness::tally::Tally;
 use crate::simulation::disk::{Fault, SimulatedDisk};
 
 const ID: [u8; 16] = *b"a random journal";
@@ -36,9 +38,9 @@ pub(crate) struct World {
     pub(crate) model: Model,
     pub(crate) now: Moment,
     pub(crate) term: u64,
-    /// The highest file number seen, and how often damage would have been reported.
-    pub(crate) sequence: u64,
     pub(crate) failed: bool,
+    /// What happened so far.
+    pub(crate) tally: Tally,
 }
 
 impl World {
@@ -58,8 +60,8 @@ impl World {
             model: Model::default(),
             now: Moment::START,
             term: 1,
-            sequence: 0,
             failed: false,
+            tally: Tally::default(),
         }
     }
 
@@ -89,12 +91,13 @@ impl World {
             match self.open() {
                 Ok(recovered) => {
                     self.disk.forget_faults();
-                    self.model
-                        .recover(&acknowledged, &recovered)
-                        .unwrap_or_else(|what| panic!("{what}"));
+                    self.recover(&acknowledged, &recovered);
                     return;
                 }
-                Err(OpenError::Disk(_)) if self.disk.is_dead() => self.disk.power_cut(),
+                Err(OpenError::Disk(_)) if self.disk.is_dead() => {
+                    self.tally.add("power cuts while it opens", 1);
+                    self.disk.power_cut();
+                }
                 Err(error) => panic!("the journal does not open: {error}"),
             }
         }
@@ -102,9 +105,18 @@ impl World {
         let recovered = self
             .open()
             .unwrap_or_else(|error| panic!("the journal does not open: {error}"));
-        self.model
-            .recover(&acknowledged, &recovered)
-            .unwrap_or_else(|what| panic!("{what}"));
+        self.recover(&acknowledged, &recovered);
+    }
+
+    /// Compares what came back with what must be there, and goes on from there.
+    pub(crate) fn recover(
+        &mut self,
+        acknowledged: &BTreeMap<GroupId, usize>,
+        recovered: &Recovered,
+    ) {
+        let told = self.model.recover(acknowledged, recovered);
+        self.tally
+            .merge(&told.unwrap_or_else(|what| panic!("{what}")));
     }
 
     /// Appends something that may follow.
@@ -228,7 +240,6 @@ impl World {
             .as_mut()
             .expect("open")
             .flush(self.now, &mut self.disk);
-        self.sequence = self.journal.as_ref().expect("open").status().sequence;
     }
 
     /// Goes on without new records until nothing more happens.

@@ -23,6 +23,9 @@ pub(crate) mod process;
 pub(crate) mod replay;
 /// Our server, running.
 pub(crate) mod server;
+/// Counts of what a test met: a file of the library's own tests.
+#[path = "../../../src/tests/tally.rs"]
+pub(crate) mod tally;
 /// What the web port answers.
 pub(crate) mod web;
 /// A ZooKeeper client of the tests' own.

@@ -29,6 +29,7 @@ use chrysalis::wire::zookeeper::{frame, handshake, reply as zk_reply, request as
 
 use super::disk::{Fault, SimulatedDisk};
 use crate::harness::lab::seeds;
+use crate::harness::tally::Tally;
 
 /// What a start meets.
 mod restart;
@@ -126,6 +127,8 @@ struct World {
     /// The operator has read what is lost, and goes on without it.
     accept_loss: bool,
     trace: Vec<String>,
+    /// What happened so far.
+    tally: Tally,
 }
 
 impl World {
@@ -151,6 +154,7 @@ impl World {
             read: BTreeMap::new(),
             accept_loss: false,
             trace: Vec::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -297,9 +301,12 @@ impl World {
         if let Err(failure) = node.turn(now, wall) {
             let dead = self.disk.0.borrow().is_dead();
             assert!(dead || self.faulted(), "the server gave up: {failure}");
+            let end = if dead { CUT_WITHIN } else { FAILED };
+            self.tally.add(end, 1);
             return false;
         }
         if self.disk.0.borrow().is_dead() {
+            self.tally.add(CUT_WITHIN, 1);
             return false;
         }
         for id in node.take_dirty() {
@@ -384,6 +391,7 @@ impl World {
                 }
                 Waiting::Set { znode, value } => {
                     if header.error == 0 {
+                        self.tally.add("znodes set", 1);
                         let known = self.memory.znodes.entry(znode).or_default();
                         known.0 = value;
                         known.1.retain(|later| *later > value);
@@ -555,8 +563,10 @@ impl World {
         disk.forget_faults();
         if self.random.below(3) == 0 && !disk.is_dead() {
             disk.kill();
+            self.tally.add("kills", 1);
         } else {
             disk.power_cut();
+            self.tally.add("power cuts", 1);
         }
     }
 
@@ -616,6 +626,11 @@ impl World {
                 );
             }
         }
+        let (sent, stored) = (self.memory.sent.len(), self.memory.stored.len());
+        self.tally.add("acknowledged messages looked for", stored);
+        self.tally
+            .add("other messages found", seen.len().saturating_sub(stored));
+        self.tally.add("other messages gone", sent - seen.len());
         for ((partition, offset), message) in &self.memory.stored {
             assert!(
                 seen.contains(message),
@@ -652,8 +667,12 @@ impl World {
     }
 }
 
-/// Several lives of one server.
-fn run(seed: u64) -> String {
+/// How a life ends in the middle of what the disk does.
+const CUT_WITHIN: &str = "power cuts within an operation";
+const FAILED: &str = "failed operations";
+
+/// Several lives of one server: what happened in them, and a trace of it.
+fn run(seed: u64) -> (Tally, String) {
     let mut world = World::new(seed);
     for life in 0..5 {
         world.trace.push(format!("life {life}"));
@@ -669,20 +688,49 @@ fn run(seed: u64) -> String {
     world.trace.push("last".to_owned());
     assert!(world.start(), "without a fault the server starts");
     world.verify();
-    format!(
+    for path in world.disk.0.borrow().paths() {
+        let name = path.to_string_lossy();
+        let kept = match &*name {
+            "/server/data/broker/checkpoint" => "checkpoints",
+            name if name.ends_with(".snapshot") => "snapshots",
+            name if name.ends_with(".meta") && !name.ends_with("/00000000000000000000.meta") => {
+                "further segments"
+            }
+            name if name.ends_with(".journal") && name != FIRST_FILE => "further journal files",
+            _ => continue,
+        };
+        world.tally.add(kept, 1);
+    }
+    let trace = format!(
         "{:?} stored {} sent {} znodes {:?}",
         world.trace,
         world.memory.stored.len(),
         world.memory.sent.len(),
         world.memory.znodes
-    )
+    );
+    (world.tally, trace)
 }
 
 #[test]
 fn a_server_keeps_what_it_acknowledged() {
+    let mut tally = Tally::default();
     for seed in seeds(60, 3000) {
-        run(seed);
+        tally.merge(&run(seed).0);
     }
+    tally.assert_at_least(&[
+        ("power cuts", 90),
+        (CUT_WITHIN, 10),
+        (FAILED, 15),
+        ("kills", 30),
+        ("acknowledged messages looked for", 50_000),
+        ("other messages found", 900),
+        ("other messages gone", 2000),
+        ("znodes set", 1800),
+        ("checkpoints", 25),
+        ("snapshots", 3),
+        ("further segments", 500),
+        ("further journal files", 25),
+    ]);
 }
 
 /// Where the journal's oldest batches are: damage there takes what came after them.
@@ -887,6 +935,6 @@ fn puts_go_on_after_a_kill_between_a_snapshot_and_the_word_of_it() {
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in seeds(3, 30) {
-        assert_eq!(run(seed), run(seed));
+        assert_eq!(run(seed).1, run(seed).1);
     }
 }
