@@ -22,6 +22,10 @@ under_systemd() {
 # start, stop, restart, reload and status, through systemd where that runs the server.
 server() {
   if under_systemd && [ "$1" != status ]; then
+    # systemd stops it before anything is looked at: a mistake in its files would leave it stopped.
+    if [ "$1" = restart ]; then
+      "$CHRYSALIS" config check "$SERVER" >/dev/null || return
+    fi
     systemctl "$1" "$UNIT"
   else
     "$CHRYSALIS" "$1" "$SERVER"

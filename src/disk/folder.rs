@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,28 +15,21 @@ use nix::sys::statfs::{
 use super::{Disk, Entry, Error, Operation};
 use crate::units::WallTime;
 
-/// The name of the lock's file.
-const LOCK_NAME: &str = "lock";
-
-/// A folder that this process alone may use, until this is dropped or the process ends, however it ends.
+/// A folder that this process alone may use, until this is dropped or the process ends, however it ends. The lock is on
+/// the folder itself, and leaves nothing in it.
 #[derive(Debug)]
 pub struct Lock {
     /// The kernel's lock is on this descriptor.
-    _file: fs::File,
+    _folder: fs::File,
 }
 
 /// Why a folder could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("{} is in use by another server{}", folder.display(), holder.map_or(String::new(), |pid| format!(" (process {pid})")))]
-    Taken {
-        /// The folder.
-        folder: PathBuf,
-        /// Its process id, where it wrote one.
-        holder: Option<u32>,
-    },
-    /// The lock's file cannot be made or locked.
+    #[error("{} is in use by another server", .0.display())]
+    Taken(PathBuf),
+    /// The folder cannot be opened or locked.
     #[error(transparent)]
     Failed(#[from] Error),
 }
@@ -48,35 +41,12 @@ impl Lock {
     /// [`LockError::Taken`] when another process has it; then that server is to be stopped, or another folder
     /// to be named.
     pub fn take(folder: &Path) -> Result<Lock, LockError> {
-        let path = folder.join(LOCK_NAME);
-        let failed = |error| LockError::Failed(Error::new("lock", &path, error));
-        let mut options = fs::OpenOptions::new();
-        let opened = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        let mut file = opened.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                // Who holds it is only a help for the reader of the message.
-                let _ = file.take(20).read_to_string(&mut text);
-                let holder = text.trim().parse().ok();
-                return Err(LockError::Taken {
-                    folder: folder.to_path_buf(),
-                    holder,
-                });
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        let written = file.set_len(0).and_then(|()| file.rewind());
-        match written.and_then(|()| writeln!(file, "{}", std::process::id())) {
-            // The lock is what counts; on a full disk it goes without the number.
-            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(failed(error)),
-            _ => Ok(Lock { _file: file }),
+        let failed = |error| LockError::Failed(Error::new("lock", folder, error));
+        let opened = fs::File::open(folder).map_err(failed)?;
+        match opened.try_lock() {
+            Ok(()) => Ok(Lock { _folder: opened }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Taken(folder.to_path_buf())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
 }
@@ -110,10 +80,16 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let about = match entry.metadata() {
+        // What a link leads to is what is opened later, and must not be taken for something that is not there.
+        let about = match fs::metadata(entry.path()) {
             Ok(about) => about,
-            // Removed since the folder was read.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                    entries.extend(entry.file_name().into_string().ok().map(unknown_folder));
+                }
+                // Else it was removed since the folder was read.
+                continue;
+            }
             // Somebody else's mount, mostly. Whoever needs what is in it is told when they open it.
             Err(_) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => {
                 entries.extend(entry.file_name().into_string().ok().map(unknown_folder));

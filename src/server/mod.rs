@@ -13,6 +13,8 @@ mod descriptors;
 mod event_loop;
 // Whether the server serves, and does all it is there for.
 mod health;
+// The folders that are this server's alone.
+mod ours;
 // What a start would refuse.
 mod preflight;
 // One server from start to stop.

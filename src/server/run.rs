@@ -21,7 +21,7 @@ use super::descriptors::Shares;
 use super::event_loop::{Clock, Shell};
 use super::settings::Listening;
 use super::startup::{self, Start};
-use super::{control, settings, system, web};
+use super::{control, ours, settings, system, web};
 use crate::appliance::status::ServerState;
 use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals, limits};
 use crate::config::{Config, ServerFolder, ZookeeperAt};
@@ -70,6 +70,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
     let mut signals = Signals::listen().map_err(|error| lacking("listen for signals", error))?;
     options.readiness.doing("reading what is on disk");
     limits::find_threads(THREADS_MIN).map_err(|error| lacking("start threads", error))?;
+    let folders = ours::take(&config, &folder)?;
     let (disk, backend) = open_disk(&config)?;
     let disk_ready = watch(&disk)?;
     let started = startup::open(Start {
@@ -119,6 +120,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
     let ended = server.serve(&mut signals).await;
     control.abort();
     turns.abort();
+    drop(folders);
     ended
 }
 

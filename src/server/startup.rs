@@ -5,9 +5,10 @@
 //! simulation starts servers as the real shell does.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{info, warn};
 
 use super::advice::{disk_refused, flag, newer_data, run_without};
@@ -19,7 +20,7 @@ use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
 use crate::consensus;
 use crate::coordinator::SnapshotError;
-use crate::disk::Disk;
+use crate::disk::{self, Class, Disk, Operation, Outcome};
 use crate::journal::{Journal, OpenError, Recovered};
 use crate::node::broker::BrokerSide;
 use crate::node::broker::segment_files::SegmentFiles;
@@ -31,6 +32,11 @@ use crate::node::{Node, Parts};
 use crate::report::{Code, Error};
 use crate::units::{GroupId, Seed};
 use crate::wire::zookeeper::four_letter::Configuration;
+
+/// The file in `data/` that says that there is a journal: a folder that is not mounted looks like one that never was.
+const JOURNAL_KNOWN: &str = "has-journal";
+const JOURNAL_KNOWN_TEXT: &[u8] =
+    b"This server has a journal in data/journal: without it, it does not start as if it were new.\n";
 
 /// What a node is made of.
 pub struct Start<'a> {
@@ -130,8 +136,23 @@ fn open_journal(
     disk: &mut dyn Disk,
 ) -> Result<(Journal, Recovered), Error> {
     let options = settings::journal(config, folder, accept_loss);
+    let known = folder.data().join(JOURNAL_KNOWN);
+    let was_there = disk::read_whole(disk, &known).is_ok();
+    if was_there && !accept_loss && is_missing(&folder.journal(), disk) {
+        return Err(journal_missing(folder));
+    }
     let (journal, recovered) =
         Journal::open(disk, options, id).map_err(|error| journal_refused(folder, error))?;
+    if !was_there {
+        let known = Operation::Replace {
+            path: known,
+            pieces: vec![Bytes::from_static(JOURNAL_KNOWN_TEXT)],
+        };
+        // On a full disk the server starts all the same; the next start writes it.
+        if let Err(error) = disk.run(known) {
+            warn!(%error, "that there is a journal is not written down");
+        }
+    }
     if let Some(cut) = &recovered.cut {
         info!(
             file = %cut.path.display(),
@@ -153,6 +174,31 @@ fn open_journal(
         );
     }
     Ok((journal, recovered))
+}
+
+/// Whether there is no journal in its folder.
+fn is_missing(journal: &Path, disk: &mut dyn Disk) -> bool {
+    let list = Operation::List {
+        path: journal.to_path_buf(),
+    };
+    match disk.run(list) {
+        Ok(Outcome::Listed(entries)) => entries.is_empty(),
+        Ok(_) => false,
+        Err(error) => error.class == Class::Missing,
+    }
+}
+
+fn journal_missing(folder: &ServerFolder) -> Error {
+    let journal = folder.journal();
+    Error::new(
+        Code::E0201,
+        format!("{} is gone, and this server had a journal", journal.display()),
+    )
+    .means("The server does not start: what was acknowledged and is in no snapshot or checkpoint is in the journal alone.")
+    .cure(format!(
+        "Mount it or put it back. Or lose what was in it, and begin a new one: {}.",
+        run_without(folder)
+    ))
 }
 
 fn journal_refused(folder: &ServerFolder, error: OpenError) -> Error {

@@ -5,6 +5,7 @@ mod bytes;
 mod configuration;
 mod crowds;
 mod damage;
+mod folders;
 mod full_disk;
 mod limits;
 mod names;
