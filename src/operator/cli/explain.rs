@@ -91,7 +91,8 @@ fn list_metrics(out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "{space}{}:", part.title)?;
         for metric in part.metrics {
             let help = text::wrap(metric.help, columns, 4, 4);
-            writeln!(out, "  {}\n    {help}", heading(metric))?;
+            let heading = text::wrap(&heading(metric), columns, 2, 4);
+            writeln!(out, "  {heading}\n    {help}")?;
         }
     }
     Ok(())

@@ -486,6 +486,17 @@ fn a_second_start_is_refused_and_says_who_serves() {
 }
 
 #[test]
+fn the_list_of_metrics_fits_eighty_columns() {
+    let list = run(&["explain", "metrics"]).expect("it is a list");
+    let wide: Vec<&str> = list
+        .lines()
+        .filter(|line| line.chars().count() > 80)
+        .collect();
+    assert!(wide.is_empty(), "{wide:?}");
+    assert!(list.contains("chrysalis_broker_partition_max_offset_bytes"));
+}
+
+#[test]
 fn codes_and_keys_are_explained() {
     let page = run(&["explain", "e104"]).expect("it is a code");
     assert!(page.starts_with("# E0104: "), "{page}");
