@@ -162,6 +162,10 @@ fn is_answered_at_once_while_it_is_away(zookeeper: Ensemble) {
     first_message(&mut client, 0);
     let held = send_get(&mut client, 0, 20);
     wait_for_held(&beside.broker, 1);
+    // A get is held while its owner is asked for, too, and is answered 404 if nobody can say.
+    eventually("the owner is known", START_LIMIT, || {
+        known_owner(&beside.broker).contains("g_first")
+    });
     beside.zookeeper.process().kill();
     beside.wait_for_owners("no connection to ZooKeeper");
     let metrics = scrape(beside.broker.web());
