@@ -116,6 +116,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         state: ServerState::Serving,
     };
     server.start_registry();
+    control::tell_unshown(&server.shell.node.borrow().unshown());
     info!(%ports, start_ms = server.shell.clock.now().as_millis(), "serving");
     let ended = server.serve(&mut signals).await;
     control.abort();
@@ -222,7 +223,7 @@ impl Server {
 
     fn reload_by_signal(&mut self) {
         if let Err(mistakes) = self.reload() {
-            error!(%mistakes, "the topics stay as they were");
+            error!(%mistakes, "no topic changed");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `chrysalis stop`: stops a server in order.
+//! `chrysalis stop`: stops a server cleanly.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::config::ServerFolder;
 use crate::report::{Code, Error};
 use crate::units::counted;
 
-/// Stop a server in order
+/// Stop a server cleanly
 ///
 /// The broker leaves ZooKeeper first, so that clients turn elsewhere. Then the server finishes the requests
 /// under way and puts everything on disk. Returns when the process has ended. It is no error if the server

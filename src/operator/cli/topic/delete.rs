@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::appliance::control::{Request, Response};
 use crate::appliance::status::TopicDetail;
 use crate::config::{self, Config, ServerFolder, edit};
-use crate::operator::cli::partition::split;
 use crate::operator::cli::place::{FolderOption, flag, word};
 use crate::operator::cli::{config_error, server};
 use crate::operator::status;
@@ -52,9 +51,7 @@ pub(super) struct Delete {
 
 impl Delete {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let (first, words) = split(&self.words, self.words.len() > 1);
-        let folder = self.folder.or(first)?;
-        let topic = &words[0];
+        let (folder, topic) = self.folder.and_one(&self.words, super::ONE_TOPIC)?;
         let config = config::load(&folder).map_err(config_error)?;
         let is_written = is_written(&config, topic);
         let runs = server::holder(&folder)?.is_some();
@@ -66,9 +63,6 @@ impl Delete {
             };
             return Err(error.into());
         }
-        if !self.yes || !(self.keep_data || self.delete_data) {
-            return Err(self.not_confirmed(&folder, topic, detail.as_ref()).into());
-        }
         if self.delete_data && topic.contains('*') {
             return Err(Error::new(Code::E0309, format!("{topic} stands for many topics"))
                 .means("Nothing was deleted.")
@@ -78,6 +72,9 @@ impl Delete {
                     flag(&folder)
                 ))
                 .into());
+        }
+        if !self.yes || !(self.keep_data || self.delete_data) {
+            return Err(self.not_confirmed(&folder, topic, detail.as_ref()).into());
         }
         if self.keep_data && !is_written {
             let what =
@@ -127,6 +124,8 @@ impl Delete {
         };
         let data = match (self.keep_data, self.delete_data) {
             (true, _) => "--keep-data",
+            // What matches keeps its messages: each such topic's are deleted by its own name.
+            _ if topic.contains('*') => "--keep-data",
             (_, true) => "--delete-data",
             _ => {
                 let again = format!(
@@ -135,7 +134,7 @@ impl Delete {
                     flag(folder)
                 );
                 return Error::new(Code::E0309, has).means("Nothing was deleted.").cure(format!(
-                    "Say what happens to its messages, too: {again} --keep-data, or: {again} --delete-data"
+                    "Also choose what happens to its messages: {again} --keep-data, or: {again} --delete-data"
                 ));
             }
         };
