@@ -60,6 +60,10 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A file is there without a word in it, which is how it looks while somebody writes it anew, and after somebody did
+    /// on a full disk. It is no wish for a server with every default and no topics.
+    #[error("{} is empty: it is being written, or was cut off", .0.display())]
+    Blank(PathBuf),
     /// It was read, and this is wrong with it.
     #[error(transparent)]
     Mistakes(#[from] Mistakes),
@@ -83,9 +87,13 @@ pub fn load(folder: &ServerFolder) -> Result<Config, Error> {
 
 fn read(folder: &ServerFolder, machine: &Machine) -> Result<Config, Error> {
     if let Some(text) = read_if_there(&folder.server_toml())? {
+        refuse_blank(folder.server_toml(), text.as_bytes())?;
         return Ok(from_toml(folder.root(), &text, machine)?);
     }
     let server_ini = read_bytes_if_there(&folder.server_ini())?;
+    if let Some(bytes) = &server_ini {
+        refuse_blank(folder.server_ini(), bytes)?;
+    }
     let zoo_cfg = read_zoo_cfg(folder)?;
     if server_ini.is_none() && zoo_cfg.is_none() {
         return Err(Error::Missing(folder.conf()));
@@ -98,11 +106,19 @@ fn read(folder: &ServerFolder, machine: &Machine) -> Result<Config, Error> {
     )?)
 }
 
+fn refuse_blank(path: PathBuf, bytes: &[u8]) -> Result<(), Error> {
+    match bytes.trim_ascii().is_empty() {
+        true => Err(Error::Blank(path)),
+        false => Ok(()),
+    }
+}
+
 /// `zoo.cfg`, and the file beside it that names the servers, where it has one.
 fn read_zoo_cfg(folder: &ServerFolder) -> Result<Option<ZooCfg>, Error> {
     let Some(bytes) = read_bytes_if_there(&folder.zoo_cfg())? else {
         return Ok(None);
     };
+    refuse_blank(folder.zoo_cfg(), &bytes)?;
     let mut file = ZooCfg::new(bytes);
     if let Some(written) = file.dynamic_path() {
         // Written for another machine's folders, it lies beside this file after a move.

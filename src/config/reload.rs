@@ -2,13 +2,12 @@
 //! the next start and is named.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::checked::Config;
 use super::topic::{Topic, TopicSettings};
-use super::{Error, ServerFolder, legacy, load, read_bytes_if_there};
+use super::{Error, ServerFolder, legacy, load};
 
 /// What reading again has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,28 +29,7 @@ pub struct Changes {
 /// # Errors
 /// As [`load`]: the server keeps what it has.
 pub fn reload(running: &Config, folder: &ServerFolder) -> Result<(Config, Changes), Error> {
-    refuse_blank(folder)?;
     Ok(compare(running, load(folder)?))
-}
-
-/// A file without a word permits no topic. That is what is there while somebody writes it anew, and after somebody
-/// did on a full disk; it is no wish to have none.
-fn refuse_blank(folder: &ServerFolder) -> Result<(), Error> {
-    let toml = folder.server_toml();
-    let path = if toml.exists() {
-        toml
-    } else {
-        folder.server_ini()
-    };
-    let text = read_bytes_if_there(&path)?;
-    if text.is_some_and(|text| text.trim_ascii().is_empty()) {
-        let source = io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it is empty: it is being written, or was cut off",
-        );
-        return Err(Error::Unreadable { path, source });
-    }
-    Ok(())
 }
 
 /// How the files of a configuration look from outside.

@@ -222,7 +222,7 @@ impl Server {
                 Err(error) => {
                     let code = match &error {
                         config::Error::Missing(_) => Code::E0002,
-                        config::Error::Unreadable { .. } => Code::E0004,
+                        config::Error::Unreadable { .. } | config::Error::Blank(_) => Code::E0004,
                         config::Error::Mistakes(_) => Code::E0001,
                     };
                     refused(code, report::chain(&error))

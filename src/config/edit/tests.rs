@@ -100,7 +100,7 @@ fn mistakes_that_were_there_before_are_told_first() {
 
 #[test]
 fn the_new_file_has_the_permissions_of_the_old_one() {
-    let (_home, folder) = folder_with("server.toml", "");
+    let (_home, folder) = folder_with("server.toml", "# ours\n");
     fs::set_permissions(folder.server_toml(), fs::Permissions::from_mode(0o640))
         .expect("set the mode");
     add_topic(&folder, "a", None).expect("it is added");
@@ -194,7 +194,7 @@ fn many_may_change_a_configuration_at_a_time() {
 
 #[test]
 fn what_a_killed_command_left_is_removed_and_nothing_else() {
-    let (_home, folder) = folder_with("server.toml", "");
+    let (_home, folder) = folder_with("server.toml", "# ours\n");
     let of_others = ["server.toml.mine.new", "server.toml.new", "zoo.cfg.1.new"];
     for name in of_others.iter().chain(&["server.toml.4711.new"]) {
         fs::write(folder.conf().join(name), "").expect("write it");
@@ -209,11 +209,11 @@ fn what_a_killed_command_left_is_removed_and_nothing_else() {
 
 #[test]
 fn a_file_that_is_a_link_stays_one() {
-    let (_home, folder) = folder_with("real.toml", "");
+    let (_home, folder) = folder_with("real.toml", "# ours\n");
     let real = folder.conf().join("real.toml");
     std::os::unix::fs::symlink(&real, folder.server_toml()).expect("link it");
     add_topic(&folder, "a", None).expect("it is added");
     assert!(folder.server_toml().is_symlink());
     let text = fs::read_to_string(real).expect("it is there");
-    assert_eq!(text, "\n[topics.a]\n");
+    assert_eq!(text, "# ours\n\n[topics.a]\n");
 }

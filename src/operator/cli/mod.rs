@@ -293,6 +293,9 @@ pub fn config_error(error: ConfigError) -> report::Error {
                 .means("Nothing was started or changed.")
                 .cure("Let this user read the file, as UTF-8 text.")
         }
+        ConfigError::Blank(_) => report::Error::new(Code::E0004, error.to_string())
+            .means("Nothing was started or changed.")
+            .cure("Put its content back, or `chrysalis init` another folder and copy the file from there."),
         ConfigError::Mistakes(mistakes) => {
             let count = match mistakes.list().len() {
                 1 => "a mistake".to_owned(),

@@ -140,6 +140,16 @@ fn a_topic_is_deleted_when_that_is_meant() {
     assert_eq!(partition["messages"], 1);
 }
 
+/// It came up on other ports, with no topics.
+#[test]
+fn a_server_does_not_start_with_an_empty_file() {
+    let folder = Folder::with_a_server();
+    fs::write(folder.path.join("conf/server.toml"), "\n").expect("cut it off");
+    for command in ["config check", "start", "restart"] {
+        assert_said(&folder.command(command, &[]), 10, "server.toml is empty");
+    }
+}
+
 #[test]
 fn deleting_what_is_not_there_or_does_not_run_is_told() {
     let folder = Folder::with_a_server();
