@@ -51,48 +51,64 @@ pub fn server_toml(chosen: &[Chosen], topics: &[ChosenTopic]) -> String {
 fn push_section(text: &mut String, section: Section, defaults: &Config, chosen: &[Chosen]) {
     let _ = writeln!(text, "[{section}]");
     for key in explain::ALL.iter().filter(|key| key.section() == section) {
-        text.push('\n');
-        comment(text, key.help());
-        comment(text, &rules(*key, '.'));
-        match chosen
+        let chosen = chosen
             .iter()
-            .find(|(section, name, _)| *section == key.section() && *name == key.name())
-        {
-            Some((_, name, value)) => {
-                let _ = writeln!(text, "{name} = {value}");
-            }
-            None => {
-                let _ = writeln!(text, "#{} = {}", key.name(), default_value(*key, defaults));
-            }
-        }
+            .find(|(section, name, _)| *section == key.section() && *name == key.name());
+        push_template(text, *key, chosen.map(|(_, _, value)| value), defaults);
     }
 }
 
+/// The topics. The last one has every key, so that a key is set by taking its '#' away, as everywhere else.
 fn push_topics(text: &mut String, defaults: &Config, topics: &[ChosenTopic]) {
-    for topic in topics {
+    let (last, others) = match topics.split_last() {
+        Some((last, others)) => (Some(last), others),
+        None => (None, topics),
+    };
+    for topic in others {
         text.push_str(&topic_section(topic));
+        text.push('\n');
     }
-    if topics.is_empty() {
-        text.push_str("#[topics.example]\n");
+    match last {
+        Some(topic) => text.push_str(&section_title(topic)),
+        None => text.push_str("#[topics.example]\n"),
     }
+    let chosen = last.map_or(&[][..], |topic| &topic.keys);
     for key in explain::ALL
         .iter()
         .filter(|key| key.section() == Section::Topics)
     {
-        text.push('\n');
-        comment(text, key.help());
-        comment(text, &rules(*key, '.'));
-        let _ = writeln!(text, "#{} = {}", key.name(), default_value(*key, defaults));
+        let chosen = chosen.iter().find(|(name, _)| *name == key.name());
+        push_template(text, *key, chosen.map(|(_, value)| value), defaults);
     }
+}
+
+/// A key with what it does: set to `chosen`, or commented out with its default.
+fn push_template(
+    text: &mut String,
+    key: &dyn Described,
+    chosen: Option<&String>,
+    defaults: &Config,
+) {
+    text.push('\n');
+    comment(text, key.help());
+    comment(text, &rules(key, '.'));
+    let _ = match chosen {
+        Some(value) => writeln!(text, "{} = {value}", key.name()),
+        None => writeln!(text, "#{} = {}", key.name(), default_value(key, defaults)),
+    };
 }
 
 /// A topic's section of `server.toml`.
 pub fn topic_section(topic: &ChosenTopic) -> String {
-    let mut text = format!("[topics.{}]\n", bare_or_quoted(&topic.name));
+    let mut text = section_title(topic);
     for (name, value) in &topic.keys {
         let _ = writeln!(text, "{name} = {value}");
     }
     text
+}
+
+fn section_title(topic: &ChosenTopic) -> String {
+    format!("[topics.{}]\n", bare_or_quoted(&topic.name))
 }
 
 /// What a key may be, what it is by default, what it replaces: a sentence or two.

@@ -235,9 +235,13 @@ fn lacks_only(config: &Config, left: &Config, name: &str) -> bool {
             .map(|topic| (topic.name.clone(), topic.settings.clone()))
             .collect::<Vec<_>>()
     };
-    !has_topic(left, name)
-        && topics(config) == topics(left)
-        && config.source.effective == left.source.effective
+    // Not where they stand: what is behind the section moves up.
+    let keys = |config: &Config| {
+        let held = config.source.effective.iter();
+        held.map(|held| (held.key.clone(), held.value.clone()))
+            .collect::<Vec<_>>()
+    };
+    !has_topic(left, name) && topics(config) == topics(left) && keys(config) == keys(left)
 }
 
 /// The text without the section whose first line `begins` knows. The section ends before the next one; comments

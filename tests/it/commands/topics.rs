@@ -140,6 +140,27 @@ fn a_topic_is_deleted_when_that_is_meant() {
     assert_eq!(partition["messages"], 1);
 }
 
+/// The lines behind its section moved up, and that was taken for another configuration.
+#[test]
+fn a_topic_of_init_with_partitions_is_deleted() {
+    let folder = Folder::new();
+    let ports = [
+        "--coordinator-port",
+        "0",
+        "--broker-port",
+        "0",
+        "--web-port",
+        "0",
+    ];
+    let topics = ["--topic", "x", "--topic", "y:3"];
+    assert_ended(&folder.command("init", &[&ports[..], &topics].concat()), 0);
+    for topic in ["x", "y"] {
+        let deleted = folder.command("topic delete", &[topic, "--keep-data", "--yes"]);
+        assert_said(&deleted, 0, &format!("took {topic} out of "));
+    }
+    assert_said(&folder.command("config check", &[]), 0, "would start");
+}
+
 /// It came up on other ports, with no topics.
 #[test]
 fn a_server_does_not_start_with_an_empty_file() {
