@@ -94,12 +94,20 @@ impl File {
         };
         if !errors.is_empty() {
             // What a parser makes of the rest of a broken file is a guess: no other mistakes from it.
-            let mut line_before = 0;
+            let (mut line_before, mut twice) = (0, Vec::new());
             for error in errors {
                 let place = lines.place(error.span().map_or(0, |span| span.start));
-                if place.line != line_before {
-                    line_before = place.line;
-                    mistakes.add(place, format!("not TOML: {}", error.message()));
+                if std::mem::replace(&mut line_before, place.line) == place.line {
+                    continue;
+                }
+                match error.message() {
+                    "duplicate key" => {
+                        if let Some(text) = lines.first_of_two(place.line, &twice) {
+                            twice.push(place.line);
+                            mistakes.add(place, text);
+                        }
+                    }
+                    message => mistakes.add(place, format!("not TOML: {message}")),
                 }
             }
             return file;
@@ -155,6 +163,30 @@ impl Lines<'_> {
         )
     }
 
+    /// What is said of a line whose key or section is there already. `told` are such lines before it: where its
+    /// section's title is among them, that says it all.
+    fn first_of_two(&self, line: usize, told: &[usize]) -> Option<String> {
+        let is_title = |line: &&str| line.starts_with('[');
+        let lines: Vec<&str> = self.text.lines().map(str::trim).collect();
+        let before = lines.get(..line - 1)?;
+        let own = *lines.get(line - 1)?;
+        let title_at = before.iter().rposition(is_title);
+        let (name, from) = match is_title(&own) {
+            true => (title(own), 0),
+            false if title_at.is_some_and(|at| told.contains(&(at + 1))) => return None,
+            false => (key(own), title_at.unwrap_or(0)),
+        };
+        let same = |other: &&str| match is_title(&own) {
+            true => is_title(other) && table(other) == table(own),
+            false => key(other) == name,
+        };
+        let first = before[from..].iter().position(same);
+        let first = first.map_or_else(String::new, |first| {
+            format!(", in line {}", from + first + 1)
+        });
+        Some(format!("{} is there already{first}", shortened(name)))
+    }
+
     /// A value as it was written, shortened: a message is one line.
     fn written(&self, value: &Spanned<DeValue<'_>>) -> String {
         const CHARACTERS_MAX: usize = 80;
@@ -166,6 +198,21 @@ impl Lines<'_> {
         let start: String = one_line.chars().take(CHARACTERS_MAX).collect();
         format!("{start}...")
     }
+}
+
+/// The title of a section, without what is behind it on its line.
+fn title(line: &str) -> &str {
+    line.rfind(']').map_or(line, |end| &line[..=end])
+}
+
+/// The key on a line.
+fn key(line: &str) -> &str {
+    line.split('=').next().unwrap_or_default().trim()
+}
+
+/// What a line says by itself: of two titles, whether they are the same in other words.
+fn table(line: &str) -> Option<toml::Table> {
+    line.parse().ok()
 }
 
 type Entry<'a, 'i> = (
