@@ -32,8 +32,8 @@ mod shown;
 mod suggest;
 
 pub use checked::{
-    Broker, Config, Coordinator, Disk, Effective, Journal, Log, Machine, Network, Origin, Source,
-    Web, Zookeeper, ZookeeperAt,
+    Broker, COORDINATOR_ID_MAX, Config, Coordinator, Disk, Effective, Journal, Log, Machine,
+    Network, Origin, Source, Web, Zookeeper, ZookeeperAt,
 };
 pub use folder::ServerFolder;
 pub use mistake::{Mistake, Mistakes, Place};

@@ -7,7 +7,7 @@
 mod reader;
 mod rules;
 
-pub use rules::{Machine, check};
+pub use rules::{COORDINATOR_ID_MAX, Machine, check};
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

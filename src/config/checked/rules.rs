@@ -100,7 +100,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
 }
 
 /// A coordinator's number is one byte of the session ids it gives out.
-const COORDINATOR_ID_MAX: u16 = 254;
+pub const COORDINATOR_ID_MAX: u16 = 254;
 
 fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<Coordinator> {
     let enabled = reader.get(&key::COORDINATOR_ENABLED);

@@ -436,7 +436,7 @@ impl Reader<'_> {
         {
             // Founding a tree of its own here would split the ensemble.
             let text = format!(
-                "{}: {ENSEMBLE}; one with {} servers cannot be taken over yet",
+                "{}: an ensemble of {} servers cannot be taken over yet",
                 second.key,
                 ids.len()
             );

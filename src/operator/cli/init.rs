@@ -10,7 +10,7 @@ use crate::config::document::{self, Chosen, ChosenTopic};
 use crate::config::edit::EditError;
 use crate::config::key::{Section, quote};
 use crate::config::topic::{TOPIC_NAME_WORDS, topic_name_is_valid};
-use crate::config::{self, Config, ServerFolder};
+use crate::config::{self, COORDINATOR_ID_MAX, Config, ServerFolder};
 use crate::report::{Code, Error};
 
 /// Make a server's folder
@@ -29,8 +29,9 @@ use crate::report::{Code, Error};
 pub(super) struct Init {
     #[command(flatten)]
     folder: NewFolder,
-    /// This server's number, 1 to 254: its myid and its broker id [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=254))]
+    /// This server's number, 0 to 254: its myid and its broker id. A broker without a coordinator may have up to 1023:
+    /// set server.id [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=i64::from(COORDINATOR_ID_MAX)))]
     id: Option<u16>,
     /// The address to listen on; 0.0.0.0 is every address of this machine. Whoever reaches a port may do everything
     /// [default: 127.0.0.1]
@@ -123,9 +124,14 @@ impl Init {
             }
             Ok(there) => {
                 self.compare(&folder, &there)?;
+                let asked = !self.chosen().is_empty() || !self.topics.is_empty();
+                let settings = match asked {
+                    true => ", with these settings",
+                    false => "",
+                };
                 writeln!(
                     out,
-                    "{} is a server already, with these settings; nothing was changed.",
+                    "{} is a server already{settings}; nothing was changed.",
                     folder.root().display()
                 )?;
                 Ok(())

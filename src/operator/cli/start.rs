@@ -57,7 +57,7 @@ pub(super) fn start(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     // Mistakes are told here and at once, not by way of a process that ends.
-    config::load(folder).map_err(super::config_error)?;
+    let config = config::load(folder).map_err(super::config_error)?;
     if let Some(holder) = server::holder(folder)? {
         return Err(run::already_running(folder, holder.pid).into());
     }
@@ -77,6 +77,9 @@ pub(super) fn start(
             writeln!(out, "{} serves: {ports}", folder.name())?;
             for obstacle in obstacles {
                 writeln!(out, "not ready: {obstacle}")?;
+            }
+            for note in &config.source.notes {
+                writeln!(out, "note: {note}")?;
             }
             writeln!(out, "its log is {}", log.display())?;
             Ok(())

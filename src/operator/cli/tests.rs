@@ -58,7 +58,7 @@ fn a_wrong_command_line_is_told_apart_from_a_question() {
     assert_eq!(end(&["chrysalis", "--version"]), ExitCode::Done);
     assert_eq!(end(&["chrysalis", "nonsense"]), ExitCode::Usage);
     assert_eq!(
-        end(&["chrysalis", "init", "--id", "0", "x"]),
+        end(&["chrysalis", "init", "--id", "255", "x"]),
         ExitCode::Usage
     );
 }
@@ -103,15 +103,16 @@ fn init_makes_a_server_and_changes_nothing_the_second_time() {
         "{text}"
     );
 
+    let said = run(&arguments).expect("it is the same");
     assert!(
-        run(&arguments)
-            .expect("it is the same")
-            .contains("nothing was changed")
+        said.contains("is a server already, with these settings; nothing was changed"),
+        "{said}"
     );
+    // It has other settings than the defaults.
+    let said = run(&["init", &folder]).expect("nothing else is asked for");
     assert!(
-        run(&["init", &folder])
-            .expect("nothing else is asked for")
-            .contains("nothing was changed")
+        said.contains("is a server already; nothing was changed"),
+        "{said}"
     );
     assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
 }
