@@ -15,7 +15,7 @@ use nix::sys::stat::{Mode, fchmod};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::status::{ServerStatus, TopicDetail, TopicSummary};
+use super::status::{ServerStatus, TopicDetail, TopicPattern, TopicSummary, Unshown};
 
 /// Commands that may wait to be heard.
 const WAITING_MAX: i32 = 16;
@@ -79,11 +79,14 @@ pub enum Response {
     Topics {
         /// In the order of their names.
         topics: Vec<TopicSummary>,
+        /// The patterns, in the order of the file.
+        #[serde(default)]
+        patterns: Vec<TopicPattern>,
     },
     /// One topic.
     Topic(Box<TopicDetail>),
     /// What a reload did.
-    Reloaded(Reloaded),
+    Reloaded(Box<Reloaded>),
     /// It is done, and this is what was done.
     Done {
         /// A sentence.
@@ -109,6 +112,9 @@ pub struct Reloaded {
     pub removed: Vec<String>,
     /// Keys that were changed and take effect at the next start, such as `broker.port`.
     pub restart_needed: Vec<String>,
+    /// What is in partitions that clients were shown until now.
+    #[serde(default)]
+    pub unshown: Vec<Unshown>,
     /// Lines for the operator: keys without an effect and the like.
     pub notes: Vec<String>,
 }

@@ -4,6 +4,7 @@
 //! prints it as it is, so a field never changes its meaning.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -193,7 +194,7 @@ pub struct DiskStatus {
 pub struct TopicSummary {
     /// Its name.
     pub name: String,
-    /// Partitions by configuration; 0 for one that is only on disk.
+    /// Partitions by configuration; of one that is only on disk, up to the last that has messages.
     pub partitions: u32,
     /// Bytes on disk.
     pub bytes: u64,
@@ -228,6 +229,81 @@ pub struct TopicDetail {
     /// Those of their consumers that have fewer fetch threads than partitions, and were given turns or 404s for it.
     #[serde(default)]
     pub few_threads: Vec<Consumer>,
+}
+
+impl TopicDetail {
+    /// What it keeps in partitions that no client is shown.
+    pub fn unshown(&self) -> Option<Unshown> {
+        let beyond = self
+            .partitions
+            .iter()
+            .filter(|partition| partition.read_only);
+        let kept = beyond.filter(|partition| partition.min_offset < partition.max_offset);
+        let kept = kept.map(|partition| (partition.partition, partition.messages));
+        self.topic
+            .configured
+            .then(|| Unshown::of(&self.topic.name, kept))?
+    }
+}
+
+/// What a topic keeps in partitions beyond the number that is configured. ZooKeeper shows none of these to clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unshown {
+    /// The topic.
+    pub topic: String,
+    /// These partitions, at least one.
+    pub partitions: Vec<u32>,
+    /// Their messages.
+    pub messages: u64,
+}
+
+impl Unshown {
+    /// Of these partitions of a topic, each with its messages; none where there is no such partition.
+    pub fn of(topic: &str, kept: impl Iterator<Item = (u32, u64)>) -> Option<Unshown> {
+        let (partitions, messages): (Vec<u32>, Vec<u64>) = kept.unzip();
+        (!partitions.is_empty()).then(|| Unshown {
+            topic: topic.to_owned(),
+            partitions,
+            messages: messages.iter().sum(),
+        })
+    }
+}
+
+impl fmt::Display for Unshown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.partitions.last().copied().unwrap_or_default();
+        let (is, they, them, keep) = match self.partitions.as_slice() {
+            [one] => {
+                write!(f, "partition {one}")?;
+                ("is", "it", "it", "keeps")
+            }
+            [before @ .., last] => {
+                let before: Vec<String> = before.iter().map(u32::to_string).collect();
+                write!(f, "partitions {} and {last}", before.join(", "))?;
+                ("are", "they", "them", "keep")
+            }
+            [] => return Ok(()),
+        };
+        let messages = match self.messages {
+            1 => "1 message".to_owned(),
+            count => format!("{count} messages"),
+        };
+        write!(
+            f,
+            " {is} no longer shown to clients; {they} {keep} {messages} until retention takes {them}, and {is} shown again \
+             with num_partitions = {}",
+            last.saturating_add(1)
+        )
+    }
+}
+
+/// A pattern of topics in the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicPattern {
+    /// As its section is called; '*' stands for any characters.
+    pub pattern: String,
+    /// How many partitions a topic that matches has.
+    pub partitions: u32,
 }
 
 /// One setting of a topic.

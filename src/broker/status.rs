@@ -205,7 +205,10 @@ impl Broker {
             },
             (None, None) => return None,
         };
-        for number in 0..topic.configured.unwrap_or(0) {
+        // A pattern is no topic: it has none.
+        let is_pattern = known.is_none() && name.as_str().contains('*');
+        let configured = topic.configured.filter(|_| !is_pattern);
+        for number in 0..configured.unwrap_or(0) {
             let partitions = &mut topic.partitions;
             if let Err(at) = partitions.binary_search_by_key(&number, |one| one.number) {
                 partitions.insert(

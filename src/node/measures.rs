@@ -2,8 +2,9 @@
 
 use super::Node;
 use super::connections::{Dropped, Port};
-use crate::appliance::status::BrokerStatus;
-use crate::appliance::status::{CoordinatorStatus, DiskStatus, JournalStatus, TopicSummary};
+use crate::appliance::status::{
+    BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, TopicSummary, Unshown,
+};
 use crate::report::metrics::{self, Scrape};
 
 impl Node {
@@ -77,6 +78,13 @@ impl Node {
         self.broker
             .as_ref()
             .map_or_else(Vec::new, super::BrokerSide::topic_summaries)
+    }
+
+    /// What topics keep in partitions that no client is shown, by topic.
+    pub(crate) fn unshown(&self) -> Vec<Unshown> {
+        self.broker
+            .as_ref()
+            .map_or_else(Vec::new, super::BrokerSide::unshown)
     }
 
     fn measure_port(&self, port: Port, scrape: &mut Scrape) {

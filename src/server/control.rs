@@ -15,7 +15,7 @@ use super::event_loop::Clock;
 use super::run::Server;
 use super::settings;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
-use crate::appliance::status::{PartitionStatus, TopicDetail};
+use crate::appliance::status::{PartitionStatus, TopicDetail, TopicPattern, Unshown};
 use crate::broker::{Name, Wish};
 use crate::config::reload::{Look, reload};
 use crate::config::{self, ServerFolder, suggest};
@@ -204,6 +204,13 @@ fn no_such_partitions(detail: &TopicDetail, first: u32, last: u32) -> String {
     }
 }
 
+/// Logs what clients are not shown.
+pub(super) fn tell_unshown(unshown: &[Unshown]) {
+    for it in unshown {
+        warn!(topic = it.topic, "{it}");
+    }
+}
+
 impl Server {
     /// Answers a local command; true when it asks the server to stop.
     pub(super) fn answer(&mut self, asked: Asked) -> bool {
@@ -218,7 +225,7 @@ impl Server {
         match request {
             Request::Status => Response::Status(Box::new(self.status())),
             Request::Reload => match self.reload() {
-                Ok(reloaded) => Response::Reloaded(reloaded),
+                Ok(reloaded) => Response::Reloaded(Box::new(reloaded)),
                 Err(error) => {
                     let code = match &error {
                         config::Error::Missing(_) => Code::E0002,
@@ -230,6 +237,7 @@ impl Server {
             },
             Request::TopicList => Response::Topics {
                 topics: self.shell.node.borrow().topic_summaries(),
+                patterns: self.patterns(),
             },
             Request::TopicDescribe { topic } => match self.known_topic(&topic) {
                 Ok(detail) => Response::Topic(Box::new(detail)),
@@ -302,6 +310,17 @@ impl Server {
         }
     }
 
+    /// The patterns in the configuration.
+    fn patterns(&self) -> Vec<TopicPattern> {
+        let sections = self.config.broker.iter().flat_map(|broker| &broker.topics);
+        let patterns = sections.filter(|section| section.name.contains('*'));
+        let pattern = |section: &config::Topic| TopicPattern {
+            pattern: section.name.clone(),
+            partitions: section.settings.num_partitions,
+        };
+        patterns.map(pattern).collect()
+    }
+
     fn wish(&self, wish: Wish) {
         self.shell.handle(Event::Wish(wish));
     }
@@ -348,6 +367,7 @@ impl Server {
     pub(super) fn reload(&mut self) -> Result<Reloaded, config::Error> {
         let (next, changes) = reload(&self.config, &self.folder)?;
         let notes = next.source.notes.clone();
+        let unshown_before = self.shell.node.borrow().unshown();
         self.config = next;
         if let Some(own) = &self.config.broker {
             let node = self.shell.node.borrow();
@@ -362,11 +382,15 @@ impl Server {
             removed = changes.removed.join(","),
             "the topics are read again"
         );
+        let mut unshown = self.shell.node.borrow().unshown();
+        unshown.retain(|it| !unshown_before.contains(it));
+        tell_unshown(&unshown);
         Ok(Reloaded {
             added: changes.added,
             changed: changes.changed,
             removed: changes.removed,
             restart_needed: changes.restart_needed,
+            unshown,
             notes,
         })
     }

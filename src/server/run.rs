@@ -115,6 +115,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         state: ServerState::Serving,
     };
     server.start_registry();
+    control::tell_unshown(&server.shell.node.borrow().unshown());
     info!(%ports, start_ms = server.shell.clock.now().as_millis(), "serving");
     let ended = server.serve(&mut signals).await;
     control.abort();

@@ -63,12 +63,13 @@ fn every_response_survives_the_way() {
         Response::Status(Box::new(status)),
         Response::Topics {
             topics: vec![TopicSummary::default()],
+            patterns: Vec::new(),
         },
         Response::Topic(Box::default()),
-        Response::Reloaded(Reloaded {
+        Response::Reloaded(Box::new(Reloaded {
             added: vec!["a".to_owned()],
             ..Reloaded::default()
-        }),
+        })),
         Response::Done {
             text: String::new(),
         },

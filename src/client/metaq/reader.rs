@@ -8,6 +8,7 @@ use super::error::{Error, check_topic};
 use super::fetch::{self, Fetched, Source};
 use super::{Brokers, Shared};
 use crate::broker::{Name, Request};
+use crate::client::rebalance::Partition;
 use crate::wire::metaq::StatusCode;
 use crate::wire::metaq::reply::Content;
 
@@ -72,6 +73,25 @@ impl Reader {
         fetch::fetch(&connection, &source, offset, size_max, TIMEOUT).await
     }
 
+    /// A partition that ZooKeeper does not show, because its topic has fewer by now, where its broker still has messages of
+    /// it.
+    ///
+    /// # Errors
+    /// ZooKeeper or the broker cannot be asked.
+    pub async fn unshown(
+        &self,
+        topic: &str,
+        partition: Partition,
+    ) -> Result<Option<PartitionRange>, Error> {
+        check_topic(topic)?;
+        let cluster = self.shared.cluster("finding a topic's brokers").await?;
+        let Some(address) = cluster.readable(partition.broker).await? else {
+            return Ok(None);
+        };
+        let range = self.range(address, topic, partition).await?;
+        Ok(Some(range).filter(|range| range.first < range.end))
+    }
+
     async fn partitions_in_zookeeper(&self, topic: &str) -> Result<Vec<PartitionRange>, Error> {
         let cluster = self.shared.cluster("finding a topic's brokers").await?;
         let mut found = Vec::new();
@@ -79,19 +99,28 @@ impl Reader {
             let Some(address) = cluster.readable(partition.broker).await? else {
                 continue;
             };
-            let mut range = PartitionRange {
-                topic: Arc::from(topic),
-                address,
-                broker: Some(partition.broker),
-                partition: partition.number,
-                first: 0,
-                end: 0,
-            };
-            range.first = self.nearest(&range, 0).await?;
-            range.end = self.nearest(&range, i64::MAX).await?;
-            found.push(range);
+            found.push(self.range(address, topic, partition).await?);
         }
         Ok(found)
+    }
+
+    async fn range(
+        &self,
+        address: Address,
+        topic: &str,
+        partition: Partition,
+    ) -> Result<PartitionRange, Error> {
+        let mut range = PartitionRange {
+            topic: Arc::from(topic),
+            address,
+            broker: Some(partition.broker),
+            partition: partition.number,
+            first: 0,
+            end: 0,
+        };
+        range.first = self.nearest(&range, 0).await?;
+        range.end = self.nearest(&range, i64::MAX).await?;
+        Ok(range)
     }
 
     /// 0 where nothing was written yet.

@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 use super::connections::Dropped;
 use super::replica::{News, Replica};
 use super::{Failure, World};
-use crate::appliance::status::{BrokerStatus, TopicSummary};
+use crate::appliance::status::{BrokerStatus, TopicSummary, Unshown};
 use crate::broker::status::{PartitionStatus, TopicStatus};
 use crate::broker::{Broker, Effect, Event, Name, Pressure, Shortage, TopicRegistration, Warning};
 use crate::disk::Completion;
@@ -446,6 +446,21 @@ impl BrokerSide {
             .collect()
     }
 
+    /// What topics keep in partitions beyond the number that is configured, by topic.
+    pub(super) fn unshown(&self) -> Vec<Unshown> {
+        let topics = self.core.status().topics;
+        let unshown = topics.iter().filter_map(|topic| {
+            let configured = topic.configured?;
+            let beyond = topic
+                .partitions
+                .iter()
+                .filter(|it| it.number >= configured && it.first < it.end);
+            let kept = beyond.filter_map(|it| Some((u32::try_from(it.number).ok()?, it.messages)));
+            Unshown::of(topic.topic.as_str(), kept)
+        });
+        unshown.collect()
+    }
+
     /// A topic in a line; `closed` are the partitions that are closed, of all topics.
     pub(super) fn summary(&self, topic: &TopicStatus, closed: &[(&Name, i32)]) -> TopicSummary {
         let shown = self.topics.get(topic.topic.as_str());
@@ -457,6 +472,10 @@ impl BrokerSide {
             name: topic.topic.as_str().to_owned(),
             partitions: topic
                 .configured
+                .or_else(|| {
+                    let last = topic.partitions.iter().rfind(|it| it.first < it.end)?;
+                    last.number.checked_add(1)
+                })
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(0),
             bytes: topic
@@ -493,7 +512,9 @@ impl BrokerSide {
         let closed = (closed.iter()).map(|(topic, number)| format!("{topic}-{number}"));
         BrokerStatus {
             topics: status.topics.len() as u64,
-            partitions: summaries.iter().map(|it| u64::from(it.partitions)).sum(),
+            partitions: (summaries.iter().filter(|it| it.configured))
+                .map(|it| u64::from(it.partitions))
+                .sum(),
             held_gets: status.gets_held as u64,
             messages: summaries.iter().map(|it| it.messages).sum(),
             puts: status.puts,

@@ -1,5 +1,6 @@
 //! `chrysalis consume`: reads messages.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::output_failed;
 use super::printing::{Printing, Until};
 use super::zk::runtime;
 use crate::client::metaq::{Client, Error, Fetched, PartitionRange, Reader, Received, Side, Start};
+use crate::client::rebalance::Partition;
 use crate::report::{self, Code};
 
 mod line;
@@ -207,9 +209,14 @@ impl Consume {
                 range.partition == wanted.number && (any_broker || wanted.broker == range.broker)
             })
         };
-        let mut places: Vec<ReadingPlace> = ranges
+        let mut found: Vec<PartitionRange> =
+            ranges.iter().filter(|it| wanted(it)).cloned().collect();
+        if let Some(partition) = self.partition.filter(|_| found.is_empty()) {
+            let brokers = ranges.iter().filter_map(|range| range.broker);
+            found = self.unshown(reader, partition, brokers.collect()).await?;
+        }
+        let mut places: Vec<ReadingPlace> = found
             .into_iter()
-            .filter(wanted)
             .map(|range| ReadingPlace::new(range, self.from))
             .collect();
         if places.is_empty() {
@@ -225,6 +232,40 @@ impl Consume {
             }
         }
         Ok(places)
+    }
+
+    /// The partitions that were named and that ZooKeeper does not show any more, of these brokers or of the one that was
+    /// named.
+    async fn unshown(
+        &self,
+        reader: &Reader,
+        wanted: PartitionArgument,
+        mut brokers: BTreeSet<u16>,
+    ) -> anyhow::Result<Vec<PartitionRange>> {
+        if self.brokers.direct().is_some() {
+            // It has told of all it has.
+            return Ok(Vec::new());
+        }
+        if let Some(broker) = wanted.broker {
+            brokers = BTreeSet::from([broker]);
+        }
+        let errand = self.errand();
+        let mut found = Vec::new();
+        for broker in brokers {
+            let partition = Partition {
+                broker,
+                number: wanted.number,
+            };
+            let range = reader.unshown(&self.topic, partition).await;
+            found.extend(range.map_err(|error| errand.explain(error, &errand.what()))?);
+        }
+        for range in &found {
+            let name = place(range.broker, range.partition);
+            note(&format!(
+                "{name}: ZooKeeper does not show it, because the topic has fewer partitions now; it is read from its broker"
+            ));
+        }
+        Ok(found)
     }
 
     fn no_partition(&self) -> report::Error {

@@ -225,6 +225,9 @@ fn show_reloaded(response: Response, out: &mut dyn Write) -> anyhow::Result<()> 
     for (what, topics) in told.into_iter().filter(|(_, topics)| !topics.is_empty()) {
         writeln!(out, "topics {what}: {}", topics.join(", "))?;
     }
+    for unshown in &reloaded.unshown {
+        writeln!(out, "{}: {unshown}", unshown.topic)?;
+    }
     if told.iter().all(|(_, topics)| topics.is_empty()) {
         writeln!(out, "the topics are as they were")?;
     }

@@ -4,9 +4,10 @@ use std::io::Write;
 
 use super::init::{NewTopic, parse_topic};
 use super::partition::split;
-use super::place::{FolderArgument, FolderOption, flag};
+use super::place::{FolderArgument, FolderOption, flag, word};
 use super::{server, usage};
 use crate::appliance::control::{Request, Response};
+use crate::appliance::status::TopicPattern;
 use crate::config::ServerFolder;
 use crate::config::edit::{self, EditError};
 use crate::operator::status;
@@ -100,12 +101,28 @@ impl Topic {
 }
 
 fn list(folder: &ServerFolder, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let Response::Topics { topics } = server::ask(folder, &Request::TopicList)? else {
+    let Response::Topics { topics, patterns } = server::ask(folder, &Request::TopicList)? else {
         return Err(server::not_an_answer().into());
     };
     match json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&topics)?)?,
-        false => write!(out, "{}", status::topics(&topics))?,
+        false => {
+            write!(out, "{}", status::topics(&topics))?;
+            for TopicPattern {
+                pattern,
+                partitions,
+            } in patterns
+            {
+                let partitions = match partitions {
+                    1 => "1 partition".to_owned(),
+                    count => format!("{count} partitions"),
+                };
+                writeln!(
+                    out,
+                    "{pattern}: a pattern; each topic that matches has {partitions}, and exists from its first message on"
+                )?;
+            }
+        }
     }
     Ok(())
 }
@@ -122,7 +139,24 @@ fn describe(
     };
     match json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&detail)?)?,
-        false => write!(out, "{}", status::topic(&detail))?,
+        false => {
+            write!(out, "{}", status::topic(&detail))?;
+            let name = &detail.topic.name;
+            if let Some(unshown) = detail.unshown() {
+                let first = unshown.partitions[0];
+                writeln!(
+                    out,
+                    "{unshown}; until then: chrysalis consume {} --partition {first}",
+                    word(name)
+                )?;
+            }
+            if name.contains('*') && detail.partitions.is_empty() {
+                writeln!(
+                    out,
+                    "{name} is a pattern: a topic that matches exists from its first message on, and is described by its own name"
+                )?;
+            }
+        }
     }
     Ok(())
 }

@@ -140,6 +140,96 @@ fn a_topic_is_deleted_when_that_is_meant() {
     assert_eq!(partition["messages"], 1);
 }
 
+/// Their messages were shown to nobody, and nothing said so until retention had deleted them.
+#[test]
+fn what_fewer_partitions_hide_is_told_and_can_be_read() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("topic create", &["shrink:4"]), 0);
+    for (partition, messages) in [("1-1", 1), ("1-2", 2), ("1-3", 2)] {
+        for number in 0..messages {
+            let message = format!("{partition} {number}");
+            let produce = ["produce", "shrink", "--partition", partition, &message];
+            assert_ended(&chrysalis_in(&folder, &produce), 0);
+        }
+    }
+    let conf = folder.path.join("conf/server.toml");
+    let set = |from: &str, to: &str| {
+        let text = fs::read_to_string(&conf).expect("it is there");
+        assert!(text.contains(from), "{text}");
+        fs::write(&conf, text.replace(from, to)).expect("it is ours");
+        folder.command("reload", &[])
+    };
+    let kept = "partitions 2 and 3 are no longer shown to clients; they keep 4 messages until retention takes them, \
+                and are shown again with num_partitions = 4";
+    let reloaded = set("num_partitions = 4", "num_partitions = 2");
+    assert_said(&reloaded, 0, &format!("shrink: {kept}\n"));
+    let log = fs::read_to_string(folder.path.join("logs/chrysalis.log")).expect("it is there");
+    assert!(log.contains(kept), "{log}");
+    assert_said(&folder.command("topic describe", &["shrink"]), 0, kept);
+    let again = folder.command("reload", &[]);
+    assert!(!text(&again.stdout).contains("shrink"), "{again:?}");
+
+    assert_said(&chrysalis_in(&folder, &["consume", "shrink"]), 0, "1-1 0\n");
+    for partition in ["1-2", "2"] {
+        let hidden = chrysalis_in(&folder, &["consume", "shrink", "--partition", partition]);
+        assert_said(&hidden, 0, "1-2 0\n1-2 1\n");
+        assert_said(&hidden, 0, "1-2: ZooKeeper does not show it");
+    }
+    let none = chrysalis_in(&folder, &["consume", "shrink", "--partition", "1-4"]);
+    assert_said(&none, 1, "E0303 there is no partition 1-4 of topic shrink");
+
+    let reloaded = set("num_partitions = 2", "num_partitions = 3");
+    assert_said(
+        &reloaded,
+        0,
+        "shrink: partition 3 is no longer shown to clients; it keeps 2 messages",
+    );
+    let reloaded = set("num_partitions = 3", "num_partitions = 4");
+    assert_eq!(text(&reloaded.stdout), "topics changed: shrink\n");
+}
+
+#[test]
+fn patterns_are_listed_and_are_no_topics() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("topic create", &["log-*:2"]), 0);
+    assert_said(
+        &folder.command("topic list", &[]),
+        0,
+        "log-*: a pattern; each topic that matches has 2 partitions, and exists from its first message on\n",
+    );
+    let described = folder.command("topic describe", &["log-*"]);
+    assert_said(&described, 0, "log-* is a pattern");
+    assert!(
+        !text(&described.stdout).contains("open"),
+        "it has no partition"
+    );
+    let one = folder.command("topic describe", &["log-1", "--json"]);
+    let one: serde_json::Value = serde_json::from_slice(&one.stdout).expect("it is JSON");
+    assert_eq!(one["partitions"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_topic_that_was_deleted_is_listed_with_the_partitions_it_has() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("topic create", &["orders:4"]), 0);
+    let produce = ["produce", "orders", "--partition", "1-2", "hello"];
+    assert_ended(&chrysalis_in(&folder, &produce), 0);
+    assert_ended(
+        &folder.command("topic delete", &["orders", "--keep-data", "--yes"]),
+        0,
+    );
+    let list = folder.command("topic list", &["--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("it is JSON");
+    assert_eq!(list[0]["name"], "orders");
+    assert_eq!(
+        list[0]["partitions"], 3,
+        "consumers are shown these: {list}"
+    );
+}
+
 /// The lines behind its section moved up, and that was taken for another configuration.
 #[test]
 fn a_topic_of_init_with_partitions_is_deleted() {
