@@ -126,7 +126,10 @@ impl Tree<'_> {
                 let known = consumer(consumers, group, number);
                 known.owner = owner;
                 known.offset = offset;
-                known.behind_bytes = offset.map(|offset| partition.end.saturating_sub(offset));
+                // What was deleted before the group read it cannot be read any more.
+                let behind =
+                    |offset: u64| partition.end.saturating_sub(offset.max(partition.first));
+                known.behind_bytes = offset.map(behind);
             }
         }
     }

@@ -230,6 +230,27 @@ fn a_topic_that_was_deleted_is_listed_with_the_partitions_it_has() {
     );
 }
 
+/// It counted what nobody can read any more.
+#[test]
+fn a_group_is_not_behind_what_was_deleted() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&folder.command("topic create", &["orders"]), 0);
+    assert_ended(&chrysalis_in(&folder, &["produce", "orders", "one"]), 0);
+    let consume = ["consume", "orders", "--group", "billing"];
+    assert_said(&chrysalis_in(&folder, &consume), 0, "one\n");
+    assert_ended(&chrysalis_in(&folder, &["produce", "orders", "two"]), 0);
+    let behind = || {
+        let detail = folder.command("topic describe", &["orders", "--json"]);
+        let detail: serde_json::Value = serde_json::from_slice(&detail.stdout).expect("it is JSON");
+        detail["consumers"][0]["behind_bytes"].as_u64()
+    };
+    assert!(behind() > Some(0));
+    let deleted = folder.command("topic delete", &["orders", "--delete-data", "--yes"]);
+    assert_ended(&deleted, 0);
+    assert_eq!(behind(), Some(0));
+}
+
 /// The lines behind its section moved up, and that was taken for another configuration.
 #[test]
 fn a_topic_of_init_with_partitions_is_deleted() {
