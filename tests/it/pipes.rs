@@ -53,14 +53,15 @@ fn a_line_that_is_refused_is_named_and_so_is_what_became_of_the_others() {
     // Each line up to the last one that was sent, but for the long one.
     let last = found.len() + 1;
     assert!(last < 3000, "it goes on after a refusal");
-    let behind = match found.len() - 3 {
-        0 => String::new(),
-        behind => format!(", and {behind} behind it"),
+    let behind = match last {
+        4 => String::new(),
+        5 => " and 5".to_owned(),
+        last => format!(" and 5 to {last}"),
     };
-    let said = format!(
-        "It was not stored. 3 messages before it are stored{behind}; the last one sent is line {last}."
-    );
-    assert!(told.contains(said.trim_end_matches('.')), "{said} / {told}");
+    let count = found.len();
+    let said =
+        format!("Of {last} lines sent, {count} are stored (lines 1 to 3{behind}); line 4 is not.");
+    assert!(told.contains(&said), "{said} / {told}");
     assert_eq!(text(&ended.stdout).lines().count(), found.len());
     assert_eq!(
         found[3..],

@@ -140,6 +140,45 @@ fn a_topic_is_deleted_when_that_is_meant() {
     assert_eq!(partition["messages"], 1);
 }
 
+/// It said "Nothing was changed", behind what it had printed and consumed.
+#[test]
+fn a_member_that_is_refused_says_what_is_consumed() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&chrysalis_in(&folder, &["produce", "test", "hello"]), 0);
+    assert_ended(&folder.command("partition close", &["test", "0"]), 0);
+    // Where its end is can be asked of a closed partition, and what is in it cannot be read.
+    let refused = chrysalis_in(&folder, &["consume", "test", "--group", "billing"]);
+    assert_said(&refused, 1, "E0402 ");
+    assert_said(&refused, 1, "What was printed is consumed");
+    assert!(
+        !text(&refused.stderr).contains("Nothing was"),
+        "{refused:?}"
+    );
+}
+
+/// It accused consumers that had read, and commit only every few seconds.
+#[test]
+fn a_partition_that_another_holds_is_not_called_unread() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    assert_ended(&chrysalis_in(&folder, &["produce", "test", "hello"]), 0);
+    let node = "/meta/consumers/billing/owners/test/1-0";
+    assert_ended(
+        &chrysalis_in(&folder, &["zk", "create", "-p", node, "another"]),
+        0,
+    );
+    let consume = ["consume", "test", "--group", "billing", "--wait", "1"];
+    let held = chrysalis_in(&folder, &consume);
+    assert_said(&held, 1, "E0405 ");
+    assert_said(&held, 1, "partition 1-0 is held by another");
+    assert_said(
+        &held,
+        1,
+        "Nobody has committed that more of it was read for 1 s",
+    );
+}
+
 /// Their messages were shown to nobody, and nothing said so until retention had deleted them.
 #[test]
 fn what_fewer_partitions_hide_is_told_and_can_be_read() {

@@ -195,7 +195,8 @@ impl Consume {
             reading.consumed,
             trouble.error.chain()
         );
-        self.errand().explain_told(&trouble.error, &what)
+        let explained = self.errand().explain_told(&trouble.error, &what);
+        explained.means("What was printed is consumed.")
     }
 }
 
@@ -342,12 +343,13 @@ impl Rest {
         let (dir, topic) = (consume.brokers.dir(), &consume.topic);
         report::Error::new(Code::E0405, what)
             .means(format!(
-                "The group has not read it, and nobody has read from it for {} s.",
+                "What was printed is consumed. Nobody has committed that more of it was read for {} s; consumers commit \
+                 every few seconds, so one that holds it may be reading all the same.",
                 self.wait.as_secs()
             ))
             .cure(format!(
-                "A consumer that died lets go when its session times out: wait longer (--wait). One that lives and does \
-                 not read has to be ended. chrysalis topic describe {dir} {topic} shows the groups."
+                "Wait longer (--wait): a consumer that died lets go when its session times out. One that lives and \
+                 commits nothing for longer has to be looked at. chrysalis topic describe {dir} {topic} shows the groups."
             ))
     }
 }

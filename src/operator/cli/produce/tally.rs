@@ -150,40 +150,43 @@ impl Tally {
         }
     }
 
-    /// What is to be known of the others when one was not stored.
+    /// What became of all of them when one was not stored.
     fn rest(&self, number: u64, is_open: bool) -> String {
-        let mut text = match is_open {
-            true => "Whether it is stored is not known".to_owned(),
-            false => "It was not stored".to_owned(),
-        };
-        let numbers = |open: bool| {
-            let which = self
-                .failures
+        let mut failed = vec![(number, is_open)];
+        failed.extend(
+            self.failures
                 .iter()
-                .filter(|(_, why)| why.is_open() == open);
-            which.map(|(number, _)| *number).collect::<Vec<u64>>()
+                .map(|(number, why)| (*number, why.is_open())),
+        );
+        failed.sort_unstable();
+        let stored = runs_between(failed.iter().map(|(number, _)| *number), self.started);
+        let numbers = |open: bool| {
+            let which = failed.iter().filter(|(_, is_open)| *is_open == open);
+            runs(which.map(|(number, _)| *number))
         };
         let (refused, open) = (numbers(false), numbers(true));
         let name = match self.unit {
             Unit::Line => "line",
             _ => "message",
         };
-        for (which, fate) in [
-            (refused, "not stored either"),
-            (open, "not known to be stored"),
-        ] {
-            if !which.is_empty() {
-                text.push_str(&format!("; {fate}: {}", ranges(name, &which)));
-            }
+        let sent = counted(self.started, name);
+        let mut text = match (self.stored, open.is_empty()) {
+            (0, true) => format!("Of {sent} sent, none is stored"),
+            (0, false) => format!("Of {sent} sent, none is known to be stored"),
+            (1, _) => format!("Of {sent} sent, 1 is stored ({})", named(name, &stored)),
+            (many, _) => format!(
+                "Of {sent} sent, {many} are stored ({})",
+                named(name, &stored)
+            ),
+        };
+        if self.stored > 0 && !refused.is_empty() {
+            let is = if is_one(&refused) { "is" } else { "are" };
+            text.push_str(&format!("; {} {is} not", named(name, &refused)));
         }
-        let last = self.started;
-        let before = count(self.stored.min(number - 1), "before it is", "before it are");
-        text.push_str(&format!(". {before} stored"));
-        let behind = self.stored.saturating_sub(number - 1);
-        if behind > 0 {
-            text.push_str(&format!(", and {behind} behind it"));
+        if !open.is_empty() {
+            text.push_str(&format!("; of {} it is not known", named(name, &open)));
         }
-        text.push_str(&format!("; the last one sent is {name} {last}."));
+        text.push('.');
         text
     }
 }
@@ -196,15 +199,45 @@ fn count(number: u64, is: &str, are: &str) -> String {
     }
 }
 
-/// `line 4`, `lines 4, 7 to 9`.
-fn ranges(name: &str, numbers: &[u64]) -> String {
+/// `1 line`, `2 lines`.
+fn counted(number: u64, name: &str) -> String {
+    match number {
+        1 => format!("1 {name}"),
+        _ => format!("{number} {name}s"),
+    }
+}
+
+/// Numbers that follow each other, the first and the last of each run.
+fn runs(numbers: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
-    for &number in numbers {
+    for number in numbers {
         match runs.last_mut() {
             Some((_, last)) if *last + 1 == number => *last = number,
             _ => runs.push((number, number)),
         }
     }
+    runs
+}
+
+/// The runs from 1 to `last` between these numbers, which ascend.
+fn runs_between(numbers: impl Iterator<Item = u64>, last: u64) -> Vec<(u64, u64)> {
+    let mut runs = Vec::new();
+    let mut from = 1;
+    for number in numbers.chain([last + 1]) {
+        if from < number {
+            runs.push((from, number - 1));
+        }
+        from = number + 1;
+    }
+    runs
+}
+
+fn is_one(runs: &[(u64, u64)]) -> bool {
+    matches!(runs, [(first, last)] if first == last)
+}
+
+/// `line 4`, `lines 4 and 7 to 9`.
+fn named(name: &str, runs: &[(u64, u64)]) -> String {
     let shown: Vec<String> = runs
         .iter()
         .map(|&(first, last)| match last == first {
@@ -212,8 +245,13 @@ fn ranges(name: &str, numbers: &[u64]) -> String {
             false => format!("{first} to {last}"),
         })
         .collect();
-    let plural = if numbers.len() > 1 { "s" } else { "" };
-    format!("{name}{plural} {}", shown.join(", "))
+    let plural = if is_one(runs) { "" } else { "s" };
+    match shown.as_slice() {
+        [before @ .., last] if !before.is_empty() => {
+            format!("{name}{plural} {} and {last}", before.join(", "))
+        }
+        shown => format!("{name}{plural} {}", shown.concat()),
+    }
 }
 
 #[cfg(test)]
@@ -236,25 +274,47 @@ mod tests {
         })
     }
 
-    #[test]
-    fn where_one_fails_the_others_are_accounted_for() {
+    /// What is told when so many were sent, and these failed.
+    fn rest(started: u64, failures: Vec<(u64, Failure)>) -> String {
         let mut tally = Tally::new(Unit::Line);
-        for _ in 0..9 {
+        for _ in 0..started {
             tally.starts();
         }
-        for _ in 0..4 {
+        for _ in failures.len() as u64..started {
             tally.is_stored();
         }
-        for (number, why) in [(8, late()), (5, refused()), (6, refused()), (9, refused())] {
+        for (number, why) in failures {
             tally.failed(number, why);
         }
-        tally.failed(3, refused());
         tally.failures.sort_by_key(|(number, _)| *number);
         let (number, why) = tally.failures.remove(0);
+        tally.rest(number, why.is_open())
+    }
+
+    #[test]
+    fn where_one_fails_the_others_are_accounted_for() {
+        let failures = vec![
+            (8, late()),
+            (5, refused()),
+            (6, refused()),
+            (9, refused()),
+            (3, refused()),
+        ];
         assert_eq!(
-            tally.rest(number, why.is_open()),
-            "It was not stored; not stored either: lines 5 to 6, 9; not known to be stored: line 8. \
-             2 messages before it are stored, and 2 behind it; the last one sent is line 9."
+            rest(9, failures),
+            "Of 9 lines sent, 4 are stored (lines 1 to 2, 4 and 7); lines 3, 5 to 6 and 9 are not; of line 8 it is not known."
+        );
+        assert_eq!(
+            rest(3, vec![(1, refused()), (3, refused())]),
+            "Of 3 lines sent, 1 is stored (line 2); lines 1 and 3 are not."
+        );
+        assert_eq!(
+            rest(1, vec![(1, refused())]),
+            "Of 1 line sent, none is stored."
+        );
+        assert_eq!(
+            rest(2, vec![(1, refused()), (2, late())]),
+            "Of 2 lines sent, none is known to be stored; of line 2 it is not known."
         );
     }
 }
