@@ -221,7 +221,7 @@ impl Server {
 
     fn reload_by_signal(&mut self) {
         if let Err(mistakes) = self.reload() {
-            error!(%mistakes, "the topics stay as they were");
+            error!(%mistakes, "no topic changed");
         }
     }
 

@@ -14,6 +14,7 @@ use crate::appliance::{PidFile, status};
 use crate::config::{Coordinator, ServerFolder};
 use crate::net::listener::reachable;
 use crate::report::{Code, Error};
+use crate::server::preflight;
 
 /// How long a running server may take to answer a question.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -195,7 +196,8 @@ pub(super) fn ask_status(folder: &ServerFolder) -> Result<status::ServerStatus, 
 
 /// Asks for the topics to be read again, and says what came of it.
 pub(super) fn reload(folder: &ServerFolder, out: &mut dyn Write) -> anyhow::Result<()> {
-    show_reloaded(ask(folder, &Request::Reload)?, out)
+    show_reloaded(ask(folder, &Request::Reload)?, out)?;
+    tell_next_start(folder, out)
 }
 
 /// The same behind a change of the configuration, which is `done` whatever comes of this.
@@ -210,7 +212,24 @@ pub(super) fn reload_edited(
             place::flag(folder)
         ))
     })?;
-    show_reloaded(reloaded, out)
+    show_reloaded(reloaded, out)?;
+    tell_next_start(folder, out)
+}
+
+/// Says what a start would refuse of the configuration whose topics hold now.
+fn tell_next_start(folder: &ServerFolder, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Ok(config) = crate::config::load(folder) else {
+        // It was read a moment ago; what somebody has written since is told to whoever reads it next.
+        return Ok(());
+    };
+    if let Err(mistakes) = preflight(&config, folder) {
+        writeln!(
+            out,
+            "the next start will be refused, until this is corrected:"
+        )?;
+        writeln!(out, "{mistakes}")?;
+    }
+    Ok(())
 }
 
 fn show_reloaded(response: Response, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -229,12 +248,12 @@ fn show_reloaded(response: Response, out: &mut dyn Write) -> anyhow::Result<()> 
         writeln!(out, "{}: {unshown}", unshown.topic)?;
     }
     if told.iter().all(|(_, topics)| topics.is_empty()) {
-        writeln!(out, "the topics are as they were")?;
+        writeln!(out, "no topic changed")?;
     }
     if !reloaded.restart_needed.is_empty() {
         writeln!(
             out,
-            "at the next start, not yet: {}",
+            "takes effect at the next start: {}",
             reloaded.restart_needed.join(", ")
         )?;
     }

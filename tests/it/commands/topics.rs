@@ -28,7 +28,7 @@ fn twenty_topics_are_created_at_a_time() {
     let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("it is JSON");
     assert_eq!(list.as_array().expect("a list").len(), COUNT + 1);
     let reloaded = folder.command("reload", &[]);
-    assert_said(&reloaded, 0, "the topics are as they were");
+    assert_said(&reloaded, 0, "no topic changed");
     let conf = fs::read_dir(folder.path.join("conf")).expect("it is there");
     assert_eq!(conf.count(), 1, "nothing is left beside server.toml");
 }
@@ -311,6 +311,24 @@ fn a_topic_of_init_with_partitions_is_deleted() {
     assert_said(&folder.command("config check", &[]), 0, "would start");
 }
 
+/// `reload` promised what a start refuses.
+#[test]
+fn reload_says_what_the_next_start_refuses() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let conf = folder.path.join("conf/server.toml");
+    let text = fs::read_to_string(&conf).expect("it is there");
+    fs::write(&conf, text.replace("\n#id = 1\n", "\nid = 7\n")).expect("it is ours");
+    let reloaded = folder.command("reload", &[]);
+    assert_said(&reloaded, 0, "takes effect at the next start: server.id\n");
+    assert_said(
+        &reloaded,
+        0,
+        "the next start will be refused, until this is corrected:\nconf/server.toml:",
+    );
+    assert_said(&reloaded, 0, "must be 1");
+}
+
 /// It came up on other ports, with no topics.
 #[test]
 fn a_server_does_not_start_with_an_empty_file() {
@@ -341,10 +359,18 @@ fn deleting_what_is_not_there_or_does_not_run_is_told() {
         "took test out of ",
     );
     assert_ended(&folder.command("topic create", &["log-*"]), 0);
+    // Without --yes it said that --yes would do it.
+    for confirmed in [&[][..], &["--yes"]] {
+        assert_said(
+            &delete(&[&["log-*", "--delete-data"], confirmed].concat()),
+            1,
+            "E0309 log-* stands for many topics",
+        );
+    }
     assert_said(
-        &delete(&["log-*", "--delete-data", "--yes"]),
+        &delete(&["log-*"]),
         1,
-        "E0309 log-* stands for many topics",
+        "If you mean it: chrysalis topic delete 'log-*' --keep-data --yes",
     );
     assert_said(
         &delete(&["log-*", "--keep-data", "--yes"]),

@@ -66,9 +66,6 @@ impl Delete {
             };
             return Err(error.into());
         }
-        if !self.yes || !(self.keep_data || self.delete_data) {
-            return Err(self.not_confirmed(&folder, topic, detail.as_ref()).into());
-        }
         if self.delete_data && topic.contains('*') {
             return Err(Error::new(Code::E0309, format!("{topic} stands for many topics"))
                 .means("Nothing was deleted.")
@@ -78,6 +75,9 @@ impl Delete {
                     flag(&folder)
                 ))
                 .into());
+        }
+        if !self.yes || !(self.keep_data || self.delete_data) {
+            return Err(self.not_confirmed(&folder, topic, detail.as_ref()).into());
         }
         if self.keep_data && !is_written {
             let what =
@@ -127,6 +127,8 @@ impl Delete {
         };
         let data = match (self.keep_data, self.delete_data) {
             (true, _) => "--keep-data",
+            // What matches keeps its messages: each such topic's are deleted by its own name.
+            _ if topic.contains('*') => "--keep-data",
             (_, true) => "--delete-data",
             _ => {
                 let again = format!(
@@ -135,7 +137,7 @@ impl Delete {
                     flag(folder)
                 );
                 return Error::new(Code::E0309, has).means("Nothing was deleted.").cure(format!(
-                    "Say what happens to its messages, too: {again} --keep-data, or: {again} --delete-data"
+                    "Also choose what happens to its messages: {again} --keep-data, or: {again} --delete-data"
                 ));
             }
         };
