@@ -97,6 +97,21 @@ fn assert_said(output: &Output, code: i32, part: &str) {
     assert!(said.contains(part), "{part:?} is not in: {said}");
 }
 
+/// `config show --json | head -1` ended with E0308.
+#[test]
+fn who_reads_no_more_of_what_is_shown_gets_no_error() {
+    let folder = Folder::with_a_server();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut chrysalis = Command::new(CHRYSALIS);
+    chrysalis
+        .args(["config", "show", "--json"])
+        .arg(&folder.path);
+    let output = chrysalis.stdout(writer).output().expect("it starts");
+    assert_eq!(text(&output.stderr), "");
+    assert_ended(&output, 0);
+}
+
 #[test]
 fn a_server_is_started_asked_restarted_and_stopped() {
     let folder = Folder::with_a_server();

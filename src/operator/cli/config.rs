@@ -193,6 +193,6 @@ fn as_json(config: &config::Config, out: &mut dyn Write) -> anyhow::Result<()> {
         .map(|file| file.display().to_string())
         .collect();
     let all = json!({ "files": files, "keys": keys, "notes": config.source.notes });
-    serde_json::to_writer_pretty(&mut *out, &all)?;
-    Ok(writeln!(out)?)
+    // Not written by serde_json, which hides the error of a reader that has gone.
+    Ok(writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?)
 }

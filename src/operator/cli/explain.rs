@@ -31,7 +31,8 @@ impl Explain {
         let Some(what) = self.what else {
             return list(out);
         };
-        if let Some(page) = document::key(&what) {
+        let key = of_any_topic(&what);
+        if let Some(page) = document::key(key.as_deref().unwrap_or(&what)) {
             write!(out, "{}", text::page(&page, text::page_columns()))?;
             return Ok(());
         }
@@ -70,6 +71,12 @@ impl Explain {
             }
         }
     }
+}
+
+/// `topics.NAME.KEY` for a key of one topic, `topics.orders.KEY`. A topic's name may have dots.
+fn of_any_topic(what: &str) -> Option<String> {
+    let (name, key) = what.strip_prefix("topics.")?.rsplit_once('.')?;
+    (!name.is_empty()).then(|| format!("topics.NAME.{key}"))
 }
 
 fn list(out: &mut dyn Write) -> anyhow::Result<()> {
@@ -160,6 +167,22 @@ mod tests {
         assert!(rules.starts_with("groups:\n"), "{rules}");
         let count = rules.matches("- alert: ").count();
         assert_eq!(count, metrics::ALARMS.len());
+    }
+
+    #[test]
+    fn a_key_of_one_topic_is_that_of_any() {
+        let any = explained("topics.NAME.delete_policy").expect("it can be explained");
+        for one in [
+            "topics.orders.delete_policy",
+            "topics.\"a.b\".delete_policy",
+        ] {
+            assert_eq!(explained(one).as_ref(), Ok(&any), "{one}");
+        }
+        let told = explained("topics.orders.delete_polcy").expect_err("there is none");
+        assert!(
+            told.contains("did you mean topics.NAME.delete_policy?"),
+            "{told}"
+        );
     }
 
     #[test]

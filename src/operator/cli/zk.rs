@@ -533,11 +533,21 @@ async fn create(
 
 /// What is told when a znode could not be made, and those above it were.
 fn half_created(error: Error, from: &From<'_>, path: &Bytes, made: &[String]) -> anyhow::Error {
+    let what = format!("create {}", text(path));
+    if let Error::Refused(refused) = &error
+        && is(refused.number, Refusal::NoNode)
+        && made.is_empty()
+    {
+        let explained = explain(error, from.server, &what);
+        return explained
+            .cure("Znodes above it are missing; create --parents makes them, too.")
+            .into();
+    }
     if made.is_empty() {
         return error.into();
     }
     let was_refused = matches!(error, Error::Refused(_));
-    let explained = explain(error, from.server, &format!("create {}", text(path)));
+    let explained = explain(error, from.server, &what);
     let made = made.join(", ");
     let means = match was_refused {
         true => format!("It was not made; what was made above it is there: {made}."),

@@ -179,6 +179,26 @@ fn a_partition_that_another_holds_is_not_called_unread() {
     );
 }
 
+/// In the folder of a broker without a coordinator, `zk` refused where `produce` went on.
+#[test]
+fn zk_asks_the_coordinator_that_a_broker_uses() {
+    let of_broker = Folder::new();
+    let elsewhere = Folder::with_a_server();
+    assert_ended(&elsewhere.command("start", &[]), 0);
+    let status = elsewhere.command("status", &["--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("it is JSON");
+    let coordinator = status["ports"]["coordinator"].as_str().expect("it serves");
+    let config = format!(
+        "[coordinator]\nenabled = false\n[zookeeper]\nconnect = \"{coordinator}\"\n[topics.test]\n"
+    );
+    of_broker.write("conf/server.toml", &config);
+    let listed = chrysalis_in(&of_broker, &["zk", "ls"]);
+    assert_said(&listed, 0, "zookeeper");
+    // What is missing there is not made by create.
+    let missing = chrysalis_in(&of_broker, &["zk", "get", "/nope"]);
+    assert!(!text(&missing.stderr).contains("--parents"), "{missing:?}");
+}
+
 /// Their messages were shown to nobody, and nothing said so until retention had deleted them.
 #[test]
 fn what_fewer_partitions_hide_is_told_and_can_be_read() {

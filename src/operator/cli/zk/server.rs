@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::appliance::limits;
 use crate::client::zookeeper::{Client, Error, Options, Refused};
-use crate::config::{self, ServerFolder};
+use crate::config::{self, ServerFolder, ZookeeperAt};
 use crate::coordinator::Refusal;
 use crate::net::resolve;
 use crate::operator::cli::brokers::quoted;
@@ -22,8 +22,8 @@ const PORT: u16 = 2181;
 /// Which coordinator to talk to.
 #[derive(Debug, Default, clap::Args)]
 pub(in crate::operator::cli) struct CoordinatorArgument {
-    /// The coordinator to talk to, or several, of which the first that answers is taken [default: that of
-    /// the server folder one stands in, or of CHRYSALIS_FOLDER, or CHRYSALIS_SERVER, otherwise 127.0.0.1:2181]
+    /// The coordinator to talk to, or several, of which the first that answers is taken [default: that
+    /// which the server uses whose folder one stands in, or of CHRYSALIS_FOLDER, or CHRYSALIS_SERVER, otherwise 127.0.0.1:2181]
     #[arg(
         long,
         visible_alias = "zookeeper",
@@ -31,7 +31,7 @@ pub(in crate::operator::cli) struct CoordinatorArgument {
         global = true
     )]
     server: Option<String>,
-    /// The coordinator of the server in this folder
+    /// The coordinator that the server in this folder uses
     #[arg(long, value_name = "DIR", global = true, conflicts_with = "server")]
     folder: Option<PathBuf>,
 }
@@ -97,7 +97,10 @@ impl CoordinatorArgument {
             .as_ref()
             .map_or_else(|| "DIR".to_owned(), place::flag);
         let address = match &folder {
-            Some(folder) => of_folder(folder)?,
+            Some(folder) => match of_folder(folder)? {
+                Coordinator::Own(address) => address,
+                Coordinator::Another(servers) => return resolved(&servers).await,
+            },
             None => match place::servers_of_environment() {
                 Some(list) => return resolved(&list).await,
                 None => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), PORT),
@@ -142,11 +145,25 @@ async fn resolved(list: &str) -> Result<Vec<Server>, report::Error> {
     Ok(servers)
 }
 
-/// The address at which a server's own machine reaches its coordinator.
-fn of_folder(folder: &ServerFolder) -> Result<SocketAddr, report::Error> {
+/// Where a server's own machine reaches the coordinator that its broker uses.
+enum Coordinator {
+    /// Its own.
+    Own(SocketAddr),
+    /// Another server's, `HOST:PORT,...`; a path behind it is the broker's affair.
+    Another(String),
+}
+
+fn of_folder(folder: &ServerFolder) -> Result<Coordinator, report::Error> {
     let config = config::load(folder).map_err(config_error)?;
-    let Some(coordinator) = config.coordinator else {
-        return Err(report::Error::new(
+    if let Some(coordinator) = &config.coordinator {
+        return server::coordinator_address(folder, coordinator).map(Coordinator::Own);
+    }
+    match config.broker.map(|broker| broker.zookeeper.at) {
+        Some(ZookeeperAt::External(servers)) => {
+            let servers = servers.split('/').next().unwrap_or_default();
+            Ok(Coordinator::Another(servers.to_owned()))
+        }
+        _ => Err(report::Error::new(
             Code::E0401,
             format!(
                 "the server in {} has no coordinator",
@@ -154,9 +171,8 @@ fn of_folder(folder: &ServerFolder) -> Result<SocketAddr, report::Error> {
             ),
         )
         .means("Nothing was asked.")
-        .cure("Name another one: --server HOST:PORT."));
-    };
-    server::coordinator_address(folder, &coordinator)
+        .cure("Name another one: --server HOST:PORT.")),
+    }
 }
 
 /// The runtime of a command: one thread, which it shares with nobody.
@@ -262,9 +278,7 @@ pub(super) fn reason(refused: Refused) -> String {
 pub(super) fn cure(number: i32, options: &str) -> String {
     let cure = match error_code::refusal(number) {
         Some(Refusal::NoNode) => {
-            return format!(
-                "See what there is: chrysalis zk{options} ls. Missing parents are made by create --parents."
-            );
+            return format!("See what there is: chrysalis zk{options} ls.");
         }
         Some(Refusal::NodeExists) => "Use zk set to change it.",
         Some(Refusal::BadVersion) => {
