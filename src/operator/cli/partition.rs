@@ -86,9 +86,10 @@ impl Partition {
                 )
             }
             PartitionCommand::Open { folder, words } => {
-                let (first, words) = split(&words, words.len() > 1);
-                let topic = words[0].clone();
-                (folder.or(first)?, Request::PartitionOpen { topic })
+                let one = "it opens all partitions of one topic, and takes no partition";
+                let (folder, topic) = folder.and_one(&words, one)?;
+                let topic = topic.to_owned();
+                (folder, Request::PartitionOpen { topic })
             }
             PartitionCommand::SkipDamage { folder, words } => {
                 let (first, words) = split(&words, words.len() > 2);
@@ -103,7 +104,7 @@ impl Partition {
 }
 
 /// The folder before the other words, if there is one, and these.
-pub(super) fn split(words: &[String], folder_first: bool) -> (Option<&Path>, &[String]) {
+fn split(words: &[String], folder_first: bool) -> (Option<&Path>, &[String]) {
     match words {
         [folder, rest @ ..] if folder_first => (Some(Path::new(folder)), rest),
         words => (None, words),

@@ -66,6 +66,26 @@ impl FolderArgument {
 }
 
 impl FolderOption {
+    /// The folder, and a word that may stand behind it. One word alone is the folder where it can be one, or where there
+    /// is no other.
+    ///
+    /// # Errors
+    /// As [`FolderOption::or`].
+    pub(super) fn and_perhaps<'a>(
+        &self,
+        words: &'a [String],
+    ) -> Result<(ServerFolder, Option<&'a str>), Error> {
+        let (first, word) = match words {
+            [] => (None, None),
+            [first, word, ..] => (Some(first), Some(word)),
+            [word] if word.contains('/') || is_one(&ServerFolder::new(word)) => (Some(word), None),
+            [word] if self.folder.is_some() || found(None).is_some() => (None, Some(word)),
+            [word] => (Some(word), None),
+        };
+        let folder = self.or(first.map(|first| Path::new(first.as_str())))?;
+        Ok((folder, word.map(String::as_str)))
+    }
+
     /// The folder of the option, or `first`, which stood where a folder may stand.
     ///
     /// # Errors
@@ -79,6 +99,32 @@ impl FolderOption {
         }
         found(self.folder.as_deref().or(first)).ok_or_else(not_named)
     }
+}
+
+impl FolderOption {
+    /// The folder, and the one thing that stands behind it, of one word or two. `one` says that there is one.
+    ///
+    /// # Errors
+    /// As [`FolderOption::or`]; or the first of two words is no folder.
+    pub(super) fn and_one<'a>(
+        &self,
+        words: &'a [String],
+        one: &str,
+    ) -> Result<(ServerFolder, &'a str), Error> {
+        let (first, word) = match words {
+            [first, word] if may_be_folder(first) => (Some(Path::new(first)), word),
+            [first, ..] if words.len() > 1 => {
+                return Err(usage(format!("{one}; {first} is no server's folder")));
+            }
+            words => (None, &words[0]),
+        };
+        Ok((self.or(first)?, word))
+    }
+}
+
+/// Whether a word before others is meant for a folder: a topic has no slash in its name.
+fn may_be_folder(word: &str) -> bool {
+    word.contains('/') || Path::new(word).is_dir()
 }
 
 /// The folder that is `named`, or that one stands in, or that of the environment.
@@ -103,7 +149,9 @@ fn variable(name: &str) -> Option<OsString> {
 /// The server folder one stands in, if it is one.
 fn folder_here() -> Option<ServerFolder> {
     let folder = ServerFolder::new(std::env::current_dir().ok()?);
-    is_one(&folder).then_some(folder)
+    // A server that runs there is to be reached although somebody has moved its configuration away.
+    let runs = || folder.conf().is_dir() && folder.pid_file().exists();
+    (is_one(&folder) || runs()).then_some(folder)
 }
 
 /// Whether there is a server's configuration in a folder.

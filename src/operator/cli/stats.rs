@@ -4,7 +4,8 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::{FolderArgument, server};
+use super::place::FolderOption;
+use super::server;
 use crate::net::listener::reachable;
 use crate::report::{Code, Error};
 
@@ -15,19 +16,23 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 ///
 /// For scripts that read the original's; `chrysalis status` says more.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  \
+#[command(
+    override_usage = "chrysalis stats [OPTIONS] [DIR] [ITEM]",
+    after_long_help = "Examples:\n  \
     chrysalis stats /srv/server1\n  \
-    chrysalis stats /srv/server1 topics")]
+    chrysalis stats /srv/server1 topics"
+)]
 pub(super) struct Stats {
     #[command(flatten)]
-    folder: FolderArgument,
-    /// What to tell: topics, realtime, offsets, config, or a topic's name
-    item: Option<String>,
+    folder: FolderOption,
+    /// What to tell: topics, realtime, offsets, config, or a topic's name. The server's folder may stand before it
+    #[arg(value_name = "ITEM", num_args = 0..=2)]
+    words: Vec<String>,
 }
 
 impl Stats {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let folder = self.folder.server_folder()?;
+        let (folder, item) = self.folder.and_perhaps(&self.words)?;
         let Some(address) = server::ask_status(&folder)?.ports.broker else {
             let what = format!("the server in {} has no broker", folder.root().display());
             return Err(Error::new(Code::E0401, what)
@@ -35,7 +40,7 @@ impl Stats {
                 .into());
         };
         let address = reachable(address);
-        let text = ask(address, self.item.as_deref()).map_err(|error| {
+        let text = ask(address, item).map_err(|error| {
             Error::new(Code::E0401, format!("ask {address} for its stats"))
                 .because(error)
                 .cure(format!(

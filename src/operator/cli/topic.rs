@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use super::init::{NewTopic, parse_topic};
-use super::partition::split;
 use super::place::{FolderArgument, FolderOption, flag, word};
 use super::{server, usage};
 use crate::appliance::control::{Request, Response};
@@ -78,6 +77,9 @@ enum TopicCommand {
     Delete(delete::Delete),
 }
 
+/// What is told who names several.
+const ONE_TOPIC: &str = "one topic at a time";
+
 impl Topic {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.command {
@@ -87,13 +89,13 @@ impl Topic {
                 words,
                 json,
             } => {
-                let (first, words) = split(&words, words.len() > 1);
-                describe(&folder.or(first)?, &words[0], json, out)
+                let (folder, topic) = folder.and_one(&words, ONE_TOPIC)?;
+                describe(&folder, topic, json, out)
             }
             TopicCommand::Create { folder, words } => {
-                let (first, words) = split(&words, words.len() > 1);
-                let topic = parse_topic(&words[0]).map_err(usage)?;
-                create(&folder.or(first)?, &topic, out)
+                let (folder, topic) = folder.and_one(&words, ONE_TOPIC)?;
+                let topic = parse_topic(topic).map_err(usage)?;
+                create(&folder, &topic, out)
             }
             TopicCommand::Delete(delete) => delete.run(out),
         }

@@ -77,6 +77,48 @@ fn every_command_is_told_its_server_in_the_same_ways() {
     }
 }
 
+/// `stats topics`, said in the folder, was an error about a folder `topics`.
+#[test]
+fn what_stats_are_asked_for_may_stand_alone() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let path = folder.path.to_str().expect("a plain path");
+    let elsewhere = folder.path.parent().expect("it is in a folder");
+    for (arguments, from) in [
+        (&["stats", "topics"][..], folder.path.as_path()),
+        (&["stats", path, "topics"], elsewhere),
+        (&["stats", "topics", "--folder", path], elsewhere),
+        (&["stats", "server1", "topics"], elsewhere),
+    ] {
+        let stats = run(arguments, from, &[]);
+        assert_said(&stats, 0, "test");
+        assert!(
+            !text(&stats.stdout).contains("uptime"),
+            "{}",
+            text(&stats.stdout)
+        );
+    }
+    assert_said(&run(&["stats", "server1"], elsewhere, &[]), 0, "uptime");
+    assert_said(&run(&["stats"], &folder.path, &[]), 0, "uptime");
+    assert_said(
+        &run(&["stats", "topics"], elsewhere, &[]),
+        10,
+        "no server.toml",
+    );
+}
+
+/// `status` said that no server was named, beside a server that ran.
+#[test]
+fn a_server_whose_configuration_was_moved_away_is_found_while_it_runs() {
+    let folder = Folder::with_a_server();
+    assert_ended(&folder.command("start", &[]), 0);
+    let conf = folder.path.join("conf/server.toml");
+    std::fs::rename(&conf, folder.path.join("kept")).expect("it is ours");
+    assert_said(&run(&["status"], &folder.path, &[]), 0, "server1 serves");
+    assert_said(&run(&["reload"], &folder.path, &[]), 10, "E0002");
+    assert_said(&run(&["stop"], &folder.path, &[]), 0, "server1 has stopped");
+}
+
 #[test]
 fn a_coordinator_may_be_named_by_the_environment() {
     let folder = Folder::with_a_server();
@@ -131,6 +173,9 @@ fn a_wrong_command_line_has_a_code_and_says_where_it_is_wrong() {
         (&["nonsense"], "nonsense"),
         (&["partition", "close", "test", "x"], "x is no partition"),
         (&["topic", "create", "a:0"], "number of partitions"),
+        (&["topic", "create", "a:3", "log-*"], "one topic at a time"),
+        (&["topic", "delete", "a", "b"], "one topic at a time"),
+        (&["partition", "open", "a", "0"], "takes no partition"),
         (&["explain", "broker.prot"], "did you mean broker.port?"),
         (&["zk", "create", "/x", "--ephemeral"], "--ephemeral"),
         (&["zk", "set", "/x", "--verison=3"], "--verison"),

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::appliance::control::{Request, Response};
 use crate::appliance::status::TopicDetail;
 use crate::config::{self, Config, ServerFolder, edit};
-use crate::operator::cli::partition::split;
 use crate::operator::cli::place::{FolderOption, flag, word};
 use crate::operator::cli::{config_error, server};
 use crate::operator::status;
@@ -52,9 +51,7 @@ pub(super) struct Delete {
 
 impl Delete {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let (first, words) = split(&self.words, self.words.len() > 1);
-        let folder = self.folder.or(first)?;
-        let topic = &words[0];
+        let (folder, topic) = self.folder.and_one(&self.words, super::ONE_TOPIC)?;
         let config = config::load(&folder).map_err(config_error)?;
         let is_written = is_written(&config, topic);
         let runs = server::holder(&folder)?.is_some();
