@@ -58,7 +58,8 @@ pub(super) struct Produce {
     /// A short text that consumers see beside each message
     #[arg(long, value_name = "TEXT")]
     attribute: Option<String>,
-    /// Where to send it; a number alone means that partition of any broker [default: each partition in turn]
+    /// Where to send it; a number alone means that partition of any broker [default: each partition in turn;
+    /// with --broker, the broker chooses]
     #[arg(long, value_name = "BROKER-PARTITION")]
     partition: Option<PartitionArgument>,
     /// How long it may take, in seconds: all of it, or, with lines of standard input, the beginning and then each line

@@ -15,7 +15,7 @@ use crate::server::{log_options, run as serve};
 /// Serve in the foreground until SIGTERM or Ctrl-C
 ///
 /// Serves the folder's coordinator and broker. The log goes to standard error, or to log.file. SIGTERM and
-/// SIGINT stop it in order: it tells clients to leave, finishes the requests under way, and puts everything
+/// SIGINT stop it cleanly: it tells clients to leave, finishes the requests under way, and puts everything
 /// on disk. SIGHUP reads the topics again.
 ///
 /// It tells systemd when it serves (Type=notify) and that it lives (WatchdogSec).

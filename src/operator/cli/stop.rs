@@ -1,4 +1,4 @@
-//! `chrysalis stop`: stops a server in order.
+//! `chrysalis stop`: stops a server cleanly.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::appliance::pid_file;
 use crate::config::ServerFolder;
 use crate::report::{Code, Error};
 
-/// Stop a server in order
+/// Stop a server cleanly
 ///
 /// The broker leaves ZooKeeper first, so that clients turn elsewhere. Then the server finishes the requests
 /// under way and puts everything on disk. Returns when the process has ended. It is no error if the server

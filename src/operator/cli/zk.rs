@@ -131,7 +131,7 @@ enum Command {
             allow_negative_numbers = true
         )]
         data: String,
-        /// Append a number to the name, one more than the last one here
+        /// Append a number to the name: how often the parent's children have changed, so that it can skip numbers
         #[arg(long)]
         sequential: bool,
         /// Make the znodes above it that are missing

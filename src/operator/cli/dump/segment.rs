@@ -14,7 +14,8 @@ use crate::segments::format::{HEADER_BYTES, Header, Next, Record, file_number, n
 ///
 /// Prints a line for each record: its offset in the partition, its message id and the time in it, its
 /// flag, its length, and the beginning of its data. The original broker's files work, too, and so do files
-/// in use. Ends with 11 if a record is damaged, or zeros are in its place.
+/// in use. Ends with 11 if a record is damaged, or if zeros stand where a
+/// crash lost one.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis dump segment data/topics/orders-0/00000000000000000000.meta | tail\n  \
