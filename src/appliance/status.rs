@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Ports;
+use crate::units::counted;
 
 /// One server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -284,10 +285,7 @@ impl fmt::Display for Unshown {
             }
             [] => return Ok(()),
         };
-        let messages = match self.messages {
-            1 => "1 message".to_owned(),
-            count => format!("{count} messages"),
-        };
+        let messages = counted(self.messages, "messages");
         write!(
             f,
             " {is} no longer shown to clients; {they} {keep} {messages} until retention takes {them}, and {is} shown again \

@@ -130,6 +130,7 @@ fn a_hole_of_zeros_is_damage_and_not_a_row_of_empty_messages() {
     let place = |offset: i64| usize::try_from(offset).expect("a position");
     bytes[place(offsets[2])..place(offsets[3])].fill(0);
     fs::write(&file, &bytes).expect("make the hole");
+    fs::remove_file(server.folder().join("data/has-journal")).expect("lose it");
     for lost in ["journal", "broker", "coordinator"] {
         fs::remove_dir_all(server.folder().join("data").join(lost)).expect("lose it");
     }

@@ -11,6 +11,7 @@ use crate::config::ServerFolder;
 use crate::config::edit::{self, EditError};
 use crate::operator::status;
 use crate::report::{Code, Error};
+use crate::units::counted;
 
 mod delete;
 
@@ -115,10 +116,7 @@ fn list(folder: &ServerFolder, json: bool, out: &mut dyn Write) -> anyhow::Resul
                 partitions,
             } in patterns
             {
-                let partitions = match partitions {
-                    1 => "1 partition".to_owned(),
-                    count => format!("{count} partitions"),
-                };
+                let partitions = counted(partitions, "partitions");
                 writeln!(
                     out,
                     "{pattern}: a pattern; each topic that matches has {partitions}, and exists from its first message on"
