@@ -2,7 +2,7 @@
 //!
 //! No socket, no clock. There is one for each pair of servers, and all their groups share it.
 //!
-//! What is urgent (heartbeats, votes, acknowledgements) goes before what is bulk: at most [`BULK_AHEAD_BYTES`] of entries and
+//! What is urgent (heartbeats, votes, acknowledgements) goes before what is bulk: at most `BULK_AHEAD_BYTES` of entries and
 //! snapshots are handed to the socket at a time, so that what comes later and matters waits for no more than that. What waits
 //! in bulk is bounded: beyond it a message is refused, and its group is told that the other server does not take it.
 
