@@ -8,8 +8,8 @@ use nix::unistd::{SysconfVar, sysconf};
 use tempfile::TempDir;
 
 use crate::harness::deployment::Deployment;
-use crate::harness::process::is_listening;
 use crate::harness::server::Server;
+use crate::harness::socket::is_listening;
 use crate::rounds::median;
 
 /// A minute of nothing, after a server with one topic has come to rest.

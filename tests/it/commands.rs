@@ -1,8 +1,9 @@
 //! Starting, stopping and asking a server with the commands, as an operator does.
 
+use crate::harness::command::json;
 use crate::harness::lab;
-use crate::harness::process::free_port;
 use crate::harness::server::{CHRYSALIS, set_key};
+use crate::harness::socket::free_port;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -54,6 +55,12 @@ impl Folder {
         chrysalis.args(command.split(' ')).arg(&self.path);
         let chrysalis = chrysalis.args(arguments).stdin(Stdio::null());
         chrysalis.output().expect("the binary under test starts")
+    }
+
+    /// What `chrysalis COMMAND FOLDER ARGUMENTS --json` prints.
+    fn json(&self, command: &str, arguments: &[&str]) -> serde_json::Value {
+        let command: Vec<&str> = command.split(' ').collect();
+        json(&command, &self.path, arguments)
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -126,8 +133,7 @@ fn a_server_is_started_asked_restarted_and_stopped() {
     assert_said(&started, 0, "logs/chrysalis.log");
     let first = folder.pid();
     assert_said(&folder.command("status", &[]), 0, "server1 serves");
-    let json = folder.command("status", &["--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&json.stdout).expect("it is JSON");
+    let status = folder.json("status", &[]);
     assert_eq!(status["pid"].to_string(), first);
     assert_eq!(status["state"], "serving");
 
@@ -142,8 +148,7 @@ fn a_server_is_started_asked_restarted_and_stopped() {
         0,
         "topics added: orders",
     );
-    let detail = folder.command("topic describe", &["orders", "--json"]);
-    let detail: serde_json::Value = serde_json::from_slice(&detail.stdout).expect("it is JSON");
+    let detail = folder.json("topic describe", &["orders"]);
     assert_eq!(detail["topic"]["partitions"], 4);
     assert_said(
         &folder.command("topic describe", &["order"]),
@@ -185,8 +190,7 @@ fn a_broker_that_was_just_started_is_found() {
 fn a_server_on_ports_of_the_kernels_choice_is_found_by_all_who_ask_for_it() {
     let folder = Folder::with_a_server();
     assert_ended(&folder.command("start", &[]), 0);
-    let status = folder.command("status", &["--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("it is JSON");
+    let status = folder.json("status", &[]);
     let address = |name: &str| {
         status["ports"][name]
             .as_str()

@@ -1,19 +1,15 @@
 //! The unmodified Java MetaQ client in every mode it has. The scenarios are in `tests/conformance/java`;
 //! they run against the originals in the full suite, which proves the scenarios, and against ours always.
 
-use crate::harness::command::status;
+use crate::harness::command::json;
 use crate::harness::conversation::converse;
-use crate::harness::deployment::{Deployment, START_LIMIT, Topic};
-use crate::harness::ensemble::prepare_broker_of;
+use crate::harness::deployment::{Deployment, Topic};
+use crate::harness::ensemble::{Beside, Ensemble};
 use crate::harness::lab;
 use crate::harness::lab::maven::{JavaProject, OLD_CLIENTS, OldClient};
 use crate::harness::originals::{Originals, ZK_ROOT, ZooKeeper};
-use crate::harness::process::eventually;
-use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::server::{Server, set_key};
 use serde_json::Value;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -252,18 +248,6 @@ fn read_with_few_threads(
     });
 }
 
-/// What a command of a folder prints with `--json`.
-fn json(command: &[&str], folder: &Path, arguments: &[&str]) -> Value {
-    let output = Command::new(CHRYSALIS)
-        .args(command)
-        .arg(folder)
-        .args(arguments)
-        .arg("--json")
-        .output()
-        .expect("the binary under test starts");
-    serde_json::from_slice(&output.stdout).expect("it is JSON")
-}
-
 #[test]
 fn the_java_client_survives_restarts() {
     if !lab::online() {
@@ -289,64 +273,14 @@ fn the_java_client_sees_a_message_milliseconds_after_it_was_sent() {
     }
 }
 
-/// A broker of ours alone, beside the original ZooKeeper.
-struct Beside {
-    zookeeper: ZooKeeper,
-    broker: Server,
-    _home: TempDir,
-}
-
-impl Beside {
-    fn start() -> Beside {
-        let zookeeper = ZooKeeper::start();
-        let home = TempDir::new().expect("make a folder");
-        let mut broker = prepare_broker_of(&home, zookeeper.address(), TOPICS, |_| {});
-        broker.resume();
-        eventually("the broker is registered", START_LIMIT, || {
-            status(&broker)["broker"]["registration"] == "registered"
-        });
-        Beside {
-            zookeeper,
-            broker,
-            _home: home,
-        }
-    }
-}
-
-impl Deployment for Beside {
-    fn name(&self) -> &'static str {
-        "ours beside the original ZooKeeper"
-    }
-
-    fn coordinator(&self) -> SocketAddr {
-        self.zookeeper.address()
-    }
-
-    fn broker(&self) -> SocketAddr {
-        self.broker.broker()
-    }
-
-    fn restart(&mut self) {
-        self.broker.stop();
-        self.zookeeper.stop();
-        self.zookeeper.resume();
-        self.broker.resume();
-    }
-
-    /// Of the ZooKeeper: the broker goes on.
-    fn kill_and_restart(&mut self) {
-        self.zookeeper.process().kill();
-        self.zookeeper.resume();
-    }
-}
-
 #[test]
 fn the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper() {
     if !lab::online() {
         return;
     }
     let _alone = lab::heavy();
-    let mut beside = Beside::start();
+    let zookeeper = Ensemble::Original(ZooKeeper::start());
+    let mut beside = Beside::start(zookeeper, TOPICS, |_| {});
     let latency = "latency:threads,1000,20,50,1000";
     run(&mut beside, 1, &[latency]);
     // Its owners change, and ZooKeeper goes away in the middle and comes back.

@@ -5,7 +5,7 @@ use crate::harness::deployment::Deployment;
 use crate::harness::lab;
 use crate::harness::lab::python;
 use crate::harness::originals::{Originals, SUPER_DIGEST};
-use crate::harness::server::{Server, set_key};
+use crate::harness::server::{Server, set_text};
 use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -50,12 +50,7 @@ fn kazoo_and_its_recipes_work() {
         return;
     }
     let mut server = Server::start_with(&[], |config| {
-        set_key(
-            config,
-            "coordinator",
-            "super_digest",
-            &format!("\"{SUPER_DIGEST}\""),
-        );
+        set_text(config, "coordinator", "super_digest", SUPER_DIGEST);
     });
     run(&mut server);
 }

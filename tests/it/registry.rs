@@ -1,11 +1,10 @@
 //! The broker's registration against a ZooKeeper that is late, goes away, stands still, forgets, or has
 //! something else in the place: a second server of ours, and the original.
 
+use crate::harness::command::status;
 use crate::harness::deployment::{Deployment as _, START_LIMIT};
-use crate::harness::ensemble::{Ensemble, prepare_broker_of};
-use crate::harness::lab;
+use crate::harness::ensemble::{Ensemble, against_the_original, prepare_broker};
 use crate::harness::metaq_wire::{self, Answer};
-use crate::harness::originals::ZooKeeper;
 use crate::harness::process::eventually;
 use crate::harness::server::{CHRYSALIS, Server};
 use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
@@ -25,12 +24,9 @@ const MASTER: &str = "/meta/brokers/ids/2/master";
 const CONTAINER: &str = "/meta/brokers/ids/2";
 
 /// A broker with two topics, and no coordinator of its own.
-fn prepare_broker(home: &TempDir, zookeeper: SocketAddr) -> Server {
-    prepare_broker_of(home, zookeeper, &[("orders", 3), ("test", 1)], |_| {})
-}
-
 fn start_broker(home: &TempDir, zookeeper: SocketAddr) -> Server {
-    let mut broker = prepare_broker(home, zookeeper);
+    let topics = [("orders", 3), ("test", 1)];
+    let mut broker = prepare_broker(home, zookeeper, &topics, |_| {});
     broker.resume();
     broker
 }
@@ -112,21 +108,12 @@ fn outlive(zookeeper: SocketAddr, broker: &mut Server, session: i64) {
     wait_until_registered(zookeeper, broker, |owner| owner != session);
 }
 
-/// What `chrysalis status` says of the registration.
-fn status(broker: &Server) -> String {
-    let mut command = Command::new(CHRYSALIS);
-    command.args(["status", "--json"]).arg(broker.folder());
-    let output = command.output().expect("the binary under test starts");
-    let status: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("the server answers");
-    status["broker"]["registration"].to_string()
-}
-
+/// Until the status says this of the registration; all that it says then.
 fn wait_for_status(broker: &Server, part: &str) -> String {
     let mut said = String::new();
     let what = format!("the status of the registration has {part:?}");
     eventually(&what, START_LIMIT, || {
-        said = status(broker);
+        said = status(broker)["broker"]["registration"].to_string();
         said.contains(part)
     });
     said
@@ -208,14 +195,6 @@ fn somebody_deletes_nodes(zookeeper: Ensemble) {
         0
     );
     wait_until_registered(address, &mut broker, |again| again == owner);
-}
-
-/// A scenario against an original, if one may be fetched.
-fn against_the_original(scenario: fn(Ensemble)) {
-    if lab::online() {
-        let _alone = lab::heavy();
-        scenario(Ensemble::Original(ZooKeeper::start()));
-    }
 }
 
 #[test]

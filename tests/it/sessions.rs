@@ -1,10 +1,10 @@
 //! What the commands leave behind with the coordinator: nothing, however they end.
 
-use crate::harness::command::chrysalis_with;
+use crate::harness::command::{chrysalis_with, started, status};
 use crate::harness::deployment::Deployment as _;
 use crate::harness::lab;
 use crate::harness::process::eventually;
-use crate::harness::server::{CHRYSALIS, Server};
+use crate::harness::server::Server;
 use std::io::Write as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,11 +12,8 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn sessions(server: &Server) -> u64 {
-    let mut status = Command::new(CHRYSALIS);
-    let output = status.arg("status").arg(server.folder()).arg("--json");
-    let output = output.output().expect("the binary under test starts");
-    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-    status["coordinator"]["sessions"].as_u64().expect("a count")
+    let sessions = &status(server)["coordinator"]["sessions"];
+    sessions.as_u64().expect("a count")
 }
 
 /// The broker's own is there as soon as the topic can be found.
@@ -65,16 +62,6 @@ fn commands_end_their_sessions_whether_they_succeed_or_fail() {
         assert!(ended.status.success(), "{ended:?}");
         assert_eq!(sessions(&server), before, "bench coordinator {operation}");
     }
-}
-
-fn started(server: &Server, arguments: &[&str]) -> Child {
-    let mut command = Command::new(CHRYSALIS);
-    command.args(arguments).arg("--folder").arg(server.folder());
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command.spawn().expect("the binary under test starts")
 }
 
 fn signal(child: &Child, signal: &str) {

@@ -4,6 +4,7 @@ use crate::harness::deployment::Deployment;
 use crate::harness::metaq_wire::{Answer, Client};
 use crate::harness::server::{CHRYSALIS, Server};
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const HEADER_BYTES: i64 = 20;
@@ -25,6 +26,25 @@ fn result(answer: Answer) -> (i32, String) {
     }
 }
 
+/// The file that all messages are in.
+fn file_of(server: &Server) -> PathBuf {
+    let name = "orders-0/00000000000000000000.meta";
+    server.topics_folder().join(name)
+}
+
+/// Changes the data of the messages at these offsets while the server is away.
+fn damage(server: &mut Server, offsets: &[i64]) {
+    server.stop();
+    let file = file_of(server);
+    let mut bytes = fs::read(&file).expect("the messages are in it");
+    for offset in offsets {
+        let position = usize::try_from(offset + HEADER_BYTES).expect("a position");
+        bytes[position] ^= 1;
+    }
+    fs::write(&file, bytes).expect("damage it");
+    server.resume();
+}
+
 #[test]
 fn consumers_go_on_behind_damage_when_an_operator_says_so() {
     let mut server = Server::start(&[("orders", 1)]);
@@ -43,18 +63,7 @@ fn consumers_go_on_behind_damage_when_an_operator_says_so() {
         "{told}"
     );
 
-    server.stop();
-    let file = server
-        .topics_folder()
-        .join("orders-0/00000000000000000000.meta");
-    let mut bytes = fs::read(&file).expect("the messages are in it");
-    for damaged in [2, 5] {
-        let position = usize::try_from(offsets[damaged] + HEADER_BYTES).expect("a position");
-        bytes[position] ^= 1;
-    }
-    fs::write(&file, bytes).expect("damage it");
-    server.resume();
-
+    damage(&mut server, &[offsets[2], offsets[5]]);
     let mut client = Client::connect(server.broker());
     let (code, text) = result(client.get("orders", 0, offsets[2], 4096));
     assert_eq!(code, 500, "{text}");
@@ -89,12 +98,7 @@ fn consumers_go_on_behind_damage_when_an_operator_says_so() {
         let stored = client.put("orders", 0, text.as_bytes());
         offsets.push(stored.expect("an open partition takes it").offset);
     }
-    server.stop();
-    let mut bytes = fs::read(&file).expect("the messages are in it");
-    let position = usize::try_from(offsets[8] + HEADER_BYTES).expect("a position");
-    bytes[position] ^= 1;
-    fs::write(&file, bytes).expect("damage it");
-    server.resume();
+    damage(&mut server, &[offsets[8]]);
     let mut client = Client::connect(server.broker());
     let (code, text) = result(client.get("orders", 0, offsets[8], 4096));
     assert_eq!(code, 500, "{text}");
@@ -123,9 +127,7 @@ fn a_hole_of_zeros_is_damage_and_not_a_row_of_empty_messages() {
         offsets.push(stored.offset);
     }
     server.stop();
-    let file = server
-        .topics_folder()
-        .join("orders-0/00000000000000000000.meta");
+    let file = file_of(&server);
     let mut bytes = fs::read(&file).expect("the messages are in it");
     let place = |offset: i64| usize::try_from(offset).expect("a position");
     bytes[place(offsets[2])..place(offsets[3])].fill(0);

@@ -6,7 +6,7 @@ use crate::harness::lab;
 use crate::harness::lab::debian;
 use crate::harness::originals::ZooKeeper;
 use crate::harness::process::{Outcome, run_to_end};
-use crate::harness::server::{Server, set_key};
+use crate::harness::server::Server;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
@@ -121,7 +121,7 @@ fn the_shell_of_zookeeper_works() {
     }
     let _alone = lab::heavy();
     // A broker would have znodes of its own beside the script's.
-    let server = Server::start_with(&[], |config| set_key(config, "broker", "enabled", "false"));
+    let server = Server::coordinator_alone(|_| {});
     run(server.coordinator());
 }
 

@@ -336,7 +336,7 @@ fn our_client_and_its_commands_work_with_the_original() {
 
 #[test]
 fn a_coordinator_that_is_not_there_is_named_with_what_to_do() {
-    let address = crate::harness::process::free_address();
+    let address = crate::harness::socket::free_address();
     let complaint = complained(address, &["zk", "ls"]);
     assert!(
         complaint.starts_with(&format!("E0401 connect to {address}: "))

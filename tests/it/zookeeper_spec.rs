@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 /// A coordinator alone, so that nobody else writes.
 fn coordinator() -> Server {
-    Server::start_with(&[], |config| {
-        set_key(config, "broker", "enabled", "false");
+    Server::coordinator_alone(|config| {
         set_key(
             config,
             "coordinator",
@@ -250,8 +249,7 @@ fn an_empty_tree_has_the_node_count_of_3_4() {
 /// A socket of IPv6 gives IPv4 clients an address like `::ffff:127.0.0.1`, which nobody greps for.
 #[test]
 fn an_ipv4_client_is_shown_as_one_wherever_the_server_listens() {
-    let server = Server::start_with(&[], |config| {
-        set_key(config, "broker", "enabled", "false");
+    let server = Server::coordinator_alone(|config| {
         set_key(config, "server", "listen", "\"::ffff:127.0.0.1\"");
         let words = "[\"cons\", \"stat\"]";
         set_key(config, "coordinator", "four_letter_words", words);

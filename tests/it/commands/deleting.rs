@@ -2,7 +2,7 @@
 
 use super::{assert_ended, assert_said, text};
 use crate::harness::deployment::Deployment;
-use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::server::{CHRYSALIS, Server};
 use crate::harness::zookeeper_wire::{Body, Client, op};
 use std::process::{Command, Output};
 
@@ -20,7 +20,7 @@ fn all(server: &Server) -> String {
 #[test]
 fn what_a_coordinator_or_a_group_needs_is_not_deleted_by_mistake() {
     // Alone, so that nobody else writes.
-    let server = Server::start_with(&[], |config| set_key(config, "broker", "enabled", "false"));
+    let server = Server::coordinator_alone(|_| {});
     assert_ended(
         &zk(
             &server,

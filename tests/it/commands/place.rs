@@ -131,8 +131,7 @@ fn a_server_whose_configuration_was_moved_away_is_found_while_it_runs() {
 fn a_coordinator_may_be_named_by_the_environment() {
     let folder = Folder::with_a_server();
     assert_ended(&folder.command("start", &[]), 0);
-    let status = folder.command("status", &["--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("it is JSON");
+    let status = folder.json("status", &[]);
     let coordinator = status["ports"]["coordinator"].as_str().expect("it serves");
     let elsewhere = folder.path.parent().expect("it is in a folder");
     let named = [("CHRYSALIS_SERVER", coordinator)];

@@ -41,8 +41,7 @@ fn a_suspended_server_is_told_at_once_by_every_command() {
         assert_said(&output, 1, &format!("kill -CONT {pid}"));
         assert!(took < AT_ONCE, "{command} took {took:?}");
     }
-    let json = folder.command("status", &["--json"]);
-    let status: serde_json::Value = serde_json::from_slice(&json.stdout).expect("it is JSON");
+    let status = folder.json("status", &[]);
     assert_eq!(status["state"], "not_answering");
 
     // What was written to the file is not taken back, and not denied either.

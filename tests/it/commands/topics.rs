@@ -24,8 +24,7 @@ fn twenty_topics_are_created_at_a_time() {
     for created in creating {
         assert_ended(&created.wait_with_output().expect("it ends"), 0);
     }
-    let list = folder.command("topic list", &["--json"]);
-    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("it is JSON");
+    let list = folder.json("topic list", &[]);
     assert_eq!(list.as_array().expect("a list").len(), COUNT + 1);
     let reloaded = folder.command("reload", &[]);
     assert_said(&reloaded, 0, "no topic changed");
@@ -60,12 +59,8 @@ fn a_file_that_was_cut_off_takes_no_topic_away() {
 #[test]
 fn a_topic_is_deleted_when_that_is_meant() {
     let folder = Folder::with_a_server();
-    let json = |arguments: &[&str]| -> serde_json::Value {
-        let output = folder.command("topic list", arguments);
-        serde_json::from_slice(&output.stdout).expect("it is JSON")
-    };
     let names = || {
-        let list = json(&["--json"]);
+        let list = folder.json("topic list", &[]);
         let topics = list.as_array().expect("a list").iter();
         topics
             .map(|topic| topic["name"].as_str().expect("a name").to_owned())
@@ -133,8 +128,7 @@ fn a_topic_is_deleted_when_that_is_meant() {
     let produced = chrysalis_in(&folder, &["produce", "orders", "three"]);
     assert_said(&produced, 0, "orders");
     assert_said(&chrysalis_in(&folder, &["consume", "orders"]), 0, "three\n");
-    let detail = folder.command("topic describe", &["orders", "--json"]);
-    let detail: serde_json::Value = serde_json::from_slice(&detail.stdout).expect("it is JSON");
+    let detail = folder.json("topic describe", &["orders"]);
     let partition = &detail["partitions"][0];
     assert!(partition["min_offset"].as_u64() > Some(0), "{partition}");
     assert_eq!(partition["messages"], 1);

@@ -7,7 +7,7 @@ use super::{Side, complain, escape, play, scripts, unescape};
 use crate::harness::deployment::Deployment;
 use crate::harness::lab;
 use crate::harness::originals::{SUPER_DIGEST, ZooKeeper};
-use crate::harness::server::{Server, set_key};
+use crate::harness::server::{Server, set_text};
 use crate::harness::zookeeper_wire::{Body, Client, Reader, Reply, op};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -459,14 +459,8 @@ fn play_all(address: SocketAddr, side: Side) {
 
 /// Our coordinator alone.
 pub(super) fn coordinator() -> Server {
-    Server::start_with(&[], |config| {
-        set_key(config, "broker", "enabled", "false");
-        set_key(
-            config,
-            "coordinator",
-            "super_digest",
-            &format!("\"{SUPER_DIGEST}\""),
-        );
+    Server::coordinator_alone(|config| {
+        set_text(config, "coordinator", "super_digest", SUPER_DIGEST);
     })
 }
 

@@ -1,18 +1,25 @@
 //! Commands of ours, run in a server's folder.
 
 use super::server::{CHRYSALIS, Server};
+use serde_json::Value;
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 
-/// Runs `chrysalis COMMAND… --folder FOLDER` with this standard input.
-pub(crate) fn chrysalis_with(server: &Server, arguments: &[&str], input: &[u8]) -> Output {
+/// Starts `chrysalis COMMAND… --folder FOLDER` with pipes to and from it.
+pub(crate) fn started(server: &Server, arguments: &[&str]) -> Child {
     let mut command = Command::new(CHRYSALIS);
     command.args(arguments).arg("--folder").arg(server.folder());
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary under test starts");
+    command.spawn().expect("the binary under test starts")
+}
+
+/// Runs it to its end with this standard input.
+pub(crate) fn chrysalis_with(server: &Server, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = started(server, arguments);
     let mut stdin = child.stdin.take().expect("it is piped");
     // A command that does not read it has closed it.
     let _written = stdin.write_all(input);
@@ -32,14 +39,19 @@ pub(crate) fn chrysalis(server: &Server, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it is text")
 }
 
-/// `chrysalis status --json`.
-pub(crate) fn status(server: &Server) -> serde_json::Value {
-    let mut command = Command::new(CHRYSALIS);
-    let output = command
-        .arg("status")
-        .arg(server.folder())
+/// What `chrysalis COMMAND FOLDER ARGUMENTS… --json` prints.
+pub(crate) fn json(command: &[&str], folder: &Path, arguments: &[&str]) -> Value {
+    let output = Command::new(CHRYSALIS)
+        .args(command)
+        .arg(folder)
+        .args(arguments)
         .arg("--json")
-        .output();
-    let output = output.expect("the binary under test starts");
+        .output()
+        .expect("the binary under test starts");
     serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+/// The state of a server.
+pub(crate) fn status(server: &Server) -> Value {
+    json(&["status"], server.folder(), &[])
 }

@@ -1,12 +1,9 @@
 //! A MetaQ client of the tests' own: lines and bodies over a socket, sharing no code with the server.
 
-use super::process::connect;
+use super::socket::{self, connect};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-
-/// No reply takes longer, on any machine that is not broken.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// What the broker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +86,7 @@ impl Client {
     /// # Errors
     /// Nobody listens there.
     pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        let socket = connect(address, LIMIT)?;
+        let socket = connect(address)?;
         // The first opaque of a Java process is negative.
         Ok(Client {
             reader: BufReader::new(socket),
@@ -241,30 +238,12 @@ impl Client {
 
     /// True if the server has hung up, or does so soon.
     pub(crate) fn is_closed(&mut self) -> bool {
-        let mut byte = [0];
-        match self.reader.read(&mut byte) {
-            Ok(0) => true,
-            Ok(_) => false,
-            Err(error) => !matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-            ),
-        }
+        socket::is_closed(&mut self.reader)
     }
 
     /// True if nothing comes for this long and the connection stays open.
     pub(crate) fn is_silent(&mut self, time: Duration) -> bool {
-        self.reader
-            .get_mut()
-            .set_read_timeout(Some(time))
-            .expect("set a timeout");
-        let silent = matches!(self.reader.fill_buf(),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
-        self.reader
-            .get_mut()
-            .set_read_timeout(Some(LIMIT))
-            .expect("set a timeout");
-        silent
+        self.reader.buffer().is_empty() && socket::is_silent(self.reader.get_ref(), time)
     }
 }
 

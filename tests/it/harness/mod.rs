@@ -8,7 +8,7 @@ pub(crate) mod conversation;
 pub(crate) mod deployment;
 /// Small numbers at random.
 pub(crate) mod dice;
-/// The ZooKeeper that a broker alone registers in.
+/// A broker of ours alone, and the ZooKeeper that it registers in.
 pub(crate) mod ensemble;
 /// What comes from outside: the originals, real clients, tools; what this machine lets us do.
 pub(crate) mod lab;
@@ -16,13 +16,15 @@ pub(crate) mod lab;
 pub(crate) mod metaq_wire;
 /// Debian's ZooKeeper and the Java MetaQ broker, running.
 pub(crate) mod originals;
-/// Processes: started, watched, stopped; free ports; waiting for what others bring about.
+/// Processes: started, watched, stopped; waiting for what others bring about.
 pub(crate) mod process;
 /// The seed of a test, which a test that dies prints: a file of the library's own tests.
 #[path = "../../../src/tests/replay.rs"]
 pub(crate) mod replay;
 /// Our server, running.
 pub(crate) mod server;
+/// Sockets of the tests' own clients, and ports that nobody uses.
+pub(crate) mod socket;
 /// Counts of what a test met: a file of the library's own tests.
 #[path = "../../../src/tests/tally.rs"]
 pub(crate) mod tally;

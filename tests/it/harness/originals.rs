@@ -4,7 +4,8 @@
 use super::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
 use super::lab::debian;
 use super::lab::maven::{JVM_FLAGS, JavaProject};
-use super::process::{Process, eventually, free_address, is_listening};
+use super::process::{Process, eventually};
+use super::socket::{free_address, is_listening};
 use super::zookeeper_wire::four_letter_word;
 use std::fmt::Write as _;
 use std::fs;

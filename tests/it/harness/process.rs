@@ -3,11 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -144,46 +141,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A port of the loopback that nobody listens on, below the range from which the kernel takes ports for
-/// outgoing connections, so that no client can take it before the server does.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 10_000;
-    const COUNT: u32 = 20_000;
-    for _ in 0..COUNT {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Test processes that run at once begin at different places.
-        let port = FIRST + process::id().wrapping_mul(997).wrapping_add(step) % COUNT;
-        let port = u16::try_from(port).expect("below 30,000");
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("all ports from {FIRST} on are taken");
-}
-
-/// An address of the loopback nobody listens on.
-pub(crate) fn free_address() -> SocketAddr {
-    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, free_port()))
-}
-
-/// A connection whose every step takes at most `limit`.
-///
-/// # Errors
-/// Nobody listens there.
-pub(crate) fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect_timeout(&address, limit)?;
-    socket.set_read_timeout(Some(limit))?;
-    socket.set_write_timeout(Some(limit))?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
-}
-
-/// True if somebody accepts connections there.
-pub(crate) fn is_listening(address: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
 }
 
 /// Waits for a condition that others bring about.

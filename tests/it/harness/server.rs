@@ -1,7 +1,8 @@
 //! Our server: `chrysalis init` and `chrysalis run`, both ports on the loopback.
 
 use super::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
-use super::process::{Process, free_port, is_listening};
+use super::process::Process;
+use super::socket::{free_port, is_listening};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -74,6 +75,14 @@ impl Server {
         server._home = Some(home);
         server.resume();
         server
+    }
+
+    /// A fresh coordinator alone, so that nobody else writes, with further changes by `edit`.
+    pub(crate) fn coordinator_alone(edit: impl FnOnce(&mut String)) -> Server {
+        Server::start_with(&[], |text| {
+            set_key(text, "broker", "enabled", "false");
+            edit(text);
+        })
     }
 
     /// A server folder at `folder`, made and not started.
@@ -251,6 +260,12 @@ pub(crate) fn set_key(text: &mut String, section: &str, key: &str, value: &str) 
         .expect("a section")
         .extend(setting);
     *text = config.to_string();
+}
+
+/// The same for a text, as it is.
+pub(crate) fn set_text(text: &mut String, section: &str, key: &str, value: &str) {
+    let value = toml::Value::String(value.to_owned());
+    set_key(text, section, key, &value.to_string());
 }
 
 fn is_enabled(config: &str, half: &str) -> bool {

@@ -1,13 +1,10 @@
 //! A ZooKeeper client of the tests' own: raw frames over a socket, written from the protocol's description
 //! and sharing no code with the server, so that a mistake in one is not repeated in the other.
 
-use super::process::connect;
+use super::socket::{self, LIMIT, connect};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
-
-/// No reply takes longer, on any machine that is not broken.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends a four-letter word and returns the reply, or nothing if nobody listens.
 pub(crate) fn four_letter_word(address: SocketAddr, word: &str) -> Option<String> {
@@ -234,7 +231,7 @@ impl Client {
     /// # Errors
     /// Nobody listens there.
     pub(crate) fn try_raw(address: SocketAddr) -> io::Result<Client> {
-        let socket = connect(address, LIMIT)?;
+        let socket = connect(address)?;
         Ok(Client { socket, xid: 0 })
     }
 
@@ -353,29 +350,12 @@ impl Client {
 
     /// True if the server has hung up, or does so soon.
     pub(crate) fn is_closed(&mut self) -> bool {
-        let mut byte = [0];
-        match self.socket.read(&mut byte) {
-            Ok(0) => true,
-            Ok(_) => false,
-            Err(error) => !matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-            ),
-        }
+        socket::is_closed(&mut self.socket)
     }
 
     /// True if nothing comes for this long and the connection stays open.
     pub(crate) fn is_silent(&mut self, time: Duration) -> bool {
-        self.socket
-            .set_read_timeout(Some(time))
-            .expect("set a timeout");
-        let mut byte = [0];
-        let silent = matches!(self.socket.peek(&mut byte),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
-        self.socket
-            .set_read_timeout(Some(LIMIT))
-            .expect("set a timeout");
-        silent
+        socket::is_silent(&self.socket, time)
     }
 
     pub(crate) fn shutdown(&self) {

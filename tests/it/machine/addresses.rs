@@ -6,7 +6,7 @@ use crate::harness::deployment::START_LIMIT;
 use crate::harness::lab;
 use crate::harness::lab::namespace::Namespace;
 use crate::harness::process::{eventually, run_to_end};
-use crate::harness::server::{CHRYSALIS, Ports, Server, init, set_key};
+use crate::harness::server::{CHRYSALIS, Ports, Server, init, set_text};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -18,8 +18,8 @@ const NO_IPV6: (u32, u32, i32) = (41, 10, 97);
 
 fn listening_on(home: &tempfile::TempDir, address: &str) -> Server {
     Server::prepare(&home.path().join("server1"), &[("alive", 1)], |config| {
-        set_key(config, "server", "listen", &format!("\"{address}\""));
-        set_key(config, "web", "listen", &format!("\"{address}\""));
+        set_text(config, "server", "listen", address);
+        set_text(config, "web", "listen", address);
     })
 }
 

@@ -7,7 +7,7 @@ use crate::harness::deployment::START_LIMIT;
 use crate::harness::lab;
 use crate::harness::lab::mount::Mount;
 use crate::harness::process::{eventually, run_to_end};
-use crate::harness::server::{CHRYSALIS, Server, set_key};
+use crate::harness::server::{CHRYSALIS, Server, set_key, set_text};
 use crate::harness::web::{scrape, value};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
@@ -54,7 +54,7 @@ fn a_log_file_that_takes_nothing_costs_its_lines() {
     for format in ["text", "json"] {
         let mut server = Server::start_with(&[("alive", 1)], |config| {
             set_key(config, "log", "file", "\"/dev/full\"");
-            set_key(config, "log", "format", &format!("\"{format}\""));
+            set_text(config, "log", "format", format);
         });
         assert_goes_on(&mut server, "No space left on device");
         server.stop();
@@ -68,7 +68,7 @@ fn the_disk_of_the_log_is_full_and_has_room_again() {
     };
     let log = mount.path().join("chrysalis.log");
     let mut server = Server::start_with(&[("alive", 1)], |config| {
-        set_key(config, "log", "file", &format!("\"{}\"", log.display()));
+        set_text(config, "log", "file", &log.display().to_string());
     });
     let ballast = mount.path().join("ballast");
     let mut file = File::create(&ballast).expect("make the ballast");
@@ -102,7 +102,7 @@ fn a_server_starts_where_no_log_can_be_made() {
     lab::run(&mut remount, "take the inodes of a file system");
     let log = mount.path().join("chrysalis.log");
     let mut server = Server::start_with(&[("alive", 1)], |config| {
-        set_key(config, "log", "file", &format!("\"{}\"", log.display()));
+        set_text(config, "log", "file", &log.display().to_string());
     });
     assert_serves(&server);
     let said = server.process().log();

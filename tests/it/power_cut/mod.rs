@@ -10,8 +10,9 @@ use crate::harness::deployment::{Deployment, Topic};
 use crate::harness::dice::Dice;
 use crate::harness::lab;
 use crate::harness::lab::mount::{self, Mount};
-use crate::harness::process::{Process, eventually, is_listening};
-use crate::harness::server::{Server, set_key};
+use crate::harness::process::{Process, eventually};
+use crate::harness::server::{Server, set_key, set_text};
+use crate::harness::socket::is_listening;
 use chrysalis::disk::{
     self, AlignedBuffer, Backend, Disk as _, Files, Lane, Mode, Operation, Owner, Token,
 };
@@ -29,7 +30,7 @@ const TOPICS: &[Topic] = &[("load", 2)];
 
 /// Small files, so that a short run sees the journal's circle close, segments roll and snapshots being made.
 fn configure(config: &mut String, backend: &str) {
-    set_key(config, "disk", "backend", &format!("\"{backend}\""));
+    set_text(config, "disk", "backend", backend);
     set_key(config, "disk", "reserve_bytes", "0");
     set_key(config, "journal", "file_bytes", "4194304");
     set_key(config, "journal", "files_max", "6");

@@ -7,10 +7,7 @@ use crate::harness::web::{scrape, value};
 use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
 
 fn coordinator(edit: impl FnOnce(&mut String)) -> Server {
-    Server::start_with(&[], |text| {
-        set_key(text, "broker", "enabled", "false");
-        edit(text);
-    })
+    Server::coordinator_alone(edit)
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use crate::harness::command::status;
 use crate::harness::deployment::{Deployment, START_LIMIT, STOP_LIMIT};
 use crate::harness::metaq_wire;
-use crate::harness::process::{eventually, is_listening};
-use crate::harness::server::{Server, set_key};
+use crate::harness::process::eventually;
+use crate::harness::server::{Server, set_key, set_text};
+use crate::harness::socket::is_listening;
 use crate::harness::zookeeper_wire;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -162,7 +163,7 @@ fn the_reserve_is_as_large_as_it_is_told_and_goes_when_it_is_not_wanted() {
 fn lines_below_the_level_are_not_written() {
     for (level, written) in [("info", true), ("error", false)] {
         let mut server = Server::start_with(&[], |text| {
-            set_key(text, "log", "level", &format!("\"{level}\""));
+            set_text(text, "log", "level", level);
         });
         let log = server.process().log();
         assert_eq!(log.contains("INFO starting"), written, "{level}: {log}");

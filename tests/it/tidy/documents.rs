@@ -109,15 +109,16 @@ pub(super) fn links_lead_somewhere(files: &[File]) -> Findings {
     findings
 }
 
+/// The text of one file; nothing if it is not there.
+fn text_of<'a>(files: &'a [File], path: &str) -> &'a str {
+    let file = files.iter().find(|file| file.path == path);
+    file.map_or("", |file| &file.text)
+}
+
 /// The two commands: a stranger copies them, so they stand in fenced blocks, and CI runs the second.
 pub(super) fn readme_shows_the_two_commands(files: &[File]) -> Findings {
     let mut findings = Findings::default();
-    let text = |path: &str| {
-        files
-            .iter()
-            .find(|f| f.path == path)
-            .map_or("", |f| f.text.as_str())
-    };
+    let text = |path| text_of(files, path);
     let fenced: String = text("README.md").split("```").skip(1).step_by(2).collect();
     for command in ["./install.sh", "./tests/run"] {
         if !fenced.contains(command) {
@@ -137,12 +138,7 @@ pub(super) fn readme_shows_the_two_commands(files: &[File]) -> Findings {
 /// A unit that restarts a server for ever although only a person can help hides what is wrong.
 pub(super) fn the_unit_and_the_page_tell_the_exit_codes(files: &[File]) -> Findings {
     let mut findings = Findings::default();
-    let text = |path: &str| {
-        files
-            .iter()
-            .find(|f| f.path == path)
-            .map_or("", |f| f.text.as_str())
-    };
+    let text = |path| text_of(files, path);
     // What `run` never ends with is of no interest to systemd.
     let prevented: Vec<String> = ExitCode::ALL
         .iter()

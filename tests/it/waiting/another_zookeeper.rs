@@ -1,52 +1,30 @@
 //! Gets that wait at a broker alone, whose consumers use another ZooKeeper: ours, and the original.
 
 use super::*;
-use crate::harness::command::status;
-use crate::harness::ensemble::{Ensemble, prepare_broker_of};
-use crate::harness::lab;
-use crate::harness::originals::ZooKeeper;
+use crate::harness::command::json;
+use crate::harness::ensemble::{BROKER_ID, Beside, Ensemble, against_the_original};
 use crate::harness::web::{scrape, value};
 use crate::harness::zookeeper_wire::four_letter_word;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
-use tempfile::TempDir;
 
-/// The broker's id.
-const BROKER: u16 = 2;
 /// What the status says when owners are seen.
 const SEEN: &str = "\"seen\"";
 /// For sessions that are to outlast their test.
 const LONG_MS: i32 = 40_000;
 
-struct Beside {
-    zookeeper: Ensemble,
-    broker: Server,
-    _home: TempDir,
+/// A broker with so many partitions of the topic `test`, that sees who owns them.
+fn start(zookeeper: Ensemble, partitions: u32) -> Beside {
+    let topics = [("test", partitions)];
+    let beside = Beside::start(zookeeper, &topics, |text| {
+        // Longer than any test may take: a get that is answered sooner was not held, or has met data.
+        set_key(text, "broker", "hold_max_ms", "60000");
+    });
+    beside.wait_for_owners(SEEN);
+    beside
 }
 
 impl Beside {
-    /// A broker with so many partitions of the topic `test`, that sees this ZooKeeper.
-    fn start(zookeeper: Ensemble, partitions: u32) -> Beside {
-        let home = TempDir::new().expect("make a folder");
-        let topics = [("test", partitions)];
-        let mut broker = prepare_broker_of(&home, zookeeper.address(), &topics, |text| {
-            // Longer than any test may take: a get that is answered sooner was not held, or has met data.
-            set_key(text, "broker", "hold_max_ms", "60000");
-        });
-        broker.resume();
-        let beside = Beside {
-            zookeeper,
-            broker,
-            _home: home,
-        };
-        beside.wait_for_owners(SEEN);
-        beside
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.zookeeper.address()
-    }
-
     fn broker_status(&self) -> serde_json::Value {
         status(&self.broker)["broker"].take()
     }
@@ -103,17 +81,13 @@ fn answer_to(client: &mut Client, get: i32) -> String {
 
 fn owner(zookeeper: &Ensemble, consumer: &str, partitions: &[u32]) -> zookeeper_wire::Client {
     let (mut tree, _) = zookeeper_wire::Client::session(zookeeper.address(), LONG_MS);
-    make_owner_nodes(&mut tree, BROKER, consumer, partitions);
+    make_owner_nodes(&mut tree, BROKER_ID, consumer, partitions);
     tree
 }
 
 /// What `topic describe --json` tells.
 fn detail(broker: &Server) -> serde_json::Value {
-    let mut command = Command::new(CHRYSALIS);
-    command.args(["topic", "describe"]).arg(broker.folder());
-    let output = command.args(["test", "--json"]).output();
-    let output = output.expect("the binary under test starts");
-    serde_json::from_slice(&output.stdout).expect("it is JSON")
+    json(&["topic", "describe"], broker.folder(), &["test"])
 }
 
 /// Whom the broker takes for the owner of partition 0.
@@ -122,7 +96,7 @@ fn known_owner(broker: &Server) -> String {
 }
 
 fn follows_the_owners(zookeeper: Ensemble) {
-    let beside = Beside::start(zookeeper, 2);
+    let beside = start(zookeeper, 2);
     let address = beside.zookeeper.address().to_string();
     assert_eq!(detail(&beside.broker)["offsets_at"], address.as_str());
     let mut first = owner(&beside.zookeeper, "g_first", &[0]);
@@ -138,7 +112,7 @@ fn follows_the_owners(zookeeper: Ensemble) {
     beside.put(b"news");
     assert_eq!(next(&mut client), (held, "messages news".to_owned()));
     // It changes hands.
-    let path = format!("/meta/consumers/g/owners/test/{BROKER}-0");
+    let path = format!("/meta/consumers/g/owners/test/{BROKER_ID}-0");
     assert_eq!(first.delete(&path, -1), 0);
     let _second = owner(&beside.zookeeper, "g_second", &[0]);
     let mut client = Client::connect(beside.broker.broker());
@@ -156,7 +130,7 @@ fn follows_the_owners(zookeeper: Ensemble) {
 }
 
 fn is_answered_at_once_while_it_is_away(zookeeper: Ensemble) {
-    let mut beside = Beside::start(zookeeper, 1);
+    let mut beside = start(zookeeper, 1);
     let _owner = owner(&beside.zookeeper, "g_first", &[0]);
     let mut client = Client::connect(beside.broker.broker());
     first_message(&mut client, 0);
@@ -186,7 +160,7 @@ fn is_answered_at_once_while_it_is_away(zookeeper: Ensemble) {
 }
 
 fn is_answered_while_it_stands_still(zookeeper: Ensemble) {
-    let mut beside = Beside::start(zookeeper, 1);
+    let mut beside = start(zookeeper, 1);
     let _owner = owner(&beside.zookeeper, "g_first", &[0]);
     let mut client = Client::connect(beside.broker.broker());
     first_message(&mut client, 0);
@@ -216,7 +190,7 @@ fn requests(zookeeper: SocketAddr) -> u64 {
 fn is_read_once(zookeeper: Ensemble) {
     const PARTITIONS: u32 = 32;
     let all: Vec<u32> = (0..PARTITIONS).collect();
-    let beside = Beside::start(zookeeper, PARTITIONS);
+    let beside = start(zookeeper, PARTITIONS);
     let _owner = owner(&beside.zookeeper, "g_first", &all);
     let mut client = Client::connect(beside.broker.broker());
     let partitions = || 0..i32::try_from(PARTITIONS).expect("a small number");
@@ -224,9 +198,9 @@ fn is_read_once(zookeeper: Ensemble) {
     beside.get(&mut client, &all, 20);
     wait_for_held(&beside.broker, u64::from(PARTITIONS));
     // What the first gets made the broker ask is over when only our own question is counted.
-    let mut before = requests(beside.address());
+    let mut before = requests(beside.zookeeper.address());
     eventually("the broker asks no more", START_LIMIT, || {
-        let now = requests(beside.address());
+        let now = requests(beside.zookeeper.address());
         now - std::mem::replace(&mut before, now) <= 1
     });
     // On another connection nobody is believed to be the owner still: the broker asks again.
@@ -234,16 +208,9 @@ fn is_read_once(zookeeper: Ensemble) {
         let mut client = Client::connect(beside.broker.broker());
         beside.get(&mut client, &all, 20);
     }
-    let more = requests(beside.address()) - before;
+    let more = requests(beside.zookeeper.address()) - before;
     // Pings of two sessions and the question itself.
     assert!(more < u64::from(PARTITIONS), "{more} requests");
-}
-
-fn against_the_original(scenario: fn(Ensemble)) {
-    if lab::online() {
-        let _alone = lab::heavy();
-        scenario(Ensemble::Original(ZooKeeper::start()));
-    }
 }
 
 #[test]
