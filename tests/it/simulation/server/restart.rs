@@ -1,10 +1,15 @@
 //! What a start meets: data of a later release, and as much of the journal as the cores' own files leave to be read.
 
+use bytes::Bytes;
 use chrysalis::consensus::{Entry, EntryKind, Record};
+use chrysalis::coordinator::{self, Acl, Create, CreateMode, SetData};
+use chrysalis::disk::{Disk as _, Operation};
 use chrysalis::journal::{self, Journal};
 use chrysalis::report::Code;
+use chrysalis::units::{GroupId, Moment, ServerId};
 
-use super::*;
+use super::clients::{Waiting, ZNODES};
+use super::world::World;
 
 /// What a later release wrote is not damaged, and whoever accepts a loss does not mean it: the journal may have
 /// forgotten what is in it.
