@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// Counts by what was counted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 
 impl Tally {
