@@ -71,8 +71,13 @@ impl Clock {
             .unwrap_or(self.start)
     }
 
+    /// Both, read together.
+    fn both(&self) -> (Moment, WallTime) {
+        (self.now(), self.wall())
+    }
+
     /// The time of day.
-    pub(super) fn wall(&self) -> WallTime {
+    fn wall(&self) -> WallTime {
         let since = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -150,7 +155,7 @@ impl Shell {
 
     /// Hands an event to the node and asks for a turn.
     pub(super) fn handle(&self, event: Event) {
-        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let (now, wall) = self.clock.both();
         self.node.borrow_mut().handle(now, wall, event);
         self.turn.notify_one();
     }
@@ -176,7 +181,7 @@ impl Shell {
                 }
                 () = sleep_until(deadline) => {}
             }
-            let (now, wall) = (self.clock.now(), self.clock.wall());
+            let (now, wall) = self.clock.both();
             let turned = self.node.borrow_mut().turn(now, wall);
             if let Err(failure) = turned {
                 *self.failure.borrow_mut() = Some(failure);
@@ -231,11 +236,12 @@ impl Shell {
     /// Writes what the turn left in the connections' queues.
     pub(super) fn write_outputs(&self) {
         let dirty = self.node.borrow_mut().take_dirty();
+        let time = self.clock.both();
         for id in dirty {
             let peer = self.peers.borrow().get(&id).cloned();
             if let Some(peer) = peer {
                 if !peer.blocked.get() {
-                    self.write(id, &peer);
+                    self.write(id, &peer, time);
                 }
                 // Whether it may be read from may have changed as well.
                 peer.wake.notify_one();
@@ -243,7 +249,7 @@ impl Shell {
         }
     }
 
-    fn write(&self, id: ConnectionId, peer: &Peer) {
+    fn write(&self, id: ConnectionId, peer: &Peer, (now, wall): (Moment, WallTime)) {
         let mut node = self.node.borrow_mut();
         let Some(connection) = node.connection(id) else {
             peer.ended.set(true);
@@ -255,7 +261,6 @@ impl Shell {
         let written = socket::write(&peer.stream, output, &mut self.files.borrow_mut());
         let sent = queued - output.queued_bytes();
         let closing = connection.is_closing();
-        let (now, wall) = (self.clock.now(), self.clock.wall());
         node.handle(now, wall, Event::Sent { port, count: sent });
         match written {
             Ok(progress) => {
@@ -323,7 +328,7 @@ impl Shell {
                 writable = peer.stream.writable(), if peer.blocked.get() => {
                     if writable.is_ok() {
                         peer.blocked.set(false);
-                        self.write(id, &peer);
+                        self.write(id, &peer, self.clock.both());
                         // What was held back for a full queue may go on now.
                         self.turn.notify_one();
                     }
