@@ -268,10 +268,8 @@ impl Group {
             options.window_bytes,
         );
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let contradiction = |why| Unusable::Contradiction {
-            group: options.id,
-            why,
-        };
+        let group = options.id;
+        let contradiction = |why| Unusable::Contradiction { group, why };
         let mut node = RawNode::new(&config, log, &logger).map_err(contradiction)?;
         node.set_batch_append(true);
         let mut group = Group {
@@ -290,11 +288,7 @@ impl Group {
         };
         group.set_election_timeout();
         if decides {
-            let campaigned = group.node.campaign();
-            campaigned.map_err(|why| Unusable::Contradiction {
-                group: group.id(),
-                why,
-            })?;
+            group.node.campaign().map_err(contradiction)?;
         }
         Ok(group)
     }
@@ -564,11 +558,7 @@ impl Group {
                     self.install(marker, outputs);
                 }
                 if let Some(state) = ready.hs() {
-                    self.ticket_last = persist(Record::HardState(HardState {
-                        term: state.term,
-                        vote: state.vote,
-                        commit: state.commit,
-                    }));
+                    self.ticket_last = persist(hard_state_of(state));
                 }
                 for entry in ready.take_entries() {
                     self.node.mut_store().append(entry.clone());
@@ -596,12 +586,7 @@ impl Group {
             if !committed.iter().all(normal) {
                 // Who does not remember that a change is committed needs, after a restart, a majority of those that
                 // have left as well, and they may be gone for good.
-                let state = self.node.raft.hard_state();
-                self.ticket_last = persist(Record::HardState(HardState {
-                    term: state.term,
-                    vote: state.vote,
-                    commit: state.commit,
-                }));
+                self.ticket_last = persist(hard_state_of(&self.node.raft.hard_state()));
             }
             for entry in committed {
                 self.commit(entry, outputs);
@@ -726,6 +711,14 @@ impl Group {
 /// The members in a marker; none for a group that was never founded.
 fn membership_of(group: GroupId, marker: &Marker) -> Result<Membership, Unusable> {
     Membership::decode(&marker.state).map_err(|why| Unusable::Voters { group, why })
+}
+
+fn hard_state_of(state: &eraftpb::HardState) -> Record {
+    Record::HardState(HardState {
+        term: state.term,
+        vote: state.vote,
+        commit: state.commit,
+    })
 }
 
 fn change_of(member: u64, kind: ConfChangeType) -> ConfChangeSingle {

@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 
-use raft::eraftpb::{self, ConfState};
+use raft::eraftpb;
 use raft::{GetEntriesContext, RaftState, StorageError};
 
 use super::membership::Membership;
@@ -245,9 +245,8 @@ fn cost(entry: &eraftpb::Entry) -> usize {
 
 impl raft::Storage for Log {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let membership = self.memberships.back();
-        let state = membership.map_or_else(ConfState::default, |(_, members)| members.to_raft());
-        Ok(RaftState::new(self.hard_state.clone(), state))
+        let members = self.membership().to_raft();
+        Ok(RaftState::new(self.hard_state.clone(), members))
     }
 
     fn entries(

@@ -90,6 +90,11 @@ impl Failure {
     }
 }
 
+/// Of maps whose keys are ours. Fixed seeds: a simulation must be repeatable.
+fn hasher() -> ahash::RandomState {
+    ahash::RandomState::with_seeds(1, 2, 3, 4)
+}
+
 /// What a node is made of.
 pub(crate) struct Parts {
     pub(crate) disk: Box<dyn Disk>,

@@ -78,31 +78,21 @@ pub fn unreadable(source: &io::Error) -> Code {
     }
 }
 
+const LOOK_CURE: &str = "Start it again; what the reason names may need to be looked at first.";
+
 /// What an operator is told when the node cannot go on.
 pub fn ended(failure: Failure) -> Error {
-    let full = match &failure {
-        Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
-            error.class == Class::NoSpace
-        }
-        Failure::Newer { .. } | Failure::Halted(_) => false,
-    };
-    let exhausted = match &failure {
-        Failure::Journal(journal::Failure(error)) | Failure::Files(error) => {
-            error.class == Class::Exhausted
-        }
-        Failure::Newer { .. } | Failure::Halted(_) => false,
-    };
-    let code = match &failure {
-        Failure::Journal(_) | Failure::Files(_) if full => Code::E0204,
-        Failure::Journal(_) | Failure::Files(_) if exhausted => Code::E0111,
-        Failure::Journal(_) | Failure::Files(_) => Code::E0205,
+    let (code, cure) = match &failure {
         Failure::Newer { .. } => return newer_data("apply the journal", failure),
-        Failure::Halted(_) => Code::E0900,
-    };
-    let cure = match (full, exhausted) {
-        (true, _) => "Make room on the file system of data/ and start it again.",
-        (_, true) => LIMIT_CURE,
-        _ => "Start it again; what the reason names may need to be looked at first.",
+        Failure::Journal(journal::Failure(error)) | Failure::Files(error) => match error.class {
+            Class::NoSpace => (
+                Code::E0204,
+                "Make room on the file system of data/ and start it again.",
+            ),
+            Class::Exhausted => (Code::E0111, LIMIT_CURE),
+            _ => (Code::E0205, LOOK_CURE),
+        },
+        Failure::Halted(_) => (Code::E0900, LOOK_CURE),
     };
     Error::new(code, "the server cannot go on")
         .because(failure)

@@ -19,6 +19,7 @@ use tracing::warn;
 
 use crate::broker::{Shortage, Ticket};
 use crate::disk::{Class, Completion, Disk, Error, File, Lane, Mode, Operation, Owner, Token};
+use crate::node::hasher;
 use crate::segments::checkpoint::Dirty;
 use crate::segments::format;
 use crate::segments::{FileId, FileOperation, PartitionId};
@@ -621,11 +622,6 @@ impl SegmentFiles {
             (None, _, Kind::Checkpoint) => Finished::CheckpointSaved(work.ticket),
         }))
     }
-}
-
-/// Fixed seeds: the keys are ours, and a simulation must be repeatable.
-fn hasher() -> RandomState {
-    RandomState::with_seeds(1, 2, 3, 4)
 }
 
 /// What an operation lacked that may come back. Of a sync only the opening can be done again: after one that

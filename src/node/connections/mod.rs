@@ -15,6 +15,7 @@ mod traffic;
 
 pub(super) use traffic::{Dropped, Traffic};
 
+use super::hasher;
 use crate::net::codec::Codec;
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::output::Output;
@@ -174,8 +175,7 @@ impl Connections {
     pub(super) fn new(limits: Limits) -> Connections {
         Connections {
             limits,
-            // Fixed seeds: ids are ours, and a simulation must be repeatable.
-            by_id: HashMap::with_hasher(ahash::RandomState::with_seeds(1, 2, 3, 4)),
+            by_id: HashMap::with_hasher(hasher()),
             dirty: Vec::new(),
             stalled: Vec::new(),
             held_bytes: 0,
