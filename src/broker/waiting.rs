@@ -54,6 +54,7 @@ mod queue;
 mod reading;
 mod room;
 mod turn;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -61,11 +62,12 @@ use std::time::Duration;
 use self::identity::Client;
 use self::index::FORGET_AFTER;
 use self::memory::{Appended, Sent};
-use self::queue::{Mirror, Wanted};
+use self::queue::Mirror;
 use self::reading::{Follows, Reading};
 use self::room::OWNER_BELIEVED;
 pub use self::turn::NotTurned;
 use self::turn::{Asked, Budget};
+use self::wanted::Wanted;
 use super::options::WaitingOptions;
 use super::request::Name;
 use super::status::ReaderStatus;
@@ -282,7 +284,7 @@ struct Consumer {
     held: BTreeSet<HeldId>,
     mirror: Mirror,
     /// Keys with data and without a get.
-    wanted: BTreeMap<KeyId, Wanted>,
+    wanted: Wanted,
     /// It owns partitions of other brokers.
     elsewhere: bool,
     /// So often in succession the partition that was wanted was the one that had its data longest ago.

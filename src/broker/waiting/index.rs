@@ -8,6 +8,7 @@ use super::identity::{self, Client};
 use super::queue::Mirror;
 use super::reading::Follows;
 use super::turn::Budget;
+use super::wanted::Wanted;
 use super::{
     Consumer, ConsumerId, End, Group, GroupId, Held, HeldId, Key, KeyId, PartitionState, Question,
     Told, Waiting,
@@ -162,7 +163,7 @@ impl Waiting {
                 keys: BTreeSet::new(),
                 held: BTreeSet::new(),
                 mirror: Mirror::default(),
-                wanted: BTreeMap::new(),
+                wanted: Wanted::default(),
                 elsewhere: false,
                 in_turn: 0,
                 follows: Follows::default(),
@@ -228,7 +229,7 @@ impl Waiting {
         let consumer = self.consumer_mut(owner);
         consumer.keys.remove(&key);
         consumer.mirror.remove(stamp, key);
-        consumer.wanted.remove(&key);
+        consumer.wanted.remove(key);
         if consumer.keys.is_empty() && consumer.held.is_empty() {
             self.look_at(owner, None);
             let consumer = self.consumers.remove(&owner).expect("it was just found");

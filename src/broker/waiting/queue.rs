@@ -26,29 +26,6 @@ pub(super) const ON_ITS_WAY: Duration = Duration::from_millis(5);
 const SHORT_WORK: Duration = Duration::from_millis(50);
 /// Stamps closer to each other than this may stand in either order.
 const SLACK: Duration = Duration::from_millis(2);
-/// What did not come although it should have is looked for again after this long, and then twice as long each time.
-const PATIENCE_MIN: Duration = Duration::from_millis(3);
-const PATIENCE_MAX: Duration = Duration::from_secs(1);
-
-/// A key with data and without a get.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) since: Moment,
-    /// It is not in the client's queue before.
-    pub(super) not_before: Moment,
-    patience: Duration,
-}
-
-impl Wanted {
-    pub(super) fn new(now: Moment, not_before: Moment) -> Wanted {
-        Wanted {
-            since: now,
-            not_before,
-            patience: PATIENCE_MIN,
-        }
-    }
-}
-
 /// The most gets that a consumer had outstanding at a time, lately: a client that was interrupted leaves
 /// gets behind that nobody waits for, and they must not count for ever.
 #[derive(Debug, Default)]
@@ -196,7 +173,9 @@ impl Waiting {
         }
         let (stamp, owner) = (state.stamp, state.owner);
         let Some(owner) = owner else { return };
-        let mirror = &mut self.consumer_mut(owner).mirror;
+        let consumer = self.consumer_mut(owner);
+        consumer.wanted.restamp(key, stamp);
+        let mirror = &mut consumer.mirror;
         mirror.remove(before, key);
         match told {
             Told::Again => {
@@ -245,7 +224,7 @@ impl Waiting {
         let state = &self.keys[&key];
         let (stamp, told, guessed) = (state.stamp, state.told, state.stamp_guessed);
         let consumer = self.consumer_mut(owner);
-        consumer.wanted.remove(&key);
+        consumer.wanted.remove(key);
         let unheard = consumer.mirror.is_asking(key);
         consumer.mirror.remove(stamp, key);
         consumer.mirror.working.pop();
@@ -264,10 +243,7 @@ impl Waiting {
         for (at, other) in before {
             let consumer = self.consumer_mut(owner);
             consumer.mirror.move_to(at, now, other);
-            if let Some(wanted) = consumer.wanted.get_mut(&other) {
-                wanted.not_before = now + wanted.patience;
-                wanted.patience = (wanted.patience * 2).min(PATIENCE_MAX);
-            }
+            consumer.wanted.passed_over(now, other, now);
             let state = self.key_mut(other);
             (state.stamp, state.stamp_guessed) = (now, true);
         }
@@ -275,9 +251,6 @@ impl Waiting {
 
     /// The last of its threads came back from elsewhere: what is wanted must be in its queue.
     pub(super) fn believe_queued(&mut self, now: Moment, owner: ConsumerId) {
-        for wanted in self.consumer_mut(owner).wanted.values_mut() {
-            wanted.not_before = wanted.not_before.min(now);
-            wanted.patience = PATIENCE_MIN;
-        }
+        self.consumer_mut(owner).wanted.believe_queued(now);
     }
 }

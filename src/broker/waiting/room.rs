@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::queue::{ON_ITS_WAY, Wanted};
+use super::queue::ON_ITS_WAY;
 use super::reading::{POSITIONS_EVERY, Reading};
 use super::{ConsumerId, End, GroupId, HeldId, KeyId, NotTurned, Question, Told, Waiting};
 use crate::segments::PartitionId;
@@ -213,10 +213,11 @@ impl Waiting {
             Told::Again => state.told_at + ASKING,
             Told::Never | Told::Data | Told::Nothing => now,
         };
-        if !self.consumers[&owner].wanted.contains_key(&key) {
+        let stamp = state.stamp;
+        if !self.consumers[&owner].wanted.contains(key) {
             self.note_turn(now, owner, key);
-            let consumer = self.consumer_mut(owner);
-            consumer.wanted.insert(key, Wanted::new(now, not_before));
+            let wanted = &mut self.consumer_mut(owner).wanted;
+            wanted.insert(now, key, stamp, not_before);
         }
         self.make_room(now, owner);
     }
@@ -253,11 +254,10 @@ impl Waiting {
         {
             return self.look_at(owner, Some(look));
         }
-        let wanted = self.consumers[&owner].wanted.values();
-        let lately = |wanted: &Wanted| now.since(wanted.since) <= WANTED_MAX;
+        let newest = self.consumers[&owner].wanted.newest_since();
         if let Some((id, why)) = refused
             && none_comes
-            && wanted.into_iter().any(lately)
+            && newest.is_some_and(|since| now.since(since) <= WANTED_MAX)
         {
             match self.in_listener_until(now, owner) {
                 Some(until) => look = until,
@@ -294,23 +294,11 @@ impl Waiting {
         None
     }
 
-    fn plan(&self, now: Moment, owner: ConsumerId) -> Plan {
-        let consumer = &self.consumers[&owner];
-        let in_queue = |(key, wanted): (&KeyId, &Wanted)| {
-            let stamp = self.keys[key].stamp;
-            (stamp.max(wanted.not_before), stamp, *key)
-        };
-        let mut last_due = None;
-        let mut next = None;
-        for (at, stamp, key) in consumer.wanted.iter().map(in_queue) {
-            if at <= now {
-                last_due = last_due.max(Some((stamp, key)));
-            } else {
-                next = Some(next.map_or(at, |next: Moment| next.min(at)));
-            }
-        }
-        let Some((stamp, key)) = last_due else {
+    fn plan(&mut self, now: Moment, owner: ConsumerId) -> Plan {
+        let consumer = self.consumer_mut(owner);
+        let Some((stamp, key)) = consumer.wanted.last_due(now) else {
             // What the client's delay keeps comes by itself, if a thread is free then.
+            let next = consumer.wanted.next_due_at();
             return next.map_or(Plan::Nothing, |at| Plan::LookAt(at + ON_ITS_WAY));
         };
         let held = consumer.held.len();
@@ -330,9 +318,9 @@ impl Waiting {
         if consumer.mirror.all_accounted_for(now, consumer.held.len()) {
             return None;
         }
-        let until = |(key, wanted): (&KeyId, &Wanted)| {
-            let state = &self.keys[key];
-            if state.stamp.max(wanted.not_before) > now {
+        let until = |(key, due_at): (KeyId, Moment)| {
+            let state = &self.keys[&key];
+            if due_at > now {
                 return Some(Moment::from_nanos(u64::MAX));
             }
             let until = state.told_at + WORKING;
