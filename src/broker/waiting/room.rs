@@ -356,7 +356,11 @@ impl Waiting {
             let stamp = std::mem::replace(&mut state.stamp, Moment::START);
             (state.told, state.settled, state.due) = (Told::Never, false, false);
             state.delay = Duration::ZERO;
-            state.question = None;
+            // The client may have the bad record, and ask on another connection where to go on; if it does not, that
+            // says nothing of it.
+            if let Some(asked) = &mut state.question {
+                (asked.back_to, asked.heard) = (None, true);
+            }
             self.consumer_mut(owner).mirror.remove(stamp, key);
             self.join_queue(key, owner);
         }

@@ -222,8 +222,12 @@ impl Waiting {
     ) -> Option<u64> {
         let key = self.find_key(group, partition)?;
         let asked = self.key_mut(key).question.as_mut()?;
-        if asked.at != offset || asked.connection != connection {
+        if asked.at != offset {
             return None;
+        }
+        // Its connection broke in between: that it is led back is not sure any more, and that it stands here is.
+        if asked.connection != connection {
+            return Some(offset);
         }
         asked.heard = true;
         let answer = asked.back_to.unwrap_or(offset);
