@@ -46,6 +46,7 @@
 //! `THREADS_WINDOW`, and that is the longest a partition can be passed over.
 
 mod client;
+mod elsewhere;
 mod expectation;
 mod identity;
 mod index;
@@ -59,6 +60,7 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use self::elsewhere::Elsewhere;
 use self::identity::Client;
 use self::index::FORGET_AFTER;
 use self::memory::{Appended, Sent};
@@ -271,6 +273,8 @@ struct Group {
     read: Option<Moment>,
     keys: usize,
     consumers: usize,
+    /// The processes of those of its consumers that own partitions of other brokers.
+    elsewhere: Vec<String>,
     /// Partitions that got data and had no owner in this group when last asked.
     unclaimed: BTreeMap<PartitionId, Moment>,
 }
@@ -357,6 +361,7 @@ pub(super) struct Waiting {
     connections: HashMap<ConnectionId, Connection, ahash::RandomState>,
     partitions: Vec<PartitionState>,
     sent: Sent,
+    elsewhere: Elsewhere,
     swept: Moment,
     pub(super) ended: HoldsEnded,
     /// Taken by the caller after each call.
@@ -384,6 +389,7 @@ impl Waiting {
             connections: HashMap::with_hasher(hasher.clone()),
             partitions: Vec::new(),
             sent: Sent::new(hasher),
+            elsewhere: Elsewhere::default(),
             swept: Moment::START,
             ended: HoldsEnded::default(),
             answers: Vec::new(),
@@ -598,6 +604,7 @@ impl Waiting {
         let Some(&group_id) = self.group_ids.get(group) else {
             return;
         };
+        self.note_elsewhere(group_id, elsewhere);
         let mut unread = Vec::new();
         let mut owners = BTreeSet::new();
         for one in owned {
@@ -728,6 +735,7 @@ impl Waiting {
         self.connections.clear();
         self.partitions.clear();
         self.sent.clear();
+        self.elsewhere.clear();
         self.answers.clear();
         self.questions.clear();
     }

@@ -74,6 +74,7 @@ impl Waiting {
                     read: None,
                     keys: 0,
                     consumers: 0,
+                    elsewhere: Vec::new(),
                     unclaimed,
                 };
                 self.groups.insert(id, group);
@@ -141,7 +142,9 @@ impl Waiting {
             && group.consumers == 0
         {
             self.group_ids.remove(&group.name);
-            self.groups.remove(&id);
+            if let Some(group) = self.groups.remove(&id) {
+                self.forget_elsewhere(&group.elsewhere);
+            }
         }
     }
 

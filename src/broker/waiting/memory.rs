@@ -6,7 +6,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-/// Messages that may have gone to a process since it read one that it is to remember: a quarter of its memory.
+/// Messages that a process remembers: the 4,096 of the client, and some less for those that are on their way.
+pub(super) const MEMORY: u64 = 4000;
+/// Messages that may have gone to a process from here since it read one that it is to remember: a quarter of its memory.
 pub(super) const REMEMBERED: u64 = 1000;
 /// Known points of a partition, the newest last.
 const POINTS_MAX: usize = 40;

@@ -37,7 +37,8 @@ const POSITIONS_BELIEVED: Duration = Duration::from_millis(500);
 /// While something is wanted of a consumer its gets are held for so long, so that each has its turn.
 const HOLD_WHILE_WANTED: Duration = Duration::from_secs(1);
 /// So long is a get held whose consumer has partitions on other brokers, which cannot say when they have data.
-const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(250);
+/// What it read last here has to be known still when it ends (`elsewhere`), with as long again to spare.
+const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(100);
 
 /// What is to be done for what is wanted of a consumer.
 enum Plan {

@@ -16,8 +16,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::elsewhere;
 use super::identity::Client;
-use super::memory::REMEMBERED;
+use super::memory::{MEMORY, REMEMBERED};
 use super::reading::Doubt;
 use super::{HeldId, Waiting};
 use crate::broker::request::Name;
@@ -26,8 +27,6 @@ use crate::units::{ConnectionId, Moment};
 
 /// Longer messages are not sent again.
 const MESSAGE_BYTES_MAX: u64 = 16 * 1024;
-/// Where other brokers send to the same process, a message is only sent again so soon after it was read.
-const READ_JUST_NOW: Duration = Duration::from_secs(1);
 /// A consumer is given at most 500 turns a second,
 const TURN_EVERY: Duration = Duration::from_millis(2);
 /// and this many at once.
@@ -188,9 +187,13 @@ impl Waiting {
         if length > MESSAGE_BYTES_MAX.min(held.get.bytes_max.into()) {
             return Err(NotTurned::LongMessage);
         }
-        let many = self.sent.since(process, last.read) >= REMEMBERED;
-        let long_ago = consumer.elsewhere && now.since(last.read_at) >= READ_JUST_NOW;
-        if many || long_ago {
+        let here = self.sent.since(process, last.read);
+        let elsewhere = if self.elsewhere.has(process) {
+            elsewhere::read_at_most(now.since(last.read_at))
+        } else {
+            0
+        };
+        if here >= REMEMBERED || here + elsewhere >= MEMORY {
             return Err(NotTurned::MayHaveForgotten);
         }
         Ok(last.start)
