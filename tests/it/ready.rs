@@ -173,6 +173,8 @@ fn a_topics_folder_that_is_gone_is_told_of_and_never_made_again() {
     wait_until_ready(&server);
     let mut producer = metaq_wire::Client::connect(server.broker());
     producer.put("orders", 0, b"before").expect("it is there");
+    // The put is answered before the file is made, this one behind it.
+    assert_eq!(producer.read_all("orders", 0).len(), 1);
     let folder = server.topics_folder();
     let away = folder.with_extension("away");
     fs::rename(&folder, &away).expect("move it");
@@ -223,6 +225,8 @@ fn a_partitions_folder_that_is_gone_is_found_by_a_stop_and_loses_nothing() {
     wait_until_ready(&server);
     let mut producer = metaq_wire::Client::connect(server.broker());
     producer.put("orders", 0, b"before").expect("it is there");
+    // The put is answered before the file is made, this one behind it.
+    assert_eq!(producer.read_all("orders", 0).len(), 1);
     let folder = server.topics_folder().join("orders-0");
     fs::remove_dir_all(&folder).expect("remove it");
     producer
