@@ -148,7 +148,9 @@ impl Side {
             row.messages,
             self.pids.join(":")
         );
-        java(self.coordinator, self.broker, &[scenario]).0
+        let (said, well) = java(self.coordinator, self.broker, &[scenario]);
+        assert!(well, "{}: the Java client:\n{said}", row.name);
+        said
     }
 }
 

@@ -131,12 +131,18 @@ fn fit_into_memory(limit: &Limit, config: &mut Config) -> Result<Option<String>,
     // A quarter for what lies between what is kept.
     let room = most.saturating_sub(limit.needed) / 4 * 3;
     let one_connection = u64::from(config.network.connection_bytes_max);
+    let config_connections = config.network.all_connections_bytes_max;
     let mut bounds = vec![&mut config.network.all_connections_bytes_max];
     if let Some(own) = &mut config.coordinator {
         bounds.push(&mut own.tree_bytes_max);
         bounds.push(&mut own.watch_bytes_max);
     }
     let sum: u128 = bounds.iter().map(|bound| u128::from(**bound)).sum();
+    // Without so much not even one connection has what it may hold; with all of it nothing is bounded.
+    let all_connections = u128::from(config_connections.max(1));
+    let least = sum * u128::from(one_connection) / all_connections;
+    let in_all = |kept: u128| u128::from(limit.needed).saturating_add(kept.div_ceil(3) * 4);
+    let (least, whole) = (in_all(least), in_all(sum));
     if sum <= u128::from(room) {
         return Ok(None);
     }
@@ -144,7 +150,16 @@ fn fit_into_memory(limit: &Limit, config: &mut Config) -> Result<Option<String>,
         *bound = u64::try_from(u128::from(*bound) * u128::from(room) / sum).unwrap_or(*bound);
     }
     if config.network.all_connections_bytes_max < one_connection {
-        return Err(limit.too_low(most));
+        let what = format!(
+            "the limit of the {} is {most}, and what this configuration lets clients keep needs at least {least}",
+            limit.what
+        );
+        return Err(Error::new(Code::E0111, what)
+            .means("Nothing was started or changed.")
+            .cure(format!(
+                "Raise it to {whole}, with which nothing is bounded, or more: {}.",
+                limit.raise
+            )));
     }
     let connections = config.network.all_connections_bytes_max;
     let own = config.coordinator.as_ref();
@@ -152,7 +167,7 @@ fn fit_into_memory(limit: &Limit, config: &mut Config) -> Result<Option<String>,
     let (what, raise) = (limit.what, limit.raise);
     Ok(Some(format!(
         "the limit of the {what} is {most}: connections may hold {connections} bytes, the tree {tree}, watches {watches}, and \
-         no more; raise it: {raise}"
+         no more; what is configured needs {whole} in all; raise it: {raise}"
     )))
 }
 

@@ -289,7 +289,7 @@ impl fmt::Display for Unshown {
         write!(
             f,
             " {is} no longer shown to clients; {they} {keep} {messages} until retention takes {them}, and {is} shown again \
-             with num_partitions = {}",
+             with num_partitions = {} (in a server.ini numPartitions)",
             last.saturating_add(1)
         )
     }

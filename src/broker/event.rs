@@ -189,6 +189,8 @@ pub enum Shortage {
     Space,
     /// A file descriptor, or the kernel's memory for one (`EMFILE`, `ENFILE`, `ENOMEM`).
     Descriptors,
+    /// The folder that its files are in (`ENOENT`).
+    Folder,
 }
 
 /// Which resources are nearly used up. Puts are refused while one is; reads go on.
@@ -372,6 +374,8 @@ pub enum Warning {
     DiskFull,
     /// The process has too many files open: nothing can be written to segment files; tried again by itself.
     TooManyOpenFiles,
+    /// The folder of segment files is not there: nothing can be written to them; tried again by itself.
+    FolderMissing,
     /// Segment files are written again.
     DiskHasSpace,
     /// A consumer asks for offsets beyond the end and will get nothing until the end arrives there.

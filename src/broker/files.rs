@@ -336,6 +336,7 @@ impl Broker {
             effects.push(Effect::Warn(match shortage {
                 Shortage::Space => Warning::DiskFull,
                 Shortage::Descriptors => Warning::TooManyOpenFiles,
+                Shortage::Folder => Warning::FolderMissing,
             }));
             self.refuse_gathered(effects);
             self.give_up_catching_up(effects);

@@ -273,7 +273,11 @@ impl Broker {
 
     /// Why puts are refused just now.
     fn no_room(&self) -> Option<&'static str> {
-        if self.writer.shortage() == Some(Shortage::Descriptors) {
+        if self.writer.shortage() == Some(Shortage::Folder) {
+            Some(
+                "E0206: a folder of message files is not there: messages are stored again when it is back",
+            )
+        } else if self.writer.shortage() == Some(Shortage::Descriptors) {
             Some(
                 "broker has too many files open: messages can be read, and stored again when it has fewer",
             )

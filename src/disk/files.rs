@@ -258,7 +258,9 @@ fn likely_cause(error: &io::Error) -> String {
             "; likely a seccomp filter (containers) or the sysctl kernel.io_uring_disabled"
         }
         Some(Errno::ENOSYS) => "; the kernel was built without it",
-        Some(Errno::ENOMEM) => "; likely the locked-memory limit (LimitMEMLOCK) on an old kernel",
+        Some(Errno::ENOMEM) => {
+            "; likely the limit of locked memory: raise it to 64 MiB (LimitMEMLOCK=64M in a unit, `ulimit -l`)"
+        }
         Some(Errno::EINVAL | Errno::EOPNOTSUPP) => "; the kernel is older than 5.6",
         _ => "",
     };

@@ -72,6 +72,14 @@ pub fn new_name(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Makes a folder, which may exist, and none above it.
+pub(super) fn make_within(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }

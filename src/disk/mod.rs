@@ -242,6 +242,11 @@ pub enum Operation {
         /// Where it is to be.
         path: PathBuf,
     },
+    /// Makes a folder in one that has to be there; it may exist. Lasts once the folder above was synced.
+    MakeFolderWithin {
+        /// Where it is to be.
+        path: PathBuf,
+    },
     /// Makes the creations, renames and removals in a folder last.
     SyncFolder {
         /// The folder.

@@ -45,7 +45,7 @@ impl Operation {
             Operation::Compress { .. } => "compress",
             Operation::RemoveFolder { .. } => "remove folder",
             Operation::List { .. } => "list",
-            Operation::MakeFolder { .. } => "make folder",
+            Operation::MakeFolder { .. } | Operation::MakeFolderWithin { .. } => "make folder",
             Operation::SyncFolder { .. } => "sync folder",
             Operation::Space { .. } => "read free space of",
             Operation::Replace { .. } => "replace",
@@ -117,6 +117,7 @@ pub(super) fn carry_out(table: &Table, operation: Operation) -> Result<Outcome, 
         }
         Operation::RemoveFolder { path } => path_done(name, &path, fs::remove_dir(&path)),
         Operation::MakeFolder { path } => path_done(name, &path, fs::create_dir_all(&path)),
+        Operation::MakeFolderWithin { path } => path_done(name, &path, folder::make_within(&path)),
         Operation::SyncFolder { path } => path_done(name, &path, folder::sync(&path)),
         Operation::List { path } => folder::list(&path)
             .map(Outcome::Listed)

@@ -70,6 +70,16 @@ impl Node {
                     .to_owned(),
             );
         }
+        if let Some(why) = self
+            .broker
+            .as_ref()
+            .and_then(super::BrokerSide::lacks_folder)
+        {
+            obstacles.push(format!(
+                "a folder of message files is not there: puts that need it are refused; mount its disk or put it back; \
+                 {why}; see chrysalis explain E0206"
+            ));
+        }
         if self.space.is_low() {
             obstacles.push("the disk is nearly full: puts are refused; make room".to_owned());
         } else if shortage == Some(Shortage::Space) {

@@ -270,7 +270,7 @@ pub fn amount(topic: &TopicSummary) -> String {
 fn partition(it: &PartitionStatus) -> [String; 8] {
     let mut state = match (it.closed, it.read_only) {
         (true, _) => "closed".to_owned(),
-        (false, true) => "read only".to_owned(),
+        (false, true) => "not shown".to_owned(),
         (false, false) => "open".to_owned(),
     };
     if let Some(offset) = it.damaged_at {

@@ -201,6 +201,12 @@ impl Opening {
         })
     }
 
+    /// The folders of partitions that are there, each with the number of its data folder.
+    pub fn folders(&self) -> Vec<(u32, String)> {
+        let there = self.partitions.iter().filter(|it| it.has_files());
+        there.map(|it| (it.data_folder, it.folder())).collect()
+    }
+
     /// The journal has lost entries. What the files hold beyond the checkpoint was perhaps never on stable storage, and
     /// nothing writes it again: it goes, unless an entry that is left says otherwise. Without a checkpoint the files are
     /// another broker's, and stay.

@@ -70,7 +70,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
     let mut signals = Signals::listen().map_err(|error| lacking("listen for signals", error))?;
     options.readiness.doing("reading what is on disk");
     limits::find_threads(THREADS_MIN).map_err(|error| lacking("start threads", error))?;
-    let folders = ours::take(&config, &folder)?;
+    let folders = ours::take(&config, &folder, options.accept_loss)?;
     let (disk, backend) = open_disk(&config)?;
     let disk_ready = watch(&disk)?;
     let started = startup::open(Start {

@@ -408,11 +408,15 @@ impl BrokerStart<'_> {
         let replica = Replica::new(id, server, Joining::Alone, beginning, seed, journal)
             .map_err(|reason| unusable(self.folder, reason))?;
         let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
+        let there = found.folders();
         let mut core = Broker::open(options, self.seed, found);
         core.restore_skips(&topics::read_skips(&checkpoint_path, disk));
         let sync_all = (system.syncs_as_one)(&data_folders);
         let open_max = Shares::of(self.config, system.descriptors_max)?.written;
-        let files = SegmentFiles::new(id, data_folders, checkpoint_path, open_max, sync_all);
+        let mut files = SegmentFiles::new(id, data_folders, checkpoint_path, open_max, sync_all);
+        for (data_folder, name) in there {
+            files.found(data_folder, &name);
+        }
         Ok(BrokerSide::new(self.config.id, core, replica, files))
     }
 

@@ -279,7 +279,7 @@ fn an_offset_that_is_none_is_told_apart_from_damage() {
 
 #[test]
 fn messages_that_retention_took_are_not_passed_over_without_a_word() {
-    let server = Server::start_with(&[("test", 1)], |text| {
+    let mut server = Server::start_with(&[("test", 1)], |text| {
         set_key(text, "broker", "segment_bytes", "1048576");
         set_key(text, "broker", "delete_policy", "\"delete,1s\"");
         set_key(text, "broker", "delete_when", "\"* * * * * ?\"");
@@ -303,6 +303,16 @@ fn messages_that_retention_took_are_not_passed_over_without_a_word() {
     crate::harness::process::eventually("the old file is deleted", Duration::from_secs(60), || {
         !first_file.exists()
     });
+    let taken = |line: &str| {
+        let parts = [
+            "a message file is taken away",
+            "00000000000000000000.meta",
+            "delete",
+        ];
+        parts.iter().all(|part| line.contains(part))
+    };
+    let log = server.process().log();
+    assert!(log.lines().any(taken), "{log}");
     let group = chrysalis_with(&server, &["consume", "test", "--group", "g"], b"");
     assert_eq!(text(&group.stdout), "last\n", "{}", text(&group.stderr));
     let gap = format!("1-0: what was at offsets 25 to {last} is passed over");

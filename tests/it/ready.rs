@@ -165,6 +165,109 @@ fn a_server_that_can_write_nothing_stops_at_once() {
     assert_eq!(data.map(|data| data.len()), Some(500_000));
 }
 
+/// Found by moving `data/topics` away under a running server: it made another one without a word, and what was put before
+/// and what was put after were never in the same folder again.
+#[test]
+fn a_topics_folder_that_is_gone_is_told_of_and_never_made_again() {
+    let mut server = Server::start(&[("orders", 1), ("later", 1)]);
+    wait_until_ready(&server);
+    let mut producer = metaq_wire::Client::connect(server.broker());
+    producer.put("orders", 0, b"before").expect("it is there");
+    // The put is answered before the file is made, this one behind it.
+    assert_eq!(producer.read_all("orders", 0).len(), 1);
+    let folder = server.topics_folder();
+    let away = folder.with_extension("away");
+    fs::rename(&folder, &away).expect("move it");
+    // It needs a new file. The journal has it before that is found out.
+    producer
+        .put("later", 0, b"new")
+        .expect("the journal has it");
+    eventually("it is told", START_LIMIT, || !obstacles(&server).is_empty());
+    let told = obstacles(&server);
+    for part in [
+        "a folder of message files is not there",
+        "data/topics/later-0",
+        "E0206",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    for topic in ["orders", "later"] {
+        let (code, text) = producer.put(topic, 0, b"no").expect_err("it is gone");
+        assert_eq!(code, 500, "{text}");
+        assert!(text.contains("E0206"), "{text}");
+    }
+    assert!(!folder.exists(), "it is not made again");
+
+    fs::rename(&away, &folder).expect("move it back");
+    wait_until_ready(&server);
+    producer.put("orders", 0, b"after").expect("it is back");
+    let log = server.process().log();
+    let errors = log.lines().filter(|line| line.contains("ERROR")).count();
+    assert_eq!(errors, 1, "{log}");
+    assert!(log.contains("puts go on"), "{log}");
+
+    server.restart();
+    let mut reader = metaq_wire::Client::connect(server.broker());
+    let mut read = |topic| -> Vec<Vec<u8>> {
+        let all = reader.read_all(topic, 0);
+        all.into_iter()
+            .map(|(_, record)| record.data.to_vec())
+            .collect()
+    };
+    assert_eq!(read("orders"), [b"before".to_vec(), b"after".to_vec()]);
+    assert_eq!(read("later"), [b"new".to_vec()]);
+}
+
+/// Files that are open can be written to wherever they are; a checkpoint must not take them for synced.
+#[test]
+fn a_partitions_folder_that_is_gone_is_found_by_a_stop_and_loses_nothing() {
+    let mut server = Server::start(&[("orders", 1)]);
+    wait_until_ready(&server);
+    let mut producer = metaq_wire::Client::connect(server.broker());
+    producer.put("orders", 0, b"before").expect("it is there");
+    // The put is answered before the file is made, this one behind it.
+    assert_eq!(producer.read_all("orders", 0).len(), 1);
+    let folder = server.topics_folder().join("orders-0");
+    fs::remove_dir_all(&folder).expect("remove it");
+    producer
+        .put("orders", 0, b"after")
+        .expect("the journal has it");
+    let status = server.process().terminate(Duration::from_secs(20));
+    assert!(status.success(), "{status}");
+    let log = server.process().log();
+    assert!(log.contains("the broker's checkpoint is put off"), "{log}");
+    assert!(!folder.exists());
+    server.resume();
+    let mut reader = metaq_wire::Client::connect(server.broker());
+    assert_eq!(reader.read_all("orders", 0).len(), 2);
+}
+
+/// It was made anew, and with it gone for good: whoever moved it back moved it into the new one.
+#[test]
+fn a_start_without_the_topics_folder_is_refused_and_makes_none() {
+    let mut server = Server::start(&[("orders", 1)]);
+    let mut producer = metaq_wire::Client::connect(server.broker());
+    producer.put("orders", 0, b"before").expect("it is there");
+    server.stop();
+    let folder = server.topics_folder();
+    let away = folder.with_extension("away");
+    fs::rename(&folder, &away).expect("move it");
+    let refused = server
+        .command()
+        .output()
+        .expect("the binary under test starts");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success());
+    for part in ["E0206", "data/topics is gone", "--accept-loss"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!folder.exists(), "it is not made again");
+    fs::rename(&away, &folder).expect("move it back");
+    server.resume();
+    let mut reader = metaq_wire::Client::connect(server.broker());
+    assert_eq!(reader.read_all("orders", 0).len(), 1);
+}
+
 /// Found with 300 topics, which took ten seconds: a `produce` behind the `start` was told that there is no such topic.
 #[test]
 fn a_start_returns_when_clients_find_all_topics() {

@@ -132,7 +132,6 @@ pub fn read(
     );
     let mistakes = std::mem::take(&mut reading.mistakes);
     let config = checked::check(&reading.file, root, machine, mistakes)?;
-    reading.note_open_ports(&config);
     reading.notes.sort_by(|a, b| a.place.cmp(&b.place));
     let notes = reading.notes.iter().map(ToString::to_string).collect();
     Ok(config.with_source(files, server_ini, notes))
@@ -196,44 +195,6 @@ impl Reading {
                 key.name().to_owned(),
                 Place::new(&self.file.path, 0),
             );
-        }
-    }
-
-    /// Notes which halves listen on every address without a word of the operator's, as the originals do: whoever reaches
-    /// a port may do everything.
-    fn note_open_ports(&mut self, config: &Config) {
-        let coordinator = config.coordinator.as_ref().map(|half| half.listen);
-        let broker = config.broker.as_ref().map(|half| half.listen);
-        let halves = [
-            (
-                "broker",
-                broker,
-                "[chrysalis] broker.listen",
-                &explain::BROKER_LISTEN,
-            ),
-            (
-                "coordinator",
-                coordinator,
-                "clientPortAddress",
-                &explain::COORDINATOR_LISTEN,
-            ),
-        ];
-        for (half, listen, name, key) in halves {
-            let mut written = [key, &explain::SERVER_LISTEN].into_iter();
-            let written = written.find_map(|key| self.file.setting(key.section(), key.name()));
-            let is_implied = written.is_some_and(|setting| setting.place.line == 0);
-            if let (true, true, Some(setting)) = (
-                is_implied,
-                listen.is_some_and(|listen| listen.is_unspecified()),
-                written,
-            ) {
-                let becomes = format!(
-                    "is not set: the {half} listens on every address of this machine, as the original did, and whoever \
-                     reaches its port may do everything"
-                );
-                let place = setting.place.clone();
-                self.note(place, name.to_owned(), name, becomes);
-            }
         }
     }
 

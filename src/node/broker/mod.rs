@@ -65,8 +65,8 @@ pub(crate) struct BrokerSide {
     checkpoint_asked: bool,
     /// A part of a checkpoint that was refused, and when it is done again.
     checkpoint_again: Option<(Moment, Again)>,
-    /// The last one was refused.
-    checkpoint_refused: bool,
+    /// What the last one lacked, if it was refused.
+    checkpoint_refused: Option<Shortage>,
     wants_space: bool,
     /// The core has asked for its own end.
     halted: Option<Failure>,
@@ -95,7 +95,7 @@ impl BrokerSide {
             pressure: Pressure::default(),
             checkpoint_asked: false,
             checkpoint_again: None,
-            checkpoint_refused: false,
+            checkpoint_refused: None,
             wants_space: false,
             halted: None,
             begins: false,
@@ -255,6 +255,14 @@ impl BrokerSide {
         self.core.is_parked() || self.checkpoint_again.is_some()
     }
 
+    /// Why a folder of message files is taken for gone.
+    pub(super) fn lacks_folder(&self) -> Option<&str> {
+        let lacking = [self.core.shortage(), self.checkpoint_refused];
+        lacking
+            .contains(&Some(Shortage::Folder))
+            .then(|| self.files.refusal())
+    }
+
     /// Whether clients may come in: this server leads, and all that was acknowledged before is where gets see it, or
     /// cannot get there before an operator makes room.
     pub(super) fn serves(&self) -> bool {
@@ -283,7 +291,7 @@ impl BrokerSide {
             }
             Finished::Synced(ticket) => Event::Synced { ticket },
             Finished::CheckpointSaved(ticket) => {
-                if std::mem::take(&mut self.checkpoint_refused) {
+                if self.checkpoint_refused.take().is_some() {
                     info!("the broker's checkpoint is written again");
                 }
                 Event::CheckpointSaved { ticket }
@@ -291,10 +299,11 @@ impl BrokerSide {
             Finished::CheckpointRefused(again, shortage) => {
                 self.wants_space |= shortage == Shortage::Space;
                 // Once: the log may lie on the same disk.
-                if !std::mem::replace(&mut self.checkpoint_refused, true) {
+                if self.checkpoint_refused.replace(shortage) != Some(shortage) {
                     let lacking = match shortage {
                         Shortage::Space => "space",
                         Shortage::Descriptors => "file descriptor",
+                        Shortage::Folder => "folder of message files",
                     };
                     warn!(
                         lacking,
@@ -421,6 +430,11 @@ impl BrokerSide {
                 why = self.files.refusal(),
                 "the process has too many files open: puts are refused, reads go on; raise the limit (LimitNOFILE, \
                      ulimit -n) and puts go on by themselves"
+            ),
+            Effect::Warn(Warning::FolderMissing) => error!(
+                why = self.files.refusal(),
+                "E0206: a folder of message files is not there: puts are refused; mount its disk or put it back, and puts \
+                 go on by themselves"
             ),
             Effect::Warn(Warning::DiskFull) => error!(
                 why = self.files.refusal(),
@@ -647,7 +661,10 @@ pub(super) fn count(number: usize) -> u32 {
 fn warn_operator(warning: &Warning) {
     match warning {
         // Told where more is known.
-        Warning::Damage { .. } | Warning::DiskFull | Warning::TooManyOpenFiles => {}
+        Warning::Damage { .. }
+        | Warning::DiskFull
+        | Warning::TooManyOpenFiles
+        | Warning::FolderMissing => {}
         Warning::DamageSkipped {
             topic,
             partition,

@@ -2,14 +2,17 @@
 //! of work is done.
 //!
 //! Writes, creations and removals go through the segments lane, which keeps their order; syncs go through
-//! the background lane, after the writes they cover were reported as done. A full disk and a lack of descriptors
-//! are answers (the broker waits and tries again); any other failure ends the process, because after it nobody
-//! knows what the files hold.
+//! the background lane, after the writes they cover were reported as done. A full disk, a lack of descriptors and a
+//! folder that is not there are answers (the broker waits and tries again); any other failure ends the process, because
+//! after it nobody knows what the files hold.
+//!
+//! A folder that was there is never made again: a disk that is not mounted would look like one that is empty, and what
+//! is written would be hidden when it is back.
 //!
 //! Invariant: at most so many segments are open for writing as there may be; one is closed only behind its
 //! writes, in their lane. At most [`SYNCED_AT_ONCE`] more are open to be synced.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -93,6 +96,8 @@ struct Work {
     write_back: Vec<(File, u64, u64)>,
     /// What is to be done again if it is refused.
     again: Option<Again>,
+    /// Folders it makes.
+    makes: Vec<Rc<PathBuf>>,
 }
 
 /// A segment that is open for writing.
@@ -113,6 +118,8 @@ pub(crate) struct SegmentFiles {
     checkpoint_path: PathBuf,
     folders: HashMap<PartitionId, Rc<PathBuf>, RandomState>,
     paths: HashMap<FileId, Rc<PathBuf>, RandomState>,
+    /// Folders of partitions that were there.
+    made: HashSet<PathBuf, RandomState>,
     open: HashMap<FileId, Open, RandomState>,
     open_max: usize,
     /// What an opening lacked whose handle is bound to nothing, while works are under way that may use it.
@@ -142,6 +149,7 @@ impl SegmentFiles {
             checkpoint_path,
             folders: HashMap::with_hasher(hasher()),
             paths: HashMap::with_hasher(hasher()),
+            made: HashSet::with_hasher(hasher()),
             open: HashMap::with_hasher(hasher()),
             open_max: open_max.max(1),
             unbound: None,
@@ -163,13 +171,23 @@ impl SegmentFiles {
         &self.data_folders
     }
 
-    /// Tells where a partition's files are.
-    pub(super) fn learn(&mut self, partition: PartitionId, data_folder: u32, name: &str) {
-        let base = usize::try_from(data_folder)
+    /// Tells that a partition's folder is there.
+    pub(crate) fn found(&mut self, data_folder: u32, name: &str) {
+        let folder = self.base(data_folder).join(name);
+        self.made.insert(folder);
+    }
+
+    fn base(&self, data_folder: u32) -> &Path {
+        usize::try_from(data_folder)
             .ok()
             .and_then(|index| self.data_folders.get(index))
-            .expect("the broker numbers the folders it was given");
-        self.folders.insert(partition, Rc::new(base.join(name)));
+            .expect("the broker numbers the folders it was given")
+    }
+
+    /// Tells where a partition's files are.
+    pub(super) fn learn(&mut self, partition: PartitionId, data_folder: u32, name: &str) {
+        let folder = self.base(data_folder).join(name);
+        self.folders.insert(partition, Rc::new(folder));
     }
 
     /// Whether the partition's folder is known.
@@ -368,13 +386,28 @@ impl SegmentFiles {
         }
         let number = completion.token.number / 2;
         let may_be_missing = completion.token.number % 2 == 1;
+        let lost = completion.result.as_ref().err().and_then(|error| {
+            let ours = |base: &PathBuf| error.path.starts_with(base);
+            let is_path = error.class == Class::Missing && self.data_folders.iter().any(ours);
+            is_path.then(|| error.path.clone())
+        });
+        if let Some(above) = lost
+            .as_ref()
+            .filter(|_| may_be_missing)
+            .and_then(|path| path.parent())
+        {
+            // Whether only the file is gone, or the folder that it was in.
+            let path = above.to_path_buf();
+            self.submit(number, Lane::Background, Operation::Space { path }, disk);
+        }
         let work = self
             .works
             .get_mut(&number)
             .expect("every operation belongs to a work");
         work.left -= 1;
         if let Err(error) = completion.result {
-            match (work.kind, shortage(work.kind, &error)) {
+            let vanished = (lost.is_some() && !may_be_missing).then_some(Shortage::Folder);
+            match (work.kind, vanished.or(shortage(work.kind, &error))) {
                 (kind, Some(shortage)) => {
                     work.refused = Some(shortage);
                     self.refusal = error.to_string();
@@ -398,6 +431,9 @@ impl SegmentFiles {
             for (file, from, to) in std::mem::take(&mut work.write_back) {
                 start_write_back(self.owner, file, from, to, disk);
             }
+            let makes = std::mem::take(&mut work.makes);
+            self.made
+                .extend(makes.iter().map(|folder| folder.as_ref().clone()));
         }
         let finished = self.end_if_done(number)?;
         if matches!(finished, Some(Finished::Refused(..))) {
@@ -419,6 +455,7 @@ impl SegmentFiles {
             compress: Vec::new(),
             write_back: Vec::new(),
             again,
+            makes: Vec::new(),
         };
         self.works.insert(number, work);
         number
@@ -430,11 +467,11 @@ impl SegmentFiles {
             .get_mut(&work)
             .expect("a work that was begun is there");
         begun.left += 1;
-        let may_be_missing = begun.kind == Kind::Sync
-            || matches!(
-                operation,
-                Operation::Remove { .. } | Operation::Rename { .. }
-            );
+        let may_be_missing = match operation {
+            Operation::Remove { .. } | Operation::Rename { .. } => true,
+            Operation::SyncFolder { .. } | Operation::Space { .. } => false,
+            _ => begun.kind == Kind::Sync,
+        };
         let number = work * 2 + u64::from(may_be_missing);
         disk.submit(lane, Token::new(self.owner, number), operation);
     }
@@ -443,13 +480,17 @@ impl SegmentFiles {
         match operation {
             FileOperation::Create { file } => {
                 let path = self.path(file);
-                let folder = self.folders[&file.partition].as_ref().clone();
-                self.submit(
-                    work,
-                    Lane::Segments,
-                    Operation::MakeFolder { path: folder },
-                    disk,
-                );
+                let folder = Rc::clone(&self.folders[&file.partition]);
+                if !self.made.contains(folder.as_ref()) {
+                    let path = folder.as_ref().clone();
+                    let begun = self.works.get_mut(&work);
+                    begun
+                        .expect("a work that was begun is there")
+                        .makes
+                        .push(folder);
+                    let make = Operation::MakeFolderWithin { path };
+                    self.submit(work, Lane::Segments, make, disk);
+                }
                 self.open_for_writing(work, file, path.as_ref().clone(), disk);
             }
             FileOperation::Write {

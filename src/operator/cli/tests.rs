@@ -394,6 +394,9 @@ fn config_show_says_where_each_value_comes_from() {
         "clientPort=2181\nDigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n",
     )
     .expect("write it");
+    // Each half said it once more.
+    let checked = format!("{:?}", run(&["config", "check", &folder]));
+    assert_eq!(checked.matches("every address").count(), 1, "{checked}");
     let text = run(&["config", "show", &folder]).expect("it is shown");
     for line in [
         "server.id = 3  # conf/server.ini:2 [system] brokerId",

@@ -83,6 +83,10 @@ impl Unsettled {
         Ok(partition)
     }
 
+    pub(super) fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     pub(super) fn folder(&self) -> String {
         folder_name(&self.topic, self.number)
     }

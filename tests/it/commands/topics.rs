@@ -214,7 +214,7 @@ fn what_fewer_partitions_hide_is_told_and_can_be_read() {
         folder.command("reload", &[])
     };
     let kept = "partitions 2 and 3 are no longer shown to clients; they keep 4 messages until retention takes them, \
-                and are shown again with num_partitions = 4";
+                and are shown again with num_partitions = 4 (in a server.ini numPartitions)";
     let reloaded = set("num_partitions = 4", "num_partitions = 2");
     assert_said(&reloaded, 0, &format!("shrink: {kept}\n"));
     let log = fs::read_to_string(folder.path.join("logs/chrysalis.log")).expect("it is there");

@@ -172,6 +172,12 @@ fn it_is_installed_and_serves(host: &Host) {
     );
     let said = host.install("--topic orders:4");
     assert!(said.contains("nothing to do"), "{said}");
+    // In a shell that was told nothing of it.
+    let found = host.run("command -v chrysalis");
+    host.run(&format!(
+        "[ {} -ef /opt/chrysalis/bin/chrysalis ] && cd / && chrysalis version",
+        found.trim()
+    ));
 }
 
 /// The unit's hardening takes neither io_uring nor a reload away, and nobody else may do anything.

@@ -195,6 +195,52 @@ fn a_user_who_may_have_no_thread_is_told() {
     }
 }
 
+/// What the advice of a limit says is enough.
+#[test]
+fn the_advice_for_the_address_space_names_what_is_needed_in_all() {
+    let (_home, server) = prepared();
+    // More than the program needs, and less than it and one connection need.
+    let said = refused(&mut limited(&server, &["--as=675000000:675000000"]));
+    assert!(
+        said.contains("E0111") && said.contains("needs at least"),
+        "{said}"
+    );
+    let (_, rest) = said.split_once("Raise it to ").expect("it names a number");
+    let enough: u64 = rest
+        .split_once(',')
+        .expect("a number")
+        .0
+        .parse()
+        .expect("a number");
+    let mut server = server;
+    server.resume_with(&mut limited(&server, &[&format!("--as={enough}:{enough}")]));
+    let log = server.process().log();
+    assert!(!log.contains("address space"), "{log}");
+    server.stop();
+}
+
+/// It called the kernel old.
+#[test]
+fn without_locked_memory_the_ring_is_refused_with_how_to_have_it() {
+    if !lab::root() {
+        return;
+    }
+    let somebody = Somebody::new(61_235);
+    let made = init(&somebody.folder(), Ports::free(), &[("alive", 1)]);
+    assert!(made.status.success());
+    let file = somebody.folder().join("conf/server.toml");
+    let mut text = fs::read_to_string(&file).expect("the configuration");
+    set_key(&mut text, "disk", "backend", "\"ring\"");
+    fs::write(&file, text).expect("write it");
+    somebody.own(&somebody.folder());
+    let none = ["prlimit", "--memlock=0:0"];
+    let said = refused(somebody.command(&none).arg("run").arg(somebody.folder()));
+    assert!(
+        said.contains("E0110") && said.contains("LimitMEMLOCK=64M") && !said.contains("old kernel"),
+        "{said}"
+    );
+}
+
 /// Has the kernel refuse one system call with one error, by a filter, and becomes the program behind it.
 const FILTER: &str = r#"
 import ctypes, os, struct, sys

@@ -332,6 +332,7 @@ impl SimulatedDisk {
             | Operation::RemoveFolder { path }
             | Operation::List { path }
             | Operation::MakeFolder { path }
+            | Operation::MakeFolderWithin { path }
             | Operation::SyncFolder { path }
             | Operation::Space { path }
             | Operation::Replace { path, .. }

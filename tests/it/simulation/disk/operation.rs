@@ -105,6 +105,16 @@ impl SimulatedDisk {
                 }
                 Ok(self.rename(NameChange::RemoveFolder(path)))
             }
+            Operation::MakeFolderWithin { path } => {
+                let above = path.parent().unwrap_or(&path);
+                if !self.names.folders.contains(above) {
+                    return Err(Class::Missing);
+                }
+                if !self.names.folders.contains(&path) {
+                    self.rename(NameChange::MakeFolder(path));
+                }
+                Ok(Outcome::Done)
+            }
             Operation::MakeFolder { path } => {
                 let missing: Vec<PathBuf> = path
                     .ancestors()
