@@ -58,6 +58,11 @@ impl Sent {
         self.processes[process] + self.unattributed
     }
 
+    /// Messages that were sent to anybody.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Messages that a process may have been sent since a reading.
     pub(super) fn since(&self, process: &str, reading: u64) -> u64 {
         self.processes.get(process).map_or(u64::MAX, |sent| {

@@ -42,6 +42,9 @@ pub(super) struct Reading {
     to: u64,
     /// The last answer ended with a whole record.
     whole: bool,
+    /// When that was sent, by the clock of what its process was sent, and by that of what everybody was.
+    clock: Option<u64>,
+    total: u64,
     /// The client is led back just now.
     pub(super) led_back: bool,
     /// Below, something was asked for twice: its client may have given it up, and not remember it.
@@ -59,7 +62,8 @@ pub(super) struct Reading {
 #[derive(Clone, Copy, Debug)]
 struct Confirmed {
     offset: u64,
-    /// When it last read, or passed over, the message before: by the clock, and by what its process was sent.
+    /// When it was last sent the message before, to read it or to pass over it: by the clock, and by what its process was
+    /// sent. It comes back later, and may have read much from other partitions in between.
     read_at: Moment,
     read: u64,
 }
@@ -202,20 +206,24 @@ impl Waiting {
                 .is_some_and(|began| now.since(began) < BEGINS_FOR)
         };
         if offset == reading.to {
-            let read = self.process_clock(owner);
+            // What went to everybody went to it, where it was not known whose the connection is.
+            let read = reading.clock.unwrap_or_else(|| {
+                let since = self.sent.total() - reading.total;
+                self.process_clock(owner).saturating_sub(since)
+            });
             let known = reading
                 .confirmed
                 .filter(|confirmed| confirmed.offset == offset);
             let mut confirmed = known.unwrap_or(Confirmed {
                 offset,
-                read_at: now,
+                read_at: sent_at,
                 read,
             });
             if known.is_none() {
                 reading.has_read(now, offset, sent_at);
             }
             if reading.led_back {
-                (confirmed.read_at, confirmed.read) = (now, read);
+                (confirmed.read_at, confirmed.read) = (sent_at, read);
             }
             reading.confirmed = Some(confirmed);
         } else if (reading.from..reading.to).contains(&offset) {
@@ -263,6 +271,8 @@ impl Waiting {
             (Some(Client::Rereads), _) | (None, Some(Client::Rereads)) => {}
             _ => self.sent.count(None, messages),
         }
+        let clock = owner.map(|owner| self.process_clock(Some(owner)));
+        let total = self.sent.total();
         let Some(state) = get.reader.and_then(|key| self.keys.get_mut(&key)) else {
             return;
         };
@@ -273,6 +283,7 @@ impl Waiting {
                     && (reading.from..=reading.to).contains(&from) =>
             {
                 (reading.asked, reading.to, reading.whole) = (from, to, whole);
+                (reading.clock, reading.total) = (clock, total);
             }
             reading => {
                 *reading = Some(Reading {
@@ -281,6 +292,8 @@ impl Waiting {
                     asked: from,
                     to,
                     whole,
+                    clock,
+                    total,
                     led_back: false,
                     doubtful_to: 0,
                     confirmed: None,
