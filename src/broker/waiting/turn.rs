@@ -241,3 +241,252 @@ impl Waiting {
         Some(answer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Ownership, Served, WaitingGet};
+    use super::*;
+    use crate::broker::options::WaitingOptions;
+    use crate::units::Seed;
+
+    const CONNECTION: ConnectionId = ConnectionId(1);
+    const JVM: &str = "10.0.0.1-17-1374200000000-1";
+    const OTHER_JVM: &str = "10.0.0.1-18-1374200000000-1";
+
+    /// Consumers of version 1.4.6, one a group; what they read is what there is.
+    struct Readers {
+        waiting: Waiting,
+        now: Moment,
+        ends: [u64; 8],
+    }
+
+    impl Readers {
+        /// The group `free` keeps its positions elsewhere.
+        fn new() -> Readers {
+            let options = WaitingOptions {
+                turns_without_positions: vec!["free".to_owned()],
+                ..WaitingOptions::default()
+            };
+            Readers {
+                waiting: Waiting::new(options, Seed(1)),
+                now: Moment::START + Duration::from_secs(100),
+                ends: [0; 8],
+            }
+        }
+
+        /// A group's only consumer owns these partitions, and those of other brokers too or not.
+        fn owns(&mut self, group: &str, jvm: &str, partitions: &[u32], elsewhere: bool) {
+            let consumer = Name::from(format!("{group}_{jvm}").as_str());
+            let owned: Vec<Ownership> = partitions
+                .iter()
+                .map(|&partition| Ownership {
+                    partition: PartitionId(partition),
+                    consumer: consumer.clone(),
+                    has_messages: true,
+                    position: None,
+                })
+                .collect();
+            let others: Vec<Name> = elsewhere.then_some(consumer.clone()).into_iter().collect();
+            let group = Name::from(group);
+            for &partition in partitions {
+                self.waiting
+                    .key_or_new(self.now, &group, PartitionId(partition));
+            }
+            self.waiting.owned(self.now, &group, &owned, &others);
+        }
+
+        /// ZooKeeper is asked, and has this position of the group's consumer.
+        fn told(&mut self, group: &str, jvm: &str, partition: u32, position: u64) {
+            let owned = Ownership {
+                partition: PartitionId(partition),
+                consumer: Name::from(format!("{group}_{jvm}").as_str()),
+                has_messages: true,
+                position: Some(position),
+            };
+            self.waiting
+                .owned(self.now, &Name::from(group), &[owned], &[]);
+        }
+
+        fn get(&self, connection: ConnectionId, partition: u32, bytes_max: u32) -> WaitingGet {
+            WaitingGet {
+                connection,
+                opaque: -9,
+                partition: PartitionId(partition),
+                offset: self.ends[partition as usize],
+                bytes_max,
+                reader: None,
+            }
+        }
+
+        /// So many messages of a length come, and are sent to the group's consumer.
+        fn reads(&mut self, group: &str, partition: u32, messages: u64, length: u64) {
+            let get = self.get(CONNECTION, partition, 1 << 20);
+            let bytes = messages * length;
+            let (id, from, end) = (get.partition, get.offset, get.offset + bytes);
+            self.waiting.appended(id, from, messages, end - length, end);
+            let served = Served {
+                at_once: true,
+                more: false,
+            };
+            let reader = self
+                .waiting
+                .served(self.now, &Name::from(group), get, served);
+            self.waiting.sent(&WaitingGet { reader, ..get }, bytes);
+            self.ends[partition as usize] = end;
+        }
+
+        /// It comes back for what is behind them, and is held.
+        fn comes_back(&mut self, group: &str, partition: u32) {
+            self.comes_back_with(group, partition, CONNECTION, 1 << 20);
+        }
+
+        fn comes_back_with(&mut self, group: &str, partition: u32, by: ConnectionId, most: u32) {
+            let get = self.get(by, partition, most);
+            assert!(self.waiting.arrive(self.now, &Name::from(group), get));
+            let key = self.waiting.find_key(&Name::from(group), get.partition);
+            let owner = key.and_then(|key| self.waiting.keys[&key].owner);
+            let name = owner.map(|owner| self.waiting.consumers[&owner].name.clone());
+            let (group, id) = (Name::from(group), get.partition);
+            self.waiting.owner(self.now, &group, id, name.as_ref());
+        }
+
+        fn wait(&mut self, ms: u64) {
+            self.now = self.now + Duration::from_millis(ms);
+        }
+
+        /// Whether the get that is held for a partition may be given a turn.
+        fn verdict(&self, partition: u32) -> Result<(), NotTurned> {
+            let of_partition = |(_, held): &(&HeldId, &super::super::Held)| {
+                held.get.partition == PartitionId(partition)
+            };
+            let newest = self
+                .waiting
+                .held
+                .iter()
+                .filter(of_partition)
+                .max_by_key(|(id, _)| **id);
+            let (&id, _) = newest.expect("a get is held");
+            self.waiting.may_turn(self.now, id).map(|_| ())
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_long_is_not_sent_again() {
+        for (length, verdict) in [
+            (16 * 1024, Ok(())),
+            (16 * 1024 + 1, Err(NotTurned::LongMessage)),
+        ] {
+            let mut readers = Readers::new();
+            readers.owns("free", JVM, &[0], false);
+            readers.reads("free", 0, 1, length);
+            readers.comes_back("free", 0);
+            assert_eq!(readers.verdict(0), verdict, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_message_that_does_not_fit_into_the_get_is_not_sent_again() {
+        for (most, verdict) in [(1000, Ok(())), (999, Err(NotTurned::LongMessage))] {
+            let mut readers = Readers::new();
+            readers.owns("free", JVM, &[0], false);
+            readers.reads("free", 0, 1, 1000);
+            readers.comes_back_with("free", 0, CONNECTION, most);
+            assert_eq!(readers.verdict(0), verdict, "{most} bytes at a time");
+        }
+    }
+
+    /// One memory for a process: what any of its groups reads counts, also what it was sent before it came back.
+    #[test]
+    fn a_process_that_was_sent_a_thousand_messages_since_may_have_forgotten() {
+        let forgotten = Err(NotTurned::MayHaveForgotten);
+        for (group, jvm, before_it_comes_back, messages, verdict) in [
+            ("free", JVM, false, 999, Ok(())),
+            ("free", JVM, false, 1000, forgotten),
+            ("other", JVM, false, 1000, forgotten),
+            ("other", JVM, true, 999, Ok(())),
+            ("other", JVM, true, 1000, forgotten),
+            ("other", OTHER_JVM, false, 100_000, Ok(())),
+            ("other", OTHER_JVM, true, 100_000, Ok(())),
+        ] {
+            let mut readers = Readers::new();
+            readers.owns("free", JVM, &[0, 1], false);
+            if group != "free" {
+                readers.owns(group, jvm, &[1], false);
+            }
+            readers.reads("free", 0, 1, 30);
+            if !before_it_comes_back {
+                readers.comes_back("free", 0);
+            }
+            readers.reads(group, 1, messages, 30);
+            if before_it_comes_back {
+                readers.comes_back("free", 0);
+            }
+            assert_eq!(
+                readers.verdict(0),
+                verdict,
+                "{group} {jvm} {before_it_comes_back} {messages}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_process_that_reads_elsewhere_may_have_forgotten_after_a_fifth_of_a_second() {
+        let mut readers = Readers::new();
+        readers.owns("free", JVM, &[0], false);
+        readers.owns("other", JVM, &[1], true);
+        readers.owns("third", OTHER_JVM, &[2], true);
+        readers.reads("free", 0, 1, 30);
+        readers.wait(150);
+        readers.comes_back("free", 0);
+        assert_eq!(readers.verdict(0), Ok(()));
+        readers.wait(50);
+        assert_eq!(readers.verdict(0), Err(NotTurned::MayHaveForgotten));
+        // Another process that does is nothing to this one.
+        readers.owns("other", JVM, &[1], false);
+        assert_eq!(readers.verdict(0), Ok(()));
+    }
+
+    #[test]
+    fn on_another_connection_it_has_read_nothing_yet() {
+        let mut readers = Readers::new();
+        readers.owns("free", JVM, &[0], false);
+        readers.reads("free", 0, 1, 30);
+        readers.comes_back_with("free", 0, ConnectionId(2), 1 << 20);
+        assert_eq!(readers.verdict(0), Err(NotTurned::NoMessageYet));
+    }
+
+    #[test]
+    fn whose_positions_come_later_than_two_commits_is_not_led_back() {
+        let mut readers = Readers::new();
+        readers.owns("g", JVM, &[0], false);
+        readers.reads("g", 0, 1, 30);
+        readers.comes_back("g", 0);
+        assert_eq!(readers.verdict(0), Err(NotTurned::NoPositionYet));
+        readers.wait(5000);
+        readers.told("g", JVM, 0, 30);
+        assert_eq!(readers.verdict(0), Ok(()));
+        readers.reads("g", 0, 1, 30);
+        readers.comes_back("g", 0);
+        readers.wait(9_900);
+        assert_eq!(readers.verdict(0), Ok(()));
+        readers.wait(200);
+        assert_eq!(readers.verdict(0), Err(NotTurned::LatePosition));
+    }
+
+    /// 128 at once, and 500 in each second.
+    #[test]
+    fn no_consumer_is_given_more_turns_than_its_budget() {
+        let mut budget = Budget::default();
+        let start = Moment::START + Duration::from_secs(100);
+        let mut given = 0u64;
+        for us in (0..3_000_000u64).step_by(100) {
+            let now = start + Duration::from_micros(us);
+            if budget.ready() <= now {
+                budget.take(now);
+                given += 1;
+            }
+            assert!(given <= 128 + us / 2000 + 1, "{given} after {us} us");
+        }
+        assert!(given >= 1500, "{given}");
+    }
+}
