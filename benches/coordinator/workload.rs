@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use chrysalis::coordinator::{
-    Acl, ConnectRequest, Coordinator, Create, CreateMode, Delete, Effect, Event, Options, Request,
-    SetData,
+    Acl, ConnectRequest, Coordinator, Create, CreateMode, Delete, Effect, Event, Options, Place,
+    Request, SetData,
 };
 use chrysalis::units::{ConnectionId, Moment, Seed, WallTime, Zxid};
 
@@ -158,7 +158,7 @@ impl Workload {
     ) -> usize {
         let mut bytes = 0;
         around(&mut || {
-            self.coordinator.snapshot_begin();
+            self.coordinator.snapshot_begin(Place::default());
         });
         loop {
             let mut slice = None;

@@ -63,7 +63,7 @@ mod tests;
 pub use limits::Limit;
 pub use options::Options;
 pub use restore::{Restore, Restored, SnapshotError};
-pub use snapshot::SnapshotSlice;
+pub use snapshot::{Place, SnapshotSlice};
 pub use status::{ConnectionStatus, Outstanding, SessionStatus, Status, WatchSummary};
 pub use vocabulary::{
     Acl, ConnectReply, ConnectRequest, Create, CreateMode, Delete, Names, Operation,

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use ahash::RandomState;
+use bytes::Bytes;
 
 use super::Coordinator;
 use super::acl::{AclId, Permissions};
@@ -14,8 +15,8 @@ use super::options::Options;
 use super::path;
 use super::session::{Session, Sessions};
 use super::snapshot::{
-    CHECKED_BYTES, HEADER_BYTES, KIND_HEAD, KIND_RECORDS, KIND_SEAL, MAGIC, TAG_PERMISSIONS,
-    TAG_SESSION, TAG_ZNODE, VERSION,
+    CHECKED_BYTES, HEADER_BYTES, KIND_HEAD, KIND_RECORDS, KIND_SEAL, MAGIC, Place, TAG_PERMISSIONS,
+    TAG_SESSION, TAG_ZNODE, VERSION, VERSION_WITHOUT_PLACE,
 };
 use super::state::{self, State};
 use super::tree::{Body, Tree};
@@ -65,6 +66,8 @@ pub struct Restore {
     sessions: Sessions,
     zxid: Zxid,
     index: u64,
+    version: u8,
+    place: Option<Place>,
     /// What was fed and is not a whole chunk yet.
     buffer: Vec<u8>,
     /// The number of the next chunk.
@@ -78,19 +81,27 @@ pub struct Restore {
 
 /// A state that was restored whole; see [`Coordinator::restored`].
 #[derive(Debug)]
-pub struct Restored(State);
+pub struct Restored {
+    state: State,
+    place: Option<Place>,
+}
 
 impl Restored {
     /// The last entry that is in it: what follows must be applied.
     pub fn index(&self) -> u64 {
-        self.0.applied
+        self.state.applied
+    }
+
+    /// Where in the log that is; `None` in a snapshot of the first version.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 }
 
 impl Coordinator {
     /// A coordinator that goes on from a snapshot.
     pub fn restored(options: Options, seed: Seed, restored: Restored) -> Coordinator {
-        Coordinator::with_state(options, seed, restored.0)
+        Coordinator::with_state(options, seed, restored.state)
     }
 }
 
@@ -103,6 +114,8 @@ impl Restore {
             sessions: Sessions::new(&hasher),
             zxid: Zxid(0),
             index: 0,
+            version: VERSION,
+            place: None,
             buffer: Vec::new(),
             number: 0,
             chain: crc32fast::Hasher::new(),
@@ -152,12 +165,15 @@ impl Restore {
         for &acl in self.acls.values() {
             self.tree.acls.release(acl);
         }
-        Ok(Restored(State {
-            tree: self.tree,
-            sessions: self.sessions,
-            zxid: self.zxid,
-            applied: self.index,
-        }))
+        Ok(Restored {
+            state: State {
+                tree: self.tree,
+                sessions: self.sessions,
+                zxid: self.zxid,
+                applied: self.index,
+            },
+            place: self.place,
+        })
     }
 
     /// How long the chunk is that begins here, once its header is here.
@@ -195,11 +211,15 @@ impl Restore {
         if hasher.finalize() != header.checksum {
             return Err(SnapshotError::Checksum(number));
         }
-        if header.version != VERSION {
+        if ![VERSION_WITHOUT_PLACE, VERSION].contains(&header.version) {
             return Err(SnapshotError::Version(header.version));
         }
         let is_first = number == 0;
+        if is_first {
+            self.version = header.version;
+        }
         if header.number != number
+            || header.version != self.version
             || is_first != (header.kind == KIND_HEAD)
             || !is_first && header.index != self.index
         {
@@ -231,6 +251,12 @@ impl Restore {
 
     fn head(&mut self, reader: &mut Reader<'_>) -> Result<(), SnapshotError> {
         let unreadable = self.unreadable();
+        if self.version != VERSION_WITHOUT_PLACE {
+            let term = reader.u64().map_err(&unreadable)?;
+            let members = data(reader).map_err(&unreadable)?.unwrap_or_default();
+            let members = Bytes::copy_from_slice(members);
+            self.place = Some(Place { term, members });
+        }
         self.zxid = Zxid(reader.i64().map_err(&unreadable)?);
         while !reader.is_empty() {
             let server = ServerId(reader.u16().map_err(&unreadable)?);

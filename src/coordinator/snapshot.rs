@@ -7,15 +7,17 @@
 //!   byte 0        4         5      6        8               16       20       24         28
 //!        +--------+---------+------+--------+---------------+--------+--------+----------+------+
 //!        | "ZNOD" | version | kind | zeros  | applied index | number | length | checksum | body |
-//!        |        | u8 = 1  | u8   | 2      | u64           | u32    | u32    | u32      |      |
+//!        |        | u8 = 2  | u8   | 2      | u64           | u32    | u32    | u32      |      |
 //!        +--------+---------+------+--------+---------------+--------+--------+----------+------+
 //! ```
 //!
 //! `length` is that of the body, `checksum` the CRC-32 of the 24 bytes before it and of the body,
 //! `number` counts the chunks from 0. The first is a head, the last a seal, all others hold records.
+//! Version 1 had no place; it is still read.
 //!
 //! ```text
-//!   1 head      zxid i64, then for each server { server u16, last session id i64 }
+//!   1 head      place { term u64, members data }, zxid i64,
+//!               then for each server { server u16, last session id i64 }
 //!   2 records   { tag u8, ... } ...
 //!       1 session       id i64, timeout ms i32, generation u64, sequence u64, server u16
 //!       2 permissions   number u32, list text (see `acl`); stands before the first znode that uses it
@@ -33,7 +35,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Coordinator;
 use super::acl::AclId;
-use super::encoding::{length, put_text};
+use super::encoding::{length, put_data, put_text};
 use super::slab::Visit;
 use super::state::{State, put_body, put_session};
 use super::tree::Body;
@@ -44,7 +46,9 @@ use crate::units::{ServerId, Zxid};
 mod tests;
 
 pub(super) const MAGIC: [u8; 4] = *b"ZNOD";
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
+/// The first one, which does not say where in the log it was taken.
+pub(super) const VERSION_WITHOUT_PLACE: u8 = 1;
 
 pub(super) const KIND_HEAD: u8 = 1;
 pub(super) const KIND_RECORDS: u8 = 2;
@@ -61,6 +65,16 @@ pub(super) const CHECKED_BYTES: usize = 24;
 /// What looking at a slot costs beside what is written of it, in bytes of the budget.
 const VISIT_COST: usize = 64;
 
+/// Where in its group's log a snapshot was taken, beside the number of the entry. The coordinator keeps it and does not
+/// look into it: whoever goes on from the snapshot must neither invent the term nor take the members of a later time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The term of the last entry that is in it.
+    pub term: u64,
+    /// The members of the group as of that entry.
+    pub members: Bytes,
+}
+
 /// A part of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotSlice {
@@ -74,6 +88,7 @@ pub struct SnapshotSlice {
 #[derive(Debug)]
 pub(super) struct Snapshot {
     index: u64,
+    place: Place,
     zxid: Zxid,
     last_ids: Vec<(ServerId, i64)>,
     stage: Stage,
@@ -94,12 +109,13 @@ enum Stage {
 }
 
 impl Snapshot {
-    fn begin(state: &mut State, hasher: &ahash::RandomState) -> Snapshot {
+    fn begin(state: &mut State, place: Place, hasher: &ahash::RandomState) -> Snapshot {
         state.sessions.slots().scan_begin();
         state.tree.slots().scan_begin();
         state.tree.acls.hold();
         Snapshot {
             index: state.applied,
+            place,
             zxid: state.zxid,
             last_ids: state.sessions.last_ids().collect(),
             stage: Stage::Head,
@@ -170,6 +186,8 @@ impl Snapshot {
     }
 
     fn put_head(&self, writer: &mut Writer<'_>) {
+        writer.u64(self.place.term);
+        put_data(writer, Some(&self.place.members));
         writer.i64(self.zxid.0);
         for &(server, id) in &self.last_ids {
             writer.u16(server.0);
@@ -224,11 +242,11 @@ impl Snapshot {
 }
 
 impl Coordinator {
-    /// Begins a snapshot of the state as it is now; one under way is given up. Returns the last entry
-    /// that is in it. To be called between entries, not between two commands of one.
-    pub fn snapshot_begin(&mut self) -> u64 {
+    /// Begins a snapshot of the state as it is now, at this place in the log; one under way is given up. Returns the last
+    /// entry that is in it. To be called between entries, not between two commands of one.
+    pub fn snapshot_begin(&mut self, place: Place) -> u64 {
         self.snapshot_abandon();
-        self.snapshot = Some(Snapshot::begin(&mut self.state, &self.hasher));
+        self.snapshot = Some(Snapshot::begin(&mut self.state, place, &self.hasher));
         self.state.applied
     }
 

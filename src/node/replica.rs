@@ -11,7 +11,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use super::Failure;
 use crate::consensus::group::{self, Group, Output, Role};
-use crate::consensus::{Entry, EntryKind, Record, Remembered};
+use crate::consensus::{Entry, EntryKind, Marker, Remembered};
 use crate::journal::{Journal, Ticket};
 use crate::units::{GroupId, Seed, ServerId};
 
@@ -128,6 +128,8 @@ pub(crate) struct Beginning {
     pub(crate) remembered: Option<Remembered>,
     /// The core's own files hold everything up to here: its entries up to there are not given out again.
     pub(crate) restored: u64,
+    /// That entry's own term and the members as of it, where the files say them.
+    pub(crate) place: Option<Marker>,
     /// Whether the core's files may know more than the journal.
     pub(crate) accept_loss: bool,
 }
@@ -151,10 +153,14 @@ impl Beginning {
                 restored: self.restored,
             });
         }
-        remembered.entries.clear();
-        remembered.marker.index = self.restored;
-        remembered.marker.term = remembered.hard_state.term;
-        journal.append(group, Record::Reset(remembered.marker.clone()));
+        // Files that do not say it are of a group without other members: nobody else knows the term either.
+        let marker = self.place.unwrap_or_else(|| Marker {
+            index: self.restored,
+            term: remembered.hard_state.term,
+            state: remembered.marker.state.clone(),
+        });
+        let reset = remembered.settle(&marker);
+        journal.append(group, reset.expect("it lies behind the last entry"));
         Ok(remembered)
     }
 }
@@ -244,6 +250,11 @@ impl Replica {
     /// The last entry whose effects are applied.
     pub(super) fn applied_index(&self) -> u64 {
         self.group.applied_index()
+    }
+
+    /// An entry's own term and the members as of it; `None` where they are not known any more.
+    pub(super) fn place(&self, index: u64) -> Option<Marker> {
+        self.group.marker_at(index)
     }
 
     /// The entry up to which the journal has forgotten this group.

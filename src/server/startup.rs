@@ -271,12 +271,13 @@ impl CoordinatorStart<'_> {
         let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
         let folder = self.folder.coordinator();
         let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
-        let (core, index) = restored.map_err(|error| snapshot_refused(self.folder, error))?;
+        let found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
         let configuration = self.configuration();
         let id = GroupId::COORDINATOR;
         let beginning = Beginning {
             remembered: self.group,
-            restored: index,
+            restored: found.index,
+            place: found.place,
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);
@@ -289,9 +290,9 @@ impl CoordinatorStart<'_> {
             descriptors: system.descriptors,
         };
         Ok(CoordinatorSide::new(
-            core,
+            found.core,
             replica,
-            Snapshots::new(folder, every, index),
+            Snapshots::new(folder, every, found.index),
             facts,
         ))
     }
@@ -402,6 +403,7 @@ impl BrokerStart<'_> {
         let beginning = Beginning {
             remembered: self.group,
             restored: found.applied,
+            place: None,
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);

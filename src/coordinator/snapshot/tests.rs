@@ -12,7 +12,7 @@ fn hex(bytes: &[u8]) -> String {
 /// A chunk put together by hand: 24 bytes, their checksum, the body. Both in hexadecimal.
 fn chunk(kind: &str, index: &str, number: &str, body: &str) -> String {
     let length = format!("{:08x}", body.len() / 2);
-    let header = ["5a4e4f44", "01", kind, "0000", index, number, &length].concat();
+    let header = ["5a4e4f44", "02", kind, "0000", index, number, &length].concat();
     let checked = [header.as_str(), body].concat();
     let bytes: Vec<u8> = (0..checked.len() / 2)
         .map(|at| u8::from_str_radix(&checked[2 * at..2 * at + 2], 16).expect("hex"))
@@ -38,7 +38,13 @@ fn the_bytes_of_a_snapshot_stay_as_they_are() {
         .concat()
     };
     let index = "0000000000000001";
-    let head = ["0000000000000001", "0001018bcfe568000000"].concat();
+    let head = [
+        "0000000000000005",     // the term
+        "0000000100",           // the members: one byte, a zero
+        "0000000000000001",     // zxid
+        "0001018bcfe568000000", // the last session of server 1
+    ]
+    .concat();
     let records = [
         "01",               // a session
         "018bcfe568000000", // id
@@ -72,7 +78,10 @@ fn the_bytes_of_a_snapshot_stay_as_they_are() {
     ]
     .concat();
     let seal = chunk("03", index, "00000002", &seal);
-    harness.coordinator.snapshot_begin();
+    harness.coordinator.snapshot_begin(Place {
+        term: 5,
+        members: Bytes::from_static(&[0]),
+    });
     let slices: Vec<String> = std::iter::from_fn(|| harness.coordinator.snapshot_step(100_000))
         .map(|slice| hex(&slice.bytes))
         .collect();
@@ -150,7 +159,7 @@ fn no_bit_of_a_snapshot_can_change_unnoticed() {
 fn chunks_cannot_be_left_out_swapped_or_taken_from_another_snapshot() {
     let mut harness = some_state();
     let slices = |harness: &mut Harness| -> Vec<Bytes> {
-        harness.coordinator.snapshot_begin();
+        harness.coordinator.snapshot_begin(Place::default());
         std::iter::from_fn(|| harness.coordinator.snapshot_step(300))
             .map(|slice| slice.bytes)
             .filter(|bytes| !bytes.is_empty())
@@ -182,7 +191,9 @@ fn chunks_cannot_be_left_out_swapped_or_taken_from_another_snapshot() {
 
 /// A snapshot with these records (in hexadecimal), whole in all other respects.
 fn with_records(records: &str, counts: [u64; 3]) -> Vec<u8> {
-    let head = chunk("01", "0000000000000009", "00000000", "0000000000000007");
+    // Term 3, no members, zxid 7.
+    let head = "0000000000000003000000000000000000000007";
+    let head = chunk("01", "0000000000000009", "00000000", head);
     let records = chunk("02", "0000000000000009", "00000001", records);
     let checksums: Vec<u8> = [&head, &records]
         .iter()
@@ -301,15 +312,75 @@ fn bytes_at_random_are_refused_without_harm() {
     }
 }
 
+/// The same snapshot, each chunk of the version that is said, the head without its place if so wanted.
+fn rewritten(snapshot: &[u8], version: impl Fn(u32) -> u8, has_place: bool) -> Vec<u8> {
+    let (mut rest, mut out) = (snapshot, Vec::new());
+    let (mut number, mut chain) = (0, crc32fast::Hasher::new());
+    while !rest.is_empty() {
+        let length = u32::from_be_bytes(rest[20..24].try_into().expect("four bytes"));
+        let (chunk, tail) = rest.split_at(HEADER_BYTES + usize::try_from(length).expect("small"));
+        rest = tail;
+        let mut body = chunk[HEADER_BYTES..].to_vec();
+        if number == 0 && !has_place {
+            let members = u32::from_be_bytes(body[8..12].try_into().expect("four bytes"));
+            body.drain(..12 + usize::try_from(members).expect("small"));
+        }
+        if rest.is_empty() {
+            let at = body.len() - 4;
+            body[at..].copy_from_slice(&chain.clone().finalize().to_be_bytes());
+        }
+        let mut header = chunk[..CHECKED_BYTES].to_vec();
+        header[4] = version(number);
+        header[20..].copy_from_slice(&length_of(&body).to_be_bytes());
+        let checksum = crc32fast::hash(&[header.as_slice(), &body].concat()).to_be_bytes();
+        chain.update(&checksum);
+        out.extend([header.as_slice(), &checksum, &body].concat());
+        number += 1;
+    }
+    out
+}
+
+fn length_of(body: &[u8]) -> u32 {
+    u32::try_from(body.len()).expect("small")
+}
+
+#[test]
+fn a_snapshot_says_where_in_the_log_it_was_taken() {
+    let mut harness = some_state();
+    let restored = restore(&harness.snapshot(), Seed(9));
+    assert_eq!(restored.place(), Some(&Harness::place()));
+}
+
+#[test]
+fn a_snapshot_of_the_first_version_is_read_and_says_no_place() {
+    let mut harness = some_state();
+    let snapshot = harness.snapshot();
+    assert_eq!(rewritten(&snapshot, |_| VERSION, true), snapshot);
+    let first = rewritten(&snapshot, |_| VERSION_WITHOUT_PLACE, false);
+    let restored = restore(&first, Seed(9));
+    assert_eq!(restored.place(), None);
+    let restored = Coordinator::restored(Options::default(), Seed(9), restored);
+    assert_eq!(restored.digest(), harness.coordinator.digest());
+}
+
+#[test]
+fn a_snapshot_is_of_one_version() {
+    let snapshot = some_state().snapshot();
+    let mixed = rewritten(&snapshot, |number| if number == 1 { 1 } else { 2 }, true);
+    assert_eq!(error_of(&mixed), Some(SnapshotError::OutOfPlace(1)));
+    let later = rewritten(&snapshot, |_| VERSION + 1, true);
+    assert_eq!(error_of(&later), Some(SnapshotError::Version(VERSION + 1)));
+}
+
 #[test]
 fn one_snapshot_at_a_time_is_taken() {
     let mut harness = some_state();
     assert_eq!(harness.coordinator.snapshot_step(100), None);
-    harness.coordinator.snapshot_begin();
+    harness.coordinator.snapshot_begin(Place::default());
     assert!(harness.coordinator.snapshot_step(100).is_some());
     harness.coordinator.snapshot_abandon();
     assert_eq!(harness.coordinator.snapshot_step(100), None);
-    harness.coordinator.snapshot_begin();
+    harness.coordinator.snapshot_begin(Place::default());
     harness.coordinator.snapshot_step(100);
     assert_eq!(error_of(&harness.snapshot()), None, "a new one begins anew");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::coordinator::{
-    ConnectRequest, Coordinator, Effect, Event, Options, Request, Restore, Restored,
+    ConnectRequest, Coordinator, Effect, Event, Options, Place, Request, Restore, Restored,
 };
 use crate::units::{ConnectionId, Moment, Seed, WallTime, Zxid};
 
@@ -173,9 +173,17 @@ impl Harness {
         })
     }
 
+    /// Where its snapshots are taken.
+    pub(in crate::coordinator) fn place() -> Place {
+        Place {
+            term: 7,
+            members: Bytes::from_static(b"members"),
+        }
+    }
+
     /// A whole snapshot of now.
     pub(in crate::coordinator) fn snapshot(&mut self) -> Vec<u8> {
-        self.coordinator.snapshot_begin();
+        self.coordinator.snapshot_begin(Harness::place());
         let mut bytes = Vec::new();
         while let Some(slice) = self.coordinator.snapshot_step(200) {
             bytes.extend_from_slice(&slice.bytes);

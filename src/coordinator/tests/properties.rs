@@ -4,7 +4,7 @@
 
 use super::harness::{Harness, restore};
 use super::walk::Walk;
-use crate::coordinator::{Coordinator, Effect, Event, Options};
+use crate::coordinator::{Coordinator, Effect, Event, Options, Place};
 use crate::tests::Seeds;
 use crate::units::{Moment, Seed};
 
@@ -64,7 +64,7 @@ fn a_snapshot_taken_during_changes_is_the_state_when_it_began() {
             walk.step();
         }
         let before = walk.harness.coordinator.digest();
-        let begun = walk.harness.coordinator.snapshot_begin();
+        let begun = walk.harness.coordinator.snapshot_begin(Place::default());
         assert_eq!(begun, walk.harness.index);
         let mut bytes = Vec::new();
         let budget = 100 + walk.below(400);

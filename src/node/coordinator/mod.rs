@@ -153,6 +153,7 @@ impl CoordinatorSide {
             world.now,
             applied,
             needed_to,
+            |index| self.replica.place(index),
             &mut self.core,
             world.disk.as_mut(),
         );

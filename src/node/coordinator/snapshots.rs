@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::coordinator::{Coordinator, Options, Restore, Restored, SnapshotError};
+use crate::consensus::Marker;
+use crate::coordinator::{Coordinator, Options, Place, Restore, Restored, SnapshotError};
 use crate::disk::{
     self, Class, Completion, Disk, File, Lane, Mode, Operation, Outcome, Owner, Token,
 };
@@ -101,12 +102,13 @@ impl Snapshots {
     }
 
     /// Begins a snapshot if enough has been applied since the last, or the journal needs one that holds
-    /// everything up to `needed_to`.
+    /// everything up to `needed_to`. `place` says where an entry stands in the log.
     pub(in crate::node) fn consider(
         &mut self,
         now: Moment,
         applied: u64,
         needed_to: u64,
+        place: impl FnOnce(u64) -> Option<Marker>,
         core: &mut Coordinator,
         disk: &mut dyn Disk,
     ) {
@@ -120,7 +122,15 @@ impl Snapshots {
         if !enough {
             return;
         }
-        let index = core.snapshot_begin();
+        // Whoever accepted the loss of a snapshot has applied nothing that the log still knows, until the next entry.
+        let Some(marker) = place(core.status().applied) else {
+            return;
+        };
+        let index = core.snapshot_begin(Place {
+            term: marker.term,
+            members: marker.state,
+        });
+        assert_eq!(index, marker.index, "a snapshot is taken between entries");
         let path = self.folder.join(format!("{index:020}{SUFFIX}"));
         let file = disk.reserve();
         self.attempts += 1;
@@ -322,6 +332,16 @@ pub(crate) enum RestoreError {
     },
 }
 
+/// What was read back.
+pub(crate) struct Found {
+    /// The coordinator as it was.
+    pub(crate) core: Coordinator,
+    /// The last entry that is in it; 0 for none.
+    pub(crate) index: u64,
+    /// Its place in the log, where the snapshot says it.
+    pub(crate) place: Option<Marker>,
+}
+
 /// Reads the newest snapshot back and removes the others. What comes after it is in the journal, which has
 /// forgotten everything up to `marker`.
 ///
@@ -334,7 +354,7 @@ pub(crate) fn restore(
     seed: Seed,
     accept_loss: bool,
     disk: &mut dyn Disk,
-) -> Result<(Coordinator, u64), RestoreError> {
+) -> Result<Found, RestoreError> {
     disk::folder::make_to_last(disk, folder)?;
     // What a killed process has put in place lasts before anything is built on it.
     disk.run(Operation::SyncFolder {
@@ -380,11 +400,17 @@ pub(crate) fn restore(
             snapshot: index,
         });
     }
+    let place = state.as_ref().and_then(Restored::place);
+    let place = place.map(|place| Marker {
+        index,
+        term: place.term,
+        state: place.members.clone(),
+    });
     let core = match state {
         Some(restored) => Coordinator::restored(options.clone(), seed, restored),
         None => Coordinator::new(options.clone(), seed),
     };
-    Ok((core, index))
+    Ok(Found { core, index, place })
 }
 
 fn read(
