@@ -240,6 +240,8 @@ struct Key {
     held: Vec<HeldId>,
     told: Told,
     told_at: Moment,
+    /// When it was last told data, whatever was believed of it since.
+    data_at: Moment,
     /// Where the client's queue has it while no get of it is outstanding.
     stamp: Moment,
     /// The stamp was set because a get did not come when it was expected.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -32,7 +33,14 @@ pub(super) fn take(
         .flat_map(settings::data_folders)
         .collect();
     let known = folder.data().join(TOPICS_KNOWN);
-    let before = fs::read_to_string(&known).unwrap_or_default();
+    let before = match fs::read_to_string(&known) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            warn!(%error, "which folders of topics there were cannot be read: one that is gone is not noticed");
+            String::new()
+        }
+    };
     let gone = |path: &&PathBuf| {
         let name = name(path, folder);
         before.lines().any(|line| line == name) && !path.exists()
@@ -40,33 +48,42 @@ pub(super) fn take(
     if let Some(gone) = topics.iter().find(gone).filter(|_| !accept_loss) {
         return Err(topics_gone(gone, folder));
     }
-    let names: Vec<String> = topics
-        .iter()
-        .map(|path| name(path, folder) + "\n")
-        .collect();
+    // One that the configuration leaves out for a while is not forgotten.
+    let mut names: BTreeSet<String> = before.lines().map(str::to_owned).collect();
     // By what they are and not by what they are called: a folder may be named in two ways.
-    let folders: BTreeSet<PathBuf> = topics
-        .into_iter()
-        .chain([folder.journal()])
-        .filter_map(|path| {
-            // Why one cannot be made is told where it is needed.
-            fs::create_dir_all(&path).ok()?;
-            fs::canonicalize(&path).ok()
-        })
-        .collect();
+    let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+    for path in topics.iter().chain([&folder.journal()]) {
+        // Why one cannot be made is told where it is needed.
+        let Ok(real) = fs::create_dir_all(path).and_then(|()| fs::canonicalize(path)) else {
+            continue;
+        };
+        folders.insert(real);
+        if topics.contains(path) {
+            names.insert(name(path, folder));
+        }
+    }
     let locks = folders
         .iter()
         .map(|path| lock(path))
         .collect::<Result<Vec<Lock>, Error>>()?;
-    let names = names.concat();
+    let names: String = names.into_iter().map(|name| name + "\n").collect();
     if names != before && config.broker.is_some() {
-        let new = new_name(&known);
         // On a full disk the server starts all the same; the next start writes it.
-        if let Err(error) = fs::write(&new, names).and_then(|()| fs::rename(&new, &known)) {
+        if let Err(error) = write_to_last(&known, &names) {
             warn!(%error, "which folders of topics there are is not written down");
         }
     }
     Ok(locks)
+}
+
+fn write_to_last(path: &Path, text: &str) -> io::Result<()> {
+    let new = new_name(path);
+    let mut file = fs::File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
 }
 
 /// A folder as it is written down: the server's own folder may be moved.

@@ -40,6 +40,7 @@ const TOPICS: &[Topic] = &[
     // As many partitions as the client has threads on two cores, and twice as many.
     ("threads", 2),
     ("twice-threads", 4),
+    ("turns", 8),
 ];
 
 /// Consumers with fewer threads than partitions, of each kind that a server might do wrong by, and one that is plain.
@@ -289,6 +290,8 @@ fn the_java_client_sees_a_message_as_soon_beside_the_original_zookeeper() {
     // With fewer threads than partitions, too. That takes what the group has told of its positions, which it has not in its
     // first seconds: so there is no limit for the slowest.
     run(&mut beside, 1, &["latency:twice-threads,1000,20,50,0"]);
+    // And each once, in an order that takes turns.
+    run(&mut beside, 1, &[&format!("{TURNS},p50=150")]);
 }
 
 #[test]

@@ -268,6 +268,42 @@ fn a_start_without_the_topics_folder_is_refused_and_makes_none() {
     assert_eq!(reader.read_all("orders", 0).len(), 1);
 }
 
+/// Only a folder that there was can be gone; and one that the configuration left out for a while is not forgotten.
+#[test]
+fn a_folder_of_topics_is_known_from_when_it_was_made_and_for_good() {
+    let home = TempDir::new().expect("make a folder");
+    let disk = home.path().join("disk");
+    let folder = disk.join("topics");
+    let extra = format!("\n[topics.extra]\nfolder = \"{}\"\n", folder.display());
+    let mut server = Server::prepare(&home.path().join("server1"), &[("orders", 1)], |_| {});
+    let file = server.folder().join("conf/server.toml");
+    let without = fs::read_to_string(&file).expect("init writes it");
+    let with = without.clone() + &extra;
+    let refused = |server: &Server| {
+        let output = server
+            .command()
+            .output()
+            .expect("the binary under test starts");
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    fs::write(&disk, "no folder").expect("write a file");
+    fs::write(&file, &with).expect("write conf/server.toml");
+    let text = refused(&server);
+    assert!(!text.contains("E0206"), "{text}");
+    fs::remove_file(&disk).expect("remove it");
+    server.resume();
+    server.stop();
+    fs::write(&file, &without).expect("write conf/server.toml");
+    server.resume();
+    server.stop();
+    fs::rename(&folder, disk.join("away")).expect("move it");
+    fs::write(&file, &with).expect("write conf/server.toml");
+    let text = refused(&server);
+    assert!(text.contains("E0206"), "{text}");
+    assert!(!folder.exists(), "it is not made again");
+}
+
 /// Found with 300 topics, which took ten seconds: a `produce` behind the `start` was told that there is no such topic.
 #[test]
 fn a_start_returns_when_clients_find_all_topics() {

@@ -99,6 +99,7 @@ impl Waiting {
                 held: Vec::new(),
                 told: Told::Never,
                 told_at: now,
+                data_at: now,
                 stamp: Moment::START,
                 stamp_guessed: false,
                 delay: Duration::ZERO,

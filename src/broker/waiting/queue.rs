@@ -163,7 +163,10 @@ impl Waiting {
         state.told_at = now;
         state.settled &= told != Told::Data;
         match told {
-            Told::Data => (state.stamp, state.delay) = (now, Duration::ZERO),
+            Told::Data => {
+                (state.stamp, state.delay) = (now, Duration::ZERO);
+                state.data_at = now;
+            }
             Told::Nothing => {
                 state.delay = (state.delay + DELAY_STEP).min(DELAY_MAX);
                 state.stamp = now + state.delay;

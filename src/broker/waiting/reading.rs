@@ -187,7 +187,7 @@ impl Waiting {
     /// A get of a known key came.
     pub(super) fn returned(&mut self, now: Moment, key: KeyId, get: &WaitingGet) {
         let state = &self.keys[&key];
-        let (owner, question, sent_at) = (state.owner, state.question, state.told_at);
+        let (owner, question, sent_at) = (state.owner, state.question, state.data_at);
         let Some(mut reading) = self.key_mut(key).reading.take() else {
             return;
         };

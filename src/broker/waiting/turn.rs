@@ -446,6 +446,27 @@ mod tests {
         assert_eq!(readers.verdict(0), Ok(()));
     }
 
+    /// Its group is balanced between that it was sent the message and that it comes back: the time runs on.
+    #[test]
+    fn a_consumer_that_begins_anew_read_its_message_when_it_was_sent() {
+        let mut readers = Readers::new();
+        readers.owns("free", JVM, &[0], true);
+        readers.reads("free", 0, 1, 30);
+        readers.wait(150);
+        let owner = *readers
+            .waiting
+            .consumers
+            .keys()
+            .next()
+            .expect("there is one");
+        readers.waiting.begin_anew(readers.now, owner);
+        readers.owns("free", JVM, &[0], true);
+        readers.comes_back("free", 0);
+        assert_eq!(readers.verdict(0), Ok(()));
+        readers.wait(50);
+        assert_eq!(readers.verdict(0), Err(NotTurned::MayHaveForgotten));
+    }
+
     #[test]
     fn on_another_connection_it_has_read_nothing_yet() {
         let mut readers = Readers::new();

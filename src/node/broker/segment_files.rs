@@ -391,12 +391,16 @@ impl SegmentFiles {
             let is_path = error.class == Class::Missing && self.data_folders.iter().any(ours);
             is_path.then(|| error.path.clone())
         });
+        let syncs = self
+            .works
+            .get(&number)
+            .is_some_and(|work| work.kind == Kind::Sync);
         if let Some(above) = lost
             .as_ref()
-            .filter(|_| may_be_missing)
+            .filter(|_| may_be_missing && syncs)
             .and_then(|path| path.parent())
         {
-            // Whether only the file is gone, or the folder that it was in.
+            // Whether only the file is gone, or the folder that it was in. What is to be removed is gone either way.
             let path = above.to_path_buf();
             self.submit(number, Lane::Background, Operation::Space { path }, disk);
         }
@@ -436,8 +440,13 @@ impl SegmentFiles {
                 .extend(makes.iter().map(|folder| folder.as_ref().clone()));
         }
         let finished = self.end_if_done(number)?;
-        if matches!(finished, Some(Finished::Refused(..))) {
-            // A handle whose opening was refused is bound to nothing.
+        let folder_gone = matches!(
+            finished,
+            Some(Finished::CheckpointRefused(_, Shortage::Folder))
+        );
+        if folder_gone || matches!(finished, Some(Finished::Refused(..))) {
+            // A handle whose opening was refused is bound to nothing; and one into a folder that is gone takes what nobody
+            // finds again: the next put is to find that out.
             self.close_all(disk);
         }
         Ok(finished)
