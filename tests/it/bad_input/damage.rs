@@ -190,6 +190,8 @@ fn a_flipped_id_or_flag_is_mended_by_the_journal_until_a_checkpoint_and_served_a
         assert!(record.sound && record.data == b"hello");
         (record.id, record.flag)
     };
+    // Whoever reads it waits until it is in its file.
+    assert_eq!(read(&server), (id, 0), "as it was sent");
     server.kill();
     flip(ID);
     flip(FLAG);
