@@ -349,7 +349,8 @@ fn space(path: &Path) -> io::Result<Space> {
     })
 }
 
-fn replace(path: &Path, pieces: &[Bytes]) -> io::Result<()> {
+/// Puts a file in place whole, so that it lasts: as [`Operation::Replace`] does, where no disk is open yet.
+pub(crate) fn replace(path: &Path, pieces: &[Bytes]) -> io::Result<()> {
     let new = folder::new_name(path);
     let mut file = open_with(&new, OFlag::empty(), true)?;
     for piece in pieces {

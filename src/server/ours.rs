@@ -4,15 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use tracing::warn;
 
 use super::advice::{disk_refused, run_without};
 use super::settings;
 use crate::config::{Config, ServerFolder};
-use crate::disk::folder::{Lock, LockError, new_name};
+use crate::disk;
+use crate::disk::folder::{Lock, LockError};
 use crate::report::{Code, Error};
 
 /// The file in `data/` that names the folders of topics that there were, each on a line.
@@ -69,21 +71,11 @@ pub(super) fn take(
     let names: String = names.into_iter().map(|name| name + "\n").collect();
     if names != before && config.broker.is_some() {
         // On a full disk the server starts all the same; the next start writes it.
-        if let Err(error) = write_to_last(&known, &names) {
+        if let Err(error) = disk::replace(&known, &[Bytes::from(names)]) {
             warn!(%error, "which folders of topics there are is not written down");
         }
     }
     Ok(locks)
-}
-
-fn write_to_last(path: &Path, text: &str) -> io::Result<()> {
-    let new = new_name(path);
-    let mut file = fs::File::create(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(folder)?.sync_all()
 }
 
 /// A folder as it is written down: the server's own folder may be moved.

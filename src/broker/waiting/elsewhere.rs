@@ -59,16 +59,13 @@ impl Waiting {
         };
         let now: Vec<String> = consumers.iter().filter_map(process).collect();
         let before = std::mem::replace(&mut group.elsewhere, now.clone());
-        // In this order a process that stays is never dropped in between.
         for process in &now {
             self.elsewhere.add(process);
         }
-        for process in &before {
-            self.elsewhere.remove(process);
-        }
+        self.forget_elsewhere(&before);
     }
 
-    /// A group is forgotten.
+    /// A group says this of them no more.
     pub(super) fn forget_elsewhere(&mut self, processes: &[String]) {
         for process in processes {
             self.elsewhere.remove(process);

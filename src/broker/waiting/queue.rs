@@ -26,6 +26,7 @@ pub(super) const ON_ITS_WAY: Duration = Duration::from_millis(5);
 const SHORT_WORK: Duration = Duration::from_millis(50);
 /// Stamps closer to each other than this may stand in either order.
 const SLACK: Duration = Duration::from_millis(2);
+
 /// The most gets that a consumer had outstanding at a time, lately: a client that was interrupted leaves
 /// gets behind that nobody waits for, and they must not count for ever.
 #[derive(Debug, Default)]
