@@ -13,6 +13,8 @@ use std::str::FromStr;
 pub enum Section {
     /// What both halves share.
     Server,
+    /// The servers that work together.
+    Cluster,
     /// The ZooKeeper-compatible half.
     Coordinator,
     /// The MetaQ-compatible half.
@@ -35,8 +37,9 @@ pub enum Section {
 
 impl Section {
     /// Every section, in the order of the documentation.
-    pub const ALL: [Section; 10] = [
+    pub const ALL: [Section; 11] = [
         Section::Server,
+        Section::Cluster,
         Section::Coordinator,
         Section::Broker,
         Section::Zookeeper,
@@ -52,6 +55,7 @@ impl Section {
     pub fn name(self) -> &'static str {
         match self {
             Section::Server => "server",
+            Section::Cluster => "cluster",
             Section::Coordinator => "coordinator",
             Section::Broker => "broker",
             Section::Zookeeper => "zookeeper",
@@ -68,6 +72,10 @@ impl Section {
     pub fn help(self) -> &'static str {
         match self {
             Section::Server => "The server as a whole.",
+            Section::Cluster => {
+                "The servers whose coordinators work together: each has the whole tree, and they serve while more than half of \
+                 them run and reach each other. Without `servers` this server is alone."
+            }
             Section::Coordinator => {
                 "The coordinator: what ZooKeeper's clients talk to. Without `enabled` there is none, and the \
                  broker uses the ZooKeeper that `zookeeper.connect` names."

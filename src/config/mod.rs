@@ -33,8 +33,8 @@ mod shown;
 mod suggest;
 
 pub use checked::{
-    Broker, COORDINATOR_ID_MAX, Config, Coordinator, Disk, Effective, Journal, Log, Machine,
-    Network, Origin, Source, Web, Zookeeper, ZookeeperAt,
+    Broker, CLUSTER_SERVERS_MAX, COORDINATOR_ID_MAX, Cluster, ClusterServer, Config, Coordinator,
+    Disk, Effective, Journal, Log, Machine, Network, Origin, Source, Web, Zookeeper, ZookeeperAt,
 };
 pub use folder::ServerFolder;
 pub use mistake::{Mistake, Mistakes, Place};
@@ -45,7 +45,7 @@ pub use topic::{DeletePolicy, Schedule, Topic, TopicSettings};
 pub use words::{Backend, LogFilter, LogFormat};
 
 use file::File;
-use legacy::{Dynamic, ZooCfg};
+use legacy::{Dynamic, MyId, ZooCfg};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +145,27 @@ fn read_zoo_cfg(folder: &ServerFolder) -> Result<Option<ZooCfg>, Error> {
             text: read,
         });
     }
+    file.myid = read_myid(folder, &file);
     Ok(Some(file))
+}
+
+/// The files `myid` that are there: where `zoo.cfg` says, and beside it. What is wrong with them matters only where
+/// there are several servers.
+fn read_myid(folder: &ServerFolder, file: &ZooCfg) -> Vec<MyId> {
+    const NAME: &str = "myid";
+    let written = file.data_folder();
+    let written = written.map(|data| (folder.root().join(&data).join(NAME), data.join(NAME)));
+    let beside = (folder.conf().join(NAME), Path::new("conf").join(NAME));
+    let files = written.into_iter().chain([beside]);
+    let found = files.filter_map(|(at, path)| {
+        let text = match read_bytes_if_there(&at) {
+            Ok(bytes) => Ok(bytes?),
+            Err(Error::Unreadable { source, .. }) => Err(source.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        Some(MyId { path, text })
+    });
+    found.collect()
 }
 
 /// The names in `/etc/hosts`, each with its address.

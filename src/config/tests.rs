@@ -3,16 +3,17 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::checked::{Config, Machine};
 use super::document::{self, ChosenTopic};
 use super::key::{Kind, Section};
 use super::reload::{Changes, Look, compare, reload};
-use super::{Error, Mistakes, ServerFolder, explain, from_toml, legacy, load};
+use super::{Error, Mistakes, ServerFolder, explain, from_toml, legacy, load, remarks};
 use crate::tests::golden::assert_golden;
 use crate::tests::transcript::scripts;
+use crate::units::ServerId;
 
 fn machine() -> Machine {
     Machine {
@@ -27,6 +28,10 @@ fn read_toml(text: &str) -> Result<Config, Mistakes> {
 }
 
 fn read_legacy(files: &str) -> Result<Config, Mistakes> {
+    let (files, myid) = match files.split_once("#### myid\n") {
+        Some((files, myid)) => (files, Some(myid.as_bytes().to_vec())),
+        None => (files, None),
+    };
     let (files, dynamic) = match files.split_once("#### dynamic\n") {
         Some((files, dynamic)) => (files, Some(dynamic.as_bytes().to_vec())),
         None => (files, None),
@@ -42,6 +47,11 @@ fn read_legacy(files: &str) -> Result<Config, Mistakes> {
             text: dynamic.ok_or_else(|| format!("there is no {}", path.display())),
             path,
         });
+        let myid = myid.map(|text| legacy::MyId {
+            path: PathBuf::from("conf/myid"),
+            text: Ok(text),
+        });
+        file.myid.extend(myid);
         file
     });
     let root = Path::new("/srv/server1");
@@ -79,6 +89,11 @@ fn describe(config: &Config) -> String {
         if defaults.source.held(&held.key) != Some(&held.value) {
             let _ = writeln!(text, "{} = {}", held.key, held.value);
         }
+    }
+    if let Some(cluster) = &config.cluster {
+        let servers: Vec<String> = cluster.servers.iter().map(ToString::to_string).collect();
+        let listen = SocketAddr::new(cluster.listen, cluster.port);
+        let _ = writeln!(text, "cluster: {}, here at {listen}", servers.join(" "));
     }
     if let Some(broker) = &config.broker {
         let _ = writeln!(text, "registers at: {:?}", broker.zookeeper.at);
@@ -143,11 +158,118 @@ fn a_file_of_servers_is_found_beside_the_file_that_names_it() {
 
     fs::write(
         &beside,
-        "server.1=a:2888:3888;2199\nserver.2=b:2888:3888;2199\n",
+        "server.1=a:2888:3888;2199\nserver.2=b:2888:3888;2200\n",
     )
     .expect("write it");
     let told = load(&folder).expect_err("they are two").to_string();
-    assert!(told.contains("cannot be taken over yet"), "{told}");
+    assert!(told.contains("no file myid"), "{told}");
+    fs::write(folder.conf().join("myid"), "2\n").expect("write it");
+    let config = load(&folder).expect("it is the second");
+    assert_eq!(config.id, ServerId(2));
+    assert_eq!(config.coordinator.expect("it is one").port, 2200);
+    assert_eq!(config.cluster.expect("they are two").servers.len(), 2);
+}
+
+/// A folder of its own with this `zoo.cfg`, in which `DATA` stands for a folder of ZooKeeper's beside `conf`.
+fn zookeeper_folder(zoo_cfg: &str) -> (tempfile::TempDir, ServerFolder, PathBuf) {
+    let root = tempfile::TempDir::new().expect("a folder");
+    let folder = ServerFolder::new(root.path());
+    let data = root.path().join("zookeeper");
+    fs::create_dir_all(folder.conf()).expect("a folder");
+    fs::create_dir_all(&data).expect("a folder");
+    let zoo_cfg = zoo_cfg.replace("DATA", &data.display().to_string());
+    fs::write(folder.zoo_cfg(), zoo_cfg).expect("write it");
+    (root, folder, data)
+}
+
+const THREE: &str = "dataDir=DATA\nclientPort=2181\nserver.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=c:2888:3888\n";
+
+#[test]
+fn the_number_of_a_server_among_several_stands_where_zookeeper_has_it_or_beside() {
+    let (_root, folder, data) = zookeeper_folder(THREE);
+    fs::write(data.join("myid"), "3\n").expect("write it");
+    assert_eq!(load(&folder).expect("it is there").id, ServerId(3));
+
+    fs::write(folder.conf().join("myid"), "3").expect("write it");
+    assert_eq!(load(&folder).expect("both say the same").id, ServerId(3));
+    fs::write(folder.conf().join("myid"), "2").expect("write it");
+    let told = load(&folder).expect_err("which is it?").to_string();
+    assert!(told.contains("conf/myid:1: myid is 2, and"), "{told}");
+    assert!(told.contains("zookeeper/myid says 3"), "{told}");
+
+    fs::remove_file(data.join("myid")).expect("remove it");
+    assert_eq!(load(&folder).expect("it is beside").id, ServerId(2));
+    fs::remove_file(folder.conf().join("myid")).expect("remove it");
+    let told = load(&folder).expect_err("none is there").to_string();
+    assert!(told.contains("no file myid in dataDir or conf/"), "{told}");
+}
+
+#[test]
+fn a_number_that_cannot_be_read_is_none() {
+    let (_root, folder, data) = zookeeper_folder(THREE);
+    fs::create_dir(data.join("myid")).expect("a folder");
+    let told = load(&folder).expect_err("it is a folder").to_string();
+    assert!(told.contains("zookeeper/myid: cannot be read: "), "{told}");
+    fs::write(folder.conf().join("myid"), "1").expect("write it");
+    assert_eq!(load(&folder).expect("it is beside").id, ServerId(1));
+}
+
+#[test]
+fn a_server_alone_has_no_use_for_a_number() {
+    let (_root, folder, data) =
+        zookeeper_folder("dataDir=DATA\nclientPort=2181\nserver.7=a:2888:3888\n");
+    fs::write(data.join("myid"), "7\n").expect("write it");
+    let config = load(&folder).expect("it is alone");
+    assert_eq!((config.id, config.cluster), (ServerId(1), None));
+}
+
+/// The remarks on a `server.toml` with these lines.
+fn remarks_on(text: &str) -> Vec<String> {
+    remarks::notes(&read_toml(text).expect("it is permitted"))
+}
+
+#[test]
+fn an_even_number_of_servers_is_remarked() {
+    let of = |count: usize| {
+        let servers: Vec<String> = (1..=count)
+            .map(|id| format!("\"{id}=10.0.0.{id}:2888\""))
+            .collect();
+        remarks_on(&format!("[cluster]\nservers = [{}]\n", servers.join(",")))
+    };
+    for (count, expected) in [
+        (2, "the cluster has 2 servers: it needs both"),
+        (
+            4,
+            "the cluster has 4 servers: it serves on without 1 of them, no more than 3 servers do",
+        ),
+        (
+            6,
+            "the cluster has 6 servers: it serves on without 2 of them, no more than 5 servers do",
+        ),
+    ] {
+        let told = of(count);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with(expected), "{told:?}");
+    }
+    for count in [1, 3, 5, 7] {
+        assert_eq!(of(count), [""; 0]);
+    }
+}
+
+#[test]
+fn a_port_for_servers_on_every_address_is_remarked_unless_it_was_chosen() {
+    let servers = "[cluster]\nservers = [\"1=a:2888\", \"2=b:2888\", \"3=c:2888\"]\n";
+    let [told] = &remarks_on(servers)[..] else {
+        panic!("there is one remark");
+    };
+    assert!(
+        told.contains("every address of the machine (port 2888)"),
+        "{told}"
+    );
+    assert_eq!(
+        remarks_on(&format!("{servers}listen = \"0.0.0.0\"\n")),
+        [""; 0]
+    );
 }
 
 #[test]

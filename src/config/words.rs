@@ -1,6 +1,7 @@
 //! The words and small notations that values are written in.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -127,7 +128,7 @@ pub(super) fn host_name_is_valid(text: &str) -> bool {
     let permitted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
     let is_name = !text.is_empty() && text.len() <= BYTES_MAX && text.chars().all(permitted);
     let has_colon = text.contains(':');
-    is_name && (!has_colon || text.parse::<std::net::Ipv6Addr>().is_ok())
+    is_name && (!has_colon || text.parse::<Ipv6Addr>().is_ok())
 }
 
 /// Whether this is empty or `super:` and a base64 SHA-1.
@@ -181,6 +182,25 @@ pub(in crate::config) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     };
     // Unlike an advertised host, a host to look up may have an underscore.
     host_name_is_valid(&host.replace('_', "-")).then_some((host, port))
+}
+
+/// The host before the first colon, an IPv6 address being in brackets, and what is behind that colon. An address is told
+/// as it is usually written, and without brackets.
+pub(in crate::config) fn leading_host(text: &str) -> Option<(String, &str)> {
+    let text = text.trim();
+    let (host, behind) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, behind) = rest.split_once(']')?;
+            let address: Ipv6Addr = host.trim().parse().ok()?;
+            (address.to_string(), behind.trim_start().strip_prefix(':')?)
+        }
+        None => {
+            let (host, behind) = text.split_once(':')?;
+            (host.trim().to_owned(), behind)
+        }
+    };
+    // Unlike an advertised host, a host to look up may have an underscore.
+    host_name_is_valid(&host.replace('_', "-")).then_some((host, behind))
 }
 
 /// Whether this is an absolute path of a ZooKeeper node.

@@ -4,9 +4,12 @@
 //! at once. It asks nothing of the machine but what [`Machine`] tells it. Each module gets its own small
 //! options by value from these; nobody carries the whole.
 
+mod cluster;
 mod reader;
 mod rules;
 
+pub use cluster::{CLUSTER_SERVERS_MAX, Cluster, ClusterServer};
+pub(super) use cluster::{server_id, server_port};
 pub use rules::{COORDINATOR_ID_MAX, Machine, check};
 
 use std::net::IpAddr;
@@ -24,6 +27,8 @@ use crate::units::ServerId;
 pub struct Config {
     /// This server's number.
     pub id: ServerId,
+    /// The servers it works together with, unless it is alone. One that has others is a coordinator.
+    pub cluster: Option<Cluster>,
     /// The ZooKeeper-compatible half, if this server has it.
     pub coordinator: Option<Coordinator>,
     /// The MetaQ-compatible half, if this server has it. At least one of the two is there.

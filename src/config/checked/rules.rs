@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cluster;
 use super::reader::Reader;
 use super::{
-    Broker, Config, Coordinator, Disk, Journal, Log, Network, Source, Web, Zookeeper, ZookeeperAt,
+    Broker, Cluster, Config, Coordinator, Disk, Journal, Log, Network, Source, Web, Zookeeper,
+    ZookeeperAt,
 };
 use crate::config::explain as key;
 use crate::config::file::File;
-use crate::config::key::{Key, Value};
+use crate::config::key::{Section, Value};
 use crate::config::mistake::{Mistakes, Place};
 use crate::config::topic::{OwnTopicSettings, Topic, TopicSettings};
 use crate::config::words::{connect_string, host_and_port};
@@ -51,6 +53,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     let id = reader.get(&key::SERVER_ID);
     let listen = reader.get(&key::SERVER_LISTEN);
     let coordinator = read_coordinator(reader, listen, id);
+    let cluster = cluster::read(reader, id, coordinator.is_some());
     let broker = read_broker(reader, root, machine, listen, coordinator.as_ref());
     if coordinator.is_none() && broker.is_none() {
         let place = reader.place(&key::BROKER_ENABLED);
@@ -79,7 +82,13 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
             .filter(|path| !path.is_empty())
             .map(|path| root.join(path)),
     };
-    check_ports(reader, coordinator.as_ref(), broker.as_ref(), web.as_ref());
+    let ports = [
+        cluster.as_ref().map(|it| cluster_port(reader, it)),
+        coordinator.as_ref().map(|it| coordinator_port(reader, it)),
+        broker.as_ref().map(|it| broker_port(reader, it)),
+        web.as_ref().map(|it| web_port(reader, it)),
+    ];
+    check_ports(reader, ports.into_iter().flatten().collect());
     let source = Source {
         effective: std::mem::take(&mut reader.effective),
         words: reader.words(),
@@ -88,6 +97,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     };
     Config {
         id: ServerId(id),
+        cluster,
         coordinator,
         broker,
         network,
@@ -391,32 +401,62 @@ fn largest_write(coordinator: Option<&Coordinator>, broker: Option<&Broker>) -> 
     request.max(message)
 }
 
-fn check_ports(
-    reader: &mut Reader<'_>,
-    coordinator: Option<&Coordinator>,
-    broker: Option<&Broker>,
-    web: Option<&Web>,
-) {
-    let taken: Vec<(&Key<u16>, IpAddr, u16)> = [
-        coordinator.map(|it| (&key::COORDINATOR_PORT, it.listen, it.port)),
-        broker.map(|it| (&key::BROKER_PORT, it.listen, it.port)),
-        web.map(|it| (&key::WEB_PORT, it.listen, it.port)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    for (index, (first, first_address, first_port)) in taken.iter().enumerate() {
-        for (second, second_address, second_port) in &taken[index + 1..] {
-            let meet = first_address == second_address
-                || first_address.is_unspecified()
-                || second_address.is_unspecified();
-            if meet && first_port == second_port && *first_port != 0 {
-                let place = reader.place(second);
+/// A port that this server listens on.
+struct Port {
+    section: Section,
+    place: Place,
+    listen: IpAddr,
+    number: u16,
+}
+
+fn cluster_port(reader: &Reader<'_>, cluster: &Cluster) -> Port {
+    Port {
+        section: Section::Cluster,
+        place: reader.place(&key::CLUSTER_SERVERS),
+        listen: cluster.listen,
+        number: cluster.port,
+    }
+}
+
+fn coordinator_port(reader: &Reader<'_>, coordinator: &Coordinator) -> Port {
+    Port {
+        section: Section::Coordinator,
+        place: reader.place(&key::COORDINATOR_PORT),
+        listen: coordinator.listen,
+        number: coordinator.port,
+    }
+}
+
+fn broker_port(reader: &Reader<'_>, broker: &Broker) -> Port {
+    Port {
+        section: Section::Broker,
+        place: reader.place(&key::BROKER_PORT),
+        listen: broker.listen,
+        number: broker.port,
+    }
+}
+
+fn web_port(reader: &Reader<'_>, web: &Web) -> Port {
+    Port {
+        section: Section::Web,
+        place: reader.place(&key::WEB_PORT),
+        listen: web.listen,
+        number: web.port,
+    }
+}
+
+fn check_ports(reader: &mut Reader<'_>, taken: Vec<Port>) {
+    for (index, first) in taken.iter().enumerate() {
+        for second in &taken[index + 1..] {
+            let meet = first.listen == second.listen
+                || first.listen.is_unspecified()
+                || second.listen.is_unspecified();
+            if meet && first.number == second.number && first.number != 0 {
                 let text = format!(
-                    "[{}] port is {second_port}, and so is that of [{}]: they must differ",
-                    second.section, first.section
+                    "[{}] port is {}, and so is that of [{}]: they must differ",
+                    second.section, second.number, first.section
                 );
-                reader.mistakes.add(place, text);
+                reader.mistakes.add(second.place.clone(), text);
             }
         }
     }

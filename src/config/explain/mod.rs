@@ -5,6 +5,7 @@
 //! blocks. To add a key: add a block, name it in [`ALL`], and read it in `checked`.
 
 mod broker;
+mod cluster;
 mod coordinator;
 mod disk;
 mod server;
@@ -12,6 +13,7 @@ mod topics;
 mod zookeeper;
 
 pub use broker::*;
+pub use cluster::*;
 pub use coordinator::*;
 pub use disk::*;
 pub use server::*;
@@ -25,6 +27,8 @@ pub static ALL: &[&dyn Described] = &[
     &SERVER_ID,
     &SERVER_HOST_NAME,
     &SERVER_LISTEN,
+    &CLUSTER_SERVERS,
+    &CLUSTER_LISTEN,
     &COORDINATOR_ENABLED,
     &COORDINATOR_LISTEN,
     &COORDINATOR_PORT,

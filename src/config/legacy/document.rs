@@ -32,8 +32,11 @@ pub fn document() -> String {
     text.push_str(
         "\nOther keys of `zoo.cfg` have no effect and get a line in the log. If a key stands twice, the last one counts. A key that\n\
          asks for more security than this version has stops the start, because clients would get in that must not.\n\n\
-         More than one `server.N` stops it, too, in `zoo.cfg` or in the file that `dynamicConfigFile` names: one server cannot take\n\
-         over an ensemble. If that file is not there, the server looks for it in `conf/`. One `server.N` may name the clients' port\n\
+         Several `server.N=HOST:PORT:ELECTION PORT`, in `zoo.cfg` or in the file that `dynamicConfigFile` names, become\n\
+         `cluster.servers`. Which of them this server is, the file `myid` says, in `dataDir` or in `conf/`; without it there is no start.\n\
+         The election port is not needed. `:observer` and several addresses of one server (`|`) stop the start. The servers begin\n\
+         with an empty tree, and servers of ZooKeeper cannot be among them. If the file of `dynamicConfigFile` is not there, the server\n\
+         looks for it in `conf/`. The `server.N` of this server, or one alone, may name the clients' port\n\
          (`server.1=host:2888:3888;2181`). `clientPortAddress` may be a name in `/etc/hosts`.\n\n\
          `stats config` answers the bytes of `server.ini`; with a `server.toml`, it answers a `server.ini` that says the same. The broker\n\
          registers the checksum of these bytes.\n",
@@ -62,6 +65,9 @@ fn push_table(text: &mut String, title: &str, rows: &[Row]) {
             }
             Becomes::Nothing(why) => format!("nothing: {why}"),
             Becomes::Refused { why, .. } => format!("a start that is refused: {why}"),
+            Becomes::RefusedWithOthers { why, .. } => {
+                format!("among several servers a start that is refused: {why}")
+            }
         };
         let _ = writeln!(text, "| `{name}` | {becomes} |");
     }

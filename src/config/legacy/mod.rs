@@ -30,10 +30,11 @@ mod ini;
 mod render;
 mod server_ini;
 mod zoo_cfg;
+mod zoo_servers;
 
 pub use document::document;
 pub use render::render_server_ini;
-pub use zoo_cfg::{Dynamic, ZooCfg};
+pub use zoo_cfg::{Dynamic, MyId, ZooCfg};
 
 /// What becomes of an original's key.
 #[derive(Clone, Copy)]
@@ -46,6 +47,13 @@ enum Becomes {
     Nothing(&'static str),
     /// The server does not start with it: without what it asks for, clients would be let in that must not.
     Refused {
+        /// The values that ask for it.
+        asks: fn(&str) -> bool,
+        /// What is not there, and what would happen.
+        why: &'static str,
+    },
+    /// The same where there are other servers; alone, nothing.
+    RefusedWithOthers {
         /// The values that ask for it.
         asks: fn(&str) -> bool,
         /// What is not there, and what would happen.
@@ -79,6 +87,17 @@ impl Row {
         Row {
             name,
             becomes: Becomes::Refused { asks, why },
+        }
+    }
+
+    const fn refused_with_others(
+        name: &'static str,
+        asks: fn(&str) -> bool,
+        why: &'static str,
+    ) -> Row {
+        Row {
+            name,
+            becomes: Becomes::RefusedWithOthers { asks, why },
         }
     }
 

@@ -205,7 +205,9 @@ fn read_entry(reading: &mut Reading, path: &Path, entry: &Entry) {
         Becomes::Nothing(why) => {
             reading.note(place, shown_key, row.name, format!("has no effect: {why}"));
         }
-        Becomes::Refused { .. } => unreachable!("no key of server.ini asks for security"),
+        Becomes::Refused { .. } | Becomes::RefusedWithOthers { .. } => {
+            unreachable!("no key of server.ini asks for security")
+        }
         Becomes::Nearest(known) => {
             let written = Written {
                 shown_key,

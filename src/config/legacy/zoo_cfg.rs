@@ -2,10 +2,11 @@
 //!
 //! ZooKeeper takes numbers that mean nothing here (a tick of 10 ms, a limit of 2,147,483,647): the nearest that is
 //! permitted holds, and the log says so. What it can do for security and this server cannot stops the start. So
-//! does everything that says there are other servers: a tree of its own here would be a second one.
+//! does everything that leaves it open who the other servers are (`zoo_servers`): a tree of its own here would be a second
+//! one.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use super::ini::{self, Entry};
@@ -16,9 +17,20 @@ use crate::config::file::shortened;
 use crate::config::key::Value;
 use crate::config::mistake::Place;
 
-const ENSEMBLE: &str = "it concerns ensembles, and this version serves one server alone";
+const OWN_WAYS: &str = "how servers work together cannot be set here";
+const OWN_TIMES: &str = "how long servers wait for each other cannot be set here";
+const LISTED: &str = "a server that lists no other is alone, and one that does is not";
+const NO_RECONFIG: &str =
+    "clients cannot change the list of servers: it is in the files of all of them";
+const VOTES: &str = "weighted quorums are not supported yet, and each server would have one vote";
+pub(super) const OBSERVERS: &str = "observers are not supported yet, and each server has a vote";
+const NO_TLS_AMONG_SERVERS: &str =
+    "there is no TLS between servers yet, and they would talk in the clear";
+const NO_ENFORCING_AMONG_SERVERS: &str =
+    "servers cannot be made to authenticate yet, and everybody could be one";
 const ALWAYS_SYNCED: &str = "every write is on disk before it is acknowledged, always";
 const OWN_FILES: &str = "the journal and the snapshots look after themselves";
+const OWN_DATA_BUT_MYID: &str = "this server keeps its data in its own folder, and of ZooKeeper's it reads myid alone, where there are several servers";
 const OWN_DATA: &str = "this server keeps its data in its own folder and does not read ZooKeeper's";
 const NOT_YET: &str = "this version does not have it";
 const DIGEST_ALONE: &str =
@@ -33,6 +45,17 @@ pub struct ZooCfg {
     text: Vec<u8>,
     /// The file that its `dynamicConfigFile` names, where it names one.
     pub dynamic: Option<Dynamic>,
+    /// The files `myid` that are there: the one in its `dataDir`, the one beside it.
+    pub myid: Vec<MyId>,
+}
+
+/// A file that says which of the servers this one is.
+#[derive(Clone, Debug)]
+pub struct MyId {
+    /// Its name, as an operator would name it.
+    pub path: PathBuf,
+    /// What it says, or why it cannot be read.
+    pub text: Result<Vec<u8>, String>,
 }
 
 /// A file that lists an ensemble's servers.
@@ -50,13 +73,23 @@ impl ZooCfg {
         ZooCfg {
             text,
             dynamic: None,
+            myid: Vec::new(),
         }
     }
 
     /// The file that lists the servers, if it names one.
     pub fn dynamic_path(&self) -> Option<PathBuf> {
+        self.path(DYNAMIC_FILE)
+    }
+
+    /// ZooKeeper's folder for data, if it names one.
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        self.path("dataDir")
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
         let entries = last_of_each(&super::text(&self.text));
-        let named = entries.into_iter().find(|it| it.key == DYNAMIC_FILE)?;
+        let named = entries.into_iter().find(|it| it.key == key)?;
         let path = named.value.trim();
         (!path.is_empty()).then(|| PathBuf::from(path))
     }
@@ -102,30 +135,31 @@ pub(super) static ROWS: &[Row] = &[
     Row::refused("sessionRequireClientSASLAuth", is_true, NO_ENFORCING),
     Row::refused("enforce.auth.enabled", is_true, NO_ENFORCING),
     Row::refused("requireClientAuthScheme", |_| true, NO_ENFORCING),
-    Row::nothing("dataDir", OWN_DATA),
+    Row::nothing("dataDir", OWN_DATA_BUT_MYID),
     Row::nothing("dataLogDir", OWN_DATA),
     Row::nothing("forceSync", ALWAYS_SYNCED),
     Row::nothing("preAllocSize", OWN_FILES),
     Row::nothing("fsync.warningthresholdms", OWN_FILES),
     Row::nothing("autopurge.", OWN_FILES),
-    Row::nothing("initLimit", ENSEMBLE),
-    Row::nothing("syncLimit", ENSEMBLE),
-    Row::nothing("electionAlg", ENSEMBLE),
-    Row::nothing("leaderServes", ENSEMBLE),
-    Row::nothing("peerType", ENSEMBLE),
-    Row::nothing("cnxTimeout", ENSEMBLE),
-    Row::nothing("quorumListenOnAllIPs", ENSEMBLE),
-    Row::nothing("syncEnabled", ENSEMBLE),
-    Row::nothing("standaloneEnabled", ENSEMBLE),
-    Row::nothing("reconfigEnabled", ENSEMBLE),
-    Row::nothing("group.", ENSEMBLE),
-    Row::nothing("weight.", ENSEMBLE),
-    Row::nothing("quorum.", ENSEMBLE),
-    Row::nothing("sslQuorum", ENSEMBLE),
-    Row::nothing("portUnification", ENSEMBLE),
-    Row::nothing("observerMasterPort", ENSEMBLE),
-    Row::nothing("multiAddress.", ENSEMBLE),
-    Row::nothing("commitLogCount", ENSEMBLE),
+    Row::nothing("initLimit", OWN_TIMES),
+    Row::nothing("syncLimit", OWN_TIMES),
+    Row::nothing("electionAlg", OWN_WAYS),
+    Row::nothing("leaderServes", OWN_WAYS),
+    Row::refused_with_others("peerType", is_observer, OBSERVERS),
+    Row::nothing("cnxTimeout", OWN_TIMES),
+    Row::key("quorumListenOnAllIPs", &key::CLUSTER_LISTEN),
+    Row::nothing("syncEnabled", OWN_WAYS),
+    Row::nothing("standaloneEnabled", LISTED),
+    Row::nothing("reconfigEnabled", NO_RECONFIG),
+    Row::refused_with_others("group.", |_| true, VOTES),
+    Row::refused_with_others("weight.", |_| true, VOTES),
+    Row::refused_with_others("quorum.auth.", is_true, NO_ENFORCING_AMONG_SERVERS),
+    Row::nothing("quorum.", OWN_WAYS),
+    Row::refused_with_others("sslQuorum", is_true, NO_TLS_AMONG_SERVERS),
+    Row::nothing("portUnification", OWN_WAYS),
+    Row::nothing("observerMasterPort", OWN_WAYS),
+    Row::nothing("multiAddress.", OWN_WAYS),
+    Row::nothing("commitLogCount", OWN_WAYS),
     Row::nothing("snapshot.", OWN_FILES),
     Row::nothing("snapSizeLimitInKb", OWN_FILES),
     Row::nothing("txnLogSizeLimitInKb", OWN_FILES),
@@ -167,6 +201,10 @@ fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
 }
 
+fn is_observer(value: &str) -> bool {
+    value.eq_ignore_ascii_case("observer")
+}
+
 /// The entries of a properties file: of two with one name the last counts.
 fn last_of_each(text: &str) -> Vec<Entry> {
     let entries = ini::read_properties(text).entries;
@@ -189,17 +227,18 @@ pub(super) fn read(reading: &mut Reading, path: &Path, file: &ZooCfg, machine: &
         path,
         machine,
         client: None,
+        refused_with_others: Vec::new(),
     };
-    let mut servers: Vec<(Place, Entry)> = Vec::new();
+    let mut listed = Listed::default();
     for entry in last_of_each(&super::text(&file.text)) {
         match entry.key.starts_with("server.") {
-            true => servers.push((Place::new(path, entry.line), entry)),
-            false => reader.entry(&entry, file.dynamic.as_ref(), &mut servers),
+            true => listed.here.push((Place::new(path, entry.line), entry)),
+            false => reader.entry(&entry, file.dynamic.as_ref(), &mut listed),
         }
     }
-    let is_alone = reader.servers(&servers);
+    let knows_its_line = reader.servers(&listed, &file.myid);
     let port = &key::COORDINATOR_PORT;
-    if is_alone && reading.file.setting(port.section, port.name).is_none() {
+    if knows_its_line && reading.file.setting(port.section, port.name).is_none() {
         let text = "clientPort is missing: it must be set";
         reading.mistakes.add(Place::new(path, 0), text);
     }
@@ -207,22 +246,36 @@ pub(super) fn read(reading: &mut Reading, path: &Path, file: &ZooCfg, machine: &
     reading.imply(&key::COORDINATOR_LISTEN, Value::Text("0.0.0.0".to_owned()));
 }
 
+/// The lines that list servers.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// In `zoo.cfg`.
+    pub(super) here: Vec<(Place, Entry)>,
+    /// In the file that it names for them.
+    pub(super) dynamic: Vec<(Place, Entry)>,
+}
+
 /// Goes through the entries.
-struct Reader<'a> {
-    reading: &'a mut Reading,
-    path: &'a Path,
+pub(super) struct Reader<'a> {
+    pub(super) reading: &'a mut Reading,
+    pub(super) path: &'a Path,
     machine: &'a Machine,
     /// What `clientPort` says, where it says something.
     client: Option<String>,
+    /// What asks for something that is not there for several servers.
+    pub(super) refused_with_others: Vec<RefusedWithOthers>,
+}
+
+/// A key that stops the start where there are other servers.
+pub(super) struct RefusedWithOthers {
+    pub(super) place: Place,
+    pub(super) key: String,
+    pub(super) value: String,
+    pub(super) why: &'static str,
 }
 
 impl Reader<'_> {
-    fn entry(
-        &mut self,
-        entry: &Entry,
-        dynamic: Option<&Dynamic>,
-        servers: &mut Vec<(Place, Entry)>,
-    ) {
+    fn entry(&mut self, entry: &Entry, dynamic: Option<&Dynamic>, listed: &mut Listed) {
         let name = entry.key.strip_prefix("zookeeper.").unwrap_or(&entry.key);
         let value = entry.value.trim();
         let written = Written {
@@ -234,10 +287,11 @@ impl Reader<'_> {
             return self.reading.set_own(own, written);
         }
         match name {
-            DYNAMIC_FILE => self.dynamic(dynamic, &written, servers),
+            DYNAMIC_FILE => self.dynamic(dynamic, &written, listed),
             "clientPortAddress" => self.listen(value, &written),
             "4lw.commands.whitelist" => self.whitelist(&written),
             "skipACL" => self.skip_acl(&written),
+            "quorumListenOnAllIPs" => self.listen_for_servers(&written),
             _ => self.row(name, written),
         }
     }
@@ -260,7 +314,17 @@ impl Reader<'_> {
                 );
                 self.reading.mistakes.add(written.place, text);
             }
-            Becomes::Refused { .. } => {}
+            Becomes::RefusedWithOthers { asks, why }
+                if asks(written.value) && !written.value.is_empty() =>
+            {
+                self.refused_with_others.push(RefusedWithOthers {
+                    place: written.place,
+                    key: written.shown_key,
+                    value: shortened(written.value),
+                    why,
+                });
+            }
+            Becomes::Refused { .. } | Becomes::RefusedWithOthers { .. } => {}
             Becomes::Nothing(why) => {
                 let becomes = format!("has no effect: {why}");
                 let key = written.shown_key.clone();
@@ -325,6 +389,17 @@ impl Reader<'_> {
         }
     }
 
+    /// The other servers may come to every address.
+    fn listen_for_servers(&mut self, written: &Written<'_>) {
+        if is_true(written.value) {
+            let shown = format!("{} = {}", written.shown_key, written.value);
+            let value = Value::Text(Ipv4Addr::UNSPECIFIED.to_string());
+            let place = written.place.clone();
+            self.reading
+                .push(&key::CLUSTER_LISTEN, None, value, shown, place);
+        }
+    }
+
     /// ZooKeeper lets words stand here that it does not know.
     fn whitelist(&mut self, written: &Written<'_>) {
         let words = written.value.split(',').map(str::trim);
@@ -373,7 +448,7 @@ impl Reader<'_> {
         };
         let address: Option<IpAddr> = match host {
             "" => return,
-            "localhost" => Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
             _ => host.parse().ok().or_else(|| known(host)),
         };
         match address {
@@ -396,20 +471,16 @@ impl Reader<'_> {
     }
 
     /// The file that lists the servers.
-    fn dynamic(
-        &mut self,
-        dynamic: Option<&Dynamic>,
-        written: &Written<'_>,
-        servers: &mut Vec<(Place, Entry)>,
-    ) {
+    fn dynamic(&mut self, dynamic: Option<&Dynamic>, written: &Written<'_>, listed: &mut Listed) {
         let Some(dynamic) = dynamic else {
             return;
         };
         match &dynamic.text {
             Ok(bytes) => {
-                let entries = last_of_each(&super::text(bytes)).into_iter();
-                let listed = entries.filter(|entry| entry.key.starts_with("server."));
-                servers.extend(listed.map(|entry| (Place::new(&dynamic.path, entry.line), entry)));
+                for entry in last_of_each(&super::text(bytes)) {
+                    let place = Place::new(&dynamic.path, entry.line);
+                    self.dynamic_entry(place, entry, listed);
+                }
             }
             Err(why) => {
                 let text = format!(
@@ -423,34 +494,23 @@ impl Reader<'_> {
         }
     }
 
-    /// The servers: one, which may say where its clients come, and no more. False if they are more.
-    fn servers(&mut self, servers: &[(Place, Entry)]) -> bool {
-        let mut ids: Vec<&str> = servers
-            .iter()
-            .map(|(_, entry)| entry.key.as_str())
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if let [(_, first), rest @ ..] = servers
-            && let Some((place, second)) = rest.iter().find(|(_, it)| it.key != first.key)
-        {
-            // Founding a tree of its own here would split the ensemble.
-            let text = format!(
-                "{}: an ensemble of {} servers cannot be taken over yet",
-                second.key,
-                ids.len()
-            );
-            self.reading.mistakes.add(place.clone(), text);
-            return false;
+    /// A line of the file that lists the servers. It says how their votes count, and nothing else that matters here.
+    fn dynamic_entry(&mut self, place: Place, entry: Entry, listed: &mut Listed) {
+        if entry.key.starts_with("server.") {
+            return listed.dynamic.push((place, entry));
         }
-        if let Some((place, entry)) = servers.last() {
-            self.server(place, entry);
+        if entry.key.starts_with("group.") || entry.key.starts_with("weight.") {
+            let written = Written {
+                shown_key: shortened(&entry.key),
+                value: entry.value.trim(),
+                place,
+            };
+            self.row(&entry.key, written);
         }
-        true
     }
 
-    /// `HOST:PORT:PORT[:ROLE][;[[HOST:]CLIENT PORT][;[HOST:]TLS PORT]]`.
-    fn server(&mut self, place: &Place, entry: &Entry) {
+    /// This server's `HOST:PORT:PORT[:ROLE][;[[HOST:]CLIENT PORT][;[HOST:]TLS PORT]]`: where its clients come.
+    pub(super) fn own_server(&mut self, place: &Place, entry: &Entry) {
         let mut parts = entry.value.split(';').map(str::trim);
         let (_quorum, client, secure) = (parts.next(), parts.next(), parts.next());
         if secure.is_some_and(|port| !port.is_empty()) {

@@ -1,0 +1,37 @@
+//! `[cluster]`: the servers that work together.
+
+use std::net::IpAddr;
+
+use crate::config::key::{Key, Preset, Section, TextRule};
+
+/// `cluster.servers`
+pub static CLUSTER_SERVERS: Key<Vec<String>> = Key {
+    section: Section::Cluster,
+    name: "servers",
+    unit: "",
+    default: Preset::Value(&[]),
+    permitted: TextRule {
+        words: "a list of \"ID=HOST:PORT\", such as [\"1=10.0.0.1:2888\", \"2=10.0.0.2:2888\", \"3=10.0.0.3:2888\"]",
+        // Each is checked by itself, so that the mistake names it.
+        accepts: |_| true,
+    },
+    help: "All servers of the cluster, this one among them; the list is the same on each. ID is the server's `server.id`, HOST:PORT \
+           is where the other servers connect to it (clients do not). An IPv6 address stands in brackets. There may be 7 at \
+           most. Take an odd number: 3 serve on without one of them, 5 without two. Empty: this server is alone. There is no \
+           encryption and no authentication between servers yet: let nobody but the other servers reach this port.",
+    replaces: "zoo.cfg: server.N, dynamicConfigFile",
+};
+
+/// `cluster.listen`
+pub static CLUSTER_LISTEN: Key<IpAddr> = Key {
+    section: Section::Cluster,
+    name: "listen",
+    unit: "",
+    default: Preset::Derived(
+        "this server's address in cluster.servers, or \"0.0.0.0\" if it has a name there",
+    ),
+    permitted: (),
+    help: "The address on which this server listens for the other servers, at its port in `servers`. Alone it listens for none. \
+           \"0.0.0.0\" listens on every address: let the firewall admit only the other servers.",
+    replaces: "zoo.cfg: quorumListenOnAllIPs",
+};
