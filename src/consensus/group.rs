@@ -43,6 +43,8 @@ pub struct Options {
     pub member: u64,
     /// Where nobody is known to belong to the group, wait to be admitted. Otherwise this server founds it, alone.
     pub joins: bool,
+    /// Who this server is, to the others; of no use where it is alone.
+    pub identity: Identity,
     /// Bytes of proposals that may wait for their commit before new ones are refused.
     pub uncommitted_bytes_max: u64,
     /// Bytes of applied entries that stay in memory for members that are behind; 0 where there are none.
@@ -214,12 +216,12 @@ pub enum Role {
 }
 
 impl Group {
-    /// Whether a group could go on from this marker: its voters can be read.
+    /// The members in this marker; none for a group that was never founded.
     ///
     /// # Errors
-    /// They cannot.
-    pub fn check(group: GroupId, marker: &Marker) -> Result<(), Unusable> {
-        membership_of(group, marker).map(drop)
+    /// They cannot be read, so no group could go on from it.
+    pub fn members(group: GroupId, marker: &Marker) -> Result<Membership, Unusable> {
+        membership_of(group, marker)
     }
 
     /// The group as it was when the server stopped; or a new one whose only voter is this server, or one to be
@@ -298,9 +300,25 @@ impl Group {
         self.options.id
     }
 
+    /// Which member this server is, and who.
+    pub(super) fn own_identity(&self) -> Option<(u64, Identity)> {
+        let identity = self.options.identity;
+        (identity.journal != 0).then_some((self.options.member, identity))
+    }
+
+    /// This server's number in the group.
+    pub fn member(&self) -> u64 {
+        self.options.member
+    }
+
     /// Who belongs to it now.
     pub fn membership(&self) -> &Membership {
         self.node.store().membership()
+    }
+
+    /// Since which entry these are the members.
+    pub fn members_since(&self) -> u64 {
+        self.node.store().members_since()
     }
 
     /// Whether nobody else belongs to it: then nothing ticks and nobody is asked.

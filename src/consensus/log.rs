@@ -195,6 +195,11 @@ impl Log {
         now
     }
 
+    /// Since which entry it is so.
+    pub(super) fn members_since(&self) -> u64 {
+        self.memberships.back().map_or(0, |(at, _)| *at)
+    }
+
     /// Who belonged to the group at an entry from the marker on.
     pub(super) fn membership_at(&self, index: u64) -> Option<&Membership> {
         let at = self.memberships.iter().rev().find(|(at, _)| *at <= index);

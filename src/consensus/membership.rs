@@ -208,6 +208,11 @@ impl Membership {
             ensemble: self.ensemble,
         };
         changed.identities.extend(newcomers);
+        if changed.ensemble == 0 {
+            // A group of one grows: the first journal's id is as good as any, and the same to every member.
+            let first = changed.identities.values().next();
+            changed.ensemble = first.map_or(0, |identity| identity.journal);
+        }
         let members = changed.members();
         changed
             .identities

@@ -4,6 +4,9 @@
 //! back at a start as [`Remembered`]; where they are kept is not known here. A single server is a group of one:
 //! same code, commit = own disk.
 
+// How a server comes into a group.
+pub mod admission;
+
 // How servers become a group.
 pub mod founding;
 

@@ -128,6 +128,12 @@ impl State {
         self.zxid
     }
 
+    /// The time of a write. Clocks of servers differ, and time in the tree does not go backwards.
+    fn time(&mut self, stamped: WallTime) -> WallTime {
+        self.wall = self.wall.max(stamped);
+        self.wall
+    }
+
     fn create_session(&mut self, create: CreateSession) -> Outcome {
         self.sessions.note_id(create.server, create.session);
         let session = Session {
@@ -193,7 +199,7 @@ impl State {
             granted: &granted,
             session: write.session,
             zxid: self.next_zxid(),
-            wall: write.wall,
+            wall: self.time(write.wall),
             asking: write.asking,
         };
         let result = match &write.action {

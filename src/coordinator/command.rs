@@ -384,6 +384,19 @@ impl<'a> Action<'a> {
     }
 }
 
+/// Where in a write the time of day stands.
+const WALL_AT: std::ops::Range<usize> = 26..34;
+
+/// Gives a command that came from another server this one's time of day: the leader's clock counts, and no other. The
+/// session whose write it is, if it is one.
+pub fn stamp(command: &mut [u8], wall: WallTime) -> Option<i64> {
+    let write = WriteNumber::of(command)?;
+    command
+        .get_mut(WALL_AT)?
+        .copy_from_slice(&wall.0.to_be_bytes());
+    Some(write.session)
+}
+
 /// By what a write is known before it is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WriteNumber {

@@ -19,7 +19,7 @@ use super::acl::Credentials;
 use super::expiry::Bucket;
 use super::status::Outstanding;
 use super::vocabulary::{Acl, Operation, Refusal, Request};
-use crate::units::{ConnectionId, WallTime};
+use crate::units::{ConnectionId, WallTime, Zxid};
 
 /// One connection.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(super) struct Connecting {
     pub(super) timeout_ms: i32,
     /// Whether the client said that it would be content with reading.
     pub(super) sent_read_only: bool,
+    /// The last zxid that the client has seen.
+    pub(super) seen: Zxid,
     /// As proposed, to be proposed again by a new leader.
     pub(super) command: Bytes,
     /// What came too early.
@@ -105,6 +107,9 @@ pub(super) enum WaitingFor {
     Refused(Refusal),
     /// That this server has applied what the group had committed.
     Sync { path: Bytes, round: u64 },
+    /// That the leader has heard of it: a client that asks whether its session lives must not be told so by a server that
+    /// cannot know.
+    Touch { round: u64 },
 }
 
 impl Connection {
@@ -141,7 +146,10 @@ impl Connection {
     pub(super) fn next_write(&self) -> Option<u64> {
         self.waiting.iter().find_map(|waiting| match &waiting.what {
             WaitingFor::Command { sequence, .. } => Some(*sequence),
-            WaitingFor::Turn { .. } | WaitingFor::Refused(_) | WaitingFor::Sync { .. } => None,
+            WaitingFor::Turn { .. }
+            | WaitingFor::Refused(_)
+            | WaitingFor::Sync { .. }
+            | WaitingFor::Touch { .. } => None,
         })
     }
 
@@ -156,7 +164,10 @@ impl Connection {
             .iter()
             .filter_map(|waiting| match &waiting.what {
                 WaitingFor::Command { command, .. } => Some(command),
-                WaitingFor::Turn { .. } | WaitingFor::Refused(_) | WaitingFor::Sync { .. } => None,
+                WaitingFor::Turn { .. }
+                | WaitingFor::Refused(_)
+                | WaitingFor::Sync { .. }
+                | WaitingFor::Touch { .. } => None,
             });
         handshake.into_iter().chain(writes)
     }

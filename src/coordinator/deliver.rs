@@ -62,6 +62,11 @@ impl Coordinator {
                 self.session_closed(session, asked_for, effects);
             }
         }
+    }
+
+    /// All commands of an entry are applied.
+    pub(super) fn entry_end(&mut self, index: u64, effects: &mut Vec<Effect>) {
+        self.ended = index;
         self.syncs_over(effects);
     }
 
@@ -122,11 +127,12 @@ impl Coordinator {
         self.close(id, CloseReason::SessionClosed, effects);
     }
 
-    /// A write is about to be applied whose connection asked for a sync before it, and that is not answered
-    /// yet. It can be: all that was committed when the sync came lies before this write in the log, and is
-    /// applied. What stands between the two is answered as well, from the state before the write.
+    /// A write is about to be applied whose connection asked for a sync or sent a ping before it, and that is not
+    /// answered yet. It can be: all that was committed when the sync came lies before this write in the log, and is
+    /// applied; and the leader has led, and heard of the session, by the write. What stands between the two is answered
+    /// as well, from the state before the write.
     fn let_a_write_overtake(&mut self, command: &[u8], effects: &mut Vec<Effect>) {
-        if !self.syncs.is_anybody_waiting() {
+        if !self.syncs.is_anybody_waiting() && !self.touches.is_anybody_waiting() {
             return;
         }
         let Some(write) = WriteNumber::of(command) else {
@@ -150,11 +156,11 @@ impl Coordinator {
         self.answer_up_to_write(id, false, effects);
     }
 
-    /// The same; with `syncs_are_over` no sync has to wait on.
+    /// The same; with `a_write_is_next` no sync and no ping has to wait on.
     fn answer_up_to_write(
         &mut self,
         id: ConnectionId,
-        syncs_are_over: bool,
+        a_write_is_next: bool,
         effects: &mut Vec<Effect>,
     ) {
         let mut own_bytes = 0;
@@ -169,8 +175,13 @@ impl Coordinator {
             match first.map(|first| &first.what) {
                 Some(WaitingFor::Turn { .. } | WaitingFor::Refused(_)) => {}
                 Some(WaitingFor::Sync { round, .. })
-                    if syncs_are_over || self.syncs.is_over(*round) => {}
-                Some(WaitingFor::Sync { .. } | WaitingFor::Command { .. }) | None => return,
+                    if a_write_is_next || self.syncs.is_over(*round) => {}
+                Some(WaitingFor::Touch { round })
+                    if a_write_is_next || self.touches.is_over(*round) => {}
+                Some(
+                    WaitingFor::Sync { .. } | WaitingFor::Touch { .. } | WaitingFor::Command { .. },
+                )
+                | None => return,
             }
             let first = self.connections.next_waiting(id);
             let first = first.expect("it was just looked at");
@@ -185,6 +196,12 @@ impl Coordinator {
                     xid: first.xid,
                     zxid: self.state.zxid,
                     result: Ok(Reply::Synced { path }),
+                }),
+                WaitingFor::Touch { .. } => effects.push(Effect::Reply {
+                    connection: id,
+                    xid: first.xid,
+                    zxid: self.state.zxid,
+                    result: Ok(Reply::Done),
                 }),
                 WaitingFor::Refused(refusal) => effects.push(Effect::Reply {
                     connection: id,
@@ -262,7 +279,7 @@ impl Coordinator {
     }
 
     fn syncs_over(&mut self, effects: &mut Vec<Effect>) {
-        for id in self.syncs.applied(self.state.applied) {
+        for id in self.syncs.applied(self.ended) {
             self.answer_waiting(id, effects);
         }
     }

@@ -26,9 +26,11 @@ impl Coordinator {
         if !matches!(connection.phase, Phase::Fresh) {
             return self.close(id, CloseReason::OutOfTurn, effects);
         }
-        // Another server may be further; on this one the client would go back in time.
+        // Another server may be further; on this one the client would go back in time. Who leads knows at once, and who
+        // follows when the session's entry comes: all that the client can have seen lies before it.
         let (seen, applied) = (request.last_zxid_seen, self.state.zxid);
-        if seen > applied {
+        let leads = self.expiry.is_some();
+        if leads && seen > applied {
             return self.close(id, CloseReason::ClientAhead { seen, applied }, effects);
         }
         let timeout_ms = self.options.grant(request.timeout_ms);
@@ -68,6 +70,7 @@ impl Coordinator {
                 pending,
                 timeout_ms,
                 sent_read_only: request.read_only.is_some(),
+                seen,
                 command,
                 early: Vec::new(),
             });
@@ -184,6 +187,10 @@ impl Coordinator {
         let address = connection.address;
         self.origins.note(session.id, address);
         self.local.insert(session.id, id);
+        let (seen, applied) = (connecting.seen, self.state.zxid);
+        if seen > applied {
+            return self.close(id, CloseReason::ClientAhead { seen, applied }, effects);
+        }
         effects.push(Effect::ConnectReply {
             connection: id,
             reply: ConnectReply {

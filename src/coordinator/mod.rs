@@ -27,6 +27,7 @@ use self::session::SessionIds;
 use self::snapshot::Snapshot;
 use self::state::State;
 use self::sync::Syncs;
+use self::touch::Touches;
 use self::watch::Watches;
 use crate::units::{ConnectionId, Moment, Random, Seed, WallTime, Zxid};
 
@@ -53,6 +54,7 @@ mod snapshot;
 mod state;
 mod status;
 mod sync;
+mod touch;
 mod tree;
 mod vocabulary;
 mod watch;
@@ -60,6 +62,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use command::stamp;
 pub use limits::Limit;
 pub use options::Options;
 pub use restore::{Restore, Restored, SnapshotError};
@@ -115,12 +118,27 @@ pub enum Event {
         /// The command as it was proposed; empty for an entry that means nothing to the coordinator.
         data: Bytes,
     },
+    /// All commands of an entry were handed in.
+    EntryEnd {
+        /// The entry.
+        index: u64,
+    },
     /// The answer to [`Effect::ReadIndex`].
     ReadIndex {
         /// Which one.
         round: u64,
         /// All that was committed when it was asked lies at or before this entry.
         index: u64,
+    },
+    /// Clients of another server have shown that these sessions live. Only the leader is told.
+    Touched {
+        /// The sessions.
+        sessions: Vec<i64>,
+    },
+    /// The answer to [`Effect::Touch`]: the leader has heard of it, and led after it was sent.
+    TouchConfirmed {
+        /// Which one.
+        round: u64,
     },
     /// This server leads the group now; all entries of former terms were handed in.
     Led {
@@ -129,6 +147,8 @@ pub enum Event {
     },
     /// This server does not lead the group any more.
     Deposed,
+    /// Another server leads: one that did not before, or one that was out of reach. What was sent to it may be lost.
+    Follows,
 }
 
 /// What has to be done now. Effects for one connection are in the order in which they must reach it.
@@ -172,6 +192,14 @@ pub enum Effect {
     ReadIndex {
         /// To be given back.
         round: u64,
+    },
+    /// Tell the leader that these sessions live, and answer with [`Event::TouchConfirmed`] when it has confirmed that it
+    /// leads, after it was told. None of them are to be told where this server leads.
+    Touch {
+        /// To be given back.
+        round: u64,
+        /// The sessions.
+        sessions: Vec<i64>,
     },
     /// A subtree grew beyond its quota. Only a warning, as in ZooKeeper; comes with every such write.
     QuotaExceeded(QuotaExceeded),
@@ -234,6 +262,10 @@ pub enum CloseReason {
     /// The answers to what it had asked at a time take too much memory.
     #[error("it asked for too much at a time")]
     AskedTooMuch,
+    /// This server has got its whole state from another one, and what the client waited or watched for may have happened
+    /// in between.
+    #[error("this server was far behind, and has got a snapshot of another one")]
+    StateReplaced,
 }
 
 /// A subtree that outgrew its quota.
@@ -267,6 +299,9 @@ pub struct Coordinator {
     connections: Connections,
     watches: Watches,
     syncs: Syncs,
+    touches: Touches,
+    /// The last entry whose commands were all handed in.
+    ended: u64,
     /// The connection of each session that has one here.
     local: HashMap<i64, ConnectionId, RandomState>,
     /// Handshakes for new sessions, by the session.
@@ -302,12 +337,14 @@ impl Coordinator {
         Coordinator {
             session_ids: SessionIds::new(options.server),
             options,
-            state,
             connections: Connections::new(&hasher),
             watches: Watches::new(&hasher),
             syncs: Syncs::default(),
+            touches: Touches::default(),
+            ended: state.applied,
             local: HashMap::with_hasher(hasher.clone()),
             creating: HashMap::with_hasher(hasher.clone()),
+            state,
             attaching: HashMap::with_hasher(hasher.clone()),
             origins: Origins::new(&hasher),
             expiry: None,
@@ -355,11 +392,18 @@ impl Coordinator {
             }
             Event::Tick => {}
             Event::Committed { index, data } => self.committed(index, &data, now, effects),
+            Event::EntryEnd { index } => self.entry_end(index, effects),
             Event::ReadIndex { round, index } => self.read_index(round, index, now, effects),
+            Event::Touched { sessions } => self.touched(&sessions, now),
+            Event::TouchConfirmed { round } => self.touch_confirmed(round, now, effects),
             Event::Led { term: _ } => self.led(now, effects),
             Event::Deposed => self.expiry = None,
+            Event::Follows => self.follows(now, effects),
         }
         self.expire(now, effects);
+        if let Some(touch) = self.touches.due(now) {
+            effects.push(touch);
+        }
         if let Some(round) = self.syncs.repeat(now) {
             effects.push(Effect::ReadIndex { round });
         }
@@ -368,7 +412,8 @@ impl Coordinator {
     /// When `handle` wants to be called with [`Event::Tick`], at the latest.
     pub fn deadline(&self) -> Option<Moment> {
         let expiry = self.expiry.as_ref().and_then(Expiry::deadline);
-        expiry.into_iter().chain(self.syncs.deadline()).min()
+        let rest = [self.syncs.deadline(), self.touches.deadline()];
+        expiry.into_iter().chain(rest.into_iter().flatten()).min()
     }
 
     /// Requests of a connection that wait for their answer.
@@ -426,12 +471,60 @@ impl Coordinator {
         let (sessions, creating) = (&self.state.sessions, &self.creating);
         self.origins
             .retain(|id| sessions.get(id).is_some() || creating.contains_key(&id));
+        self.propose_again(effects);
+        effects.extend(self.touches.again(now));
+    }
+
+    /// Another server leads now. What was proposed and did not come back is sent to it, in order, because it may not have
+    /// got it; so is the word of what lives.
+    fn follows(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.propose_again(effects);
+        effects.extend(self.touches.again(now));
+    }
+
+    fn propose_again(&self, effects: &mut Vec<Effect>) {
         for id in self.connections.sorted_ids() {
             let Some(connection) = self.connections.get(id) else {
                 continue;
             };
             effects.extend(connection.proposed().cloned().map(Effect::Propose));
         }
+    }
+
+    /// Clients of another server have shown that these sessions live.
+    fn touched(&mut self, sessions: &[i64], now: Moment) {
+        let Some(expiry) = &mut self.expiry else {
+            return;
+        };
+        for id in sessions {
+            if let Some(session) = self.state.sessions.get(*id) {
+                let bucket = expiry.bucket(now, session.timeout_ms);
+                expiry.touch(*id, bucket);
+            }
+        }
+    }
+
+    fn touch_confirmed(&mut self, round: u64, now: Moment, effects: &mut Vec<Effect>) {
+        let (over, next) = self.touches.confirmed(round, now);
+        effects.extend(next);
+        for id in over {
+            self.answer_waiting(id, effects);
+        }
+    }
+
+    /// A snapshot of another server takes the place of the state, and every client is sent away: what they watched or waited
+    /// for may have happened inside it. Nothing of it is left, but for what this server has promised by itself.
+    pub fn replace(&mut self, restored: Restored, seed: Seed, effects: &mut Vec<Effect>) {
+        for id in self.connections.sorted_ids() {
+            self.close(id, CloseReason::StateReplaced, effects);
+        }
+        let state = restored.into_state();
+        let replaced = Coordinator::with_state(self.options.clone(), seed, state);
+        let former = std::mem::replace(self, replaced);
+        self.session_ids = former.session_ids;
+        // A round is not asked twice by its number.
+        self.syncs = former.syncs.forgotten();
+        self.touches = former.touches.forgotten();
     }
 
     /// Proposes the end of sessions whose time is over.

@@ -41,6 +41,10 @@ impl Coordinator {
         }
         // Who only shows who he is does not keep his session alive, as with ZooKeeper: kazoo's SASL loop ends so.
         let shows_who = matches!(request, Request::Auth { .. } | Request::Sasl { .. });
+        let pings = matches!(request, Request::Ping);
+        if pings || !shows_who && self.expiry.is_none() {
+            self.touches.gather(established.session, now);
+        }
         if let Some(expiry) = &mut self.expiry
             && !shows_who
         {
@@ -97,13 +101,17 @@ impl Coordinator {
                 }
                 return;
             }
+            Request::Ping => {
+                let round = self.touches.join(id, now);
+                let what = WaitingFor::Touch { round };
+                return self.connections.wait(id, Waiting { xid, bytes, what });
+            }
             Request::Exists { .. }
             | Request::GetData { .. }
             | Request::GetAcl { .. }
             | Request::GetChildren { .. }
             | Request::GetChildren2 { .. }
             | Request::SetWatches { .. }
-            | Request::Ping
             | Request::Malformed { write: false }
             | Request::Unknown { .. } => {
                 if !connection.has_waiting() {

@@ -65,6 +65,7 @@ pub struct Restore {
     tree: Tree,
     sessions: Sessions,
     zxid: Zxid,
+    wall: WallTime,
     index: u64,
     version: u8,
     place: Option<Place>,
@@ -92,6 +93,10 @@ impl Restored {
         self.state.applied
     }
 
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+
     /// Where in the log that is; `None` in a snapshot of the first version.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
@@ -113,6 +118,7 @@ impl Restore {
             tree: Tree::bare(&hasher),
             sessions: Sessions::new(&hasher),
             zxid: Zxid(0),
+            wall: WallTime(0),
             index: 0,
             version: VERSION,
             place: None,
@@ -170,6 +176,7 @@ impl Restore {
                 tree: self.tree,
                 sessions: self.sessions,
                 zxid: self.zxid,
+                wall: self.wall,
                 applied: self.index,
             },
             place: self.place,
@@ -258,6 +265,9 @@ impl Restore {
             self.place = Some(Place { term, members });
         }
         self.zxid = Zxid(reader.i64().map_err(&unreadable)?);
+        if self.version != VERSION_WITHOUT_PLACE {
+            self.wall = WallTime(reader.i64().map_err(&unreadable)?);
+        }
         while !reader.is_empty() {
             let server = ServerId(reader.u16().map_err(&unreadable)?);
             self.sessions

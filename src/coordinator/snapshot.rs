@@ -13,10 +13,10 @@
 //!
 //! `length` is that of the body, `checksum` the CRC-32 of the 24 bytes before it and of the body,
 //! `number` counts the chunks from 0. The first is a head, the last a seal, all others hold records.
-//! Version 1 had no place; it is still read.
+//! Version 1 had neither place nor time; it is still read.
 //!
 //! ```text
-//!   1 head      place { term u64, members data }, zxid i64,
+//!   1 head      place { term u64, members data }, zxid i64, time of the last write i64,
 //!               then for each server { server u16, last session id i64 }
 //!   2 records   { tag u8, ... } ...
 //!       1 session       id i64, timeout ms i32, generation u64, sequence u64, server u16
@@ -40,7 +40,7 @@ use super::slab::Visit;
 use super::state::{State, put_body, put_session};
 use super::tree::Body;
 use crate::cursor::Writer;
-use crate::units::{ServerId, Zxid};
+use crate::units::{ServerId, WallTime, Zxid};
 
 #[cfg(test)]
 mod tests;
@@ -90,6 +90,7 @@ pub(super) struct Snapshot {
     index: u64,
     place: Place,
     zxid: Zxid,
+    wall: WallTime,
     last_ids: Vec<(ServerId, i64)>,
     stage: Stage,
     number: u32,
@@ -117,6 +118,7 @@ impl Snapshot {
             index: state.applied,
             place,
             zxid: state.zxid,
+            wall: state.wall,
             last_ids: state.sessions.last_ids().collect(),
             stage: Stage::Head,
             number: 0,
@@ -189,6 +191,7 @@ impl Snapshot {
         writer.u64(self.place.term);
         put_data(writer, Some(&self.place.members));
         writer.i64(self.zxid.0);
+        writer.i64(self.wall.0);
         for &(server, id) in &self.last_ids {
             writer.u16(server.0);
             writer.i64(id);

@@ -6,7 +6,7 @@ use super::encoding::{put_data, put_text};
 use super::session::Sessions;
 use super::tree::{Body, Tree};
 use crate::cursor::Writer;
-use crate::units::{Random, Seed, Zxid};
+use crate::units::{Random, Seed, WallTime, Zxid};
 
 /// Tree, sessions, and how far they are.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     /// The number of the last write applied.
     pub(super) zxid: Zxid,
+    /// The time of the last write: no later one is stamped with an earlier time.
+    pub(super) wall: WallTime,
     /// The last entry applied.
     pub(super) applied: u64,
 }
@@ -27,6 +29,7 @@ impl State {
             tree: Tree::new(&hasher),
             sessions: Sessions::new(&hasher),
             zxid: Zxid(0),
+            wall: WallTime(0),
             applied: 0,
         }
     }
@@ -54,6 +57,7 @@ impl State {
         for session in self.sessions.sorted() {
             add(&|writer| put_session(writer, &session));
         }
+        add(&|writer| writer.i64(self.wall.0));
         for (server, id) in self.sessions.last_ids() {
             add(&|writer| {
                 writer.u16(server.0);

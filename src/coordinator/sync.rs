@@ -78,6 +78,16 @@ impl Syncs {
         connections
     }
 
+    /// Nobody waits any more. The numbers go on, so that no late answer is taken for another round's.
+    pub(super) fn forgotten(self) -> Syncs {
+        Syncs {
+            joined: self.asked,
+            asked: self.asked,
+            over: self.asked,
+            ..Syncs::default()
+        }
+    }
+
     /// Whether somebody may wait for an answer.
     pub(super) fn is_anybody_waiting(&self) -> bool {
         !self.waiting.is_empty()

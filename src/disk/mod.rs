@@ -52,6 +52,10 @@ pub enum Owner {
     Journal,
     /// The snapshots of a group's state.
     Snapshots(GroupId),
+    /// The same, while they are sent to other servers.
+    SnapshotsSent(GroupId),
+    /// The same, while they come from other servers.
+    SnapshotsReceived(GroupId),
     /// The message files of a broker's group.
     Segments(GroupId),
     /// The same, while they are checked.

@@ -299,6 +299,11 @@ impl Journal {
         open::open(disk, options, id)
     }
 
+    /// Its id: another one has forgotten what this one promised.
+    pub fn id(&self) -> u128 {
+        u128::from_be_bytes(self.writer.id())
+    }
+
     /// Where its files are.
     pub fn folder(&self) -> &Path {
         &self.options.folder

@@ -443,6 +443,10 @@ impl Writer {
         self.durable_sequence
     }
 
+    pub(super) fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
     pub(super) fn incarnation(&self) -> u64 {
         self.incarnation
     }

@@ -16,7 +16,7 @@ use super::output::Output;
 use crate::consensus::founding::Hello;
 use crate::consensus::message::{Body, Message};
 use crate::units::GroupId;
-use crate::wire::peer::{self, Frame, Malformed, Part, Taken, frame};
+use crate::wire::peer::{self, Forward, Frame, Malformed, Part, Taken, Touch, Touched, frame};
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +57,8 @@ pub struct PeerConnection {
     /// Frames that wait behind what is urgent.
     bulk: VecDeque<Bytes>,
     bulk_bytes: usize,
+    /// Something was put into the output since the last flush.
+    written: bool,
 }
 
 impl PeerConnection {
@@ -72,6 +74,7 @@ impl PeerConnection {
             entries_bytes: 0,
             bulk: VecDeque::new(),
             bulk_bytes: 0,
+            written: false,
         };
         connection.greet(hello);
         connection
@@ -165,6 +168,29 @@ impl PeerConnection {
         self.bulk_bytes + self.entries_bytes < FRAME_BYTES_CLOSE
     }
 
+    /// Sends a leader what clients want, behind the entries. What waits is bounded by what clients may have outstanding.
+    pub fn send_forward(&mut self, forward: &Forward) {
+        self.close_entries();
+        let mut bytes = BytesMut::new();
+        peer::request::encode_forward(forward, &mut bytes);
+        self.push_bulk(bytes.freeze());
+    }
+
+    /// Tells a leader which sessions live.
+    pub fn send_touch(&mut self, touch: &Touch) {
+        self.write(|out| peer::request::encode_touch(touch, out));
+    }
+
+    /// Tells that it was heard.
+    pub fn send_touched(&mut self, touched: &Touched) {
+        self.write(|out| peer::request::encode_touched(touched, out));
+    }
+
+    /// Whether something waits for [`PeerConnection::flush`], or for the socket since the last one.
+    pub fn wants_flush(&self) -> bool {
+        self.written || !self.urgent.is_empty() || !self.entries.is_empty() || !self.bulk.is_empty()
+    }
+
     /// Says how far a snapshot was taken.
     pub fn send_taken(&mut self, taken: &Taken) {
         self.write(|out| peer::snapshot::encode_taken(taken, out));
@@ -181,6 +207,7 @@ impl PeerConnection {
             });
         }
         self.close_entries();
+        self.written = false;
         while self.output.held_bytes() < BULK_AHEAD_BYTES
             && let Some(frame) = self.bulk.pop_front()
         {
@@ -211,6 +238,7 @@ impl PeerConnection {
         let before = tail.len();
         encode(tail);
         self.output.appended(before);
+        self.written = true;
     }
 }
 

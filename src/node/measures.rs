@@ -117,7 +117,14 @@ impl Node {
 
     /// Puts the node's numbers into a scrape.
     pub(crate) fn measure(&self, scrape: &mut Scrape) {
-        for port in Port::ALL {
+        let has_peers = self
+            .coordinator
+            .as_ref()
+            .is_some_and(|side| side.hello().is_some());
+        for port in Port::ALL
+            .into_iter()
+            .filter(|port| has_peers || *port != Port::Peers)
+        {
             self.measure_port(port, scrape);
         }
         scrape.set(

@@ -15,16 +15,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::broker::{Event as BrokerEvent, Pressure};
+use crate::consensus::founding::Hello;
 use crate::coordinator::Event as CoordinatorEvent;
 use crate::disk::{self, Completion, Disk, Owner};
 use crate::journal::{self, Journal};
 use crate::net::listener::Full;
 use crate::net::metaq_connection::MetaqConnection;
+use crate::net::peer_connection::PeerConnection;
 use crate::net::zookeeper_connection::{self, ZookeeperConnection};
 use crate::registry;
 use crate::registry::owners::Question;
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 use crate::wire;
+use crate::wire::peer::Frame;
 
 // The broker within the node.
 pub(crate) mod broker;
@@ -38,6 +41,8 @@ mod event;
 mod measures;
 // Whether the node does all it is there for.
 mod obstacles;
+// The connections to other servers.
+mod peers;
 // This server's part of a Raft group.
 pub(crate) mod replica;
 // How much room the disk has.
@@ -52,6 +57,7 @@ use broker::BrokerSide;
 use broker::owners::{self, BuiltIn};
 use connections::{Connections, Dropped, Protocol};
 use coordinator::CoordinatorSide;
+use peers::Peers;
 use space::Space;
 use world::World;
 
@@ -142,6 +148,8 @@ pub struct Node {
     /// See [`Parts::lost`].
     lost: Option<String>,
     stopping: bool,
+    /// What a peer said makes it impossible to go on; told with the next turn.
+    failed: Option<Failure>,
     turns: u64,
 }
 
@@ -153,6 +161,7 @@ impl Node {
                 now: Moment::START,
                 wall: WallTime(0),
                 connections: Connections::new(parts.limits),
+                peers: Peers::new(),
                 journal: parts.journal,
                 disk: parts.disk,
             },
@@ -166,6 +175,7 @@ impl Node {
             utc_offset_s: parts.utc_offset_s,
             lost: parts.lost,
             stopping: false,
+            failed: None,
             turns: 0,
         }
     }
@@ -207,6 +217,9 @@ impl Node {
     pub fn turn(&mut self, now: Moment, wall: WallTime) -> Result<(), Failure> {
         self.world.set(now, wall);
         self.turns += 1;
+        if let Some(failure) = self.failed.take() {
+            return Err(failure);
+        }
         self.take_completions()?;
         self.let_time_pass();
         loop {
@@ -227,6 +240,7 @@ impl Node {
         self.relieve_pressure();
         self.answer_questions();
         self.world.journal.flush(now, self.world.disk.as_mut());
+        self.world.peers.flush(&mut self.world.connections);
         self.tell_of_journal();
         self.drop_hoarders();
         Ok(())
@@ -291,6 +305,12 @@ impl Node {
         self.coordinator
             .as_ref()
             .is_none_or(CoordinatorSide::serves)
+            && self.broker.as_ref().is_none_or(BrokerSide::serves)
+    }
+
+    /// Whether the ports may be opened: an ensemble's servers answer before there is a quorum that they cannot serve.
+    pub fn opens(&self) -> bool {
+        self.coordinator.as_ref().is_none_or(CoordinatorSide::opens)
             && self.broker.as_ref().is_none_or(BrokerSide::serves)
     }
 
@@ -391,6 +411,15 @@ impl Node {
                 self.world.connections.insert(connection, now, protocol);
                 self.tell_broker(BrokerEvent::Connected { connection });
             }
+            Port::Peers => {
+                let hello = self.coordinator.as_ref().and_then(CoordinatorSide::hello);
+                if let Some(hello) = hello {
+                    let protocol = Protocol::Peer(Box::new(PeerConnection::new(&hello)));
+                    self.world.connections.insert(connection, now, protocol);
+                    self.world.peers.opened(connection);
+                    self.world.connections.mark_dirty(connection);
+                }
+            }
         }
     }
 
@@ -434,7 +463,79 @@ impl Node {
                     side.take_requests(id, &mut self.world);
                 }
             }
+            Some(Port::Peers) => self.take_frames(id),
             None => {}
+        }
+    }
+
+    /// Takes what another server has sent.
+    fn take_frames(&mut self, id: ConnectionId) {
+        loop {
+            let Some(peer) = self.world.connections.peer(id) else {
+                return;
+            };
+            match peer.next_frame() {
+                Ok(None) => return,
+                Ok(Some(frame)) => self.take_frame(id, frame),
+                Err(malformed) => {
+                    tracing::warn!(
+                        connection = id.0, %malformed,
+                        "what came from another server cannot be understood; the connection is closed"
+                    );
+                    return self.drop_connection(id, Dropped::Protocol);
+                }
+            }
+        }
+    }
+
+    fn take_frame(&mut self, id: ConnectionId, frame: Frame) {
+        let Some(side) = &mut self.coordinator else {
+            return;
+        };
+        let world = &mut self.world;
+        if let Frame::Hello(hello) = &frame {
+            return self.greeted(id, hello);
+        }
+        // A connection whose place a newer one has taken says nothing any more.
+        let Some(from) = world.peers.at(id) else {
+            return;
+        };
+        match frame {
+            Frame::Hello(_) => {}
+            Frame::Messages(messages) => {
+                for (group, message) in messages {
+                    if group == GroupId::COORDINATOR {
+                        side.step(message, from, world);
+                    }
+                }
+            }
+            Frame::Part(part) => side.part(part, from, world),
+            Frame::Taken(taken) => side.taken(taken, from, world),
+            Frame::Forward(forward) => side.forwarded(&forward.commands, world),
+            Frame::Touch(touch) => side.touched(touch, from, world),
+            Frame::Touched(touched) => side.touch_confirmed(touched, from, world),
+        }
+    }
+
+    /// Another server says who it is, or what it knows of its group now.
+    fn greeted(&mut self, id: ConnectionId, hello: &Hello) {
+        let Some(side) = &mut self.coordinator else {
+            return;
+        };
+        let Some(own) = side.hello() else { return };
+        let world = &mut self.world;
+        let server = hello.identity.server;
+        if let Err(why) = peers::check(&own, hello) {
+            world.peers.tell_refused(server, why, world.now);
+            return self.drop_connection(id, Dropped::Protocol);
+        }
+        let greeted = world.peers.greeted(id, hello, world.now);
+        if let Some(Some(former)) = greeted {
+            side.out_of_reach(server, world);
+            world.connections.close(former);
+        }
+        if let Err(failure) = side.hear(hello, greeted.is_some(), world) {
+            self.failed = Some(failure);
         }
     }
 
@@ -444,9 +545,17 @@ impl Node {
         };
         match known.port() {
             Port::Coordinator => {
-                self.tell_coordinator(CoordinatorEvent::Disconnected { connection });
+                if let Some(side) = &mut self.coordinator {
+                    side.disconnected(connection, &mut self.world);
+                }
             }
             Port::Broker => self.tell_broker(BrokerEvent::Disconnected { connection }),
+            Port::Peers => {
+                let gone = self.world.peers.gone(connection);
+                if let (Some(server), Some(side)) = (gone, &mut self.coordinator) {
+                    side.out_of_reach(server, &mut self.world);
+                }
+            }
         }
     }
 
@@ -511,6 +620,16 @@ impl Node {
             Owner::Snapshots(_) => {
                 if let Some(side) = &mut self.coordinator {
                     side.snapshot_completed(completion, world);
+                }
+            }
+            Owner::SnapshotsSent(_) => {
+                if let Some(side) = &mut self.coordinator {
+                    side.sent_completed(completion, world);
+                }
+            }
+            Owner::SnapshotsReceived(_) => {
+                if let Some(side) = &mut self.coordinator {
+                    side.received_completed(completion, world);
                 }
             }
             Owner::Space => self.space.complete(completion, world.disk.as_mut()),

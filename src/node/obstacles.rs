@@ -63,6 +63,10 @@ impl Node {
     /// What the node is kept from: a sentence each.
     pub(crate) fn obstacles(&self) -> Vec<String> {
         let mut obstacles = Vec::new();
+        let coordinator = self.coordinator.as_ref();
+        if let Some(why) = coordinator.and_then(|side| side.waits_for(&self.world)) {
+            obstacles.push(format!("the ensemble has no leader: {why}"));
+        }
         let shortage = self.broker.as_ref().and_then(|side| side.core.shortage());
         if shortage == Some(Shortage::Descriptors) {
             obstacles.push(

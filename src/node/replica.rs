@@ -2,18 +2,24 @@
 //!
 //! A core's proposals go in, committed entries come out; what has to be durable first passes through the journal.
 //! The coordinator's commands of a turn are joined into one entry, each behind its length, because every
-//! entry costs the group a round; the broker's come joined already.
+//! entry costs the group a round; the broker's come joined already. Where another server leads, closed entries go to it.
+//!
+//! A server that has several others on its list and belongs to nothing yet is *outside*: it founds a group with the
+//! others, or finds the one that is there (`consensus/founding`). Until then it proposes nothing and gives out nothing.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use super::Failure;
+use crate::consensus::founding::{Decision, Founding, Hello};
 use crate::consensus::group::{self, Group, Output, Role};
-use crate::consensus::{Entry, EntryKind, Marker, Remembered};
+use crate::consensus::message::Message;
+use crate::consensus::{Entry, EntryKind, Identity, Marker, Membership, Record, Remembered};
 use crate::journal::{Journal, Ticket};
-use crate::units::{GroupId, Seed, ServerId};
+use crate::units::{GroupId, Moment, Seed, ServerId};
 
 /// An entry of joined commands is closed at this size.
 const JOINED_BYTES: usize = 512 * 1024;
@@ -27,9 +33,76 @@ pub(crate) enum Joining {
     Framed,
 }
 
+/// How often the group's clock ticks, where there are others.
+const TICK: Duration = Duration::from_millis(50);
+/// Ticks without a leader's word before an election; up to twice as many, by chance.
+const ELECTION_TICKS: usize = 10;
+/// Ticks between two heartbeats.
+const HEARTBEAT_TICKS: usize = 2;
+/// When the question about the commit index is asked again: who was to answer may be gone.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Applied entries that stay in memory for members that are behind.
+const WINDOW_BYTES: usize = 8 << 20;
+
+/// The other servers of a group, as the configuration names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Others {
+    /// Who this server is.
+    pub(crate) identity: Identity,
+    /// All servers of the list, this one among them.
+    pub(crate) servers: Vec<ServerId>,
+}
+
+/// A server that has nobody beside it needs no journal's id to be told from others.
+fn lone(server: ServerId) -> Identity {
+    Identity { server, journal: 0 }
+}
+
+/// The number of a server that is alone. Raft knows no voter 0, and a lone MetaQ broker may have the id 0.
+fn alone_as(server: ServerId) -> u64 {
+    u64::from(server.0) + 1
+}
+
+fn commands_length(bytes: usize) -> [u8; 4] {
+    let length = u32::try_from(bytes).expect("a command is smaller than a frame");
+    length.to_be_bytes()
+}
+
+/// Where a server is before it belongs to the group, and then.
+enum Standing {
+    /// It belongs to nothing; it may have voted in a former life.
+    Outside(Founding, Remembered),
+    /// It is a member.
+    Member(Group),
+}
+
+/// Whether all that was acknowledged before this start is applied.
+#[derive(Clone, Copy, Debug)]
+enum CaughtUp {
+    /// It is not known.
+    No {
+        /// When it was asked last.
+        asked_at: Option<Moment>,
+    },
+    /// When everything up to here is applied.
+    At(u64),
+    /// It is.
+    Yes,
+}
+
 /// One core's replica.
 pub(crate) struct Replica {
-    group: Group,
+    id: GroupId,
+    standing: Standing,
+    /// Whom this group may have beside this server; `None` where it is alone for good.
+    others: Option<Others>,
+    seed: Seed,
+    /// Added to the core's questions, so that no answer to a former life's is taken for one of this.
+    question_base: u64,
+    caught_up: CaughtUp,
+    /// Who led in which term when the core was last told that another server leads.
+    followed: Option<(u64, u64)>,
+    next_tick: Moment,
     joining: Joining,
     /// Closed entries that wait for room in the group.
     waiting: VecDeque<Bytes>,
@@ -64,6 +137,28 @@ pub(super) enum News {
     },
     /// This server leads no more.
     Deposed,
+    /// Another server leads, or is in reach again: what was proposed is to be proposed anew.
+    Follows,
+    /// Commands for the server that leads, each behind its length.
+    Forward {
+        /// Who leads.
+        leader: ServerId,
+        /// The commands.
+        commands: Bytes,
+    },
+    /// For another member. It may be lost.
+    Send(Message),
+    /// The core's question is answered: up to here all was committed when it was asked.
+    ReadAt {
+        /// The question.
+        number: u64,
+        /// The index.
+        index: u64,
+    },
+    /// A member lacks what is not in memory any more: a snapshot is wanted.
+    SnapshotWanted,
+    /// A snapshot took the place of everything: the core is to be made of it.
+    Installed(Marker),
 }
 
 /// An entry of joined commands whose lengths do not add up: a newer version's, or a fault of ours.
@@ -88,13 +183,23 @@ pub(crate) enum Unusable {
     /// It contradicts itself.
     #[error(transparent)]
     Contradiction(group::Unusable),
-    /// Other servers belong to the group.
+    /// Other servers belong to the group, and this one does not know where they are.
     #[error("{}: group {group} has members on other servers", journal.display())]
     Shared {
         /// The journal's folder.
         journal: PathBuf,
         /// The group.
         group: GroupId,
+    },
+    /// It is another server's: this one is no member of its group.
+    #[error("{}: group {group} has no member that is server {server} with this journal", journal.display())]
+    Another {
+        /// The journal's folder.
+        journal: PathBuf,
+        /// The group.
+        group: GroupId,
+        /// This server.
+        server: ServerId,
     },
     /// The journal has lost entries that the core's own files hold.
     #[error(
@@ -166,7 +271,7 @@ impl Beginning {
 }
 
 impl Replica {
-    /// The replica as the journal remembers it.
+    /// The replica as the journal remembers it. With `others` it may be one of several.
     ///
     /// # Errors
     /// What it remembers is a later version's, or contradicts itself or what the core's own files hold.
@@ -175,52 +280,240 @@ impl Replica {
         server: ServerId,
         joining: Joining,
         beginning: Beginning,
+        others: Option<Others>,
         seed: Seed,
         journal: &mut Journal,
     ) -> Result<Replica, Unusable> {
         let restored = beginning.restored;
         // Before anything is changed.
-        if let Some(remembered) = &beginning.remembered {
-            let checked = Group::check(id, &remembered.marker);
-            checked.map_err(|why| Unusable::of(why, journal))?;
-        }
+        let marker = beginning.remembered.as_ref().map(|known| &known.marker);
+        let members = marker.map_or(Ok(Membership::default()), |marker| {
+            Group::members(id, marker).map_err(|why| Unusable::of(why, journal))
+        })?;
         let remembered = beginning.settle(id, journal)?;
-        let options = group::Options {
-            id,
-            // Raft knows no voter 0, and a lone MetaQ broker may have the id 0.
-            member: u64::from(server.0) + 1,
-            uncommitted_bytes_max: 8 << 20,
-            window_bytes: 0,
-            joins: false,
-            election_ticks: 10,
-            heartbeat_ticks: 2,
-        };
         let marker = remembered.marker.index;
-        let group =
-            Group::new(options, remembered, seed).map_err(|why| Unusable::of(why, journal))?;
-        if !group.is_alone() {
-            let journal = journal.folder().to_path_buf();
-            return Err(Unusable::Shared { journal, group: id });
-        }
-        Ok(Replica {
-            group,
+        let is_new = members.is_empty() && remembered.last_index() == 0;
+        let own = others.as_ref().map_or(lone(server), |it| it.identity);
+        let servers = others.as_ref().map_or(Vec::new(), |it| it.servers.clone());
+        let founding = Founding::new(own, servers);
+        let mut replica = Replica {
+            id,
+            standing: Standing::Outside(founding, remembered.clone()),
+            question_base: journal.status().incarnation << 32,
+            caught_up: CaughtUp::No { asked_at: None },
+            followed: None,
+            next_tick: Moment::START,
             joining,
             waiting: VecDeque::new(),
             open: BytesMut::new(),
             appended: Ticket::default(),
             marker,
             restored: marker.max(restored),
+            others,
+            seed,
+        };
+        if is_new && replica.others.is_some() {
+            return Ok(replica);
+        }
+        let number = replica.number_in(&members, server).ok_or_else(|| {
+            let (journal, group) = (journal.folder().to_path_buf(), id);
+            match replica.others {
+                None => Unusable::Shared { journal, group },
+                Some(_) => Unusable::Another {
+                    journal,
+                    group,
+                    server,
+                },
+            }
+        })?;
+        replica
+            .begin(number, remembered, false)
+            .map_err(|why| Unusable::of(why, journal))?;
+        Ok(replica)
+    }
+
+    /// Which member this server is.
+    fn number_in(&self, members: &Membership, server: ServerId) -> Option<u64> {
+        let alone = alone_as(server);
+        let known = self.others.as_ref();
+        let known = known.and_then(|others| members.number_of(others.identity));
+        known.or((members.is_empty() || members.is_only(alone)).then_some(alone))
+    }
+
+    /// From now on this server is a member.
+    fn begin(
+        &mut self,
+        member: u64,
+        remembered: Remembered,
+        joins: bool,
+    ) -> Result<(), group::Unusable> {
+        let options = group::Options {
+            id: self.id,
+            member,
+            identity: self
+                .others
+                .as_ref()
+                .map_or(lone(ServerId(0)), |it| it.identity),
+            uncommitted_bytes_max: 8 << 20,
+            window_bytes: self.others.as_ref().map_or(0, |_| WINDOW_BYTES),
+            joins,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: HEARTBEAT_TICKS,
+        };
+        let seed = Seed(self.seed.0 ^ member.rotate_left(32));
+        self.standing = Standing::Member(Group::new(options, remembered, seed)?);
+        Ok(())
+    }
+
+    /// The group, once this server belongs to it.
+    pub(super) fn member(&self) -> Option<&Group> {
+        match &self.standing {
+            Standing::Member(group) => Some(group),
+            Standing::Outside(..) => None,
+        }
+    }
+
+    /// The same, to act on.
+    pub(super) fn member_mut(&mut self) -> Option<&mut Group> {
+        match &mut self.standing {
+            Standing::Member(group) => Some(group),
+            Standing::Outside(..) => None,
+        }
+    }
+
+    /// What this server says of itself to others; `None` where it is alone for good.
+    pub(super) fn hello(&self) -> Option<Hello> {
+        let others = self.others.as_ref()?;
+        let members = self.member().map(|group| group.membership().clone());
+        Some(Hello {
+            identity: others.identity,
+            servers: others.servers.clone(),
+            members: members.filter(|members| !members.is_empty()),
         })
+    }
+
+    /// Whom it has to hear from before a group can be founded.
+    pub(super) fn missing(&self) -> Vec<ServerId> {
+        match &self.standing {
+            Standing::Outside(founding, _) => founding.missing().collect(),
+            Standing::Member(_) => Vec::new(),
+        }
+    }
+
+    /// Hears what another server says of itself. `ensemble` are fresh random bits. What follows for a server that belonged
+    /// to nothing.
+    ///
+    /// # Errors
+    /// A group cannot be begun.
+    pub(super) fn hear(
+        &mut self,
+        hello: &Hello,
+        ensemble: u128,
+        journal: &mut Journal,
+    ) -> Result<Option<Decision>, Failure> {
+        let Standing::Outside(founding, remembered) = &mut self.standing else {
+            return Ok(None);
+        };
+        let decision = founding.hear(hello, ensemble);
+        let remembered = std::mem::take(remembered);
+        let begun = match &decision {
+            Some(Decision::Founds(members)) => {
+                let own = self.others.as_ref().map(|others| others.identity);
+                let number = own.and_then(|own| members.number_of(own));
+                let remembered = Remembered::founding(members);
+                journal.append(self.id, Record::Reset(remembered.marker.clone()));
+                self.appended = journal.append(self.id, Record::HardState(remembered.hard_state));
+                self.marker = remembered.marker.index;
+                self.restored = self.marker;
+                self.begin(number.expect("a founder is a member"), remembered, false)
+            }
+            // It may have voted in a former life, and not been sent anything yet.
+            Some(Decision::Joins { number }) => self.begin(*number, remembered, true),
+            _ => {
+                if let Standing::Outside(_, kept) = &mut self.standing {
+                    *kept = remembered;
+                }
+                Ok(())
+            }
+        };
+        begun.map_err(|why| Failure::Halted(why.to_string()))?;
+        Ok(decision)
+    }
+
+    /// Who leads, if that is another server.
+    pub(super) fn leader(&self) -> Option<ServerId> {
+        let group = self.member()?;
+        let leader = group.leader().filter(|leader| *leader != group.member())?;
+        let identity = group.membership().identities.get(&leader)?;
+        Some(identity.server)
+    }
+
+    /// Whether somebody leads, as far as is known here.
+    pub(super) fn has_leader(&self) -> bool {
+        self.member().is_some_and(|group| group.leader().is_some())
+    }
+
+    /// Whether nobody else belongs to the group.
+    pub(super) fn is_alone(&self) -> bool {
+        self.member().is_some_and(Group::is_alone)
+    }
+
+    /// Whether all that was acknowledged before this start is applied.
+    pub(super) fn is_caught_up(&self) -> bool {
+        matches!(self.caught_up, CaughtUp::Yes)
+    }
+
+    /// A server is in reach that was not, or has come back: what was sent to it may be lost.
+    pub(super) fn in_reach(&mut self, server: ServerId) {
+        if self.leader() == Some(server) {
+            self.followed = None;
+        }
+    }
+
+    /// Asks up to which entry the group has committed; [`News::ReadAt`] answers, or nothing does.
+    pub(super) fn read_index(&mut self, number: u64) {
+        let number = self.question_base + number;
+        if let Some(group) = self.member_mut() {
+            group.read_index(number);
+        }
+    }
+
+    /// Lets the group's time pass: at most a tick a turn, so that a server that was stopped for long hears the others
+    /// before it stands for election.
+    pub(super) fn tick(&mut self, now: Moment) {
+        if self.others.is_none() || now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + TICK;
+        if let Some(group) = self.member_mut() {
+            group.tick();
+        }
+        let due = match self.caught_up {
+            CaughtUp::No { asked_at } => asked_at.is_none_or(|at| at + ASK_AGAIN <= now),
+            _ => false,
+        };
+        if due && self.has_leader() {
+            self.caught_up = CaughtUp::No {
+                asked_at: Some(now),
+            };
+            self.read_index(0);
+        }
+    }
+
+    /// When [`Replica::tick`] is to be called.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let ticks = self.others.is_some() && !self.is_alone() && self.member().is_some();
+        ticks.then_some(self.next_tick)
     }
 
     /// Which group it is of.
     pub(super) fn group(&self) -> GroupId {
-        self.group.id()
+        self.id
     }
 
     /// Where this server stands in the group.
     pub(super) fn role(&self) -> Role {
-        self.group.role()
+        self.member().map_or(Role::Follows, Group::role)
     }
 
     /// The entry with which this server began to lead; `None` while it does not.
@@ -231,30 +524,51 @@ impl Replica {
         }
     }
 
+    /// Takes commands of another server's clients, each behind its length, and gives each to `stamp` first. They are void
+    /// where this server does not lead: whoever sent them hears of another leader, and sends them again.
+    pub(super) fn propose_forwarded(&mut self, commands: &[u8], mut stamp: impl FnMut(&mut [u8])) {
+        let mut rest = commands;
+        while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+            let Some((command, tail)) = tail.split_at_checked(length) else {
+                return;
+            };
+            rest = tail;
+            self.make_room(command.len());
+            self.open.put_slice(&commands_length(command.len()));
+            let start = self.open.len();
+            self.open.put_slice(command);
+            stamp(&mut self.open[start..]);
+        }
+    }
+
     /// Takes a command of the core; it is proposed at the end of the turn.
     pub(super) fn propose(&mut self, command: Bytes) {
         match self.joining {
             Joining::Alone => self.waiting.push_back(command),
             Joining::Framed => {
-                if !self.open.is_empty() && self.open.len() + command.len() > JOINED_BYTES {
-                    self.close_open();
-                }
-                let length =
-                    u32::try_from(command.len()).expect("a command is smaller than a frame");
-                self.open.put_u32(length);
+                self.make_room(command.len());
+                self.open.put_slice(&commands_length(command.len()));
                 self.open.put_slice(&command);
             }
         }
     }
 
+    /// Closes the open entry if a command of so many bytes has no place in it.
+    fn make_room(&mut self, bytes: usize) {
+        if !self.open.is_empty() && self.open.len() + bytes > JOINED_BYTES {
+            self.close_open();
+        }
+    }
+
     /// The last entry whose effects are applied.
     pub(super) fn applied_index(&self) -> u64 {
-        self.group.applied_index()
+        self.member().map_or(0, Group::applied_index)
     }
 
     /// An entry's own term and the members as of it; `None` where they are not known any more.
     pub(super) fn place(&self, index: u64) -> Option<Marker> {
-        self.group.marker_at(index)
+        self.member()?.marker_at(index)
     }
 
     /// The entry up to which the journal has forgotten this group.
@@ -262,7 +576,8 @@ impl Replica {
         self.marker
     }
 
-    /// Proposes what waits, hands to the journal what must survive, and gives out what is committed.
+    /// Proposes what waits or hands it to who leads, hands to the journal what must survive, and gives out what is
+    /// committed.
     ///
     /// # Errors
     /// An entry cannot be taken apart.
@@ -271,24 +586,38 @@ impl Replica {
         journal: &mut Journal,
         news: &mut Vec<News>,
     ) -> Result<(), Failure> {
-        self.group.durable(journal.durable(self.group.id()).0);
         self.close_open();
+        let leader = self.leader().filter(|_| self.followed == self.stand());
+        let Standing::Member(group) = &mut self.standing else {
+            self.waiting.clear();
+            self.followed = None;
+            return Ok(());
+        };
+        group.durable(journal.durable(self.id).0);
         while let Some(entry) = self.waiting.front() {
-            match self.group.propose(entry.clone()) {
+            match group.propose(entry.clone()) {
                 Ok(_) => {
                     self.waiting.pop_front();
                 }
                 Err(group::Refused::Full(_)) => break,
-                Err(group::Refused::NotLeader(_)) => {
-                    // The core is told that it was deposed, and what it proposed is void.
-                    self.waiting.clear();
-                }
+                Err(group::Refused::NotLeader(_)) => match leader {
+                    Some(leader) => news.extend(
+                        self.waiting
+                            .drain(..)
+                            .map(|commands| News::Forward { leader, commands }),
+                    ),
+                    // The core is told who leads when that is known, and proposes again.
+                    None => {
+                        self.waiting.clear();
+                        self.followed = None;
+                    }
+                },
             }
         }
-        let id = self.group.id();
+        let id = self.id;
         let appended = &mut self.appended;
         let mut outputs = Vec::new();
-        self.group.turn(
+        group.turn(
             |record| {
                 *appended = journal.append(id, record);
                 appended.0
@@ -296,25 +625,81 @@ impl Replica {
             &mut outputs,
         );
         for output in outputs {
-            match output {
-                Output::Committed(entry) => self
-                    .give_out(entry, news)
-                    .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?,
-                Output::Led { term } => news.push(News::Led { term }),
-                Output::Deposed { .. } => news.push(News::Deposed),
-                Output::Send(_)
-                | Output::ReadAt { .. }
-                | Output::Fetch { .. }
-                | Output::SnapshotWanted { .. }
-                | Output::Installed(_) => unreachable!("nobody else belongs to the group"),
+            self.take_output(output, news)
+                .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?;
+        }
+        self.tell_of_leader(news);
+        Ok(())
+    }
+
+    fn take_output(&mut self, output: Output, news: &mut Vec<News>) -> Result<(), Malformed> {
+        match output {
+            Output::Committed(entry) => self.give_out(entry, news)?,
+            Output::Led { term } => {
+                self.caught_up = CaughtUp::Yes;
+                news.push(News::Led { term });
+            }
+            Output::Deposed { .. } => news.push(News::Deposed),
+            Output::Send(message) => news.push(News::Send(message)),
+            Output::ReadAt { number, index } => {
+                // An answer to a former life's question is none.
+                match number.checked_sub(self.question_base) {
+                    None => {}
+                    Some(0) => self.note_caught_up(index),
+                    Some(number) => news.push(News::ReadAt { number, index }),
+                }
+            }
+            // What is asked for lies behind the window, and a snapshot brings it.
+            Output::Fetch { number, .. } => {
+                if let Some(group) = self.member_mut() {
+                    group.fetched(number, Vec::new());
+                }
+            }
+            Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
+            Output::Installed(marker) => {
+                self.marker = marker.index;
+                self.restored = marker.index;
+                news.push(News::Installed(marker));
             }
         }
         Ok(())
     }
 
+    fn note_caught_up(&mut self, index: u64) {
+        if let CaughtUp::No { .. } = self.caught_up {
+            self.caught_up = CaughtUp::At(index);
+            self.applied(self.applied_index());
+        }
+    }
+
+    /// Who leads, in which term.
+    fn stand(&self) -> Option<(u64, u64)> {
+        let group = self.member()?;
+        Some((group.leader()?, group.term()))
+    }
+
+    /// Tells the core when another server leads than before, once.
+    fn tell_of_leader(&mut self, news: &mut Vec<News>) {
+        let stand = self.stand();
+        if stand == self.followed {
+            return;
+        }
+        if self.leader().is_some() {
+            self.followed = stand;
+            news.push(News::Follows);
+        }
+    }
+
     /// Everything up to `index` is applied: its entries leave memory.
     pub(super) fn applied(&mut self, index: u64) {
-        self.group.applied(index);
+        if let Some(group) = self.member_mut() {
+            group.applied(index);
+        }
+        if let CaughtUp::At(at) = self.caught_up
+            && at <= index
+        {
+            self.caught_up = CaughtUp::Yes;
+        }
     }
 
     /// Everything up to `index` is safe in the core's own files: the journal may forget it.
@@ -322,9 +707,11 @@ impl Replica {
         if index <= self.marker {
             return;
         }
-        if let Some(marker) = self.group.marker_at(index) {
-            journal.compact(self.group.id(), marker);
-            self.group.marked(index);
+        if let Some(group) = self.member_mut()
+            && let Some(marker) = group.marker_at(index)
+        {
+            journal.compact(group.id(), marker);
+            group.marked(index);
             self.marker = index;
         }
     }
@@ -338,7 +725,7 @@ impl Replica {
     fn give_out(&self, entry: Entry, news: &mut Vec<News>) -> Result<(), Malformed> {
         let index = entry.index;
         let malformed = Malformed {
-            group: self.group.id(),
+            group: self.id,
             index,
         };
         if index <= self.restored {

@@ -1,6 +1,7 @@
 //! What both sides act on: the time, the clients' connections, the journal, the disk.
 
 use super::connections::Connections;
+use super::peers::Peers;
 use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::units::{Moment, WallTime};
@@ -12,6 +13,7 @@ pub(super) struct World {
     /// The time of day then.
     pub(super) wall: WallTime,
     pub(super) connections: Connections,
+    pub(super) peers: Peers,
     pub(super) journal: Journal,
     pub(super) disk: Box<dyn Disk>,
 }

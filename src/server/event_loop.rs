@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 use super::accept::accept_clients;
 use super::advice;
 use super::descriptors::Shares;
+use super::dial;
 use crate::disk::{Chosen, Class};
 use crate::net::listener::Census;
 use crate::net::socket::{self, OpenFiles, Progress};
@@ -102,7 +103,7 @@ pub(super) struct Shell {
     pub(super) clock: Clock,
     /// A turn is wanted.
     pub(super) turn: Notify,
-    /// Clients may come in.
+    /// The ports may be opened.
     pub(super) serving: Notify,
     /// Everything is on disk, after a stop was asked for.
     pub(super) stopped: Notify,
@@ -200,7 +201,7 @@ impl Shell {
     /// Passes on what the rest of the process waits for.
     fn tell(&self) {
         let mut node = self.node.borrow_mut();
-        if node.serves() {
+        if node.opens() {
             self.serving.notify_one();
         }
         if node.is_stopped() {
@@ -262,6 +263,10 @@ impl Shell {
         let sent = queued - output.queued_bytes();
         let closing = connection.is_closing();
         node.handle(now, wall, Event::Sent { port, count: sent });
+        if port == Port::Peers && sent > 0 {
+            // There is room for what waits behind what is urgent.
+            self.turn.notify_one();
+        }
         match written {
             Ok(progress) => {
                 self.file_trouble.borrow_mut().ends();
@@ -297,10 +302,16 @@ impl Shell {
         accept_clients(port.name(), self.clock, listener, census, refused, serve).await;
     }
 
-    async fn serve(self: Rc<Self>, port: Port, stream: TcpStream, address: SocketAddr) {
+    /// Serves one connection until it ends.
+    pub(super) async fn serve(self: Rc<Self>, port: Port, stream: TcpStream, address: SocketAddr) {
         let id = ConnectionId(self.next_connection.replace(self.next_connection.get() + 1));
         if let Err(error) = stream.set_nodelay(true) {
             debug!(connection = id.0, %error, "set TCP_NODELAY");
+        }
+        if port == Port::Peers
+            && let Err(error) = dial::watch_over(&stream)
+        {
+            debug!(connection = id.0, %error, "set keep-alive");
         }
         let peer = Rc::new(Peer {
             stream,

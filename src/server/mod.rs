@@ -9,6 +9,8 @@ mod accept;
 mod control;
 // How the file descriptors are shared out.
 mod descriptors;
+// Connections to other servers.
+mod dial;
 // Sockets, the disk's descriptor and the clock become events.
 mod event_loop;
 // Whether the server serves, and does all it is there for.

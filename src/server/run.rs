@@ -21,7 +21,7 @@ use super::descriptors::Shares;
 use super::event_loop::{Clock, Shell};
 use super::settings::Listening;
 use super::startup::{self, Start};
-use super::{control, ours, settings, system, web};
+use super::{control, dial, ours, settings, system, web};
 use crate::appliance::status::ServerState;
 use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals, limits};
 use crate::config::{Config, ServerFolder, ZookeeperAt};
@@ -95,7 +95,8 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         () = shell.serving.notified() => {}
         () = shell.failed.notified() => return Err(shell.failure()),
     }
-    let listeners = taken.listen(&shell)?;
+    let mut listeners = taken.listen(&shell)?;
+    listeners.extend(dial::all(&shell, settings::dialed(&config)));
     let control::Listening {
         task: control,
         commands,
@@ -319,6 +320,7 @@ struct TakenPort {
 struct Taken {
     coordinator: Option<TakenPort>,
     broker: Option<TakenPort>,
+    peers: Option<TakenPort>,
     web: Option<TakenPort>,
 }
 
@@ -328,6 +330,7 @@ impl Taken {
         Ok(Taken {
             coordinator: take(settings::coordinator_port(config, most))?,
             broker: take(settings::broker_port(config, most))?,
+            peers: take(settings::peers_port(config))?,
             web: take(settings::web_port(config))?,
         })
     }
@@ -347,6 +350,7 @@ impl Taken {
         for (port, taken) in [
             (Port::Coordinator, self.coordinator),
             (Port::Broker, self.broker),
+            (Port::Peers, self.peers),
         ] {
             if let Some(TakenPort { bound, census, .. }) = taken {
                 let accept = Rc::clone(shell).accept(port, start_listening(bound)?, census);

@@ -13,11 +13,13 @@ use crate::broker::{self, Section, Settings, Topics, WaitingOptions};
 use crate::config::{
     self, Backend, Config, DeletePolicy, LogFormat, ServerFolder, TopicSettings, ZookeeperAt,
 };
+use crate::consensus::Identity;
 use crate::coordinator;
 use crate::net::listener::{Census, reachable};
 use crate::net::zookeeper_connection;
 use crate::node::connections::Limits;
 use crate::node::coordinator::snapshots::Every;
+use crate::node::replica::Others;
 use crate::node::space::Space;
 use crate::node::{CodecOptions, OwnerNodes};
 use crate::report::tracing as log_lines;
@@ -125,6 +127,40 @@ pub(super) fn web_port(config: &Config) -> Option<Listening> {
     let own = config.web?;
     let census = Census::new(web::CONNECTIONS_MAX, 0);
     Some(listening("web.port", own.listen, own.port, census))
+}
+
+/// The port for other servers.
+pub(super) fn peers_port(config: &Config) -> Option<Listening> {
+    let own = config.cluster.as_ref()?;
+    // Each other server once, and again while an older connection of its is not known to be gone.
+    let census = Census::new(4 * own.servers.len(), 0);
+    Some(listening("cluster.servers", own.listen, own.port, census))
+}
+
+/// The servers that this one connects to: of two the one with the lower number does.
+pub(super) fn dialed(config: &Config) -> Vec<config::ClusterServer> {
+    let servers = config.cluster.iter().flat_map(|cluster| &cluster.servers);
+    servers
+        .filter(|server| server.id > config.id)
+        .cloned()
+        .collect()
+}
+
+/// The other servers of the coordinator's group.
+pub(super) fn others(config: &Config, journal: u128) -> Option<Others> {
+    let cluster = config.cluster.as_ref()?;
+    Some(Others {
+        identity: Identity {
+            server: config.id,
+            journal,
+        },
+        servers: cluster.servers.iter().map(|server| server.id).collect(),
+    })
+}
+
+/// How long clients may stay where no server leads: well below the shortest session, so that they can go on elsewhere.
+pub(super) fn leaderless_patience(own: &config::Coordinator) -> Duration {
+    own.session_timeout_min / 2
 }
 
 /// How the broker registers, if it does; `coordinator` is where this server's own one listens.

@@ -281,7 +281,9 @@ impl CoordinatorStart<'_> {
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let replica = Replica::new(id, server, Joining::Framed, beginning, seed, journal)
+        let others = settings::others(self.config, journal.id());
+        let joining = Joining::Framed;
+        let replica = Replica::new(id, server, joining, beginning, others, seed, journal)
             .map_err(|reason| unusable(self.folder, reason))?;
         let every = settings::snapshot_every(self.config, self.options);
         let facts = Facts {
@@ -294,6 +296,8 @@ impl CoordinatorStart<'_> {
             replica,
             Snapshots::new(folder, every, found.index),
             facts,
+            settings::leaderless_patience(self.options),
+            self.seed,
         ))
     }
 
@@ -407,7 +411,7 @@ impl BrokerStart<'_> {
             accept_loss,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let replica = Replica::new(id, server, Joining::Alone, beginning, seed, journal)
+        let replica = Replica::new(id, server, Joining::Alone, beginning, None, seed, journal)
             .map_err(|reason| unusable(self.folder, reason))?;
         let options = settings::broker(self.config, self.options, self.port, &data_folders, system);
         let there = found.folders();

@@ -63,7 +63,7 @@ impl ClusterServer {
     }
 
     /// `HOST:PORT`, as a connection has it.
-    fn address(&self) -> String {
+    pub fn address(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),
             false => format!("{}:{}", self.host, self.port),

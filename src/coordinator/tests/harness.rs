@@ -23,6 +23,8 @@ pub(in crate::coordinator) struct Harness {
     /// Asked and not answered.
     pub(in crate::coordinator) questions: VecDeque<u64>,
     pub(in crate::coordinator) index: u64,
+    /// Rounds of touches that are not confirmed.
+    pub(in crate::coordinator) touched: VecDeque<u64>,
     /// Everything committed so far.
     pub(in crate::coordinator) log: Vec<Bytes>,
     /// Whether proposals wait for [`Harness::commit`], and questions for [`Harness::answer`].
@@ -38,6 +40,7 @@ impl Harness {
             now: Moment::START,
             proposed: VecDeque::new(),
             questions: VecDeque::new(),
+            touched: VecDeque::new(),
             index: 0,
             log: Vec::new(),
             held: false,
@@ -81,6 +84,8 @@ impl Harness {
             let mut effects = Vec::new();
             let event = Event::Committed { index, data };
             self.coordinator.handle(self.now, event, &mut effects);
+            let event = Event::EntryEnd { index };
+            self.coordinator.handle(self.now, event, &mut effects);
             shown.extend(self.sort_out(effects));
         }
         shown
@@ -96,6 +101,12 @@ impl Harness {
             self.coordinator.handle(self.now, event, &mut effects);
             shown.extend(self.sort_out(effects));
         }
+        while let Some(round) = self.touched.pop_front() {
+            let mut effects = Vec::new();
+            let event = Event::TouchConfirmed { round };
+            self.coordinator.handle(self.now, event, &mut effects);
+            shown.extend(self.sort_out(effects));
+        }
         shown
     }
 
@@ -105,6 +116,7 @@ impl Harness {
             match effect {
                 Effect::Propose(command) => self.proposed.push_back(command),
                 Effect::ReadIndex { round } => self.questions.push_back(round),
+                Effect::Touch { round, .. } => self.touched.push_back(round),
                 other => shown.push(other),
             }
         }
@@ -200,6 +212,7 @@ impl Harness {
         assert_eq!(self.coordinator.digest(), before);
         self.proposed.clear();
         self.questions.clear();
+        self.touched.clear();
         self.handle(Event::Led { term: 2 });
     }
 }

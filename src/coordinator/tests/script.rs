@@ -540,7 +540,7 @@ impl Runner {
                 let whose = if *newer { "a later version's: " } else { "" };
                 format!("halt at entry {index}: {whose}{reason}")
             }
-            Effect::Propose(_) | Effect::ReadIndex { .. } => {
+            Effect::Propose(_) | Effect::ReadIndex { .. } | Effect::Touch { .. } => {
                 unreachable!("the harness keeps these")
             }
         }

@@ -200,6 +200,12 @@ impl BrokerSide {
                     self.begins = false;
                     info!(term, topics = self.topics.len(), "the broker serves");
                 }
+                News::Follows
+                | News::Forward { .. }
+                | News::Send(_)
+                | News::ReadAt { .. }
+                | News::SnapshotWanted
+                | News::Installed(_) => unreachable!("a broker's group has one member"),
                 News::Deposed => self.handle(Event::Deposed, world),
             }
         }

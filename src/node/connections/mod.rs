@@ -19,6 +19,7 @@ use super::hasher;
 use crate::net::codec::Codec;
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::output::Output;
+use crate::net::peer_connection::PeerConnection;
 use crate::net::zookeeper_connection::ZookeeperConnection;
 use crate::units::{ConnectionId, Moment};
 
@@ -29,17 +30,20 @@ pub enum Port {
     Coordinator,
     /// MetaQ's.
     Broker,
+    /// Other servers'.
+    Peers,
 }
 
 impl Port {
     /// All of them.
-    pub(super) const ALL: [Port; 2] = [Port::Coordinator, Port::Broker];
+    pub(super) const ALL: [Port; 3] = [Port::Coordinator, Port::Broker, Port::Peers];
 
     /// As metrics name it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Port::Coordinator => "coordinator",
             Port::Broker => "broker",
+            Port::Peers => "peers",
         }
     }
 }
@@ -73,6 +77,8 @@ pub(super) enum Protocol {
     Zookeeper(Box<ZookeeperConnection>),
     /// A MetaQ client.
     Metaq(Box<MetaqConnection>),
+    /// Another server.
+    Peer(Box<PeerConnection>),
 }
 
 impl Protocol {
@@ -80,6 +86,7 @@ impl Protocol {
         match self {
             Protocol::Zookeeper(_) => Port::Coordinator,
             Protocol::Metaq(_) => Port::Broker,
+            Protocol::Peer(_) => Port::Peers,
         }
     }
 
@@ -87,6 +94,7 @@ impl Protocol {
         match self {
             Protocol::Zookeeper(codec) => codec.as_ref(),
             Protocol::Metaq(codec) => codec.as_ref(),
+            Protocol::Peer(codec) => codec.as_ref(),
         }
     }
 
@@ -94,6 +102,7 @@ impl Protocol {
         match self {
             Protocol::Zookeeper(codec) => codec.as_mut(),
             Protocol::Metaq(codec) => codec.as_mut(),
+            Protocol::Peer(codec) => codec.as_mut(),
         }
     }
 }
@@ -262,7 +271,7 @@ impl Connections {
             .values_mut()
             .filter_map(|connection| match &mut connection.protocol {
                 Protocol::Zookeeper(client) => Some(client.as_mut()),
-                Protocol::Metaq(_) => None,
+                Protocol::Metaq(_) | Protocol::Peer(_) => None,
             })
     }
 
@@ -270,7 +279,7 @@ impl Connections {
     pub(super) fn zookeeper(&mut self, id: ConnectionId) -> Option<&mut ZookeeperConnection> {
         match &mut self.get(id)?.protocol {
             Protocol::Zookeeper(client) => Some(client),
-            Protocol::Metaq(_) => None,
+            Protocol::Metaq(_) | Protocol::Peer(_) => None,
         }
     }
 
@@ -278,8 +287,24 @@ impl Connections {
     pub(super) fn metaq(&mut self, id: ConnectionId) -> Option<&mut MetaqConnection> {
         match &mut self.get(id)?.protocol {
             Protocol::Metaq(client) => Some(client),
-            Protocol::Zookeeper(_) => None,
+            Protocol::Zookeeper(_) | Protocol::Peer(_) => None,
         }
+    }
+
+    /// The other server of a connection.
+    pub(super) fn peer(&mut self, id: ConnectionId) -> Option<&mut PeerConnection> {
+        match &mut self.get(id)?.protocol {
+            Protocol::Peer(peer) => Some(peer),
+            Protocol::Zookeeper(_) | Protocol::Metaq(_) => None,
+        }
+    }
+
+    /// The connections of a port, in order.
+    pub(super) fn ids(&self, port: Port) -> Vec<ConnectionId> {
+        let of_port = self.by_id.iter().filter(|(_, it)| it.port() == port);
+        let mut ids: Vec<ConnectionId> = of_port.map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     pub(super) fn count(&self, port: Port) -> usize {
@@ -413,7 +438,9 @@ impl Connections {
             !connection.closing
                 && !connection.stalled
                 && !connection.codec().is_congested()
-                && (!self.is_full() || connection.held_bytes <= self.fair_bytes())
+                && (!self.is_full()
+                    || connection.held_bytes <= self.fair_bytes()
+                    || connection.port() == Port::Peers)
         })
     }
 
@@ -455,7 +482,10 @@ impl Connections {
             let output = connection.output();
             let (piled, written) = (output.piled_bytes(), output.written_bytes());
             let former = std::mem::replace(&mut connection.written_bytes, written);
-            if piled > self.limits.connection_bytes_max && written == former {
+            if piled > self.limits.connection_bytes_max
+                && written == former
+                && connection.port() != Port::Peers
+            {
                 overdue.push((*id, Dropped::Memory));
             } else if connection.port() == Port::Broker
                 && connection.active_at + self.limits.metaq_silence_max <= now
@@ -493,7 +523,10 @@ impl Connections {
         let fair = self.fair_bytes();
         let mut unread: Vec<(u64, ConnectionId)> = Vec::new();
         for (id, connection) in &mut self.by_id {
-            if connection.output().held_bytes() > fair && !hoarders.contains(id) {
+            if connection.port() != Port::Peers
+                && connection.output().held_bytes() > fair
+                && !hoarders.contains(id)
+            {
                 unread.push((connection.held_bytes, *id));
             }
         }

@@ -139,7 +139,7 @@ fn connections(asking: ConnectionId, world: &World) -> Vec<Connection> {
         .iter()
         .filter_map(|(id, connection)| match &connection.protocol {
             Protocol::Zookeeper(client) => Some((*id, client.facts())),
-            Protocol::Metaq(_) => None,
+            Protocol::Metaq(_) | Protocol::Peer(_) => None,
         })
         .collect();
     lines.sort_by_key(|(id, _)| *id);

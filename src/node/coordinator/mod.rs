@@ -4,7 +4,7 @@
 //! A write's way through here: request → core → `Propose` → replica → journal → `Command` → core → `Notify`,
 //! `Reply` → the connections' outputs. A read is answered by the core at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
@@ -12,24 +12,37 @@ use tracing::{debug, info, warn};
 use super::connections::Dropped;
 use super::replica::{News, Replica};
 use super::{Failure, World};
-use crate::coordinator::{CloseReason, Coordinator, Effect, Event, Limit};
+use crate::coordinator::{CloseReason, ConnectRequest, Coordinator, Effect, Event, Limit};
 use crate::disk::Completion;
 use crate::net::codec::Codec as _;
 use crate::net::zookeeper_connection::{Received, Totals, Violation};
 use crate::report::throttle::Throttle;
-use crate::units::{ConnectionId, Moment};
+use crate::units::{ConnectionId, Moment, Seed};
 use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
 
+// What it says to other servers, and hears from them.
+mod ensemble;
 // Four-letter words.
 pub(crate) mod four_letter;
+// A snapshot that comes from another server.
+mod receiving;
+// Snapshots that go to other servers.
+mod sending;
 // Its snapshots on the disk.
 pub(crate) mod snapshots;
 
+use ensemble::Ensemble;
 use four_letter::Facts;
+use receiving::Receiving;
+use sending::Sendings;
 use snapshots::Snapshots;
 
 /// A warning about quotas, or about the same limit, is not repeated for this long.
 const WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a client that came while nothing can be served waits for that to change. The original closes at once, and a
+/// client that knows no other server comes again as often as it can.
+const EARLY_PATIENCE: Duration = Duration::from_millis(300);
 
 /// What an operator is told where the data was replaced under a client.
 const CLIENT_AHEAD: &str = "a client is turned away: it has seen a later zxid than this server's data has. If the data \
@@ -40,6 +53,11 @@ pub(crate) struct CoordinatorSide {
     pub(super) core: Coordinator,
     pub(super) replica: Replica,
     pub(super) snapshots: Snapshots,
+    sendings: Sendings,
+    receiving: Receiving,
+    ensemble: Ensemble,
+    /// Clients that came while nothing could be served, and until when each may wait for that.
+    early: BTreeMap<ConnectionId, (Moment, ConnectRequest)>,
     pub(super) totals: Totals,
     pub(super) facts: Facts,
     pub(super) trace_mask: i64,
@@ -57,11 +75,17 @@ impl CoordinatorSide {
         replica: Replica,
         snapshots: Snapshots,
         facts: Facts,
+        patience: Duration,
+        seed: Seed,
     ) -> Self {
-        CoordinatorSide {
+        let mut side = CoordinatorSide {
             core,
             replica,
+            sendings: Sendings::default(),
+            receiving: Receiving::new(snapshots.folder().to_path_buf(), seed),
+            ensemble: Ensemble::new(patience, seed),
             snapshots,
+            early: BTreeMap::new(),
             totals: Totals::default(),
             facts,
             trace_mask: TRACE_MASK_DEFAULT,
@@ -70,7 +94,10 @@ impl CoordinatorSide {
             limit_warned: [Throttle::new(WARNING_EVERY); Limit::ALL.len()],
             ahead_warned: Throttle::new(WARNING_EVERY),
             halted: None,
-        }
+        };
+        side.pass_over_founding();
+        side.offer_newest();
+        side
     }
 
     /// Hands an event to the core and carries out what it wants, in order, before anything else is looked at.
@@ -95,7 +122,9 @@ impl CoordinatorSide {
             let Some(client) = world.connections.zookeeper(id) else {
                 return;
             };
-            let stalled = client.session().is_some() && !self.core.accepts(id)
+            let takes = self.core.accepts(id) && self.serves();
+            let stalled = client.session().is_some() && !takes
+                || self.early.contains_key(&id)
                 || client.is_congested()
                 || client.is_laden();
             if stalled {
@@ -115,6 +144,9 @@ impl CoordinatorSide {
                         },
                         world,
                     );
+                }
+                Ok(Some(Received::Connect(request))) if !self.serves() => {
+                    self.early.insert(id, (world.now + EARLY_PATIENCE, request));
                 }
                 Ok(Some(Received::Connect(request))) => {
                     let wall = world.wall;
@@ -146,9 +178,15 @@ impl CoordinatorSide {
     pub(super) fn snapshot(&mut self, needed_to: u64, world: &mut World) {
         // A server that was killed between a snapshot and the word of it to the journal has that still to say.
         let (newest, applied) = (self.snapshots.newest(), self.replica.applied_index());
+        let wanted = std::mem::take(&mut self.ensemble.snapshot_wanted);
         if needed_to > self.replica.marker_index() && (needed_to..=applied).contains(&newest) {
             self.replica.release(newest, &mut world.journal);
         }
+        // One that another server waits for holds all there is.
+        let needed_to = match wanted {
+            true => needed_to.max(applied),
+            false => needed_to,
+        };
         self.snapshots.consider(
             world.now,
             applied,
@@ -158,6 +196,7 @@ impl CoordinatorSide {
             world.disk.as_mut(),
         );
         self.snapshots.step(&mut self.core, world.disk.as_mut());
+        self.send_parts(world);
     }
 
     /// Takes a completion of a snapshot.
@@ -166,17 +205,20 @@ impl CoordinatorSide {
             self.snapshots
                 .complete(world.now, completion, &mut self.core, world.disk.as_mut());
         if let Some(index) = done {
+            self.offer_newest();
             self.replica.release(index, &mut world.journal);
         }
     }
 
-    /// Whether clients may come in: this server leads, and all that was acknowledged before is applied.
+    /// Whether clients may come in: some server leads, and all that was acknowledged before this one started is applied.
     pub(super) fn serves(&self) -> bool {
-        self.replica.leads_since().is_some()
+        self.replica.is_caught_up() && self.replica.has_leader()
     }
 
     /// Lets time pass.
     pub(super) fn tick(&mut self, world: &mut World) {
+        self.tick_ensemble(world);
+        self.look_after_early(world);
         if self.core.deadline().is_some_and(|at| at <= world.now) {
             self.handle(Event::Tick, world);
         }
@@ -187,7 +229,10 @@ impl CoordinatorSide {
         if self.snapshots.is_hungry() {
             return Some(Moment::START);
         }
-        self.core.deadline()
+        let early = self.early.values().map(|(until, _)| *until).min();
+        let rest = [self.replica.deadline(), early];
+        let core = self.core.deadline().into_iter();
+        core.chain(rest.into_iter().flatten()).min()
     }
 
     /// Closes the turn: what the core proposed goes to the log, and what is committed comes back. Returns
@@ -205,14 +250,29 @@ impl CoordinatorSide {
                     self.snapshots.applied(data.len());
                     self.handle(Event::Committed { index, data }, world);
                 }
-                News::EntryEnd { index } => self.replica.applied(index),
+                News::EntryEnd { index } => {
+                    self.replica.applied(index);
+                    self.handle(Event::EntryEnd { index }, world);
+                }
                 News::Led { term } => {
                     info!(term, "the coordinator serves");
                     self.handle(Event::Led { term }, world);
                 }
                 News::Deposed => self.handle(Event::Deposed, world),
+                News::Follows => self.handle(Event::Follows, world),
+                News::Forward { leader, commands } => self.forward(leader, commands, world),
+                News::Send(message) => self.send(message, world),
+                News::ReadAt { number, index } => self.read_at(number, index, world),
+                News::SnapshotWanted => self.ensemble.snapshot_wanted = true,
+                News::Installed(marker) => {
+                    let received = self.receiving.take(marker.index);
+                    let received =
+                        received.expect("a snapshot is in place before the group is told");
+                    self.install(received, world);
+                }
             }
         }
+        self.tell_of_members(world);
         match self.halted.take() {
             Some(failure) => Err(failure),
             None => Ok(any),
@@ -273,11 +333,8 @@ impl CoordinatorSide {
                 }
                 world.connections.close(connection);
             }
-            Effect::ReadIndex { round } => {
-                // Alone in its group: all that is committed is applied.
-                let index = self.replica.applied_index();
-                self.events.push_back(Event::ReadIndex { round, index });
-            }
+            Effect::ReadIndex { round } => self.ask_commit_index(round),
+            Effect::Touch { round, sessions } => self.touch(round, sessions, world),
             Effect::QuotaExceeded(exceeded) => {
                 if self.quota_warned.is_due(world.now) {
                     let path = String::from_utf8_lossy(&exceeded.path).into_owned();

@@ -46,6 +46,8 @@ pub(crate) struct Snapshots {
     /// Snapshots put in place in this run.
     taken: u64,
     wants_space: bool,
+    /// Snapshots that a newer one has replaced, and that are still sent to other servers.
+    stale: Vec<PathBuf>,
     /// Why the last one could not be written.
     trouble: Complaint,
 }
@@ -92,6 +94,7 @@ impl Snapshots {
             attempts: 0,
             taken: 0,
             wants_space: false,
+            stale: Vec::new(),
             trouble: Complaint::default(),
         }
     }
@@ -244,15 +247,53 @@ impl Snapshots {
             bytes = work.position,
             "snapshot of the coordinator"
         );
-        let former = self.folder.join(format!("{:020}{SUFFIX}", self.newest));
-        if self.newest > 0 {
-            self.remove(former, disk);
-        }
         self.trouble.ends();
-        self.newest = work.index;
+        self.replace_newest(work.index);
         self.bytes_behind -= work.bytes_covered;
         self.taken += 1;
         Some(work.index)
+    }
+
+    fn replace_newest(&mut self, index: u64) {
+        if self.newest > 0 && self.newest != index {
+            self.stale.push(self.path(self.newest));
+        }
+        self.newest = index;
+    }
+
+    /// Where they all are.
+    pub(in crate::node) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the snapshot of an entry lies.
+    pub(in crate::node) fn path(&self, index: u64) -> PathBuf {
+        self.folder.join(format!("{index:020}{SUFFIX}"))
+    }
+
+    /// Another server's snapshot is in place, and the core is made of it; one under way of what it was is void.
+    pub(in crate::node) fn installed(&mut self, index: u64, disk: &mut dyn Disk) {
+        if let Some(work) = self.under_way.take() {
+            if !work.sliced {
+                let close = Operation::Close { file: work.file };
+                disk.submit(Lane::Background, Token::new(OWNER, 0), close);
+            }
+            if !work.named {
+                self.remove(unfinished(&work.path), disk);
+            }
+        }
+        self.replace_newest(index);
+        self.bytes_behind = 0;
+    }
+
+    /// Removes what is needed no longer, but for what `pinned` says is still read.
+    pub(in crate::node) fn sweep(&mut self, pinned: impl Fn(&Path) -> bool, disk: &mut dyn Disk) {
+        let (kept, gone) = std::mem::take(&mut self.stale)
+            .into_iter()
+            .partition(|path| pinned(path));
+        self.stale = kept;
+        let gone: Vec<PathBuf> = gone;
+        gone.into_iter().for_each(|path| self.remove(path, disk));
     }
 
     /// Up to which entry the newest one that is in place holds everything; 0 for none.
@@ -392,7 +433,8 @@ pub(crate) fn restore(
         }
     }
     let index = state.as_ref().map_or(0, Restored::index);
-    if index < marker && !accept_loss {
+    // The first entry is a group's founding, or the beginning of its first term: nothing is in it.
+    if index < marker && marker > 1 && !accept_loss {
         let folder = folder.to_path_buf();
         return Err(RestoreError::Missing {
             folder,

@@ -18,6 +18,12 @@
 //!          group u32 | index u64 | offset u64 | is last u8 | the bytes, until the body ends
 //!   kind 4, how far a snapshot was taken
 //!          group u32 | index u64 | offset u64
+//!   kind 5, commands for the leader to propose
+//!          group u32 | one behind the other until the body ends: length u32, the command
+//!   kind 6, sessions that live
+//!          group u32 | round u64 | session i64 … until the body ends
+//!   kind 7, the leader has heard of them
+//!          group u32 | round u64
 //! ```
 //!
 //! All integers are big-endian. The checksum is the crc32 of the body. Many messages share a frame, those of several groups
@@ -37,9 +43,12 @@ pub mod frame;
 pub mod hello;
 // The messages of groups.
 pub mod message;
+// What the leader is asked for.
+pub mod request;
 // Snapshots, in parts.
 pub mod snapshot;
 
+pub use request::{Forward, Touch, Touched};
 pub use snapshot::{Part, Taken};
 
 /// A frame of messages.
@@ -50,6 +59,12 @@ const HELLO: u8 = 2;
 const PART: u8 = 3;
 /// How far a snapshot was taken.
 const TAKEN: u8 = 4;
+/// Commands for the leader.
+const FORWARD: u8 = 5;
+/// Sessions that live.
+const TOUCH: u8 = 6;
+/// The leader has heard of them.
+const TOUCHED: u8 = 7;
 
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +77,12 @@ pub enum Frame {
     Part(Part),
     /// How far a snapshot was taken.
     Taken(Taken),
+    /// Commands for the leader to propose.
+    Forward(Forward),
+    /// Sessions that live.
+    Touch(Touch),
+    /// The leader has heard of them.
+    Touched(Touched),
 }
 
 /// What the body of a frame says.
@@ -75,6 +96,9 @@ pub fn decode(body: &Bytes) -> Result<Frame, Malformed> {
         HELLO => Frame::Hello(hello::decode(&mut reader, body)?),
         PART => Frame::Part(snapshot::decode_part(&mut reader, body)?),
         TAKEN => Frame::Taken(snapshot::decode_taken(&mut reader)?),
+        FORWARD => Frame::Forward(request::decode_forward(&mut reader, body)?),
+        TOUCH => Frame::Touch(request::decode_touch(&mut reader)?),
+        TOUCHED => Frame::Touched(request::decode_touched(&mut reader)?),
         kind => return Err(Malformed::Kind(kind)),
     })
 }

@@ -1,0 +1,81 @@
+//! How a server comes into a group that is there: as a learner first, and with a vote when it has everything.
+//!
+//! A member that comes back without its memory is a new one. It takes the vote of its former self in one change, so that
+//! the number of voters stays what the operator chose.
+
+use std::collections::BTreeMap;
+
+use super::group::{Group, Unchanged};
+use super::membership::{Identity, Membership};
+
+/// How far a server is on its way into the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It was never invited.
+    Stranger,
+    /// It is to become a learner; that was proposed.
+    Joining,
+    /// It is a learner, and lacks something yet.
+    CatchingUp,
+    /// It is to vote; that was proposed.
+    Promoted,
+    /// It votes.
+    Votes,
+}
+
+impl Group {
+    /// Brings a server a step further on its way into the group; to be called again until it votes. `invited` says that an
+    /// operator wants it in although it never was.
+    ///
+    /// # Errors
+    /// [`Unchanged`]: to be tried again.
+    pub fn admit(&mut self, identity: Identity, invited: bool) -> Result<Admission, Unchanged> {
+        let now = self.membership().clone();
+        let former = now.former(identity);
+        let Some(number) = now.number_of(identity) else {
+            if former.is_empty() && !invited {
+                return Ok(Admission::Stranger);
+            }
+            let number = now.next;
+            let learners = [&now.learners[..], &[number]].concat();
+            self.change(&now.voters, &learners, &self.newcomers(number, identity))?;
+            return Ok(Admission::Joining);
+        };
+        if now.voters.contains(&number) {
+            return Ok(Admission::Votes);
+        }
+        if self.matched_index(number) < Some(self.committed_index()) {
+            return Ok(Admission::CatchingUp);
+        }
+        self.change(
+            &with_vote(&now, number, &former),
+            &without(&now.learners, number),
+            &BTreeMap::new(),
+        )?;
+        Ok(Admission::Promoted)
+    }
+
+    /// Who is new by a change that brings this one: also this server itself, if it was alone and never said who it is.
+    fn newcomers(&self, number: u64, identity: Identity) -> BTreeMap<u64, Identity> {
+        let own = self
+            .own_identity()
+            .filter(|(own, _)| !self.membership().identities.contains_key(own));
+        own.into_iter().chain([(number, identity)]).collect()
+    }
+}
+
+/// The voters when this member takes the place of what it was.
+fn with_vote(now: &Membership, number: u64, former: &[u64]) -> Vec<u64> {
+    let mut voters = without_all(&now.voters, former);
+    voters.push(number);
+    voters
+}
+
+fn without(members: &[u64], number: u64) -> Vec<u64> {
+    without_all(members, &[number])
+}
+
+fn without_all(members: &[u64], gone: &[u64]) -> Vec<u64> {
+    let stay = members.iter().filter(|member| !gone.contains(member));
+    stay.copied().collect()
+}

@@ -1,0 +1,547 @@
+//! The coordinator among several: what it says to the other servers, and what it hears from them.
+//!
+//! A write that comes to a server that follows goes to the leader in one frame a turn, as it is, but for its time of day,
+//! which is the leader's. Whatever was sent and not applied is sent again when another server leads, or when the same one
+//! was out of reach; each is applied once, because it carries its place in its session.
+//!
+//! A server to which no leader has spoken answers nothing, reads included, and closes its clients after a while: one that
+//! is cut off must not show an old tree for long.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::{error, info, warn};
+
+use super::CoordinatorSide;
+use super::receiving::Received;
+use crate::consensus::admission::Admission;
+use crate::consensus::founding::{Decision, Hello};
+use crate::consensus::group::Role;
+use crate::consensus::message::{Body, Message};
+use crate::coordinator::{Event, stamp};
+use crate::disk::Completion;
+use crate::node::connections::Port;
+use crate::node::peers::{self, Link};
+use crate::node::{Failure, World};
+use crate::units::{ConnectionId, GroupId, Moment, Seed, ServerId};
+use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
+
+/// How often servers on their way into the group are looked after.
+const ADMIT_EVERY: Duration = Duration::from_millis(200);
+
+/// What a server among several has to keep in mind.
+#[derive(Debug)]
+pub(super) struct Ensemble {
+    /// Touches to be confirmed: the question about the commit index that does it, by whose they are (`None`: this server's
+    /// own), and the round.
+    confirming: BTreeMap<Option<ServerId>, (u64, u64)>,
+    questions: u64,
+    /// Since which entry the members are those that were told to the others.
+    told_since: Option<u64>,
+    /// Servers that an operator has invited.
+    invited: Vec<ServerId>,
+    admit_at: Moment,
+    /// Since when no server leads, as far as is known here.
+    leaderless_since: Option<Moment>,
+    /// How long clients may stay then.
+    patience: Duration,
+    /// A member is too far behind for entries.
+    pub(super) snapshot_wanted: bool,
+    seeds: u64,
+}
+
+impl Ensemble {
+    pub(super) fn new(patience: Duration, seed: Seed) -> Ensemble {
+        Ensemble {
+            confirming: BTreeMap::new(),
+            questions: 0,
+            told_since: None,
+            invited: Vec::new(),
+            admit_at: Moment::START,
+            leaderless_since: None,
+            patience,
+            snapshot_wanted: false,
+            seeds: seed.0,
+        }
+    }
+}
+
+/// Questions about the commit index: those of the core are even, those that confirm touches are odd.
+fn question_of_core(round: u64) -> u64 {
+    2 * round
+}
+
+impl CoordinatorSide {
+    /// Whether the ports may be opened: what cannot be served yet is answered so.
+    pub(in crate::node) fn opens(&self) -> bool {
+        self.hello().is_some() || self.serves()
+    }
+
+    /// What this server says of itself to others.
+    pub(in crate::node) fn hello(&self) -> Option<Hello> {
+        self.replica.hello()
+    }
+
+    /// Another server says who it is.
+    pub(in crate::node) fn hear(
+        &mut self,
+        hello: &Hello,
+        is_new: bool,
+        world: &mut World,
+    ) -> Result<(), Failure> {
+        if is_new {
+            self.replica.in_reach(hello.identity.server);
+        }
+        self.ensemble.seeds = self.ensemble.seeds.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let own = hello.identity.journal ^ u128::from(self.ensemble.seeds) << 64;
+        let server = hello.identity.server;
+        match self.replica.hear(hello, own.max(1), &mut world.journal)? {
+            Some(Decision::Founds(members)) => {
+                info!(
+                    voters = members.voters.len(),
+                    "this server founds the ensemble"
+                );
+                self.pass_over_founding();
+            }
+            Some(Decision::Joins { number }) => {
+                info!(number, "this server belongs to the ensemble");
+            }
+            Some(Decision::Forgot) => warn!(
+                "this server belonged to the ensemble, and its journal is another one now: it is taken in again by itself"
+            ),
+            Some(Decision::Stranger) => warn!(
+                %server,
+                "there is an ensemble that this server does not belong to: chrysalis cluster add, on a server of the ensemble"
+            ),
+            Some(Decision::Disagrees(with)) => error!(
+                server = %with,
+                "another server has other servers in cluster.servers: correct one of the two and restart it"
+            ),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The first entry is the group's founding, or the beginning of its first term: nothing in it is the core's.
+    pub(super) fn pass_over_founding(&mut self) {
+        let index = self.replica.applied_index();
+        if self.core.status().applied >= index {
+            return;
+        }
+        let data = Bytes::new();
+        let mut effects = Vec::new();
+        for event in [Event::Committed { index, data }, Event::EntryEnd { index }] {
+            self.core.handle(Moment::START, event, &mut effects);
+        }
+        assert!(effects.is_empty(), "nobody is connected yet");
+    }
+
+    /// A server is out of reach.
+    pub(in crate::node) fn out_of_reach(&mut self, server: ServerId, world: &mut World) {
+        self.receiving.lost(server, world.disk.as_mut());
+        if let Some(member) = self.sendings.lost(server, world.disk.as_mut()) {
+            self.snapshot_sent(member, false);
+        }
+    }
+
+    fn snapshot_sent(&mut self, member: u64, arrived: bool) {
+        if let Some(group) = self.replica.member_mut() {
+            group.snapshot_sent(member, arrived);
+        }
+    }
+
+    /// Which server a member is.
+    fn server_of(&self, member: u64, world: &World) -> Option<ServerId> {
+        let own = self.replica.member().map(|group| group.membership());
+        if let Some(identity) = own.and_then(|members| members.identities.get(&member)) {
+            return Some(identity.server);
+        }
+        let names = |link: &Link| {
+            let members = link.members.as_ref()?;
+            (members.number_of(link.identity) == Some(member)).then_some(link.identity.server)
+        };
+        world.peers.links().find_map(|(_, link)| names(link))
+    }
+
+    /// A message of another member, by its link.
+    pub(in crate::node) fn step(&mut self, message: Message, from: ServerId, world: &mut World) {
+        let Some(link) = world.peers.link(from) else {
+            return;
+        };
+        let Some(group) = self.replica.member_mut() else {
+            return;
+        };
+        let own = Some(group.membership()).filter(|members| !members.is_empty());
+        let is_there = match &message.body {
+            Body::Snapshot(marker) => self.receiving.has(marker.index),
+            _ => true,
+        };
+        if is_there && peers::is_from(&message, own, link) {
+            group.step(message);
+        }
+    }
+
+    /// Sends a message to another member.
+    pub(super) fn send(&mut self, message: Message, world: &mut World) {
+        let member = message.to;
+        let Some(server) = self.server_of(member, world) else {
+            return self.unreachable(member, &message);
+        };
+        if let Body::Snapshot(marker) = &message.body
+            && world.peers.link(server).is_some()
+        {
+            let path = self.snapshots.path(marker.index);
+            let disk = world.disk.as_mut();
+            return self
+                .sendings
+                .begin(server, marker.index, path, message, disk);
+        }
+        let (group, connections) = (GroupId::COORDINATOR, &mut world.connections);
+        let is_snapshot = matches!(message.body, Body::Snapshot(_));
+        if is_snapshot
+            || world
+                .peers
+                .send(server, group, message.clone(), connections)
+                .is_err()
+        {
+            self.unreachable(member, &message);
+        }
+    }
+
+    fn unreachable(&mut self, member: u64, message: &Message) {
+        if let Some(group) = self.replica.member_mut() {
+            match message.body {
+                Body::Snapshot(_) => group.snapshot_sent(member, false),
+                Body::Append { .. } => group.unreachable(member),
+                _ => {}
+            }
+        }
+    }
+
+    /// Hands commands to the server that leads.
+    pub(super) fn forward(&mut self, leader: ServerId, commands: Bytes, world: &mut World) {
+        if let Some(peer) = world.peers.peer(leader, &mut world.connections) {
+            let group = GroupId::COORDINATOR;
+            peer.send_forward(&Forward { group, commands });
+        }
+    }
+
+    /// Commands of another server's clients.
+    pub(in crate::node) fn forwarded(&mut self, commands: &[u8], world: &mut World) {
+        if self.replica.role() == Role::Follows {
+            return;
+        }
+        let mut sessions = Vec::new();
+        let wall = world.wall;
+        self.replica.propose_forwarded(commands, |command| {
+            sessions.extend(stamp(command, wall));
+        });
+        sessions.dedup();
+        self.handle(Event::Touched { sessions }, world);
+    }
+
+    /// The core wants the commit index, for its syncs.
+    pub(super) fn ask_commit_index(&mut self, round: u64) {
+        if self.replica.is_alone() {
+            // All that is committed is applied.
+            let index = self.replica.applied_index();
+            self.events.push_back(Event::ReadIndex { round, index });
+        } else {
+            self.replica.read_index(question_of_core(round));
+        }
+    }
+
+    /// The core wants the leader to know which sessions live.
+    pub(super) fn touch(&mut self, round: u64, sessions: Vec<i64>, world: &mut World) {
+        let group = GroupId::COORDINATOR;
+        match (self.replica.role(), self.replica.leader()) {
+            (Role::Leads { .. }, _) => {
+                self.events.push_back(Event::Touched { sessions });
+                self.confirm(None, round);
+            }
+            (_, Some(leader)) => {
+                if let Some(peer) = world.peers.peer(leader, &mut world.connections) {
+                    peer.send_touch(&Touch {
+                        group,
+                        round,
+                        sessions,
+                    });
+                }
+            }
+            // The core asks again.
+            (_, None) => {}
+        }
+    }
+
+    /// Clients of another server live.
+    pub(in crate::node) fn touched(&mut self, touch: Touch, from: ServerId, world: &mut World) {
+        if let Role::Leads { .. } = self.replica.role() {
+            let sessions = touch.sessions;
+            self.handle(Event::Touched { sessions }, world);
+            self.confirm(Some(from), touch.round);
+        }
+    }
+
+    /// Finds out whether this server still leads: only then may a client be told that its session lives.
+    fn confirm(&mut self, whose: Option<ServerId>, round: u64) {
+        if self.replica.is_alone() {
+            self.events.push_back(Event::TouchConfirmed { round });
+            return;
+        }
+        self.ensemble.questions += 1;
+        let question = 2 * self.ensemble.questions + 1;
+        self.ensemble.confirming.insert(whose, (question, round));
+        self.replica.read_index(question);
+    }
+
+    /// The group has committed so much, and this server, or the one that leads, has led meanwhile.
+    pub(super) fn read_at(&mut self, number: u64, index: u64, world: &mut World) {
+        if number % 2 == 0 {
+            let round = number / 2;
+            return self.handle(Event::ReadIndex { round, index }, world);
+        }
+        let mut waiting = self.ensemble.confirming.iter();
+        let Some((whose, (_, round))) = waiting.find(|(_, (question, _))| *question == number)
+        else {
+            return;
+        };
+        let (whose, round) = (*whose, *round);
+        self.ensemble.confirming.remove(&whose);
+        match whose {
+            None => self.handle(Event::TouchConfirmed { round }, world),
+            Some(server) => {
+                if let Some(peer) = world.peers.peer(server, &mut world.connections) {
+                    let group = GroupId::COORDINATOR;
+                    peer.send_touched(&Touched { group, round });
+                }
+            }
+        }
+    }
+
+    /// The leader has heard which sessions live.
+    pub(in crate::node) fn touch_confirmed(
+        &mut self,
+        touched: Touched,
+        from: ServerId,
+        world: &mut World,
+    ) {
+        if self.replica.leader() == Some(from) {
+            let round = touched.round;
+            self.handle(Event::TouchConfirmed { round }, world);
+        }
+    }
+
+    /// A part of a snapshot comes.
+    pub(in crate::node) fn part(&mut self, part: Part, from: ServerId, world: &mut World) {
+        self.receiving.part(from, part, world.disk.as_mut());
+    }
+
+    /// A member has taken so much of a snapshot.
+    pub(in crate::node) fn taken(&mut self, taken: Taken, from: ServerId, world: &mut World) {
+        let disk = world.disk.as_mut();
+        if let Some(message) = self.sendings.taken(from, taken, disk) {
+            let member = message.to;
+            let (group, connections) = (GroupId::COORDINATOR, &mut world.connections);
+            let sent = world.peers.send(from, group, message, connections);
+            self.snapshot_sent(member, sent.is_ok());
+        }
+    }
+
+    /// Takes a completion of a snapshot that is being sent.
+    pub(in crate::node) fn sent_completed(&mut self, completion: Completion, world: &mut World) {
+        if let Some(member) = self.sendings.complete(completion, world.disk.as_mut()) {
+            self.snapshot_sent(member, false);
+        }
+    }
+
+    /// Takes a completion of a snapshot that is coming.
+    pub(in crate::node) fn received_completed(
+        &mut self,
+        completion: Completion,
+        world: &mut World,
+    ) {
+        let told = self.receiving.complete(completion, world.disk.as_mut());
+        if let Some((server, taken)) = told
+            && let Some(peer) = world.peers.peer(server, &mut world.connections)
+        {
+            peer.send_taken(&taken);
+        }
+    }
+
+    /// A snapshot takes the place of the state.
+    pub(super) fn install(&mut self, received: Received, world: &mut World) {
+        info!(
+            index = received.index,
+            "the state is another server's snapshot now"
+        );
+        self.ensemble.seeds = self.ensemble.seeds.wrapping_mul(0xd129_0aa6_9ed5_1d2d) | 1;
+        let seed = Seed(self.ensemble.seeds);
+        let mut effects = Vec::new();
+        self.core.replace(received.restored, seed, &mut effects);
+        self.snapshots
+            .installed(received.index, world.disk.as_mut());
+        for effect in effects {
+            self.carry_out(effect, world);
+        }
+        self.offer_newest();
+    }
+
+    /// The newest snapshot may be sent to who needs one.
+    pub(super) fn offer_newest(&mut self) {
+        let marker = self.replica.place(self.snapshots.newest());
+        if let (Some(marker), Some(group)) = (marker, self.replica.member_mut()) {
+            group.offer_snapshot(marker);
+        }
+    }
+
+    /// Sends on what was read of snapshots, and removes those that nobody needs.
+    pub(super) fn send_parts(&mut self, world: &mut World) {
+        let World {
+            peers,
+            connections,
+            disk,
+            ..
+        } = world;
+        let takes = |server| {
+            peers
+                .peer(server, connections)
+                .is_some_and(|peer| peer.takes_parts())
+        };
+        let parts = self.sendings.take_parts(takes, disk.as_mut());
+        for (server, part) in parts {
+            if let Some(peer) = peers.peer(server, connections) {
+                // It was just asked whether there is room.
+                let _ = peer.send_part(&part);
+            }
+        }
+        let sendings = &self.sendings;
+        self.snapshots
+            .sweep(|path| sendings.pins(path), disk.as_mut());
+    }
+
+    /// Tells the others when the members have changed.
+    pub(super) fn tell_of_members(&mut self, world: &mut World) {
+        let since = self.replica.member().map(|group| group.members_since());
+        if since != self.ensemble.told_since
+            && let Some(hello) = self.hello()
+        {
+            self.ensemble.told_since = since;
+            world.peers.greet_all(&hello, &mut world.connections);
+        }
+    }
+
+    /// Lets time pass for the group, and for clients that nobody serves.
+    pub(super) fn tick_ensemble(&mut self, world: &mut World) {
+        self.replica.tick(world.now);
+        if matches!(self.replica.role(), Role::Leads { .. }) && self.ensemble.admit_at <= world.now
+        {
+            self.ensemble.admit_at = world.now + ADMIT_EVERY;
+            self.admit(world);
+        }
+        if self.replica.has_leader() || self.hello().is_none() {
+            self.ensemble.leaderless_since = None;
+            return;
+        }
+        let since = *self.ensemble.leaderless_since.get_or_insert(world.now);
+        if since + self.ensemble.patience <= world.now {
+            self.send_clients_away(world);
+        }
+    }
+
+    /// Brings those further that are on their way into the group.
+    fn admit(&mut self, world: &World) {
+        let Some(group) = self.replica.member_mut() else {
+            return;
+        };
+        for (server, link) in world.peers.links() {
+            let invited = self.ensemble.invited.contains(&server);
+            // What is refused, because another change is under way, is tried again.
+            match group.admit(link.identity, invited) {
+                Ok(Admission::Joining) => info!(%server, "a server is taken into the ensemble"),
+                Ok(Admission::Promoted) => info!(%server, "a server has all and is to vote"),
+                Ok(Admission::Votes) => self.ensemble.invited.retain(|it| *it != server),
+                Ok(Admission::Stranger | Admission::CatchingUp) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Lets those in that came too early, or sends them away when their time is over.
+    pub(super) fn look_after_early(&mut self, world: &mut World) {
+        let serves = self.serves();
+        let due = |until: &Moment| serves || *until <= world.now;
+        let early = self.early.iter().filter(|(_, (until, _))| due(until));
+        let early: Vec<ConnectionId> = early.map(|(id, _)| *id).collect();
+        for id in early {
+            let Some((_, request)) = self.early.remove(&id) else {
+                continue;
+            };
+            if !serves {
+                self.send_away(id, world);
+                continue;
+            }
+            let (connection, wall) = (id, world.wall);
+            let connect = Event::Connect {
+                connection,
+                wall,
+                request,
+            };
+            self.handle(connect, world);
+            world.connections.stall(id);
+        }
+    }
+
+    /// A client is gone.
+    pub(in crate::node) fn disconnected(&mut self, connection: ConnectionId, world: &mut World) {
+        self.early.remove(&connection);
+        self.handle(Event::Disconnected { connection }, world);
+    }
+
+    /// Nobody leads: clients had better look for another server.
+    fn send_clients_away(&mut self, world: &mut World) {
+        let clients: Vec<ConnectionId> = world.connections.ids(Port::Coordinator);
+        if clients.is_empty() {
+            return;
+        }
+        warn!(
+            count = clients.len(),
+            "no server leads the ensemble, as far as is known here: clients are sent away"
+        );
+        for id in clients {
+            self.send_away(id, world);
+        }
+    }
+
+    /// Closes a client's connection without a word.
+    pub(super) fn send_away(&mut self, id: ConnectionId, world: &mut World) {
+        if let Some(client) = world.connections.zookeeper(id) {
+            client.close(world.now);
+        }
+        world.connections.close(id);
+        self.disconnected(id, world);
+    }
+
+    /// Whom the group waits for, in words; `None` while somebody leads.
+    pub(in crate::node) fn waits_for(&self, world: &World) -> Option<String> {
+        let hello = self.hello()?;
+        if self.replica.has_leader() {
+            return None;
+        }
+        let missing = self.replica.missing();
+        let absent = |server: &&ServerId| {
+            **server != hello.identity.server && world.peers.link(**server).is_none()
+        };
+        let absent: Vec<String> = hello
+            .servers
+            .iter()
+            .filter(absent)
+            .map(ToString::to_string)
+            .collect();
+        let who = match (missing.is_empty(), absent.is_empty()) {
+            (_, false) => format!("waiting for server {}", absent.join(", ")),
+            (false, true) => "waiting to be founded".to_owned(),
+            (true, true) => "electing a leader".to_owned(),
+        };
+        Some(who)
+    }
+}

@@ -1,0 +1,233 @@
+//! A snapshot of another server's, on its way to this one's disk.
+//!
+//! Its parts are written as they come, and checked at the same time: what is wrong never gets a snapshot's name. When all of
+//! it is synced and in place the other side is told, and answers with the group's own message; then it takes the place of
+//! the state. A part that is out of turn is passed over; a first part begins anew.
+
+use std::path::{Path, PathBuf};
+
+use tracing::{info, warn};
+
+use crate::coordinator::{Restore, Restored};
+use crate::disk::{self, Completion, Disk, File, Lane, Mode, Operation, Owner, Token};
+use crate::units::{GroupId, Seed, ServerId};
+use crate::wire::peer::{Part, Taken};
+
+/// Whose completions these are.
+pub(super) const OWNER: Owner = Owner::SnapshotsReceived(GroupId::COORDINATOR);
+
+/// A snapshot that is on this server's disk, in place.
+pub(super) struct Received {
+    pub(super) index: u64,
+    pub(super) restored: Restored,
+}
+
+/// What is being received.
+pub(super) struct Receiving {
+    folder: PathBuf,
+    seed: Seed,
+    under_way: Option<UnderWay>,
+    /// What is in place, until the group's message says to take it.
+    ready: Option<Received>,
+    numbers: u64,
+}
+
+struct UnderWay {
+    from: ServerId,
+    index: u64,
+    path: PathBuf,
+    file: File,
+    number: u64,
+    /// What has come so far; nothing once it is whole.
+    restore: Option<Restore>,
+    /// The first byte that is missing.
+    next: u64,
+    /// Bytes that the disk has not written yet, or not synced.
+    left: usize,
+    ended: bool,
+    /// The whole state, while its file gets its name.
+    restored: Option<Restored>,
+}
+
+impl Receiving {
+    pub(super) fn new(folder: PathBuf, seed: Seed) -> Receiving {
+        Receiving {
+            folder,
+            seed,
+            under_way: None,
+            ready: None,
+            numbers: 0,
+        }
+    }
+
+    /// Takes a part.
+    pub(super) fn part(&mut self, from: ServerId, part: Part, disk: &mut dyn Disk) {
+        if part.offset == 0 {
+            self.begin(from, part.index, disk);
+        }
+        let Some(work) = &mut self.under_way else {
+            return;
+        };
+        let fits = (work.from, work.index, work.next) == (from, part.index, part.offset);
+        if !fits || work.ended {
+            return;
+        }
+        let fed = work
+            .restore
+            .as_mut()
+            .map_or(Ok(()), |restore| restore.feed(&part.bytes));
+        if let Err(error) = fed {
+            warn!(server = %from, %error, "a snapshot that comes from another server is damaged");
+            return self.give_up(disk);
+        }
+        let position = work.next;
+        work.next += part.bytes.len() as u64;
+        work.ended = part.is_last;
+        let file = work.file;
+        if !part.bytes.is_empty() {
+            let pieces = vec![part.bytes];
+            self.submit(
+                Operation::WriteGather {
+                    file,
+                    position,
+                    pieces,
+                },
+                disk,
+            );
+        }
+        if part.is_last {
+            self.submit(Operation::Sync { file }, disk);
+            self.submit(Operation::Close { file }, disk);
+        }
+    }
+
+    fn begin(&mut self, from: ServerId, index: u64, disk: &mut dyn Disk) {
+        self.give_up(disk);
+        self.ready = None;
+        self.numbers += 1;
+        let file = disk.reserve();
+        let path = self.folder.join(format!("{index:020}.received.new"));
+        info!(server = %from, index, "a snapshot comes from another server");
+        self.under_way = Some(UnderWay {
+            from,
+            index,
+            path: path.clone(),
+            file,
+            number: self.numbers,
+            restore: Some(Restore::new(self.seed)),
+            next: 0,
+            left: 0,
+            ended: false,
+            restored: None,
+        });
+        let mode = Mode::Emptied;
+        self.submit(Operation::Open { file, path, mode }, disk);
+    }
+
+    /// Who sent it is out of reach: what is there of it is of no use.
+    pub(super) fn lost(&mut self, server: ServerId, disk: &mut dyn Disk) {
+        if self
+            .under_way
+            .as_ref()
+            .is_some_and(|work| work.from == server)
+        {
+            self.give_up(disk);
+        }
+    }
+
+    fn give_up(&mut self, disk: &mut dyn Disk) {
+        let Some(work) = self.under_way.take() else {
+            return;
+        };
+        let token = Token::new(OWNER, 0);
+        if !work.ended {
+            disk.submit(
+                Lane::Background,
+                token,
+                Operation::Close { file: work.file },
+            );
+        }
+        disk.submit(
+            Lane::Background,
+            token,
+            Operation::Remove { path: work.path },
+        );
+    }
+
+    /// Takes a completion of ours: what the other side is to be told.
+    pub(super) fn complete(
+        &mut self,
+        completion: Completion,
+        disk: &mut dyn Disk,
+    ) -> Option<(ServerId, Taken)> {
+        let work = self.under_way.as_mut()?;
+        if completion.token.number != work.number {
+            return None;
+        }
+        work.left -= 1;
+        if let Err(error) = completion.result {
+            self.fail(&error, disk);
+            return None;
+        }
+        if work.left > 0 {
+            return None;
+        }
+        let (from, offset) = (work.from, work.next);
+        let taken = move |index| Taken {
+            group: GroupId::COORDINATOR,
+            index,
+            offset,
+        };
+        if !work.ended {
+            return Some((from, taken(work.index)));
+        }
+        // All of it is durable: only what is whole gets a snapshot's name.
+        if let Some(restore) = work.restore.take() {
+            let (path, to) = (work.path.clone(), in_place(&self.folder, work.index));
+            match restore.finish() {
+                Ok(restored) => work.restored = Some(restored),
+                Err(error) => {
+                    warn!(server = %from, %error, "a snapshot that came from another server is damaged");
+                    self.give_up(disk);
+                    return None;
+                }
+            }
+            self.submit(Operation::Rename { from: path, to }, disk);
+            let path = self.folder.clone();
+            self.submit(Operation::SyncFolder { path }, disk);
+            return None;
+        }
+        let work = self.under_way.take()?;
+        let (index, restored) = (work.index, work.restored?);
+        self.ready = Some(Received { index, restored });
+        Some((from, taken(index)))
+    }
+
+    fn fail(&mut self, error: &disk::Error, disk: &mut dyn Disk) {
+        warn!(%error, "a snapshot of another server cannot be written; it is tried again");
+        self.give_up(disk);
+    }
+
+    /// Whether this one is in place.
+    pub(super) fn has(&self, index: u64) -> bool {
+        self.ready
+            .as_ref()
+            .is_some_and(|ready| ready.index == index)
+    }
+
+    /// Takes the one that is in place.
+    pub(super) fn take(&mut self, index: u64) -> Option<Received> {
+        self.ready.take_if(|ready| ready.index == index)
+    }
+
+    fn submit(&mut self, operation: Operation, disk: &mut dyn Disk) {
+        if let Some(work) = &mut self.under_way {
+            work.left += 1;
+            disk.submit(Lane::Background, Token::new(OWNER, work.number), operation);
+        }
+    }
+}
+
+fn in_place(folder: &Path, index: u64) -> PathBuf {
+    folder.join(format!("{index:020}.snapshot"))
+}
