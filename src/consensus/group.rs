@@ -49,6 +49,9 @@ pub struct Options {
     pub uncommitted_bytes_max: u64,
     /// Bytes of applied entries that stay in memory for members that are behind; 0 where there are none.
     pub window_bytes: usize,
+    /// Whether [`Output::Fetch`] can be answered: entries that only the journal has are sent from there. Otherwise a member
+    /// that needs them gets a snapshot.
+    pub reads_journal: bool,
     /// Ticks without a leader's word before an election; up to twice as many, by chance.
     pub election_ticks: usize,
     /// Ticks between two heartbeats.
@@ -268,6 +271,7 @@ impl Group {
             &marker,
             entries,
             options.window_bytes,
+            options.reads_journal,
         );
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let group = options.id;

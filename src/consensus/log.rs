@@ -56,6 +56,8 @@ pub(super) struct Log {
     applied: u64,
     /// How much of them is kept for peers.
     window_bytes: usize,
+    /// Entries that only the journal has can be had from there.
+    reads_journal: bool,
     /// The newest snapshot that may be sent.
     snapshot: Option<(Marker, Membership)>,
     /// Who needs one and did not get it.
@@ -72,6 +74,7 @@ impl Log {
         marker: &Marker,
         entries: impl Iterator<Item = eraftpb::Entry>,
         window_bytes: usize,
+        reads_journal: bool,
     ) -> Log {
         let mut log = Log {
             hard_state,
@@ -83,6 +86,7 @@ impl Log {
             applied_bytes: 0,
             applied: marker.index,
             window_bytes,
+            reads_journal,
             snapshot: None,
             wanted: RefCell::default(),
             fetches: RefCell::default(),
@@ -104,7 +108,10 @@ impl Log {
 
     /// The first entry that a peer can still be sent, from wherever.
     fn first(&self) -> u64 {
-        self.marker.min(self.start) + 1
+        match self.reads_journal {
+            true => self.marker.min(self.start) + 1,
+            false => self.start + 1,
+        }
     }
 
     /// Where in `entries` this index lies.

@@ -4,6 +4,9 @@
 //! The coordinator's commands of a turn are joined into one entry, each behind its length, because every
 //! entry costs the group a round; the broker's come joined already. Where another server leads, closed entries go to it.
 //!
+//! A server that accepted a loss has forgotten what it promised: it is somebody else from then on, in a group with others,
+//! and is taken in again as if its folder were new (`Others::after_losses`).
+//!
 //! A server that has several others on its list and belongs to nothing yet is *outside*: it founds a group with the
 //! others, or finds the one that is there (`consensus/founding`). Until then it proposes nothing and gives out nothing.
 
@@ -68,6 +71,26 @@ fn commands_length(bytes: usize) -> [u8; 4] {
     length.to_be_bytes()
 }
 
+/// A folder has been through fewer accepted losses than this.
+const LOSSES_MAX: u128 = 64;
+
+impl Others {
+    /// Who the server is after its folder has lost something so often: each time it has forgotten what it promised, so it
+    /// is not who it was. Numbers that follow a random one are as good as other random ones.
+    fn after_losses(&self, losses: u128) -> Identity {
+        Identity {
+            journal: self.identity.journal.wrapping_add(losses),
+            ..self.identity
+        }
+    }
+
+    /// Which of these the members know, the last one if there are several.
+    fn losses_known(&self, members: &Membership) -> Option<u128> {
+        let known = |losses: &u128| members.number_of(self.after_losses(*losses)).is_some();
+        (0..LOSSES_MAX).rev().find(known)
+    }
+}
+
 /// Where a server is before it belongs to the group, and then.
 enum Standing {
     /// It belongs to nothing; it may have voted in a former life.
@@ -113,6 +136,8 @@ pub(crate) struct Replica {
     marker: u64,
     /// What the core's own files brought back holds everything up to here.
     restored: u64,
+    /// It was a member and accepted a loss: the journal still holds what is of no use any more.
+    has_lost: bool,
 }
 
 /// What a turn of the replica brought, in order.
@@ -290,28 +315,32 @@ impl Replica {
         let members = marker.map_or(Ok(Membership::default()), |marker| {
             Group::members(id, marker).map_err(|why| Unusable::of(why, journal))
         })?;
+        let mut others = others;
+        let losses = others
+            .as_ref()
+            .and_then(|others| others.losses_known(&members));
+        let has_lost = beginning
+            .remembered
+            .as_ref()
+            .is_some_and(|known| known.incomplete);
+        let forgot = has_lost && losses.is_some() && members.members().len() > 1;
+        if let (Some(others), Some(losses)) = (&mut others, losses) {
+            others.identity = others.after_losses(losses + u128::from(forgot));
+        }
+        if forgot {
+            let mut replica = Replica::outside(id, joining, others, seed, journal);
+            replica.has_lost = true;
+            return Ok(replica);
+        }
         let remembered = beginning.settle(id, journal)?;
         let marker = remembered.marker.index;
         let is_new = members.is_empty() && remembered.last_index() == 0;
-        let own = others.as_ref().map_or(lone(server), |it| it.identity);
-        let servers = others.as_ref().map_or(Vec::new(), |it| it.servers.clone());
-        let founding = Founding::new(own, servers);
-        let mut replica = Replica {
-            id,
-            standing: Standing::Outside(founding, remembered.clone()),
-            question_base: journal.status().incarnation << 32,
-            caught_up: CaughtUp::No { asked_at: None },
-            followed: None,
-            next_tick: Moment::START,
-            joining,
-            waiting: VecDeque::new(),
-            open: BytesMut::new(),
-            appended: Ticket::default(),
-            marker,
-            restored: marker.max(restored),
-            others,
-            seed,
-        };
+        let mut replica = Replica::outside(id, joining, others, seed, journal);
+        replica.marker = marker;
+        replica.restored = marker.max(restored);
+        if let Standing::Outside(_, kept) = &mut replica.standing {
+            kept.hard_state = remembered.hard_state;
+        }
         if is_new && replica.others.is_some() {
             return Ok(replica);
         }
@@ -330,6 +359,36 @@ impl Replica {
             .begin(number, remembered, false)
             .map_err(|why| Unusable::of(why, journal))?;
         Ok(replica)
+    }
+
+    /// A replica of a server that belongs to nothing, and remembers nothing.
+    fn outside(
+        id: GroupId,
+        joining: Joining,
+        others: Option<Others>,
+        seed: Seed,
+        journal: &Journal,
+    ) -> Replica {
+        let own = others.as_ref().map_or(lone(ServerId(0)), |it| it.identity);
+        let servers = others.as_ref().map_or(Vec::new(), |it| it.servers.clone());
+        let founding = Founding::new(own, servers);
+        Replica {
+            id,
+            standing: Standing::Outside(founding, Remembered::default()),
+            question_base: journal.status().incarnation << 32,
+            caught_up: CaughtUp::No { asked_at: None },
+            followed: None,
+            next_tick: Moment::START,
+            joining,
+            waiting: VecDeque::new(),
+            open: BytesMut::new(),
+            appended: Ticket::default(),
+            marker: 0,
+            restored: 0,
+            others,
+            seed,
+            has_lost: false,
+        }
     }
 
     /// Which member this server is.
@@ -357,6 +416,7 @@ impl Replica {
             uncommitted_bytes_max: 8 << 20,
             window_bytes: self.others.as_ref().map_or(0, |_| WINDOW_BYTES),
             joins,
+            reads_journal: false,
             election_ticks: ELECTION_TICKS,
             heartbeat_ticks: HEARTBEAT_TICKS,
         };
@@ -628,6 +688,10 @@ impl Replica {
             self.take_output(output, news)
                 .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?;
         }
+        let whole = news.iter().any(|it| matches!(it, News::Installed(_)));
+        if whole && std::mem::take(&mut self.has_lost) {
+            self.appended = journal.append(self.id, Record::Healed);
+        }
         self.tell_of_leader(news);
         Ok(())
     }
@@ -649,12 +713,7 @@ impl Replica {
                     Some(number) => news.push(News::ReadAt { number, index }),
                 }
             }
-            // What is asked for lies behind the window, and a snapshot brings it.
-            Output::Fetch { number, .. } => {
-                if let Some(group) = self.member_mut() {
-                    group.fetched(number, Vec::new());
-                }
-            }
+            Output::Fetch { .. } => unreachable!("the journal is not asked for entries"),
             Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
             Output::Installed(marker) => {
                 self.marker = marker.index;

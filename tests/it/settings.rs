@@ -19,6 +19,10 @@ const SHOWN: &[(&[&str], &str)] = &[
         "a_broker_registers_as_it_is_called",
     ),
     (
+        &["cluster.servers", "cluster.listen"],
+        "a_server_of_several_listens_for_the_others_where_it_is_told",
+    ),
+    (
         &[
             "server.listen",
             "coordinator.listen",

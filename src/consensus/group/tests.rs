@@ -1,6 +1,7 @@
 //! A group of one over a journal that is a list in memory.
 
 use super::*;
+use crate::units::ServerId;
 
 /// A group and what it handed out to be made durable.
 struct Bench {
@@ -15,6 +16,11 @@ fn options() -> Options {
         member: 1,
         window_bytes: 0,
         joins: false,
+        reads_journal: true,
+        identity: Identity {
+            server: ServerId(1),
+            journal: 1,
+        },
         uncommitted_bytes_max: 1000,
         election_ticks: 10,
         heartbeat_ticks: 1,

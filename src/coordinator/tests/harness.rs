@@ -23,8 +23,6 @@ pub(in crate::coordinator) struct Harness {
     /// Asked and not answered.
     pub(in crate::coordinator) questions: VecDeque<u64>,
     pub(in crate::coordinator) index: u64,
-    /// Rounds of touches that are not confirmed.
-    pub(in crate::coordinator) touched: VecDeque<u64>,
     /// Everything committed so far.
     pub(in crate::coordinator) log: Vec<Bytes>,
     /// Whether proposals wait for [`Harness::commit`], and questions for [`Harness::answer`].
@@ -40,7 +38,6 @@ impl Harness {
             now: Moment::START,
             proposed: VecDeque::new(),
             questions: VecDeque::new(),
-            touched: VecDeque::new(),
             index: 0,
             log: Vec::new(),
             held: false,
@@ -101,12 +98,6 @@ impl Harness {
             self.coordinator.handle(self.now, event, &mut effects);
             shown.extend(self.sort_out(effects));
         }
-        while let Some(round) = self.touched.pop_front() {
-            let mut effects = Vec::new();
-            let event = Event::TouchConfirmed { round };
-            self.coordinator.handle(self.now, event, &mut effects);
-            shown.extend(self.sort_out(effects));
-        }
         shown
     }
 
@@ -116,7 +107,13 @@ impl Harness {
             match effect {
                 Effect::Propose(command) => self.proposed.push_back(command),
                 Effect::ReadIndex { round } => self.questions.push_back(round),
-                Effect::Touch { round, .. } => self.touched.push_back(round),
+                // As on a server alone, which has nobody to ask.
+                Effect::Touch { round, .. } => {
+                    let mut effects = Vec::new();
+                    let event = Event::TouchConfirmed { round };
+                    self.coordinator.handle(self.now, event, &mut effects);
+                    shown.extend(self.sort_out(effects));
+                }
                 other => shown.push(other),
             }
         }
@@ -212,7 +209,6 @@ impl Harness {
         assert_eq!(self.coordinator.digest(), before);
         self.proposed.clear();
         self.questions.clear();
-        self.touched.clear();
         self.handle(Event::Led { term: 2 });
     }
 }

@@ -112,7 +112,7 @@ impl CoordinatorSide {
             ),
             Some(Decision::Stranger) => warn!(
                 %server,
-                "there is an ensemble that this server does not belong to: chrysalis cluster add, on a server of the ensemble"
+                "there is an ensemble that this server does not belong to: add it there"
             ),
             Some(Decision::Disagrees(with)) => error!(
                 server = %with,
@@ -499,7 +499,12 @@ impl CoordinatorSide {
 
     /// Nobody leads: clients had better look for another server.
     fn send_clients_away(&mut self, world: &mut World) {
-        let clients: Vec<ConnectionId> = world.connections.ids(Port::Coordinator);
+        let has_session = |id: &ConnectionId| {
+            let client = self.core.connection(*id);
+            client.is_some_and(|client| client.session != 0)
+        };
+        let clients = world.connections.ids(Port::Coordinator).into_iter();
+        let clients: Vec<ConnectionId> = clients.filter(has_session).collect();
         if clients.is_empty() {
             return;
         }

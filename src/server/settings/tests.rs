@@ -18,6 +18,10 @@ const WHOLE: &str = "[topics.test]\n";
 const BROKER_ALONE: &str =
     "[coordinator]\nenabled = false\n[zookeeper]\nconnect = \"zk1:2181\"\n[topics.test]\n";
 
+/// One of several servers.
+const OF_SEVERAL: &str =
+    "[cluster]\nservers = [\"1=10.0.0.1:2888\", \"2=10.0.0.2:2888\"]\n[topics.test]\n";
+
 /// What a text or a list may be that it is not by default. A new key of this kind needs a line here.
 const OTHER_TEXTS: &[(&str, &str)] = &[
     ("server.host_name", "\"other.example.org\""),
@@ -40,6 +44,11 @@ const OTHER_TEXTS: &[(&str, &str)] = &[
     ("topics.NAME.folder", "\"other\""),
     ("disk.backend", "\"threads\""),
     ("web.listen", "\"0.0.0.0\""),
+    (
+        "cluster.servers",
+        "[\"1=10.0.0.1:2888\", \"3=10.0.0.3:2888\"]",
+    ),
+    ("cluster.listen", "\"0.0.0.0\""),
     ("log.level", "\"debug\""),
     ("log.format", "\"json\""),
     ("log.file", "\"other.log\""),
@@ -63,11 +72,14 @@ fn told(config: &Config) -> String {
     let _ = writeln!(told, "{:?}", coordinator_port(config, shares.connections));
     let _ = writeln!(told, "{:?}", broker_port(config, shares.connections));
     let _ = writeln!(told, "{:?}", web_port(config));
+    let _ = writeln!(told, "{:?} {:?}", peers_port(config), dialed(config));
+    let _ = writeln!(told, "{:?}", others(config, 0));
     let _ = writeln!(told, "{:?}", zookeeper_codec(config));
     let _ = writeln!(told, "{:?}", metaq_codec(config));
     if let Some(own) = &config.coordinator {
         let _ = writeln!(told, "{:?}", coordinator(config, own));
         let _ = writeln!(told, "{:?}", snapshot_every(config, own));
+        let _ = writeln!(told, "{:?}", leaderless_patience(own));
     }
     if let Some(own) = &config.broker {
         let folders = data_folders(own);
@@ -131,7 +143,8 @@ fn other_values(key: &dyn Described, config: &Config) -> Vec<String> {
 
 #[test]
 fn every_key_changes_what_some_part_is_told() {
-    let servers = [WHOLE, BROKER_ALONE].map(|text| (text, read(text).expect("it is permitted")));
+    let servers =
+        [WHOLE, BROKER_ALONE, OF_SEVERAL].map(|text| (text, read(text).expect("it is permitted")));
     for key in explain::ALL {
         let mut tried = 0;
         let reaches = servers.iter().any(|(text, config)| {

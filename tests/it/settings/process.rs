@@ -5,7 +5,7 @@ use crate::harness::deployment::{Deployment, START_LIMIT, STOP_LIMIT};
 use crate::harness::metaq_wire;
 use crate::harness::process::eventually;
 use crate::harness::server::{Server, set_key, set_text};
-use crate::harness::socket::is_listening;
+use crate::harness::socket::{free_port, is_listening};
 use crate::harness::zookeeper_wire;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -32,6 +32,20 @@ fn each_port_listens_on_the_address_it_is_given() {
     let ports = &status(&server)["ports"];
     let coordinator = ports["coordinator"].as_str().expect("it listens");
     assert!(coordinator.starts_with("127.0.0.5:"), "{ports}");
+}
+
+/// The others are not there: its ports are open all the same.
+#[test]
+fn a_server_of_several_listens_for_the_others_where_it_is_told() {
+    let [own, other] = [free_port(), free_port()];
+    let _server = Server::prepare_and_run(|text| {
+        let servers = format!("[\"1=127.0.0.1:{own}\", \"2=127.0.0.1:{other}\"]");
+        set_key(text, "cluster", "servers", &servers);
+        set_key(text, "cluster", "listen", "\"127.0.0.6\"");
+        set_key(text, "zookeeper", "register", "false");
+    });
+    assert!(is_listening(([127, 0, 0, 6], own).into()));
+    assert!(!is_listening(([127, 0, 0, 1], own).into()));
 }
 
 #[test]

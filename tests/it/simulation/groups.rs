@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
+use chrysalis::consensus::admission::Admission;
 use chrysalis::consensus::message::{Body, Message};
 use chrysalis::consensus::{Entry, EntryKind, Identity};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
@@ -315,33 +316,10 @@ impl World {
         let Some(live) = &mut self.servers[leader].live else {
             return;
         };
-        let now = live.group.membership().clone();
-        let former = now.former(identity);
-        if former.is_empty() {
-            return;
-        }
         // What is refused, because another change is under way, is asked for again.
-        match now.number_of(identity) {
-            None => {
-                let newcomers = BTreeMap::from([(now.next, identity)]);
-                let learners = [&now.learners[..], &[now.next]].concat();
-                let _ = live.group.change(&now.voters, &learners, &newcomers);
-            }
-            Some(number) if now.learners.contains(&number) => {
-                let committed = live.group.committed_index();
-                if live.group.matched_index(number) < Some(committed) {
-                    return;
-                }
-                let stays = |member: &&u64| !former.contains(member);
-                let mut voters: Vec<u64> = now.voters.iter().filter(stays).copied().collect();
-                voters.push(number);
-                let learners = now.learners.iter().filter(|it| **it != number);
-                let learners: Vec<u64> = learners.copied().collect();
-                let changed = live.group.change(&voters, &learners, &BTreeMap::new());
-                self.met.add("admitted", usize::from(changed.is_ok()));
-            }
-            Some(_) => {}
-        }
+        let admitted = live.group.admit(identity, false);
+        self.met
+            .add("admitted", usize::from(admitted == Ok(Admission::Promoted)));
     }
 
     fn step(&mut self) {
