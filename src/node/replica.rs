@@ -96,7 +96,7 @@ enum Standing {
     /// It belongs to nothing; it may have voted in a former life.
     Outside(Founding, Remembered),
     /// It is a member.
-    Member(Group),
+    Member(Box<Group>),
 }
 
 /// Whether all that was acknowledged before this start is applied.
@@ -421,7 +421,8 @@ impl Replica {
             heartbeat_ticks: HEARTBEAT_TICKS,
         };
         let seed = Seed(self.seed.0 ^ member.rotate_left(32));
-        self.standing = Standing::Member(Group::new(options, remembered, seed)?);
+        let group = Group::new(options, remembered, seed)?;
+        self.standing = Standing::Member(Box::new(group));
         Ok(())
     }
 

@@ -297,7 +297,7 @@ impl CoordinatorSide {
 
     /// The group has committed so much, and this server, or the one that leads, has led meanwhile.
     pub(super) fn read_at(&mut self, number: u64, index: u64, world: &mut World) {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let round = number / 2;
             return self.handle(Event::ReadIndex { round, index }, world);
         }
