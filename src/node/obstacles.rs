@@ -65,7 +65,7 @@ impl Node {
         let mut obstacles = Vec::new();
         let coordinator = self.coordinator.as_ref();
         if let Some(why) = coordinator.and_then(|side| side.waits_for(&self.world)) {
-            obstacles.push(format!("the ensemble has no leader: {why}"));
+            obstacles.push(why);
         }
         let shortage = self.broker.as_ref().and_then(|side| side.core.shortage());
         if shortage == Some(Shortage::Descriptors) {

@@ -10,7 +10,8 @@ impl Shell {
     /// Whether clients are served; the reason if not.
     pub(super) fn health(&self) -> Result<(), String> {
         let node = self.node.borrow();
-        if !node.serves() {
+        // A server that waits for others is not cured by a restart.
+        if !node.opens() {
             return Err("what is on disk is still being applied".to_owned());
         }
         match node.is_stopping() {

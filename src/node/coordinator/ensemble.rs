@@ -526,11 +526,12 @@ impl CoordinatorSide {
         self.disconnected(id, world);
     }
 
-    /// Whom the group waits for, in words; `None` while somebody leads.
+    /// Why no client can be served, in words, as far as it has to do with other servers.
     pub(in crate::node) fn waits_for(&self, world: &World) -> Option<String> {
         let hello = self.hello()?;
         if self.replica.has_leader() {
-            return None;
+            let behind = "this server has not caught up with the ensemble yet";
+            return (!self.serves()).then(|| behind.to_owned());
         }
         let missing = self.replica.missing();
         let absent = |server: &&ServerId| {
@@ -547,6 +548,6 @@ impl CoordinatorSide {
             (false, true) => "waiting to be founded".to_owned(),
             (true, true) => "electing a leader".to_owned(),
         };
-        Some(who)
+        Some(format!("the ensemble has no leader: {who}"))
     }
 }
