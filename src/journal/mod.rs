@@ -485,6 +485,11 @@ impl Journal {
         self.circle.short()
     }
 
+    /// Bytes written in this run.
+    pub fn written_bytes(&self) -> u64 {
+        self.writer.written_bytes()
+    }
+
     /// What an operator may see.
     pub fn status(&self) -> Status {
         Status {

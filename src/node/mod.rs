@@ -648,7 +648,9 @@ impl Node {
             tracing::info!(connection = id.0, reason = why.text(), "connection closed");
             self.drop_connection(id, why);
         }
-        self.space.look(self.world.now, self.world.disk.as_mut());
+        let written = self.world.journal.written_bytes();
+        self.space
+            .look(self.world.now, written, self.world.disk.as_mut());
     }
 
     /// Makes the cores free the journal's files, and refuses puts while there is too little room.

@@ -15,12 +15,12 @@ const RESERVE: u64 = 1;
 /// The token of operations that make the reserve again.
 const RESERVE_MADE: u64 = 2;
 
-/// How often the disk is asked while something happens. In that time a disk of 1 GB/s takes less than the
+/// How often the disk is asked while something is written. In that time a disk of 1 GB/s takes less than the
 /// room below which puts are refused by default; what was acknowledged to the journal and finds no room would
 /// leave its producer without an answer.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How often it is asked while puts are refused and nothing else happens.
+/// How often it is asked while puts are refused, or something else happens.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a reserve that could not be made is left alone.
@@ -34,6 +34,8 @@ pub(crate) struct Space {
     free: Option<u64>,
     total: Option<u64>,
     looked_at: Option<Moment>,
+    /// What the journal had written then.
+    written_bytes: u64,
     low: bool,
     asked: bool,
     reserve: Reserve,
@@ -70,6 +72,7 @@ impl Space {
             free: None,
             total: None,
             looked_at: None,
+            written_bytes: 0,
             low: false,
             asked: false,
             reserve,
@@ -164,11 +167,17 @@ impl Space {
         own.chain(self.reserve.trouble.reason())
     }
 
-    /// Asks the disk, if it was not asked for a while. Called in every turn, so an idle server asks nothing.
-    pub(super) fn look(&mut self, now: Moment, disk: &mut dyn Disk) {
-        let due = self.looked_at.is_none_or(|at| at + LOOK_EVERY <= now);
+    /// Asks the disk, if it was not asked for a while; more often while the journal grows, of which `written_bytes` tells.
+    /// Called in every turn, so a lone server that is idle asks nothing.
+    pub(super) fn look(&mut self, now: Moment, written_bytes: u64, disk: &mut dyn Disk) {
+        let every = match written_bytes == self.written_bytes {
+            true => LOOK_AGAIN_EVERY,
+            false => LOOK_EVERY,
+        };
+        let due = self.looked_at.is_none_or(|at| at + every <= now);
         if due && !self.asked {
             self.asked = true;
+            self.written_bytes = written_bytes;
             self.looked_at = Some(now);
             let space = Operation::Space {
                 path: self.folder.clone(),
