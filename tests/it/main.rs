@@ -10,6 +10,7 @@ mod benches;
 mod commands;
 mod crash;
 mod differential;
+mod ensemble;
 mod install;
 mod java_client;
 mod kazoo;

@@ -1,5 +1,7 @@
 //! What the tests use and what is no test itself. benches/figures uses it as well.
 
+/// Several servers of ours that are one coordinator.
+pub(crate) mod cluster;
 /// Commands of ours, run in a server's folder.
 pub(crate) mod command;
 /// The line protocol of a conformance program in another language.
@@ -12,6 +14,8 @@ pub(crate) mod dice;
 pub(crate) mod ensemble;
 /// What comes from outside: the originals, real clients, tools; what this machine lets us do.
 pub(crate) mod lab;
+/// Small writers, and a ledger of what was acknowledged to them.
+pub(crate) mod load;
 /// A MetaQ client of the tests' own.
 pub(crate) mod metaq_wire;
 /// Debian's ZooKeeper and the Java MetaQ broker, running.
@@ -21,6 +25,8 @@ pub(crate) mod process;
 /// The seed of a test, which a test that dies prints: a file of the library's own tests.
 #[path = "../../../src/tests/replay.rs"]
 pub(crate) mod replay;
+/// A ZooKeeper client that goes on with another server.
+pub(crate) mod roaming;
 /// Our server, running.
 pub(crate) mod server;
 /// Sockets of the tests' own clients, and ports that nobody uses.

@@ -194,6 +194,11 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// Starts it and waits for nothing.
+    pub(crate) fn begin(&mut self) {
+        self.process = Some(self.spawn(&mut self.command()));
+    }
+
     /// Starts it by this command and waits for nothing.
     pub(crate) fn spawn(&self, command: &mut Command) -> Process {
         Process::start("chrysalis", command, &self.log)

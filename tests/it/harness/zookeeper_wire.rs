@@ -235,6 +235,12 @@ impl Client {
         Ok(Client { socket, xid: 0 })
     }
 
+    /// A server that says nothing for so long is given up.
+    pub(crate) fn set_silence_max(&self, limit: Duration) {
+        let set = self.socket.set_read_timeout(Some(limit));
+        set.expect("set a timeout");
+    }
+
     /// A connection with a new session of 10 s.
     pub(crate) fn connect(address: SocketAddr) -> Client {
         Client::session(address, 10_000).0

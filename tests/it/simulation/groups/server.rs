@@ -167,6 +167,7 @@ impl Server {
         let options = Options {
             id: GroupId::COORDINATOR,
             member,
+            identity: self.identity,
             joins: true,
             // Some answer from their journal, some never do.
             reads_journal: self.seed.is_multiple_of(2),

@@ -1,0 +1,464 @@
+//! Three servers that are one coordinator, as processes: killed, stopped, wiped and brought back while clients write.
+//!
+//! Every test ends with the ledger: whatever was acknowledged to a writer is there on each server, and all list the same.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::command::chrysalis;
+use crate::harness::deployment::START_LIMIT;
+use crate::harness::lab;
+use crate::harness::load::{Ledger, Load};
+use crate::harness::process::eventually;
+use crate::harness::roaming::{NO_NODE, Roamer};
+use crate::harness::server::set_key;
+use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, op};
+use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// It goes with a session.
+const EPHEMERAL: i32 = 1;
+
+/// Longer than any election takes on a machine that is busy with other tests. What it took is told.
+const GAP_MAX: Duration = Duration::from_secs(10);
+
+/// Tells how long the clients of a test were kept waiting.
+fn tell(what: &str, ledger: &Ledger) {
+    let (count, worst) = (ledger.count(), ledger.worst);
+    lab::note(&format!(
+        "{what}: {count} writes, the longest took {worst:?}"
+    ));
+}
+
+/// Whether this does not come true for a while.
+fn never(mut condition: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_millis(1500);
+    while Instant::now() < end {
+        if condition() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a server turns clients away, and says why.
+fn is_not_serving(cluster: &Cluster, i: usize) -> bool {
+    let said = four_letter_word(cluster.address(i), "srvr").unwrap_or_default();
+    let mut alone = Roamer::new(vec![cluster.address(i)], 0, 10_000);
+    said.contains("not currently serving requests") && alone.ping().is_err()
+}
+
+/// A load for a moment, and the ledger.
+fn write_and_check(cluster: &Cluster, name: &str) {
+    let load = Load::start(cluster, name);
+    load.goes_on(GAP_MAX);
+    load.end().check(cluster);
+}
+
+#[test]
+fn three_empty_folders_become_one_ensemble_in_whatever_order_they_start() {
+    let orders = [
+        [2, 0, 1],
+        [0, 1, 2],
+        [1, 2, 0],
+        [0, 2, 1],
+        [1, 0, 2],
+        [2, 1, 0],
+    ];
+    let count = if lab::is_full() { 6 } else { 2 };
+    for order in &orders[..count] {
+        let mut cluster = Cluster::prepare(3, &[], |_| {});
+        let [first, second, third] = *order;
+        cluster.open(first);
+        assert!(is_not_serving(&cluster, first), "one of three");
+        cluster.open(second);
+        let founded = never(|| cluster.serves(first) || cluster.serves(second));
+        assert!(founded, "two of three found nothing");
+        assert!(is_not_serving(&cluster, first), "two of three");
+        assert!(is_not_serving(&cluster, second), "two of three");
+        cluster.begin(third);
+        cluster.wait_until_all_serve();
+        write_and_check(&cluster, "new");
+    }
+}
+
+#[test]
+fn writes_go_on_when_the_leader_is_killed_again_and_again() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    for _ in 0..lab::rounds(3, 12) {
+        load.goes_on(GAP_MAX);
+        let leader = cluster.leader();
+        cluster.kill(leader);
+        load.goes_on(GAP_MAX);
+        cluster.resume(leader);
+    }
+    load.goes_on(GAP_MAX);
+    let ledger = load.end();
+    tell("leaders were killed", &ledger);
+    assert!(ledger.worst < GAP_MAX, "{:?}", ledger.worst);
+    ledger.check(&cluster);
+}
+
+#[test]
+fn a_follower_is_killed_and_comes_back_and_nobody_else_waits() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    for _ in 0..lab::rounds(1, 6) {
+        load.goes_on(GAP_MAX);
+        let follower = cluster.followers()[0];
+        cluster.kill(follower);
+        load.goes_on(GAP_MAX);
+        cluster.resume(follower);
+    }
+    load.goes_on(GAP_MAX);
+    let ledger = load.end();
+    tell("followers were killed", &ledger);
+    ledger.check(&cluster);
+}
+
+#[test]
+fn one_of_three_acknowledges_nothing_until_another_is_back() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "before");
+    load.goes_on(GAP_MAX);
+    let mut ledger = load.end();
+    for _ in 0..lab::rounds(1, 4) {
+        let left = cluster.leader();
+        let killed = cluster.followers();
+        let mut client = Roamer::new(vec![cluster.address(left)], 0, 30_000);
+        client.ping().expect("it is connected");
+        killed.iter().for_each(|i| cluster.kill(*i));
+        // It may have been sent; nobody has said that it is done.
+        let create = create("/alone", b"", 0);
+        assert!(client.call(op::CREATE, &create).is_err(), "acknowledged");
+        eventually("reads end", GAP_MAX, || is_not_serving(&cluster, left));
+        let read = Body::new().string("/load").bool(false);
+        assert!(client.call(op::EXISTS, &read).is_err(), "nobody serves");
+        cluster.resume(killed[0]);
+        cluster.wait_until_serves(left);
+        let load = Load::start(&cluster, "two");
+        load.goes_on(GAP_MAX);
+        cluster.resume(killed[1]);
+        load.goes_on(GAP_MAX);
+        ledger.add(load.end());
+        ledger.check(&cluster);
+    }
+}
+
+#[test]
+fn nothing_is_lost_when_all_are_killed_at_once() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    for _ in 0..lab::rounds(2, 12) {
+        load.goes_on(GAP_MAX);
+        cluster.places().for_each(|i| cluster.kill(i));
+        cluster.places().for_each(|i| cluster.begin(i));
+        cluster.wait_until_all_serve();
+    }
+    load.goes_on(GAP_MAX);
+    let ledger = load.end();
+    tell("all were killed", &ledger);
+    ledger.check(&cluster);
+}
+
+#[test]
+fn a_wiped_server_gets_everything_and_its_vote_before_another_one_is_killed() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    for round in 1..=usize::try_from(lab::rounds(1, 4)).expect("a few") {
+        load.goes_on(GAP_MAX);
+        // The leader in turn with a follower.
+        let (leader, follower) = (cluster.leader(), cluster.followers()[0]);
+        let (wiped, other) = match round % 2 {
+            1 => (follower, leader),
+            _ => (leader, follower),
+        };
+        cluster.kill(wiped);
+        cluster.wipe(wiped);
+        cluster.resume(wiped);
+        eventually("it is to vote", GAP_MAX, || {
+            cluster.said("a server has all and is to vote") == round
+        });
+        load.goes_on(GAP_MAX);
+        cluster.kill(other);
+        load.goes_on(GAP_MAX);
+        cluster.resume(other);
+    }
+    load.goes_on(GAP_MAX);
+    let ledger = load.end();
+    tell("a server was wiped and another one killed", &ledger);
+    ledger.check(&cluster);
+}
+
+#[test]
+fn a_server_that_was_away_for_long_gets_a_snapshot() {
+    let mut cluster = Cluster::start(3);
+    let (leader, away) = (cluster.leader(), cluster.followers()[0]);
+    cluster.kill(away);
+    let mut client = cluster.client(leader, 30_000);
+    // More than the servers keep in memory for each other, and some of it deleted again.
+    for number in 0..30_u8 {
+        client.create(&format!("/large-{number}"), &[number; 500_000], 0);
+    }
+    for number in 20..30 {
+        client.delete(&format!("/large-{number}"));
+    }
+    let load = Load::start(&cluster, "load");
+    cluster.resume(away);
+    assert!(cluster.log(away).contains("another server's snapshot"));
+    load.goes_on(GAP_MAX);
+    // It is as good as the others.
+    cluster.kill(leader);
+    load.goes_on(GAP_MAX);
+    cluster.resume(leader);
+    let ledger = load.end();
+    tell("a server got a snapshot", &ledger);
+    ledger.check(&cluster);
+    for i in cluster.places() {
+        let mut session = cluster.session(i);
+        for number in 0..20_u8 {
+            let (data, _) = session
+                .get(&format!("/large-{number}"), false)
+                .expect("it is there");
+            assert_eq!(data.as_deref(), Some(&[number; 500_000][..]));
+        }
+        assert_eq!(session.exists("/large-20", false), Err(NO_NODE));
+        session.close();
+    }
+}
+
+#[test]
+fn a_server_that_stands_still_for_a_while_goes_on_and_its_clients_elsewhere() {
+    // Longer than an election; in the full suite also longer than the connections between servers last.
+    let still = Duration::from_secs(lab::rounds(3, 10));
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    for leads in [false, true] {
+        load.goes_on(GAP_MAX);
+        let stopped = match leads {
+            true => cluster.leader(),
+            false => cluster.followers()[0],
+        };
+        cluster.signal(stopped, Signal::SIGSTOP);
+        let end = Instant::now() + still;
+        while Instant::now() < end {
+            load.goes_on(GAP_MAX);
+        }
+        cluster.signal(stopped, Signal::SIGCONT);
+        cluster.wait_until_serves(stopped);
+        load.goes_on(GAP_MAX);
+        let after = Load::start(&cluster, if leads { "led" } else { "followed" });
+        after.goes_on(GAP_MAX);
+        let after = after.end();
+        after.check(&cluster);
+    }
+    let ledger = load.end();
+    tell("servers stood still", &ledger);
+    ledger.check(&cluster);
+}
+
+/// Whether a znode is there, after a sync.
+fn is_there(client: &mut Client, path: &str) -> bool {
+    assert_eq!(client.call(op::SYNC, &Body::new().string("/")).error, 0);
+    client.exists(path, false).is_ok()
+}
+
+fn is_on_all(cluster: &Cluster, path: &str) -> Vec<bool> {
+    let places = cluster.places().filter(|i| cluster.serves(*i));
+    places
+        .map(|i| is_there(&mut cluster.session(i), path))
+        .collect()
+}
+
+#[test]
+fn a_session_moves_when_its_server_is_killed_and_its_ephemeral_stays() {
+    let mut cluster = Cluster::start(3);
+    for leads in [false, true] {
+        let home = match leads {
+            true => cluster.leader(),
+            false => cluster.followers()[0],
+        };
+        let mut client = cluster.client(home, 6_000);
+        let path = format!("/ephemeral-{leads}");
+        client.create(&path, b"", EPHEMERAL);
+        let session = client.id();
+        cluster.kill(home);
+        // It would have ended by then, had nobody heard of it.
+        let end = Instant::now() + Duration::from_secs(lab::rounds(7, 15));
+        while Instant::now() < end {
+            // A try may fail while it looks for a server.
+            let _ = client.ping();
+            thread::sleep(Duration::from_millis(50));
+        }
+        client.answer(op::EXISTS, &Body::new().string(&path).bool(false));
+        assert_ne!(client.at(), home);
+        assert_eq!((client.id(), client.sessions), (session, 1), "one session");
+        assert_eq!(is_on_all(&cluster, &path), [true; 2]);
+        cluster.resume(home);
+        assert_eq!(is_on_all(&cluster, &path), [true; 3]);
+        // The client dies.
+        drop(client);
+        eventually("the ephemeral is gone", START_LIMIT, || {
+            is_on_all(&cluster, &path) == [false; 3]
+        });
+    }
+}
+
+#[test]
+fn sessions_end_when_their_clients_die_with_the_leader() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    let clients: Vec<Roamer> = cluster
+        .places()
+        .map(|i| {
+            let mut client = cluster.client(i, 4_000);
+            client.create(&format!("/dead-{i}"), b"", EPHEMERAL);
+            client
+        })
+        .collect();
+    drop(clients);
+    cluster.kill(leader);
+    let began = Instant::now();
+    for i in cluster.places() {
+        eventually("the ephemeral is gone", START_LIMIT, || {
+            is_on_all(&cluster, &format!("/dead-{i}")) == [false; 2]
+        });
+    }
+    let took = began.elapsed();
+    lab::note(&format!(
+        "sessions of 4 s whose leader was killed ended after {took:?}"
+    ));
+    cluster.resume(leader);
+    assert_eq!(is_on_all(&cluster, "/dead-0"), [false; 3]);
+}
+
+/// What the holders of a lock do by turns.
+#[derive(Default)]
+struct Lock {
+    is_held: AtomicBool,
+    /// How often it was taken.
+    turns: AtomicU64,
+    ends: AtomicBool,
+}
+
+/// Takes the lock, holds it for some pings, and gives it back, again and again. Whoever loses its connection holds nothing,
+/// as careful clients have it.
+fn take_turns(mut client: Roamer, lock: &Lock) {
+    while !lock.ends.load(Ordering::SeqCst) {
+        let taken = client.call(op::CREATE, &create("/lock", b"", EPHEMERAL));
+        if taken.is_ok_and(|reply| reply.error == 0) {
+            let was_held = lock.is_held.swap(true, Ordering::SeqCst);
+            assert!(!was_held, "two hold the lock");
+            lock.turns.fetch_add(1, Ordering::SeqCst);
+            let _lost = (0..20).try_for_each(|_| client.ping());
+            lock.is_held.store(false, Ordering::SeqCst);
+        }
+        give_back(&mut client);
+    }
+}
+
+/// Deletes the lock if it is of this session: nobody knows what became of a request without an answer.
+fn give_back(client: &mut Roamer) {
+    let reply = client.answer(op::EXISTS, &Body::new().string("/lock").bool(false));
+    let is_own = reply.error == 0 && reply.reader().stat().ephemeral_owner == client.id();
+    if is_own {
+        client.delete("/lock");
+    }
+}
+
+#[test]
+fn a_lock_is_never_held_by_two_while_leaders_are_killed() {
+    let mut cluster = Cluster::start(3);
+    let lock = Lock::default();
+    thread::scope(|scope| {
+        let holders: Vec<_> = (0..6)
+            .map(|i| {
+                let client = cluster.client(i % 3, 4_000);
+                scope.spawn(|| take_turns(client, &lock))
+            })
+            .collect();
+        for _ in 0..lab::rounds(3, 20) {
+            let before = lock.turns.load(Ordering::SeqCst);
+            eventually("the lock is taken", START_LIMIT, || {
+                assert!(holders.iter().all(|it| !it.is_finished()), "one failed");
+                lock.turns.load(Ordering::SeqCst) >= before + 20
+            });
+            let leader = cluster.leader();
+            cluster.kill(leader);
+            cluster.resume(leader);
+        }
+        lock.ends.store(true, Ordering::SeqCst);
+    });
+    let turns = lock.turns.load(Ordering::SeqCst);
+    lab::note(&format!("the lock was taken {turns} times"));
+}
+
+/// Who has the topic, as producers find it.
+fn brokers_of(cluster: &Cluster, i: usize, topic: &str) -> BTreeSet<String> {
+    let mut client = cluster.session(i);
+    let names = client.children(&format!("/meta/brokers/topics-pub/{topic}"), false);
+    client.close();
+    names.unwrap_or_default().into_iter().collect()
+}
+
+fn wait_for_brokers(cluster: &Cluster, expected: &[&str]) {
+    let expected: BTreeSet<String> = expected.iter().map(|it| (*it).to_owned()).collect();
+    for i in cluster.places().filter(|i| cluster.serves(*i)) {
+        let what = format!("server {} lists {expected:?}", i + 1);
+        eventually(&what, START_LIMIT, || {
+            brokers_of(cluster, i, "orders") == expected
+        });
+    }
+}
+
+#[test]
+fn the_brokers_of_all_servers_are_found_in_each_and_leave_with_their_server() {
+    let mut cluster = Cluster::start_with(3, &[("orders", 2)], |text| {
+        set_key(text, "zookeeper", "session_timeout_ms", "4000");
+    });
+    wait_for_brokers(&cluster, &["1-m", "2-m", "3-m"]);
+    let mut sent = BTreeSet::new();
+    send_through_each(&cluster, &[1, 2, 3], "first", &mut sent);
+    assert_read_by_each(&cluster, &sent);
+    let killed = cluster.leader();
+    let id = format!("{}-m", killed + 1);
+    let others: Vec<&str> = ["1-m", "2-m", "3-m"]
+        .into_iter()
+        .filter(|it| *it != id)
+        .collect();
+    cluster.kill(killed);
+    wait_for_brokers(&cluster, &others);
+    let master = format!("/meta/brokers/ids/{}/master", killed + 1);
+    assert_eq!(is_on_all(&cluster, &master), [false; 2]);
+    let left: Vec<usize> = (1..=3).filter(|id| *id != killed + 1).collect();
+    send_through_each(&cluster, &left, "second", &mut sent);
+    cluster.resume(killed);
+    wait_for_brokers(&cluster, &["1-m", "2-m", "3-m"]);
+    assert_eq!(is_on_all(&cluster, &master), [true; 3]);
+    send_through_each(&cluster, &[1, 2, 3], "third", &mut sent);
+    assert_read_by_each(&cluster, &sent);
+}
+
+/// Sends a message to each of these brokers through each server that runs.
+fn send_through_each(cluster: &Cluster, ids: &[usize], name: &str, sent: &mut BTreeSet<String>) {
+    for i in cluster.places().filter(|i| cluster.serves(*i)) {
+        for id in ids {
+            let message = format!("{name}-{i}-to-{id}");
+            let partition = format!("{id}-1");
+            let arguments = ["produce", "orders", &message, "--partition", &partition];
+            chrysalis(cluster.server(i), &arguments);
+            sent.insert(message);
+        }
+    }
+}
+
+/// Through each server all is read that was sent.
+fn assert_read_by_each(cluster: &Cluster, sent: &BTreeSet<String>) {
+    for i in cluster.places() {
+        let read = chrysalis(cluster.server(i), &["consume", "orders"]);
+        let read: BTreeSet<String> = read.lines().map(str::to_owned).collect();
+        assert_eq!(read, *sent, "through server {}", i + 1);
+    }
+}

@@ -1,0 +1,211 @@
+//! Several servers of ours that are one coordinator, each with a broker of its own, on the loopback.
+
+use super::deployment::{Deployment as _, START_LIMIT, Topic};
+use super::process::eventually;
+use super::roaming::Roamer;
+use super::server::{Ports, Server, set_key};
+use super::socket::{free_port, is_listening};
+use super::zookeeper_wire::{Client, four_letter_word};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::Range;
+use tempfile::TempDir;
+
+/// What a server writes to its log when it begins to lead.
+const LEADS: &str = "the coordinator serves";
+
+/// Servers by their place, from 0; their ids are from 1. Those that run end with it.
+pub(crate) struct Cluster {
+    servers: Vec<Server>,
+    running: Vec<bool>,
+    _home: TempDir,
+}
+
+impl Cluster {
+    /// So many fresh servers, all serving.
+    pub(crate) fn start(count: usize) -> Cluster {
+        Cluster::start_with(count, &[], |_| {})
+    }
+
+    /// The same with these topics on each, and changes to each configuration.
+    pub(crate) fn start_with(
+        count: usize,
+        topics: &[Topic],
+        edit: impl Fn(&mut String),
+    ) -> Cluster {
+        let mut cluster = Cluster::prepare(count, topics, edit);
+        for i in cluster.places() {
+            cluster.begin(i);
+        }
+        cluster.wait_until_all_serve();
+        cluster
+    }
+
+    /// Empty folders; nothing runs.
+    pub(crate) fn prepare(count: usize, topics: &[Topic], edit: impl Fn(&mut String)) -> Cluster {
+        let home = TempDir::new().expect("make a folder");
+        let entries: Vec<String> = (1..=count)
+            .map(|id| format!("\"{id}=127.0.0.1:{}\"", free_port()))
+            .collect();
+        let list = format!("[{}]", entries.join(", "));
+        let servers = (1..=count).map(|id| {
+            let folder = home.path().join(format!("server{id}"));
+            Server::prepare_at(&folder, Ports::free(), topics, |text| {
+                set_key(text, "server", "id", &id.to_string());
+                set_key(text, "server", "host_name", "\"127.0.0.1\"");
+                set_key(text, "cluster", "servers", &list);
+                edit(text);
+            })
+        });
+        Cluster {
+            servers: servers.collect(),
+            running: vec![false; count],
+            _home: home,
+        }
+    }
+
+    pub(crate) fn places(&self) -> Range<usize> {
+        0..self.servers.len()
+    }
+
+    pub(crate) fn server(&self, i: usize) -> &Server {
+        &self.servers[i]
+    }
+
+    /// Where clients find server `i`.
+    pub(crate) fn address(&self, i: usize) -> SocketAddr {
+        self.servers[i].coordinator()
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(Server::coordinator).collect()
+    }
+
+    /// The connect string of all.
+    pub(crate) fn hosts(&self) -> String {
+        let hosts: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        hosts.join(",")
+    }
+
+    /// Starts a server and waits for nothing.
+    pub(crate) fn begin(&mut self, i: usize) {
+        self.servers[i].begin();
+        self.running[i] = true;
+    }
+
+    /// Starts a server and waits until its port is open; it may not serve.
+    pub(crate) fn open(&mut self, i: usize) {
+        self.begin(i);
+        let address = self.address(i);
+        let process = self.servers[i].process();
+        process.wait_until("listening", START_LIMIT, || is_listening(address));
+    }
+
+    /// Starts a server and waits until it serves.
+    pub(crate) fn resume(&mut self, i: usize) {
+        self.begin(i);
+        self.wait_until_serves(i);
+    }
+
+    pub(crate) fn wait_until_serves(&mut self, i: usize) {
+        let address = self.address(i);
+        let process = self.servers[i].process();
+        process.wait_until("serving", START_LIMIT, || serves(address));
+    }
+
+    pub(crate) fn wait_until_all_serve(&mut self) {
+        for i in self.places() {
+            self.wait_until_serves(i);
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, i: usize) {
+        self.servers[i].kill();
+        self.running[i] = false;
+    }
+
+    /// An orderly stop.
+    pub(crate) fn stop(&mut self, i: usize) {
+        self.servers[i].stop();
+        self.running[i] = false;
+    }
+
+    /// Sends a signal to a server.
+    pub(crate) fn signal(&mut self, i: usize, signal: Signal) {
+        self.servers[i].process().signal(signal);
+    }
+
+    /// A server that does not run forgets everything.
+    pub(crate) fn wipe(&mut self, i: usize) {
+        assert!(!self.running[i], "it runs");
+        fs::remove_dir_all(self.servers[i].folder().join("data")).expect("there is data");
+    }
+
+    /// Whether a server says that it serves.
+    pub(crate) fn serves(&self, i: usize) -> bool {
+        self.running[i] && serves(self.address(i))
+    }
+
+    /// The server that leads, as soon as there is one.
+    pub(crate) fn leader(&mut self) -> usize {
+        let mut leader = None;
+        eventually("a server leads", START_LIMIT, || {
+            leader = self.who_leads();
+            leader.is_some()
+        });
+        leader.expect("waited for")
+    }
+
+    /// The running servers that do not lead.
+    pub(crate) fn followers(&mut self) -> Vec<usize> {
+        let leader = self.leader();
+        let places = self.places();
+        places
+            .filter(|i| *i != leader && self.running[*i])
+            .collect()
+    }
+
+    /// Each term has one leader, which says so in its log.
+    fn who_leads(&mut self) -> Option<usize> {
+        let terms = self.places().map(|i| (self.last_term_led(i), i));
+        let (term, last) = terms.max()?;
+        (term > 0 && self.serves(last)).then_some(last)
+    }
+
+    fn last_term_led(&self, i: usize) -> u64 {
+        let log = self.log(i);
+        let line = log.lines().rev().find(|line| line.contains(LEADS));
+        let term = line.and_then(|line| line.split("term=").nth(1));
+        let term = term.and_then(|term| term.split_whitespace().next());
+        term.map_or(0, |term| term.parse().expect("the term is a number"))
+    }
+
+    /// All that a server has written to its log.
+    pub(crate) fn log(&self, i: usize) -> String {
+        let log = self.servers[i].folder().with_extension("log");
+        fs::read_to_string(log).unwrap_or_default()
+    }
+
+    /// How many lines of all logs have this.
+    pub(crate) fn said(&self, what: &str) -> usize {
+        let logs = self.places().map(|i| self.log(i));
+        logs.map(|log| log.matches(what).count()).sum()
+    }
+
+    /// A client that begins at server `i` and knows all.
+    pub(crate) fn client(&self, i: usize, timeout_ms: i32) -> Roamer {
+        Roamer::new(self.addresses(), i, timeout_ms)
+    }
+
+    /// A session with server `i` alone.
+    pub(crate) fn session(&self, i: usize) -> Client {
+        Client::connect(self.address(i))
+    }
+}
+
+fn serves(address: SocketAddr) -> bool {
+    let said = is_listening(address).then(|| four_letter_word(address, "srvr"));
+    said.flatten().is_some_and(|said| said.contains("Mode: "))
+}
