@@ -528,11 +528,14 @@ impl Group {
         self.node.mut_store().offer(snapshot, membership);
     }
 
-    /// What an [`Output::Fetch`] asked for; nothing if it could not be read.
+    /// What an [`Output::Fetch`] asked for; nothing if it could not be read, and then the member needs a snapshot.
     pub fn fetched(&mut self, number: u64, entries: Vec<Entry>) {
         let Some(context) = self.fetching.remove(&number) else {
             return;
         };
+        if entries.is_empty() {
+            self.node.mut_store().note_unread();
+        }
         let entries = entries.into_iter().map(Entry::into_raft).collect();
         self.node.mut_store().set_fetched(entries);
         self.node.on_entries_fetched(context);

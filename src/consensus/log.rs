@@ -65,6 +65,8 @@ pub(super) struct Log {
     fetches: RefCell<Vec<Fetch>>,
     /// What was fetched, while the crate asks for it again.
     fetched: Vec<eraftpb::Entry>,
+    /// Up to here nothing could be fetched: for peers it is as good as forgotten.
+    unread: u64,
 }
 
 impl Log {
@@ -91,6 +93,7 @@ impl Log {
             wanted: RefCell::default(),
             fetches: RefCell::default(),
             fetched: Vec::new(),
+            unread: 0,
         };
         entries.for_each(|entry| log.append(entry));
         log
@@ -109,7 +112,7 @@ impl Log {
     /// The first entry that a peer can still be sent, from wherever.
     fn first(&self) -> u64 {
         match self.reads_journal {
-            true => self.marker.min(self.start) + 1,
+            true => self.marker.min(self.start).max(self.unread) + 1,
             false => self.start + 1,
         }
     }
@@ -238,6 +241,11 @@ impl Log {
     /// While the crate asks again it is given these.
     pub(super) fn set_fetched(&mut self, entries: Vec<eraftpb::Entry>) {
         self.fetched = entries;
+    }
+
+    /// What was asked for could not be read: whoever lacks it needs a snapshot.
+    pub(super) fn note_unread(&mut self) {
+        self.unread = self.start;
     }
 
     /// What of the fetched entries begins at `low`, if any does.
