@@ -249,10 +249,6 @@ fn a_server_that_stands_still_for_a_while_goes_on_and_its_clients_elsewhere() {
         cluster.signal(stopped, Signal::SIGCONT);
         cluster.wait_until_serves(stopped);
         load.goes_on(GAP_MAX);
-        let after = Load::start(&cluster, if leads { "led" } else { "followed" });
-        after.goes_on(GAP_MAX);
-        let after = after.end();
-        after.check(&cluster);
     }
     let ledger = load.end();
     tell("servers stood still", &ledger);

@@ -1,6 +1,7 @@
 //! Several servers of ours that are one coordinator, each with a broker of its own, on the loopback.
 
 use super::deployment::{Deployment as _, START_LIMIT, Topic};
+use super::lab;
 use super::process::eventually;
 use super::roaming::Roamer;
 use super::server::{Ports, Server, set_key};
@@ -10,10 +11,14 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::thread;
 use tempfile::TempDir;
 
 /// What a server writes to its log when it begins to lead.
 const LEADS: &str = "the coordinator serves";
+
+/// What a broker's log repeats while no coordinator serves.
+const NOISE: &str = "fails to establish session";
 
 /// Servers by their place, from 0; their ids are from 1. Those that run end with it.
 pub(crate) struct Cluster {
@@ -202,6 +207,21 @@ impl Cluster {
     /// A session with server `i` alone.
     pub(crate) fn session(&self, i: usize) -> Client {
         Client::connect(self.address(i))
+    }
+}
+
+/// A test that fails tells what the servers had to say.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for i in self.places() {
+                let log = self.log(i);
+                let told = log.lines().filter(|line| !line.contains(NOISE));
+                let lines: Vec<&str> = told.collect();
+                let tail = lines[lines.len().saturating_sub(60)..].join("\n");
+                lab::note(&format!("server {}:\n{tail}", i + 1));
+            }
+        }
     }
 }
 
