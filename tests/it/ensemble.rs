@@ -119,6 +119,96 @@ fn a_follower_is_killed_and_comes_back_and_nobody_else_waits() {
 }
 
 #[test]
+fn each_server_is_restarted_in_turn_in_good_order() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    for _ in 0..lab::rounds(1, 4) {
+        for i in cluster.places() {
+            load.goes_on(GAP_MAX);
+            cluster.stop(i);
+            load.goes_on(GAP_MAX);
+            cluster.resume(i);
+        }
+    }
+    load.goes_on(GAP_MAX);
+    let ledger = load.end();
+    tell("each was restarted", &ledger);
+    ledger.check(&cluster);
+}
+
+/// Sets a znode again and again, each time only if it has the version of the last time, many at once. Were one done twice,
+/// passed over or out of its order, one behind it would be refused. Returns how often the znode was set.
+fn count_up(mut client: Roamer, path: &str, ends: &AtomicBool, progress: &AtomicU64) -> i32 {
+    const BURST: i32 = 50;
+    client.create(path, b"", 0);
+    let mut version = 0;
+    while !ends.load(Ordering::SeqCst) {
+        let set = |version: i32| Body::new().string(path).bytes(b"data").int(version);
+        let sets: Vec<Body> = (version..version + BURST).map(set).collect();
+        let replies = client.burst(op::SET_DATA, &sets);
+        for reply in &replies {
+            assert_eq!(reply.error, 0, "{path}, version {version}");
+            version += 1;
+            assert_eq!(reply.reader().stat().version, version);
+        }
+        if replies.len() < sets.len() {
+            // Of those without an answer, the first few may be done.
+            let reply = client.answer(op::EXISTS, &Body::new().string(path).bool(false));
+            let found = reply.reader().stat().version;
+            let unknown = BURST - i32::try_from(replies.len()).expect("a few");
+            assert!((version..=version + unknown).contains(&found), "{found}");
+            version = found;
+        }
+        progress.fetch_add(1, Ordering::SeqCst);
+    }
+    version
+}
+
+#[test]
+fn what_clients_of_all_servers_write_is_done_once_and_in_order_while_leaders_are_killed() {
+    let mut cluster = Cluster::start(3);
+    let ends = AtomicBool::new(false);
+    let progress = AtomicU64::new(0);
+    let counted: Vec<i32> = thread::scope(|scope| {
+        let counters: Vec<_> = (0..6)
+            .map(|i| {
+                let client = cluster.client(i % 3, 30_000);
+                let (ends, progress) = (&ends, &progress);
+                scope.spawn(move || count_up(client, &format!("/count-{i}"), ends, progress))
+            })
+            .collect();
+        let wait = || {
+            let before = progress.load(Ordering::SeqCst);
+            eventually("they count on", START_LIMIT, || {
+                assert!(counters.iter().all(|it| !it.is_finished()), "one failed");
+                progress.load(Ordering::SeqCst) >= before + 18
+            });
+        };
+        for _ in 0..lab::rounds(3, 20) {
+            wait();
+            let leader = cluster.leader();
+            cluster.kill(leader);
+            wait();
+            cluster.resume(leader);
+        }
+        ends.store(true, Ordering::SeqCst);
+        let ended = counters.into_iter();
+        ended.map(|it| it.join().expect("none failed")).collect()
+    });
+    for i in cluster.places() {
+        let mut session = cluster.session(i);
+        assert!(is_there(&mut session, "/count-0"));
+        let found = (0..6).map(|i| session.exists(&format!("/count-{i}"), false));
+        let found: Vec<i32> = found
+            .map(|stat| stat.expect("it is there").version)
+            .collect();
+        assert_eq!(found, counted, "server {}", i + 1);
+        session.close();
+    }
+    lab::note(&format!("they counted to {counted:?}"));
+}
+
+#[test]
 fn one_of_three_acknowledges_nothing_until_another_is_back() {
     let mut cluster = Cluster::start(3);
     let load = Load::start(&cluster, "before");

@@ -1,5 +1,6 @@
 //! kazoo, the Python client, in all that it offers. The scenarios are in `tests/conformance/kazoo`.
 
+use crate::harness::cluster::{Cluster, ThroughFollower};
 use crate::harness::conversation::converse;
 use crate::harness::deployment::Deployment;
 use crate::harness::lab;
@@ -53,6 +54,17 @@ fn kazoo_and_its_recipes_work() {
         set_text(config, "coordinator", "super_digest", SUPER_DIGEST);
     });
     run(&mut server);
+}
+
+#[test]
+fn kazoo_and_its_recipes_work_through_a_follower() {
+    if !lab::online() {
+        return;
+    }
+    let cluster = Cluster::start_with(3, &[], |config| {
+        set_text(config, "coordinator", "super_digest", SUPER_DIGEST);
+    });
+    run(&mut ThroughFollower::of(cluster));
 }
 
 #[test]

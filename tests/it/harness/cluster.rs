@@ -1,6 +1,6 @@
 //! Several servers of ours that are one coordinator, each with a broker of its own, on the loopback.
 
-use super::deployment::{Deployment as _, START_LIMIT, Topic};
+use super::deployment::{Deployment, START_LIMIT, Topic};
 use super::lab;
 use super::process::eventually;
 use super::roaming::Roamer;
@@ -85,12 +85,6 @@ impl Cluster {
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(Server::coordinator).collect()
-    }
-
-    /// The connect string of all.
-    pub(crate) fn hosts(&self) -> String {
-        let hosts: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
-        hosts.join(",")
     }
 
     /// Starts a server and waits for nothing.
@@ -207,6 +201,46 @@ impl Cluster {
     /// A session with server `i` alone.
     pub(crate) fn session(&self, i: usize) -> Client {
         Client::connect(self.address(i))
+    }
+}
+
+/// A follower's clients, while all are restarted.
+pub(crate) struct ThroughFollower {
+    cluster: Cluster,
+    follower: usize,
+}
+
+impl ThroughFollower {
+    pub(crate) fn of(mut cluster: Cluster) -> ThroughFollower {
+        let follower = cluster.followers()[0];
+        ThroughFollower { cluster, follower }
+    }
+}
+
+impl Deployment for ThroughFollower {
+    fn name(&self) -> &'static str {
+        "ours, a follower of three"
+    }
+
+    fn coordinator(&self) -> SocketAddr {
+        self.cluster.address(self.follower)
+    }
+
+    fn broker(&self) -> SocketAddr {
+        self.cluster.server(self.follower).broker()
+    }
+
+    fn restart(&mut self) {
+        self.cluster.places().for_each(|i| self.cluster.stop(i));
+        self.cluster.places().for_each(|i| self.cluster.begin(i));
+        self.cluster.wait_until_all_serve();
+    }
+
+    /// The server that leads is another one's.
+    fn kill_and_restart(&mut self) {
+        let leader = self.cluster.leader();
+        self.cluster.kill(leader);
+        self.cluster.resume(leader);
     }
 }
 

@@ -114,6 +114,26 @@ impl Roamer {
         }
     }
 
+    /// Many requests at once: the answers that came, in order; fewer if the connection was lost.
+    pub(crate) fn burst(&mut self, opcode: i32, bodies: &[Body]) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        if self.connect().is_err() {
+            return replies;
+        }
+        let client = self.client.as_mut().expect("it is connected");
+        let xids: Vec<i32> = bodies.iter().map(|it| client.send(opcode, it)).collect();
+        for xid in xids {
+            let Ok(reply) = client.receive() else {
+                self.leave();
+                break;
+            };
+            assert_eq!(reply.xid, xid, "answers come in the order of requests");
+            self.seen = self.seen.max(reply.zxid);
+            replies.push(reply);
+        }
+        replies
+    }
+
     /// Tries until there is an answer. It may be that of a second try.
     pub(crate) fn answer(&mut self, opcode: i32, body: &Body) -> Reply {
         let end = Instant::now() + PATIENCE;
