@@ -41,6 +41,8 @@ pub(super) struct Ensemble {
     told_since: Option<u64>,
     /// Servers that an operator has invited.
     invited: Vec<ServerId>,
+    /// Servers that are to vote, while the members change.
+    promoted: Vec<ServerId>,
     admit_at: Moment,
     /// Since when no server leads, as far as is known here.
     leaderless_since: Option<Moment>,
@@ -58,6 +60,7 @@ impl Ensemble {
             questions: 0,
             told_since: None,
             invited: Vec::new(),
+            promoted: Vec::new(),
             admit_at: Moment::START,
             leaderless_since: None,
             patience,
@@ -459,8 +462,20 @@ impl CoordinatorSide {
             // What is refused, because another change is under way, is tried again.
             match group.admit(link.identity, invited) {
                 Ok(Admission::Joining) => info!(%server, "a server is taken into the ensemble"),
-                Ok(Admission::Promoted) => info!(%server, "a server has all and is to vote"),
-                Ok(Admission::Votes) => self.ensemble.invited.retain(|it| *it != server),
+                Ok(Admission::Promoted) => {
+                    info!(%server, "a server has all and is to vote");
+                    self.ensemble.promoted.push(server);
+                }
+                Ok(Admission::Votes) => {
+                    self.ensemble.invited.retain(|it| *it != server);
+                    // Until the change is through, the votes of those that were members before count as well.
+                    if group.membership().outgoing.is_empty()
+                        && self.ensemble.promoted.contains(&server)
+                    {
+                        info!(%server, "a server votes");
+                        self.ensemble.promoted.retain(|it| *it != server);
+                    }
+                }
                 Ok(Admission::Stranger | Admission::CatchingUp) | Err(_) => {}
             }
         }
