@@ -356,3 +356,51 @@ impl raft::Storage for Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use raft::Storage as _;
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_costs_a_snapshot_that_holds_it() {
+        let entry = |index| eraftpb::Entry {
+            index,
+            term: 1,
+            ..eraftpb::Entry::default()
+        };
+        let membership = Membership::of_voters([1, 2]);
+        let marker = Marker::default();
+        let mut log = Log::new(
+            eraftpb::HardState::default(),
+            membership.clone(),
+            &marker,
+            (1..=9).map(entry),
+            2 * ENTRY_BYTES,
+        );
+        let old = Marker {
+            index: 3,
+            term: 1,
+            ..Marker::default()
+        };
+        log.offer(old, membership.clone());
+        log.applied(9);
+        let ask = |log: &Log| log.entries(3, 10, None, GetEntriesContext::empty(true));
+        let later = StorageError::LogTemporarilyUnavailable;
+        assert_eq!(ask(&log), Err(raft::Error::Store(later)));
+        log.note_unread();
+        assert_eq!(ask(&log), Err(raft::Error::Store(StorageError::Compacted)));
+        assert!(log.snapshot(0, 2).is_err(), "it would leave a gap");
+        assert_eq!(log.take_wanted(), BTreeSet::from([2]));
+        let new = Marker {
+            index: 7,
+            term: 1,
+            ..Marker::default()
+        };
+        log.offer(new, membership);
+        assert!(log.snapshot(0, 2).is_ok());
+        let rest = log.entries(8, 10, None, GetEntriesContext::empty(true));
+        assert_eq!(rest.map(|entries| entries.len()), Ok(2));
+    }
+}
