@@ -378,6 +378,7 @@ mod tests {
             &marker,
             (1..=9).map(entry),
             2 * ENTRY_BYTES,
+            true,
         );
         let old = Marker {
             index: 3,

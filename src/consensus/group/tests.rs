@@ -12,10 +12,6 @@ struct Bench {
 
 fn options() -> Options {
     Options {
-        identity: Identity {
-            server: crate::units::ServerId(1),
-            journal: 0,
-        },
         id: GroupId(1),
         member: 1,
         window_bytes: 0,
