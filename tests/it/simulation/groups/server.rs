@@ -171,7 +171,6 @@ impl Server {
             joins: true,
             // Some answer from their journal, some never do.
             reads_journal: self.seed.is_multiple_of(2),
-            identity: self.identity,
             uncommitted_bytes_max: 4096,
             window_bytes: 1500,
             election_ticks: 10,
