@@ -15,6 +15,7 @@ use nix::sys::stat::{Mode, fchmod};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::cluster::ClusterStatus;
 use super::status::{ServerStatus, TopicDetail, TopicPattern, TopicSummary, Unshown};
 use crate::units::counted;
 
@@ -66,6 +67,23 @@ pub enum Request {
         /// The partition.
         partition: u32,
     },
+    /// What it knows of the ensemble: [`Response::Cluster`].
+    ClusterStatus,
+    /// Invite a server into the ensemble: [`Response::Done`], and it is under way.
+    ClusterAdd {
+        /// Its number.
+        server: u16,
+    },
+    /// Take a server out of the ensemble: [`Response::Done`], and it is under way.
+    ClusterRemove {
+        /// Its number.
+        server: u16,
+    },
+    /// Hand the lead to another voter: [`Response::Done`], and it is under way.
+    ClusterTransfer {
+        /// Its number.
+        server: u16,
+    },
     /// Stop in order: [`Response::Done`], and then the process ends.
     Shutdown,
 }
@@ -86,6 +104,8 @@ pub enum Response {
     },
     /// One topic.
     Topic(Box<TopicDetail>),
+    /// The ensemble.
+    Cluster(Box<ClusterStatus>),
     /// What a reload did.
     Reloaded(Box<Reloaded>),
     /// It is done, and this is what was done.

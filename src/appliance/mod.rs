@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 pub mod background;
+pub mod cluster;
 pub mod control;
 pub mod limits;
 pub mod pid_file;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::group::{Group, Unchanged};
 use super::membership::{Identity, Membership};
+use crate::units::ServerId;
 
 /// How far a server is on its way into the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,24 @@ impl Group {
             &BTreeMap::new(),
         )?;
         Ok(Admission::Promoted)
+    }
+
+    /// Takes a server out of the group, whatever it is there, and says whether it is out; to be called again until it is.
+    ///
+    /// # Errors
+    /// [`Unchanged`]: to be tried again, unless it is the leader itself.
+    pub fn dismiss(&mut self, server: ServerId) -> Result<bool, Unchanged> {
+        let now = self.membership().clone();
+        let gone = now.numbers_of(server);
+        if gone.is_empty() {
+            return Ok(true);
+        }
+        let (voters, learners) = (
+            without_all(&now.voters, &gone),
+            without_all(&now.learners, &gone),
+        );
+        self.change(&voters, &learners, &BTreeMap::new())?;
+        Ok(false)
     }
 
     /// Who is new by a change that brings this one: also this server itself, if it was alone and never said who it is.

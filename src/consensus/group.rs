@@ -23,7 +23,7 @@ use raft::eraftpb::{
     self, ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, EntryType,
     MessageType,
 };
-use raft::{GetEntriesContext, RawNode, SnapshotStatus, StateRole};
+use raft::{GetEntriesContext, ProgressState, RawNode, SnapshotStatus, StateRole};
 
 use super::log::Log;
 use super::membership::{Identity, Membership, Unreadable, decode_identities, encode_identities};
@@ -315,6 +315,21 @@ impl Group {
         self.options.member
     }
 
+    /// Whether this server was a member, and knows that it is none any more.
+    pub fn is_removed(&self) -> bool {
+        let now = self.membership();
+        !now.is_empty() && !now.members().contains(&self.options.member)
+    }
+
+    /// This server was taken out and is taken in again, with all that it remembers: only its number is another one. It follows,
+    /// and does not vote before it hears of it.
+    pub fn renumber(&mut self, member: u64) {
+        let term = self.node.raft.term;
+        self.node.raft.become_follower(term, 0);
+        self.node.raft.id = member;
+        self.options.member = member;
+    }
+
     /// Who belongs to it now.
     pub fn membership(&self) -> &Membership {
         self.node.store().membership()
@@ -362,6 +377,14 @@ impl Group {
         progress
             .filter(|_| self.proposes())
             .map(|progress| progress.matched)
+    }
+
+    /// Whether another member takes entries as they come: it lacks no snapshot, and has answered lately. False where this
+    /// server does not lead.
+    pub fn is_replicating(&self, member: u64) -> bool {
+        let progress = self.node.raft.prs().get(member);
+        let progress = progress.filter(|_| self.proposes());
+        progress.is_some_and(|it| it.state == ProgressState::Replicate && it.recent_active)
     }
 
     /// The last index known to be committed.

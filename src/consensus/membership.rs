@@ -106,6 +106,26 @@ impl Membership {
         former.map(|(number, _)| *number).collect()
     }
 
+    /// Which members this server is and was.
+    pub fn numbers_of(&self, server: ServerId) -> Vec<u64> {
+        let known = self.identities.iter();
+        let of_it = known.filter(|(_, identity)| identity.server == server);
+        of_it.map(|(number, _)| *number).collect()
+    }
+
+    /// How many of these voters may be lost before no majority is left; `None` where there is none.
+    pub fn may_be_lost(&self, is_there: impl Fn(u64) -> bool) -> Option<u64> {
+        let half = |voters: &[u64]| {
+            let there = voters.iter().filter(|member| is_there(**member)).count();
+            there.checked_sub(voters.len() / 2 + 1)
+        };
+        let mut least = half(&self.voters)?;
+        if !self.outgoing.is_empty() {
+            least = least.min(half(&self.outgoing)?);
+        }
+        u64::try_from(least).ok()
+    }
+
     /// Whether nobody belongs to it: it was never founded.
     pub fn is_empty(&self) -> bool {
         self.voters.is_empty()
@@ -303,6 +323,21 @@ mod tests {
         assert_eq!(three.number_of(wiped), None);
         assert_eq!(three.former(wiped), [2]);
         assert_eq!(three.next, 4, "a number is never given twice");
+    }
+
+    #[test]
+    fn as_many_may_be_lost_as_leave_a_majority() {
+        let three = Membership::of_voters([1, 2, 3]);
+        assert_eq!(three.may_be_lost(|_| true), Some(1));
+        assert_eq!(three.may_be_lost(|it| it != 2), Some(0));
+        assert_eq!(three.may_be_lost(|it| it == 1), None);
+        assert_eq!(Membership::of_voters([1]).may_be_lost(|_| true), Some(0));
+        let joint = Membership {
+            outgoing: vec![1, 4, 5],
+            ..Membership::of_voters([1, 2, 3])
+        };
+        assert_eq!(joint.may_be_lost(|it| it != 4), Some(0), "of both halves");
+        assert_eq!(joint.may_be_lost(|it| it < 4), None);
     }
 
     #[test]

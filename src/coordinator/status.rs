@@ -38,6 +38,8 @@ pub struct Status {
     pub watches: usize,
     /// Requests of this server that wait for their answer.
     pub outstanding: Outstanding,
+    /// Syncs among them.
+    pub syncs: usize,
 }
 
 /// A session, as an operator sees it.
@@ -96,6 +98,7 @@ impl Coordinator {
             connections: self.connections.len(),
             watches: self.watches.len(),
             outstanding: self.connections.outstanding(),
+            syncs: self.syncs.waiting(),
         }
     }
 

@@ -93,6 +93,11 @@ impl Syncs {
         !self.waiting.is_empty()
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether a round is over.
     pub(super) fn is_over(&self, round: u64) -> bool {
         round <= self.over

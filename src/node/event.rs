@@ -6,7 +6,7 @@ use super::connections::Port;
 use crate::broker::{Topics, Wish};
 use crate::net::listener::Full;
 use crate::registry::owners::Answer;
-use crate::units::ConnectionId;
+use crate::units::{ConnectionId, ServerId};
 
 /// What happened.
 #[derive(Debug)]
@@ -52,8 +52,23 @@ pub enum Event {
     Topics(Box<Topics>),
     /// What an operator wants of the broker.
     Wish(Wish),
+    /// What an operator wants of the ensemble. It is for who leads, and void elsewhere.
+    Ensemble(EnsembleWish),
     /// Something that the server needs found no space: the reserve is to go.
     NoSpace,
     /// Nothing more is to be read from anybody, and everything is to be brought into the cores' own files.
     Stop,
+}
+
+/// What an operator wants of the ensemble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnsembleWish {
+    /// A server is to become a member.
+    Invite(ServerId),
+    /// A server is to be no member any more.
+    Dismiss(ServerId),
+    /// Another server is to lead.
+    Transfer(ServerId),
+    /// Whichever other server has most is to lead, because this one stops.
+    HandOver,
 }

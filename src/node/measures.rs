@@ -2,17 +2,19 @@
 
 use super::Node;
 use super::connections::{Dropped, Port};
+use crate::appliance::cluster::{ClusterStatus, MemberRole, Standing};
 use crate::appliance::status::{
     BrokerStatus, CoordinatorStatus, DiskStatus, JournalStatus, TopicSummary, Unshown,
 };
 use crate::report::metrics::{self, Scrape};
+use crate::units::Moment;
 
 impl Node {
     pub(crate) fn coordinator_status(&self) -> Option<CoordinatorStatus> {
         let side = self.coordinator.as_ref()?;
         let status = side.core.status();
         Some(CoordinatorStatus {
-            role: "standalone".to_owned(),
+            role: side.mode().to_string(),
             zxid: status.zxid.0,
             znodes: status.nodes as u64,
             ephemerals: status.ephemerals,
@@ -22,6 +24,24 @@ impl Node {
             data_bytes: status.data_bytes,
             requests: side.totals.traffic.received,
         })
+    }
+
+    /// The ensemble, as the node knows it.
+    pub(crate) fn cluster_status(&self, now: Moment) -> Option<ClusterStatus> {
+        let side = self.coordinator.as_ref()?;
+        Some(side.cluster_status(now, &self.world))
+    }
+
+    /// Whether others would have to elect a leader if this server were gone.
+    pub(crate) fn leads_others(&self) -> bool {
+        let side = self.coordinator.as_ref();
+        side.is_some_and(super::CoordinatorSide::leads_others)
+    }
+
+    /// The same, and also while nobody leads.
+    pub(crate) fn is_needed_to_lead(&self) -> bool {
+        let side = self.coordinator.as_ref();
+        side.is_some_and(|side| side.leads_others() || side.waits_for(&self.world).is_some())
     }
 
     pub(crate) fn journal_status(&self, backend: &str) -> JournalStatus {
@@ -115,6 +135,33 @@ impl Node {
         scrape.set_for(&metrics::SENT_BYTES, &[name], traffic.sent_bytes);
     }
 
+    fn measure_ensemble(&self, scrape: &mut Scrape) {
+        let Some(status) = self.cluster_status(self.world.now) else {
+            return;
+        };
+        let leads = matches!(status.standing, Standing::Leads | Standing::Alone);
+        scrape.set(&metrics::ENSEMBLE_LEADS, u64::from(leads));
+        scrape.set(&metrics::ENSEMBLE_TERM, status.term);
+        let members = status.servers.iter();
+        let members = members.filter(|place| place.role != MemberRole::Outside);
+        scrape.set(&metrics::ENSEMBLE_MEMBERS, members.count() as u64);
+        scrape.set(&metrics::ENSEMBLE_COMMITTED, status.committed);
+        scrape.set(&metrics::ENSEMBLE_APPLIED, status.applied);
+        let others = status.servers.iter().filter(|place| !place.is_own);
+        let connected = others.filter(|place| place.connected).count();
+        scrape.set(&metrics::ENSEMBLE_CONNECTED, connected as u64);
+        for place in &status.servers {
+            let behind = match place.is_own && leads {
+                true => Some(0),
+                false => place.behind,
+            };
+            if let Some(behind) = behind {
+                let labels = [("server", &*place.server.to_string())];
+                scrape.set_for(&metrics::ENSEMBLE_BEHIND, &labels, behind);
+            }
+        }
+    }
+
     /// Puts the node's numbers into a scrape.
     pub(crate) fn measure(&self, scrape: &mut Scrape) {
         let has_peers = self
@@ -153,6 +200,7 @@ impl Node {
             );
             scrape.set(&metrics::SNAPSHOTS, side.snapshots.taken());
         }
+        self.measure_ensemble(scrape);
         if let Some(side) = &self.broker {
             side.measure(scrape);
         }

@@ -51,7 +51,7 @@ pub(crate) mod space;
 mod world;
 
 pub use connections::{Connection, Limits, Port};
-pub use event::Event;
+pub use event::{EnsembleWish, Event};
 
 use broker::BrokerSide;
 use broker::owners::{self, BuiltIn};
@@ -200,6 +200,11 @@ impl Node {
             Event::Owners(answer) => self.tell_broker(owners::event(answer)),
             Event::Topics(topics) => self.tell_broker(BrokerEvent::Reload(topics)),
             Event::Wish(wish) => self.tell_broker(BrokerEvent::Wish(wish)),
+            Event::Ensemble(wish) => {
+                if let Some(side) = &mut self.coordinator {
+                    side.wish(wish, &self.world);
+                }
+            }
             Event::NoSpace => self.space.give_up_reserve(self.world.disk.as_mut()),
             Event::Stop => {
                 self.stopping = true;
@@ -551,7 +556,7 @@ impl Node {
             }
             Port::Broker => self.tell_broker(BrokerEvent::Disconnected { connection }),
             Port::Peers => {
-                let gone = self.world.peers.gone(connection);
+                let gone = self.world.peers.gone(connection, self.world.now);
                 if let (Some(server), Some(side)) = (gone, &mut self.coordinator) {
                     side.out_of_reach(server, &mut self.world);
                 }

@@ -37,6 +37,10 @@ pub(super) struct Peers {
     links: BTreeMap<ServerId, Link>,
     /// All of them, those included of which it is not known whose they are.
     connections: BTreeSet<ConnectionId>,
+    /// Since when those are missing that were there.
+    missing: BTreeMap<ServerId, Moment>,
+    /// Why those that are not let in are not; only of servers that are expected.
+    strangers: BTreeMap<ServerId, Stranger>,
     refused: Throttle,
 }
 
@@ -59,6 +63,8 @@ impl Peers {
         Peers {
             links: BTreeMap::new(),
             connections: BTreeSet::new(),
+            missing: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             refused: Throttle::new(TOLD_EVERY),
         }
     }
@@ -93,6 +99,8 @@ impl Peers {
             since: now,
         };
         let server = hello.identity.server;
+        self.missing.remove(&server);
+        self.strangers.remove(&server);
         let former = self.links.get(&server);
         let former = former.map(|former| (former.connection, former.since));
         match former {
@@ -114,16 +122,31 @@ impl Peers {
     }
 
     /// A connection is gone. Whose it was.
-    pub(super) fn gone(&mut self, connection: ConnectionId) -> Option<ServerId> {
+    pub(super) fn gone(&mut self, connection: ConnectionId, now: Moment) -> Option<ServerId> {
         self.connections.remove(&connection);
         let server = self.at(connection)?;
         self.links.remove(&server);
+        self.missing.insert(server, now);
         info!(%server, "another server is not connected any more");
         Some(server)
     }
 
+    /// Since when a server is missing that was there.
+    pub(super) fn missing_since(&self, server: ServerId) -> Option<Moment> {
+        self.missing.get(&server).copied()
+    }
+
+    /// Why a server was not let in when it came last.
+    pub(super) fn stranger(&self, server: ServerId) -> Option<Stranger> {
+        self.strangers.get(&server).copied()
+    }
+
     /// Tells that another server was not let in, but not each time.
     pub(super) fn tell_refused(&mut self, server: ServerId, why: Stranger, now: Moment) {
+        // Whoever is on no list may call itself anything.
+        if why == Stranger::AnotherEnsemble {
+            self.strangers.insert(server, why);
+        }
         if self.refused.is_due(now) {
             warn!(%server, %why, "another server is not let in");
         }

@@ -344,7 +344,14 @@ impl Replica {
         if is_new && replica.others.is_some() {
             return Ok(replica);
         }
-        let number = replica.number_in(&members, server).ok_or_else(|| {
+        let number = replica.number_in(&members, server);
+        if number.is_none() && replica.was_taken_out(&members) {
+            if let Standing::Outside(_, kept) = &mut replica.standing {
+                *kept = remembered;
+            }
+            return Ok(replica);
+        }
+        let number = number.ok_or_else(|| {
             let (journal, group) = (journal.folder().to_path_buf(), id);
             match replica.others {
                 None => Unusable::Shared { journal, group },
@@ -389,6 +396,16 @@ impl Replica {
             seed,
             has_lost: false,
         }
+    }
+
+    /// Whether this server, which these members do not name, was one of them. A folder that is another server's has that
+    /// one's journal.
+    fn was_taken_out(&self, members: &Membership) -> bool {
+        let Some(own) = self.others.as_ref().map(|others| others.identity) else {
+            return false;
+        };
+        let of_this_journal = |it: &Identity| it.journal.wrapping_sub(own.journal) < LOSSES_MAX;
+        members.ensemble != 0 && !members.identities.values().any(of_this_journal)
     }
 
     /// Which member this server is.
@@ -445,7 +462,11 @@ impl Replica {
     /// What this server says of itself to others; `None` where it is alone for good.
     pub(super) fn hello(&self) -> Option<Hello> {
         let others = self.others.as_ref()?;
-        let members = self.member().map(|group| group.membership().clone());
+        let members = match &self.standing {
+            Standing::Member(group) => Some(group.membership().clone()),
+            // Who was taken out says so: nobody is to found a group with it.
+            Standing::Outside(_, remembered) => Group::members(self.id, &remembered.marker).ok(),
+        };
         Some(Hello {
             identity: others.identity,
             servers: others.servers.clone(),
@@ -472,10 +493,24 @@ impl Replica {
         ensemble: u128,
         journal: &mut Journal,
     ) -> Result<Option<Decision>, Failure> {
+        if let Standing::Member(group) = &mut self.standing {
+            let own = self.others.as_ref().map(|others| others.identity);
+            let said = hello.members.as_ref().zip(own);
+            let said = said.and_then(|(members, own)| members.number_of(own));
+            // Numbers grow: it was taken out, and is taken in again.
+            let number = said.filter(|number| *number > group.member());
+            return Ok(number.map(|number| {
+                group.renumber(number);
+                Decision::Joins { number }
+            }));
+        }
         let Standing::Outside(founding, remembered) = &mut self.standing else {
             return Ok(None);
         };
+        // Who was taken out founds nothing beside the group that it remembers.
+        let was_member = !remembered.marker.state.is_empty();
         let decision = founding.hear(hello, ensemble);
+        let decision = decision.filter(|it| !was_member || !matches!(it, Decision::Founds(_)));
         let remembered = std::mem::take(remembered);
         let begun = match &decision {
             Some(Decision::Founds(members)) => {
@@ -511,7 +546,8 @@ impl Replica {
 
     /// Whether somebody leads, as far as is known here.
     pub(super) fn has_leader(&self) -> bool {
-        self.member().is_some_and(|group| group.leader().is_some())
+        let serves = |group: &Group| group.leader().is_some() && !group.is_removed();
+        self.member().is_some_and(serves)
     }
 
     /// Whether nobody else belongs to the group.

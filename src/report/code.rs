@@ -79,6 +79,7 @@ codes! {
     E0308 Failed "The command failed."
     E0309 Failed "A deletion was not confirmed."
     E0310 Usage "The command line is wrong."
+    E0311 Failed "The ensemble has not changed in time."
     E0401 Failed "A server cannot be reached."
     E0402 Failed "A server refused a request."
     E0403 Failed "A server did not answer in time."

@@ -15,15 +15,16 @@ use super::advice::unreadable;
 use super::event_loop::Clock;
 use super::run::Server;
 use super::settings;
+use crate::appliance::cluster::ClusterStatus;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
 use crate::appliance::status::{PartitionStatus, TopicDetail, TopicPattern, Unshown};
 use crate::broker::{Name, Wish};
 use crate::config::reload::{Look, reload};
 use crate::config::{self, ServerFolder, suggest};
 use crate::disk::Class;
-use crate::node::Event;
+use crate::node::{EnsembleWish, Event};
 use crate::report::{self, Code, Error};
-use crate::units::counted;
+use crate::units::{ServerId, counted};
 
 /// How long a command may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -190,6 +191,11 @@ fn refused(code: Code, text: impl Into<String>) -> Response {
     }
 }
 
+fn no_coordinator() -> Response {
+    let text = "this server is no coordinator (coordinator.enabled), so it belongs to no ensemble";
+    refused(Code::E0306, text)
+}
+
 fn done(text: impl Into<String>) -> Response {
     Response::Done { text: text.into() }
 }
@@ -309,8 +315,45 @@ impl Server {
                 });
                 done(text)
             }
+            Request::ClusterStatus => match self.cluster_status() {
+                Some(status) => Response::Cluster(Box::new(status)),
+                None => no_coordinator(),
+            },
+            Request::ClusterAdd { server } => self.ensemble(
+                |status| status.may_add(server),
+                EnsembleWish::Invite(ServerId(server)),
+                format!("server {server} is invited"),
+            ),
+            Request::ClusterRemove { server } => self.ensemble(
+                |status| status.may_remove(server),
+                EnsembleWish::Dismiss(ServerId(server)),
+                format!("server {server} is to leave"),
+            ),
+            Request::ClusterTransfer { server } => self.ensemble(
+                |status| status.may_transfer(server),
+                EnsembleWish::Transfer(ServerId(server)),
+                format!("server {server} is to lead"),
+            ),
             Request::Shutdown => done("stopping"),
         }
+    }
+
+    /// Passes on what an operator wants of the ensemble, if it can be.
+    fn ensemble(
+        &self,
+        may: impl FnOnce(&ClusterStatus) -> Result<(), String>,
+        wish: EnsembleWish,
+        text: String,
+    ) -> Response {
+        let Some(status) = self.cluster_status() else {
+            return no_coordinator();
+        };
+        if let Err(why) = may(&status) {
+            return refused(Code::E0306, why);
+        }
+        info!(?wish, "an operator changes the ensemble");
+        self.shell.handle(Event::Ensemble(wish));
+        done(text)
     }
 
     /// The patterns in the configuration.

@@ -27,7 +27,7 @@ use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals, limits};
 use crate::config::{Config, ServerFolder, ZookeeperAt};
 use crate::disk::{Chosen, Class, Files, NewError};
 use crate::net::listener::{Bound, Census, is_absent};
-use crate::node::{Event, Port};
+use crate::node::{EnsembleWish, Event, Port};
 use crate::registry::{self, Registry};
 use crate::report::{Code, Error};
 
@@ -39,6 +39,8 @@ const THREADS_MIN: usize = 8;
 const STUCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a start waits for the registration in ZooKeeper, where nothing says that it will take longer.
 const REGISTERING_PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is waited until another server leads, when this one stops.
+const HAND_OVER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long unregistering may take when ZooKeeper does not answer.
 const WITHDRAW_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -239,6 +241,7 @@ impl Server {
             registry.withdraw(WITHDRAW_PATIENCE).await;
             self.let_clients_leave(settings::drain(&self.config)).await;
         }
+        self.hand_over().await;
         for listener in self.listeners.drain(..) {
             listener.abort();
         }
@@ -256,6 +259,25 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// Where this server leads others, lets another one lead: they need not find out that it is gone.
+    async fn hand_over(&self) {
+        const LOOK_EVERY: Duration = Duration::from_millis(10);
+        let node = &self.shell.node;
+        if !node.borrow().leads_others() {
+            return;
+        }
+        self.shell.handle(Event::Ensemble(EnsembleWish::HandOver));
+        let led = async {
+            while node.borrow().is_needed_to_lead() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        match tokio::time::timeout(HAND_OVER_PATIENCE, led).await {
+            Ok(()) => info!("another server leads"),
+            Err(_) => info!("no other server leads yet; they elect one when this one is gone"),
+        }
     }
 
     /// Resolves when it makes no sense to wait for the disk any longer.

@@ -25,7 +25,7 @@ use crate::node::{CodecOptions, OwnerNodes};
 use crate::report::tracing as log_lines;
 use crate::segments::retention::{Action, Policy, When};
 use crate::wire::metaq;
-use crate::wire::zookeeper::four_letter::Whitelist;
+use crate::wire::zookeeper::four_letter::{Ensemble, Whitelist};
 use crate::{disk, journal, registry};
 
 /// How long a request may take from its first byte to its last.
@@ -144,6 +144,18 @@ pub(super) fn dialed(config: &Config) -> Vec<config::ClusterServer> {
         .filter(|server| server.id > config.id)
         .cloned()
         .collect()
+}
+
+/// What `conf` says of an ensemble. Nothing here waits for so many ticks; these are the originals' usual ones, and both ports
+/// are one.
+pub(super) fn ensemble(own: &config::Cluster) -> Ensemble {
+    Ensemble {
+        init_limit: 10,
+        sync_limit: 5,
+        election_port: own.port,
+        quorum_port: own.port,
+        observer: false,
+    }
 }
 
 /// The other servers of the coordinator's group.

@@ -287,6 +287,7 @@ impl CoordinatorStart<'_> {
             .map_err(|reason| unusable(self.folder, reason))?;
         let every = settings::snapshot_every(self.config, self.options);
         let facts = Facts {
+            server,
             configuration,
             environment: system.environment.clone(),
             descriptors: system.descriptors,
@@ -311,8 +312,8 @@ impl CoordinatorStart<'_> {
             connections_per_address_max: self.options.connections_per_address_max.unwrap_or(0),
             session_timeout_min_ms: ms(self.options.session_timeout_min),
             session_timeout_max_ms: ms(self.options.session_timeout_max),
-            server_id: 0,
-            ensemble: None,
+            server_id: self.config.cluster.as_ref().map_or(0, |_| self.config.id.0),
+            ensemble: self.config.cluster.as_ref().map(settings::ensemble),
         }
     }
 }

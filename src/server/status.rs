@@ -1,8 +1,11 @@
 //! How the server is doing, for commands and `/metrics`: the node's own numbers, and what the shell knows.
 
+use std::collections::BTreeMap;
+
 use super::event_loop::Shell;
 use super::run::Server;
 use super::{settings, system};
+use crate::appliance::cluster::ClusterStatus;
 use crate::appliance::status::{BrokerStatus, Owners, Registration, ServerStatus};
 use crate::config::ZookeeperAt;
 use crate::disk::Chosen;
@@ -67,6 +70,24 @@ impl Server {
             log_lines_lost: lines::lost(),
             warnings: self.warnings(&node),
         }
+    }
+
+    /// The ensemble, if this server is a coordinator.
+    pub(super) fn cluster_status(&self) -> Option<ClusterStatus> {
+        let now = self.shell.clock.now();
+        let mut status = self.shell.node.borrow().cluster_status(now)?;
+        status.name = self.folder.name();
+        let listed = self.config.cluster.iter();
+        let listed = listed.flat_map(|cluster| &cluster.servers);
+        let addresses = listed.map(|server| (server.id.0, server.address()));
+        let addresses: BTreeMap<u16, String> = addresses.collect();
+        for place in &mut status.servers {
+            place.address = addresses.get(&place.server).cloned();
+        }
+        if let Some(leader) = &mut status.leader {
+            leader.address = addresses.get(&leader.server).cloned();
+        }
+        Some(status)
     }
 
     fn warnings(&self, node: &Node) -> Vec<String> {

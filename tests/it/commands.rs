@@ -639,6 +639,7 @@ fn what_takes_long_says_so_on_a_terminal_and_nowhere_else() {
     assert!(!text(&folder.command("stop", &[]).stderr).contains("stopping"));
 }
 
+mod cluster;
 mod deleting;
 mod place;
 mod suspended;

@@ -1,6 +1,7 @@
 //! A group of one over a journal that is a list in memory.
 
 use super::*;
+use crate::consensus::admission::Admission;
 use crate::units::ServerId;
 
 /// A group and what it handed out to be made durable.
@@ -248,4 +249,108 @@ fn an_election_right_behind_the_marker_goes_through() {
         "{outputs:?}"
     );
     assert_eq!(bench.group.propose(Bytes::from_static(b"a")), Ok(11));
+}
+
+fn other() -> Identity {
+    Identity {
+        server: ServerId(2),
+        journal: 2,
+    }
+}
+
+impl Bench {
+    /// A group of this server alone, which leads and has everything on disk.
+    fn leading() -> Bench {
+        let mut bench = Bench::new(Remembered::default());
+        bench.settle();
+        bench
+    }
+
+    /// All that was proposed is committed and applied.
+    fn settle(&mut self) {
+        self.turn();
+        self.sync();
+        let last = self.group.committed_index();
+        self.group.applied(last);
+    }
+}
+
+#[test]
+fn who_is_invited_becomes_a_learner_and_nobody_else() {
+    let mut bench = Bench::leading();
+    assert_eq!(bench.group.admit(other(), false), Ok(Admission::Stranger));
+    assert_eq!(bench.group.admit(other(), true), Ok(Admission::Joining));
+    let busy = Err(Unchanged::Busy(GroupId(1)));
+    assert_eq!(bench.group.admit(other(), true), busy);
+    bench.settle();
+    let members = bench.group.membership();
+    assert_eq!(
+        (&members.voters[..], &members.learners[..]),
+        (&[1][..], &[2][..])
+    );
+    assert_ne!(members.ensemble, 0, "from now on it is no group of one");
+    assert_eq!(bench.group.admit(other(), false), Ok(Admission::CatchingUp));
+    assert!(!bench.group.is_replicating(2), "it has not answered");
+}
+
+#[test]
+fn who_is_dismissed_is_out_when_that_is_committed_and_the_leader_stays() {
+    let mut bench = Bench::leading();
+    assert_eq!(
+        bench.group.dismiss(ServerId(2)),
+        Ok(true),
+        "it never was in"
+    );
+    bench.group.admit(other(), true).expect("it leads");
+    bench.settle();
+    assert_eq!(bench.group.dismiss(ServerId(2)), Ok(false));
+    bench.settle();
+    assert_eq!(bench.group.dismiss(ServerId(2)), Ok(true));
+    assert_eq!(bench.group.membership().members(), [1]);
+    let leader = Err(Unchanged::Leader(GroupId(1)));
+    assert_eq!(bench.group.dismiss(ServerId(1)), leader);
+    assert_eq!(bench.group.admit(other(), true), Ok(Admission::Joining));
+    bench.settle();
+    assert_eq!(
+        bench.group.membership().learners,
+        [3],
+        "no number is given twice"
+    );
+}
+
+#[test]
+fn who_was_taken_out_takes_another_number_and_what_it_remembers() {
+    let mut members = Membership::founded_by(&[other()], 5);
+    members.identities.insert(1, other());
+    members.next = 3;
+    let remembered = Remembered {
+        hard_state: HardState {
+            term: 5,
+            vote: 1,
+            commit: 9,
+        },
+        marker: Marker {
+            index: 9,
+            term: 5,
+            state: Membership {
+                voters: vec![2],
+                ..members
+            }
+            .encode(),
+        },
+        ..Remembered::default()
+    };
+    let mut bench = Bench::new(remembered);
+    assert!(bench.group.is_removed());
+    bench.group.renumber(3);
+    assert_eq!(
+        (bench.group.member(), bench.group.committed_index()),
+        (3, 9)
+    );
+    assert_eq!(bench.group.leader(), None);
+    (0..100).for_each(|_| bench.group.tick());
+    assert!(
+        bench.turn().is_empty(),
+        "it stands for nothing before it is a member"
+    );
 }

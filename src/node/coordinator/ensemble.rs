@@ -7,7 +7,7 @@
 //! A server to which no leader has spoken answers nothing, reads included, and closes its clients after a while: one that
 //! is cut off must not show an old tree for long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,18 +17,22 @@ use super::CoordinatorSide;
 use super::receiving::Received;
 use crate::consensus::admission::Admission;
 use crate::consensus::founding::{Decision, Hello};
-use crate::consensus::group::Role;
+use crate::consensus::group::{Role, Unchanged};
 use crate::consensus::message::{Body, Message};
 use crate::coordinator::{Event, stamp};
 use crate::disk::Completion;
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
-use crate::node::{Failure, World};
+use crate::node::{EnsembleWish, Failure, World};
+use crate::report::throttle::Throttle;
 use crate::units::{ConnectionId, GroupId, Moment, Seed, ServerId};
 use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
 
 /// How often servers on their way into the group are looked after.
 const ADMIT_EVERY: Duration = Duration::from_millis(200);
+
+/// That clients are sent away is not told again for this long.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// What a server among several has to keep in mind.
 #[derive(Debug)]
@@ -40,17 +44,51 @@ pub(super) struct Ensemble {
     /// Since which entry the members are those that were told to the others.
     told_since: Option<u64>,
     /// Servers that an operator has invited.
-    invited: Vec<ServerId>,
+    pub(super) invited: BTreeSet<ServerId>,
     /// Servers that are to vote, while the members change.
-    promoted: Vec<ServerId>,
+    promoted: BTreeSet<ServerId>,
+    /// Servers that an operator wants out.
+    pub(super) dismissed: BTreeSet<ServerId>,
+    /// Who leads in which term, and since when that is known.
+    led: Option<(u64, u64)>,
+    pub(super) led_since: Moment,
+    /// What was proposed here.
+    pub(super) proposals: Proposals,
     admit_at: Moment,
     /// Since when no server leads, as far as is known here.
     leaderless_since: Option<Moment>,
     /// How long clients may stay then.
     patience: Duration,
+    sent_away: Throttle,
     /// A member is too far behind for entries.
     pub(super) snapshot_wanted: bool,
     seeds: u64,
+}
+
+/// Bytes of the commands that a leader has proposed; -1 before the first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proposals {
+    pub(super) last: i64,
+    pub(super) min: i64,
+    pub(super) max: i64,
+}
+
+impl Default for Proposals {
+    fn default() -> Proposals {
+        let (last, min, max) = (-1, -1, -1);
+        Proposals { last, min, max }
+    }
+}
+
+impl Proposals {
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.last = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.max = self.max.max(self.last);
+        self.min = match self.min {
+            -1 => self.last,
+            min => min.min(self.last),
+        };
+    }
 }
 
 impl Ensemble {
@@ -59,11 +97,16 @@ impl Ensemble {
             confirming: BTreeMap::new(),
             questions: 0,
             told_since: None,
-            invited: Vec::new(),
-            promoted: Vec::new(),
+            invited: BTreeSet::new(),
+            promoted: BTreeSet::new(),
+            dismissed: BTreeSet::new(),
+            led: None,
+            led_since: Moment::START,
+            proposals: Proposals::default(),
             admit_at: Moment::START,
             leaderless_since: None,
             patience,
+            sent_away: Throttle::new(TOLD_EVERY),
             snapshot_wanted: false,
             seeds: seed.0,
         }
@@ -237,7 +280,9 @@ impl CoordinatorSide {
         }
         let mut sessions = Vec::new();
         let wall = world.wall;
+        let proposals = &mut self.ensemble.proposals;
         self.replica.propose_forwarded(commands, |command| {
+            proposals.count(command.len());
             sessions.extend(stamp(command, wall));
         });
         sessions.dedup();
@@ -423,6 +468,16 @@ impl CoordinatorSide {
             .sweep(|path| sendings.pins(path), disk.as_mut());
     }
 
+    /// Takes note of who leads, and since when.
+    pub(super) fn note_leader(&mut self, world: &World) {
+        let led = self.replica.member();
+        let led = led.and_then(|group| Some((group.leader()?, group.term())));
+        if led != self.ensemble.led {
+            self.ensemble.led = led;
+            self.ensemble.led_since = world.now;
+        }
+    }
+
     /// Tells the others when the members have changed.
     pub(super) fn tell_of_members(&mut self, world: &mut World) {
         let since = self.replica.member().map(|group| group.members_since());
@@ -437,10 +492,18 @@ impl CoordinatorSide {
     /// Lets time pass for the group, and for clients that nobody serves.
     pub(super) fn tick_ensemble(&mut self, world: &mut World) {
         self.replica.tick(world.now);
-        if matches!(self.replica.role(), Role::Leads { .. }) && self.ensemble.admit_at <= world.now
-        {
-            self.ensemble.admit_at = world.now + ADMIT_EVERY;
-            self.admit(world);
+        match self.replica.role() {
+            Role::Leads { .. } if self.ensemble.admit_at <= world.now => {
+                self.ensemble.admit_at = world.now + ADMIT_EVERY;
+                self.dismiss();
+                self.admit(world);
+            }
+            Role::Leads { .. } => {}
+            // What an operator wanted of a leader he asks the next one for, which may know better.
+            Role::Follows | Role::Elected { .. } => {
+                self.ensemble.invited.clear();
+                self.ensemble.dismissed.clear();
+            }
         }
         if self.replica.has_leader() || self.hello().is_none() {
             self.ensemble.leaderless_since = None;
@@ -452,28 +515,77 @@ impl CoordinatorSide {
         }
     }
 
+    /// Does what an operator wants of the ensemble.
+    pub(in crate::node) fn wish(&mut self, wish: EnsembleWish, world: &World) {
+        match wish {
+            EnsembleWish::Invite(server) => {
+                self.ensemble.dismissed.remove(&server);
+                self.ensemble.invited.insert(server);
+            }
+            EnsembleWish::Dismiss(server) => {
+                self.ensemble.invited.remove(&server);
+                self.ensemble.dismissed.insert(server);
+            }
+            EnsembleWish::Transfer(server) => {
+                let link = world.peers.link(server).map(|link| link.identity);
+                let members = self.replica.member().map(|group| group.membership());
+                let number = members.and_then(|members| members.number_of(link?));
+                self.transfer(number);
+            }
+            EnsembleWish::HandOver => self.transfer(self.successor(world)),
+        }
+        self.ensemble.admit_at = world.now;
+    }
+
+    fn transfer(&mut self, to: Option<u64>) {
+        let group = self.replica.member_mut();
+        if let (Some(group), Some(to)) = (group, to) {
+            match group.transfer(to) {
+                Ok(()) => info!(member = to, "the lead is handed to another server"),
+                Err(why) => info!(%why, "the lead is not handed on"),
+            }
+        }
+    }
+
+    /// Takes those out that are to leave.
+    fn dismiss(&mut self) {
+        let Some(group) = self.replica.member_mut() else {
+            return;
+        };
+        // What is refused, because another change is under way, is tried again.
+        self.ensemble.dismissed.retain(|server| {
+            let dismissed = group.dismiss(*server);
+            if dismissed == Ok(false) {
+                info!(%server, "a server is taken out of the ensemble");
+            }
+            !matches!(dismissed, Ok(true) | Err(Unchanged::Leader(_)))
+        });
+    }
+
     /// Brings those further that are on their way into the group.
     fn admit(&mut self, world: &World) {
         let Some(group) = self.replica.member_mut() else {
             return;
         };
         for (server, link) in world.peers.links() {
+            if self.ensemble.dismissed.contains(&server) {
+                continue;
+            }
             let invited = self.ensemble.invited.contains(&server);
             // What is refused, because another change is under way, is tried again.
             match group.admit(link.identity, invited) {
                 Ok(Admission::Joining) => info!(%server, "a server is taken into the ensemble"),
                 Ok(Admission::Promoted) => {
                     info!(%server, "a server has all and is to vote");
-                    self.ensemble.promoted.push(server);
+                    self.ensemble.promoted.insert(server);
                 }
                 Ok(Admission::Votes) => {
-                    self.ensemble.invited.retain(|it| *it != server);
+                    self.ensemble.invited.remove(&server);
                     // Until the change is through, the votes of those that were members before count as well.
                     if group.membership().outgoing.is_empty()
-                        && self.ensemble.promoted.contains(&server)
+                        && self.ensemble.promoted.remove(&server)
                     {
                         info!(%server, "a server votes");
-                        self.ensemble.promoted.retain(|it| *it != server);
                     }
                 }
                 Ok(Admission::Stranger | Admission::CatchingUp) | Err(_) => {}
@@ -523,10 +635,12 @@ impl CoordinatorSide {
         if clients.is_empty() {
             return;
         }
-        warn!(
-            count = clients.len(),
-            "no server leads the ensemble, as far as is known here: clients are sent away"
-        );
+        if self.ensemble.sent_away.is_due(world.now) {
+            warn!(
+                count = clients.len(),
+                "no server leads the ensemble, as far as is known here: clients are sent away"
+            );
+        }
         for id in clients {
             self.send_away(id, world);
         }
@@ -548,7 +662,14 @@ impl CoordinatorSide {
             let behind = "this server has not caught up with the ensemble yet";
             return (!self.serves()).then(|| behind.to_owned());
         }
+        if self.is_removed(world) {
+            return Some(
+                "this server was taken out of it: chrysalis cluster add, where the leader runs"
+                    .to_owned(),
+            );
+        }
         let missing = self.replica.missing();
+        let is_stranger = (world.peers.links()).any(|(_, link)| link.members.is_some());
         let absent = |server: &&ServerId| {
             **server != hello.identity.server && world.peers.link(**server).is_none()
         };
@@ -560,6 +681,9 @@ impl CoordinatorSide {
             .collect();
         let who = match (missing.is_empty(), absent.is_empty()) {
             (_, false) => format!("waiting for server {}", absent.join(", ")),
+            (false, true) if is_stranger => {
+                "this server belongs to no ensemble, and the others do: chrysalis cluster add, where their leader runs".to_owned()
+            }
             (false, true) => "waiting to be founded".to_owned(),
             (true, true) => "electing a leader".to_owned(),
         };

@@ -3,13 +3,14 @@
 use bytes::BytesMut;
 
 use super::CoordinatorSide;
+use super::ensemble::Proposals;
 use crate::coordinator::SessionStatus;
 use crate::net::zookeeper_connection::Traffic;
 use crate::node::World;
 use crate::node::connections::Protocol;
-use crate::units::{ConnectionId, Moment, WallTime};
+use crate::units::{ConnectionId, Moment, ServerId, WallTime};
 use crate::wire::zookeeper::four_letter::{
-    self, Configuration, Connection, Environment, ExpiryBucket, Mode, Server, Word,
+    self, Configuration, Connection, Environment, ExpiryBucket, Server, Word,
 };
 
 /// How many paths a word gathers: sorting more would hold everybody up, and anybody may ask.
@@ -18,6 +19,8 @@ const PATHS_MAX: usize = 50_000;
 /// What the words tell that does not change while the server runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
+    /// This server.
+    pub(crate) server: ServerId,
     /// For `conf`.
     pub(crate) configuration: Configuration,
     /// For `envi`.
@@ -73,10 +76,10 @@ fn write(
         Word::Ruok => four_letter::ruok(out),
         Word::Conf => four_letter::conf(&side.facts.configuration, out),
         Word::Envi => four_letter::envi(&side.facts.environment, out),
-        Word::Srvr => four_letter::srvr(&server(side), out),
-        Word::Mntr => four_letter::mntr(&server(side), out),
+        Word::Srvr => four_letter::srvr(&server(side, world), out),
+        Word::Mntr => four_letter::mntr(&server(side, world), out),
         Word::Stat => {
-            four_letter::stat(&server(side), &connections(id, world), out);
+            four_letter::stat(&server(side, world), &connections(id, world), out);
         }
         Word::Cons => four_letter::cons(&connections(id, world), out),
         Word::Crst => {
@@ -87,6 +90,7 @@ fn write(
         }
         Word::Srst => {
             side.totals.traffic = Traffic::default();
+            side.ensemble.proposals = Proposals::default();
             four_letter::srst(out);
         }
         Word::Dump => dump(side, world, out),
@@ -113,7 +117,7 @@ fn write(
 }
 
 /// The numbers behind `srvr`, `stat` and `mntr`.
-pub(super) fn server(side: &CoordinatorSide) -> Server {
+pub(super) fn server(side: &CoordinatorSide, world: &World) -> Server {
     let status = side.core.status();
     Server {
         latency: side.totals.traffic.latency(),
@@ -122,14 +126,14 @@ pub(super) fn server(side: &CoordinatorSide) -> Server {
         connections: status.connections as u64,
         outstanding: status.outstanding.requests as u64,
         zxid: status.zxid,
-        mode: Mode::Standalone,
+        mode: side.mode(),
         znodes: status.nodes as u64,
         watches: status.watches as u64,
         ephemerals: status.ephemerals,
         data_bytes: status.data_bytes,
         file_descriptors: (side.facts.descriptors)(),
         slow_syncs: 0,
-        leading: None,
+        leading: side.leading(world),
     }
 }
 

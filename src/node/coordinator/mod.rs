@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::connections::Dropped;
 use super::replica::{News, Replica};
 use super::{Failure, World};
+use crate::consensus::group::Role;
 use crate::coordinator::{CloseReason, ConnectRequest, Coordinator, Effect, Event, Limit};
 use crate::disk::Completion;
 use crate::net::codec::Codec as _;
@@ -24,6 +25,8 @@ use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
 mod ensemble;
 // Four-letter words.
 pub(crate) mod four_letter;
+// The ensemble as this server sees it.
+mod picture;
 // A snapshot that comes from another server.
 mod receiving;
 // Snapshots that go to other servers.
@@ -272,6 +275,7 @@ impl CoordinatorSide {
                 }
             }
         }
+        self.note_leader(world);
         self.tell_of_members(world);
         match self.halted.take() {
             Some(failure) => Err(failure),
@@ -281,7 +285,12 @@ impl CoordinatorSide {
 
     fn carry_out(&mut self, effect: Effect, world: &mut World) {
         match effect {
-            Effect::Propose(command) => self.replica.propose(command),
+            Effect::Propose(command) => {
+                if self.replica.role() != Role::Follows {
+                    self.ensemble.proposals.count(command.len());
+                }
+                self.replica.propose(command);
+            }
             Effect::ConnectReply { connection, reply } => {
                 let zxid = self.core.status().zxid;
                 if let Some(client) = world.connections.zookeeper(connection) {

@@ -82,6 +82,11 @@ impl Sendings {
         self.by_server.insert(to, sending);
     }
 
+    /// How much a server has taken of a snapshot that it is being sent.
+    pub(super) fn taken_by(&self, server: ServerId) -> Option<u64> {
+        self.by_server.get(&server).map(|sending| sending.taken)
+    }
+
     /// Whether a snapshot file is still being sent.
     pub(super) fn pins(&self, path: &Path) -> bool {
         self.by_server.values().any(|sending| sending.path == path)

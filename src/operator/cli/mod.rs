@@ -24,6 +24,7 @@ mod bench_broker;
 mod bench_coordinator;
 mod bench_disk;
 mod brokers;
+mod cluster;
 mod config;
 mod consume;
 mod dump;
@@ -83,6 +84,7 @@ enum Command {
     Consume(consume::Consume),
     Topic(topic::Topic),
     Partition(partition::Partition),
+    Cluster(cluster::Cluster),
     Dump(dump::Dump),
     Explain(explain::Explain),
     Version(version::Version),
@@ -106,6 +108,7 @@ impl Command {
             Command::Consume(command) => command.run(),
             Command::Topic(command) => command.run(out),
             Command::Partition(command) => command.run(out),
+            Command::Cluster(command) => command.run(out),
             Command::Dump(command) => command.run(out),
             Command::Explain(command) => command.run(out),
             Command::Version(command) => command.run(out),

@@ -145,12 +145,18 @@ pub(super) fn ask(folder: &ServerFolder, request: &Request) -> Result<Response, 
 /// Whether a request changes something.
 fn changes(request: &Request) -> bool {
     match request {
-        Request::Status | Request::TopicList | Request::TopicDescribe { .. } => false,
+        Request::Status
+        | Request::ClusterStatus
+        | Request::TopicList
+        | Request::TopicDescribe { .. } => false,
         Request::Reload
         | Request::PartitionClose { .. }
         | Request::PartitionOpen { .. }
         | Request::PartitionSkipDamage { .. }
         | Request::TopicPurge { .. }
+        | Request::ClusterAdd { .. }
+        | Request::ClusterRemove { .. }
+        | Request::ClusterTransfer { .. }
         | Request::Shutdown => true,
     }
 }

@@ -125,6 +125,22 @@ metrics! {
         COORDINATOR_ZXID Gauge "coordinator_zxid" "" []
             "The last zxid"
     }
+    "Ensemble" {
+        ENSEMBLE_LEADS Gauge "ensemble_leads" "" []
+            "1 while this server leads its ensemble or is alone, otherwise 0; one server of an ensemble has 1"
+        ENSEMBLE_TERM Gauge "ensemble_term" "" []
+            "The term: it grows with each election"
+        ENSEMBLE_MEMBERS Gauge "ensemble_members" "" []
+            "Servers that are members, as far as this one knows, itself included"
+        ENSEMBLE_CONNECTED Gauge "ensemble_connected_servers" "" []
+            "Other servers that are connected with this one"
+        ENSEMBLE_COMMITTED Gauge "ensemble_committed_index" "" []
+            "The last entry that is known to be committed"
+        ENSEMBLE_APPLIED Gauge "ensemble_applied_index" "" []
+            "The last entry applied here"
+        ENSEMBLE_BEHIND Gauge "ensemble_behind_entries" "" ["server"]
+            "Committed entries that a member does not have on its disk; only the leader knows"
+    }
     "Journal, snapshots and checkpoints" {
         JOURNAL_BATCHES Counter "journal_batches" "" []
             "Batches written to the journal since the folder was made"

@@ -1,0 +1,270 @@
+//! What one server knows of its ensemble, and what it may be asked to do about it.
+//!
+//! One model, filled in by the node, completed by the shell with addresses, and shown by `chrysalis cluster status`. Plain
+//! data, with units in the names: `--json` prints it as it is, so a field never changes its meaning.
+
+use serde::{Deserialize, Serialize};
+
+/// The ensemble, as one server sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The name of this server's folder.
+    pub name: String,
+    /// This server's number.
+    pub server: u16,
+    /// What it is in the ensemble.
+    pub standing: Standing,
+    /// Who leads, as far as this server knows.
+    pub leader: Option<Leader>,
+    /// The current term: it grows with each election.
+    pub term: u64,
+    /// The last entry that is known to be committed.
+    pub committed: u64,
+    /// The last entry that is applied here.
+    pub applied: u64,
+    /// How many voters more may be lost before nothing is served; `None` where a majority is not there, or not known.
+    pub may_be_lost: Option<u64>,
+    /// All servers that are members or in `cluster.servers`, by their numbers.
+    pub servers: Vec<ServerPlace>,
+}
+
+/// What a server is in its ensemble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It has a tree of its own that nobody else has.
+    #[default]
+    Alone,
+    /// It belongs to no ensemble yet.
+    Outside,
+    /// It leads.
+    Leads,
+    /// Another server leads.
+    Follows,
+    /// It is a member, and nobody leads as far as it knows.
+    Leaderless,
+    /// It was a member, and the others say that it is none any more.
+    Removed,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// Its number.
+    pub server: u16,
+    /// Where the other servers reach it, `HOST:PORT`, if it is in `cluster.servers`.
+    pub address: Option<String>,
+    /// For how long this server has known that.
+    pub since_s: u64,
+}
+
+/// One server of the ensemble, or one that could be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerPlace {
+    /// Its number.
+    pub server: u16,
+    /// Where the other servers reach it, `HOST:PORT`; `None` for one that is not in `cluster.servers`.
+    pub address: Option<String>,
+    /// What it is.
+    pub role: MemberRole,
+    /// Whether it is this very server.
+    pub is_own: bool,
+    /// Whether it is connected with this one.
+    pub connected: bool,
+    /// For how long it has been connected or missing; `None` where it was never seen since this server started.
+    pub since_s: Option<u64>,
+    /// Entries that it lacks of those that are committed; only the leader knows.
+    pub behind: Option<u64>,
+    /// Bytes that it has taken of a snapshot that is being sent to it.
+    pub snapshot_bytes: Option<u64>,
+    /// An operator has invited it, and it does not vote yet.
+    pub invited: bool,
+    /// An operator wants it out, and it is still a member.
+    pub leaves: bool,
+    /// It was a member and has lost its data: it is taken in again by itself.
+    pub forgot: bool,
+    /// Why it was not let in when it came last.
+    pub refused: Option<String>,
+}
+
+/// What a server is to the ensemble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberRole {
+    /// It votes.
+    Voter,
+    /// It receives everything, and has no vote.
+    Learner,
+    /// It is no member.
+    #[default]
+    Outside,
+}
+
+impl ClusterStatus {
+    /// What is known of one server.
+    pub fn server(&self, server: u16) -> Option<&ServerPlace> {
+        self.servers.iter().find(|place| place.server == server)
+    }
+
+    /// The leader, in words: `server 2 (10.0.0.2:2888)`.
+    pub fn leader_named(&self) -> Option<String> {
+        let leader = self.leader.as_ref()?;
+        Some(named(leader.server, leader.address.as_deref()))
+    }
+
+    /// Whether a server may be invited.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn may_add(&self, server: u16) -> Result<(), String> {
+        self.decides_here()?;
+        match self.server(server) {
+            Some(place) if place.role == MemberRole::Voter && !place.forgot => {
+                Err(format!("server {server} votes already"))
+            }
+            Some(place) if place.address.is_some() => Ok(()),
+            _ => Err(format!(
+                "server {server} is not in cluster.servers: add it there on every server, restart one after the other, and \
+                 ask again"
+            )),
+        }
+    }
+
+    /// Whether a server may be taken out.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn may_remove(&self, server: u16) -> Result<(), String> {
+        self.decides_here()?;
+        match self.server(server) {
+            Some(place) if place.is_own && self.standing == Standing::Leads => Err(format!(
+                "server {server} leads: hand the lead to another one first (chrysalis cluster transfer ID), and ask that one"
+            )),
+            Some(place) if place.is_own => Err(format!("server {server} is alone")),
+            Some(place) if place.role != MemberRole::Outside => Ok(()),
+            _ => Err(format!("server {server} is no member of the ensemble")),
+        }
+    }
+
+    /// Whether the lead may be handed to a server.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn may_transfer(&self, server: u16) -> Result<(), String> {
+        self.decides_here()?;
+        match self.server(server) {
+            Some(place) if place.is_own => Err(format!("server {server} leads already")),
+            Some(place) if place.role != MemberRole::Voter || place.forgot => {
+                Err(format!("server {server} has no vote, so it cannot lead"))
+            }
+            Some(place) if !place.connected => Err(format!(
+                "server {server} is not connected, so it cannot lead"
+            )),
+            Some(_) => Ok(()),
+            None => Err(format!("server {server} is no member of the ensemble")),
+        }
+    }
+
+    /// Only who leads can change anything.
+    fn decides_here(&self) -> Result<(), String> {
+        match (self.standing, self.leader_named()) {
+            (Standing::Leads | Standing::Alone, _) => Ok(()),
+            (Standing::Follows, Some(leader)) => Err(format!(
+                "this server follows: run the command where {leader} runs, which leads"
+            )),
+            _ => Err(
+                "no server leads, as far as this one knows: see chrysalis cluster status"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// A server, in words.
+pub fn named(server: u16, address: Option<&str>) -> String {
+    match address {
+        Some(address) => format!("server {server} ({address})"),
+        None => format!("server {server}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three(standing: Standing) -> ClusterStatus {
+        let place = |server: u16| ServerPlace {
+            server,
+            address: Some(format!("host{server}:2888")),
+            role: MemberRole::Voter,
+            is_own: server == 1,
+            connected: true,
+            ..ServerPlace::default()
+        };
+        let leader = match standing {
+            Standing::Leads => 1,
+            _ => 2,
+        };
+        ClusterStatus {
+            server: 1,
+            standing,
+            leader: Some(Leader {
+                server: leader,
+                address: Some(format!("host{leader}:2888")),
+                since_s: 1,
+            }),
+            servers: (1..=3).map(place).collect(),
+            ..ClusterStatus::default()
+        }
+    }
+
+    #[test]
+    fn only_the_leader_decides_and_others_name_it() {
+        let status = three(Standing::Follows);
+        for refusal in [
+            status.may_add(3),
+            status.may_remove(3),
+            status.may_transfer(3),
+        ] {
+            let why = refusal.expect_err("it follows");
+            assert!(
+                why.contains("server 2 (host2:2888) runs, which leads"),
+                "{why}"
+            );
+        }
+        assert!(three(Standing::Leaderless).may_remove(2).is_err());
+    }
+
+    #[test]
+    fn who_votes_cannot_be_added_and_who_is_on_no_list_neither() {
+        let mut status = three(Standing::Leads);
+        let why = status.may_add(2).expect_err("it votes");
+        assert_eq!(why, "server 2 votes already");
+        assert!(
+            status
+                .may_add(4)
+                .expect_err("unknown")
+                .contains("cluster.servers")
+        );
+        status.servers[2].role = MemberRole::Outside;
+        assert_eq!(status.may_add(3), Ok(()));
+    }
+
+    #[test]
+    fn the_leader_stays_until_another_one_leads() {
+        let mut status = three(Standing::Leads);
+        assert!(
+            status
+                .may_remove(1)
+                .expect_err("it leads")
+                .contains("transfer")
+        );
+        assert_eq!(status.may_remove(2), Ok(()));
+        assert_eq!(status.may_transfer(2), Ok(()));
+        status.servers[1].connected = false;
+        assert!(status.may_transfer(2).is_err(), "nobody would lead");
+        assert_eq!(status.may_remove(2), Ok(()), "a dead one can be taken out");
+        status.servers[2].role = MemberRole::Learner;
+        assert!(status.may_transfer(3).is_err(), "it has no vote");
+    }
+}

@@ -1,0 +1,257 @@
+//! An ensemble as text: the model is `appliance::cluster`, and `--json` shows it as it is.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::status::{bytes, duration, table};
+use super::text::wrap;
+use crate::appliance::cluster::{ClusterStatus, MemberRole, ServerPlace, Standing, named};
+use crate::units::counted;
+
+/// The whole picture, for people: what is, then what to do.
+pub fn cluster(status: &ClusterStatus, columns: Option<usize>) -> String {
+    let columns = columns.unwrap_or(usize::MAX);
+    let mut text = String::new();
+    let _ = writeln!(text, "{}", wrap(&title(status), columns, 0, 2));
+    if status.standing != Standing::Alone || status.servers.len() > 1 {
+        let mut rows = vec![["SERVER", "ADDRESS", "ROLE", "STATE"].map(str::to_owned)];
+        rows.extend(status.servers.iter().map(|place| row(status, place)));
+        text.push_str(&table(&rows));
+    }
+    for sentence in advice(status) {
+        let _ = writeln!(text, "{}", wrap(&sentence, columns, 0, 2));
+    }
+    text
+}
+
+fn title(status: &ClusterStatus) -> String {
+    let who = match status.name.is_empty() {
+        true => format!("server {}", status.server),
+        false => format!("server {} ({})", status.server, status.name),
+    };
+    let (leader, since) = match &status.leader {
+        Some(leader) => (
+            named(leader.server, leader.address.as_deref()),
+            duration(Duration::from_secs(leader.since_s)),
+        ),
+        None => Default::default(),
+    };
+    let term = status.term;
+    match status.standing {
+        Standing::Alone => format!("{who} is alone: no other server has its znodes"),
+        Standing::Outside => format!("{who} belongs to no ensemble yet"),
+        Standing::Leads => format!("{who} leads the ensemble, for {since} (term {term})"),
+        Standing::Follows => {
+            format!("{who} follows {leader}, which has led for {since} (term {term})")
+        }
+        Standing::Leaderless => {
+            format!("{who} is a member, and no server leads as far as it knows (term {term})")
+        }
+        Standing::Removed => format!("{who} was taken out of the ensemble"),
+    }
+}
+
+fn row(status: &ClusterStatus, place: &ServerPlace) -> [String; 4] {
+    let role = match place.role {
+        MemberRole::Voter => "voter",
+        MemberRole::Learner => "learner",
+        MemberRole::Outside => "outside",
+    };
+    let address = place.address.as_deref().unwrap_or("not in cluster.servers");
+    [
+        place.server.to_string(),
+        // An address begins with a digit and is no number.
+        format!("{address} ").trim_end().to_owned(),
+        role.to_owned(),
+        state(status, place),
+    ]
+}
+
+fn state(status: &ClusterStatus, place: &ServerPlace) -> String {
+    let mut parts = Vec::new();
+    let since = place
+        .since_s
+        .map(|since| duration(Duration::from_secs(since)));
+    if place.is_own {
+        parts.push("this server".to_owned());
+    } else {
+        parts.push(match (place.connected, since) {
+            (true, Some(since)) => format!("connected for {since}"),
+            (true, None) => "connected".to_owned(),
+            (false, Some(since)) => format!("missing for {since}"),
+            (false, None) => "not seen since this server started".to_owned(),
+        });
+    }
+    if status
+        .leader
+        .as_ref()
+        .is_some_and(|leader| leader.server == place.server)
+        && status.standing != Standing::Alone
+    {
+        parts.push("leads".to_owned());
+    }
+    if let Some(why) = &place.refused {
+        parts.push(format!("not let in: {why}"));
+    }
+    if place.forgot {
+        parts.push("comes back without its data".to_owned());
+    }
+    if let Some(taken) = place.snapshot_bytes {
+        parts.push(format!("is sent a snapshot, {} so far", bytes(taken)));
+    }
+    match place.behind {
+        Some(0) => parts.push("has everything".to_owned()),
+        Some(behind) => parts.push(format!("lacks {}", counted(behind, "entries"))),
+        None => {}
+    }
+    if place.invited {
+        parts.push("invited".to_owned());
+    }
+    if place.leaves {
+        parts.push("is to leave".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// What an operator should do, a sentence each.
+fn advice(status: &ClusterStatus) -> Vec<String> {
+    let mut advice = Vec::new();
+    match status.standing {
+        Standing::Alone if status.servers.len() == 1 => advice.push(
+            "If it is lost, so are its znodes. For an ensemble, list three servers in cluster.servers: docs/operating.md, \
+             \"An ensemble\"."
+                .to_owned(),
+        ),
+        Standing::Alone => advice.push("If it is lost, so are its znodes.".to_owned()),
+        Standing::Outside => advice.extend(outside(status)),
+        Standing::Removed => advice.push(
+            format!(
+            "It serves nobody. Stop it, or take it in again where the leader runs: chrysalis cluster add {}",
+            status.server
+        )
+        ),
+        Standing::Leads | Standing::Follows | Standing::Leaderless => {
+            advice.extend(may_be_lost(status));
+        }
+    }
+    if status.standing == Standing::Follows
+        && let Some(leader) = status.leader_named()
+    {
+        advice.push(format!(
+            "How far each server is, the leader knows: ask where {leader} runs."
+        ));
+    }
+    if matches!(status.standing, Standing::Leads | Standing::Alone) {
+        advice.extend(uninvited(status));
+    }
+    advice
+}
+
+/// What a server that belongs to nothing waits for.
+fn outside(status: &ClusterStatus) -> Option<String> {
+    let has_members = status
+        .servers
+        .iter()
+        .any(|it| it.role != MemberRole::Outside);
+    if has_members {
+        let own = status.servers.iter().find(|it| it.is_own);
+        if own.is_some_and(|own| own.role != MemberRole::Outside) {
+            return Some("It is being taken in again by the leader.".to_owned());
+        }
+        return Some(format!(
+            "There is an ensemble. To take this server in, ask where its leader runs: chrysalis cluster add {}",
+            status.server
+        ));
+    }
+    let missing = of(status, |it| !it.connected);
+    match missing.is_empty() {
+        true => Some("All servers are there: the ensemble is being founded.".to_owned()),
+        false => Some(format!(
+            "It is founded when all servers of cluster.servers are there. Start {}.",
+            list(&missing)
+        )),
+    }
+}
+
+/// How many servers may fail, and what to do where none may.
+fn may_be_lost(status: &ClusterStatus) -> Option<String> {
+    let voters = of(status, |it| it.role == MemberRole::Voter);
+    let missing = of(status, |it| {
+        it.role == MemberRole::Voter && (!it.connected || it.forgot)
+    });
+    let majority = voters.len() / 2 + 1;
+    Some(match status.may_be_lost {
+        None => format!(
+            "Nothing is served until {majority} of {} voters are there. Start {}.",
+            voters.len(),
+            list(&missing)
+        ),
+        Some(0) if missing.is_empty() => {
+            "No voter may be lost: all are needed. Add a server for more: chrysalis cluster add ID"
+                .to_owned()
+        }
+        Some(0) => format!(
+            "No more voter may be lost. Bring back {}; if its data is gone, it is taken in again with an empty data folder.",
+            list(&missing)
+        ),
+        Some(1) => "One voter may be lost, and the others serve on.".to_owned(),
+        Some(count) => format!(
+            "{} may be lost, and the others serve on.",
+            counted(count, "voters")
+        ),
+    })
+}
+
+/// Servers that could be members.
+fn uninvited(status: &ClusterStatus) -> Vec<String> {
+    let outside = |it: &ServerPlace| it.role == MemberRole::Outside && !it.invited;
+    let servers = status.servers.iter().filter(|it| outside(it));
+    servers
+        .map(|it| match it.refused {
+            Some(_) => format!(
+                "Server {} can be taken in with an empty data folder.",
+                it.server
+            ),
+            None => format!(
+                "Server {0} is in cluster.servers and no member: chrysalis cluster add {0}",
+                it.server
+            ),
+        })
+        .collect()
+}
+
+fn of(status: &ClusterStatus, is_meant: impl Fn(&ServerPlace) -> bool) -> Vec<u16> {
+    let servers = status.servers.iter().filter(|it| is_meant(it));
+    servers.map(|it| it.server).collect()
+}
+
+/// `server 2`, or `server 2 or 3`.
+fn list(servers: &[u16]) -> String {
+    let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    format!("server {}", names.join(" and "))
+}
+
+/// What keeps a server from voting, for who waits for that.
+pub fn waits_for(status: &ClusterStatus, server: u16) -> String {
+    let Some(place) = status.server(server) else {
+        return format!("server {server} is not in cluster.servers");
+    };
+    let who = named(server, place.address.as_deref());
+    if let Some(why) = &place.refused {
+        return format!(
+            "{who} is not let in: {why}. Only a server with an empty data folder can be taken in"
+        );
+    }
+    if !place.connected {
+        return format!(
+            "{who} is not connected: start it with the same cluster.servers, and see that nothing keeps the two apart"
+        );
+    }
+    if place.snapshot_bytes.is_some() || place.behind.is_some_and(|behind| behind > 0) {
+        return format!("server {server}: {}", state(status, place));
+    }
+    "most of the voters have to agree: see chrysalis cluster status".to_owned()
+}
+
+#[cfg(test)]
+mod tests;
