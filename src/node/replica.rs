@@ -265,18 +265,34 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
+    /// Whether this server is a member as of the core's files. Such files may well be ahead of the journal: a snapshot of
+    /// another member is in place before the journal knows of it, and the process may end in between.
+    fn is_member(&self, own: Option<Identity>) -> bool {
+        let members = self.place.as_ref().map(|it| Membership::decode(&it.state));
+        match (members, own) {
+            (Some(Ok(members)), Some(own)) => members.number_of(own).is_some(),
+            _ => false,
+        }
+    }
+
     /// The journal may have lost entries that the core's files have. New entries start after the core's last index; a
     /// lower one would count as applied.
     ///
     /// # Errors
     /// It lost that, and nobody has accepted it.
-    fn settle(self, group: GroupId, journal: &mut Journal) -> Result<Remembered, Unusable> {
+    fn settle(
+        self,
+        own: Option<Identity>,
+        group: GroupId,
+        journal: &mut Journal,
+    ) -> Result<Remembered, Unusable> {
+        let is_member = self.is_member(own);
         let mut remembered = self.remembered.unwrap_or_default();
         let last = remembered.last_index();
         if self.restored <= last {
             return Ok(remembered);
         }
-        if !self.accept_loss && !remembered.incomplete {
+        if !self.accept_loss && !remembered.incomplete && !is_member {
             return Err(Unusable::Behind {
                 group,
                 last,
@@ -312,7 +328,7 @@ impl Replica {
         let restored = beginning.restored;
         // Before anything is changed.
         let marker = beginning.remembered.as_ref().map(|known| &known.marker);
-        let members = marker.map_or(Ok(Membership::default()), |marker| {
+        let mut members = marker.map_or(Ok(Membership::default()), |marker| {
             Group::members(id, marker).map_err(|why| Unusable::of(why, journal))
         })?;
         let mut others = others;
@@ -332,7 +348,13 @@ impl Replica {
             replica.has_lost = true;
             return Ok(replica);
         }
-        let remembered = beginning.settle(id, journal)?;
+        let named = others.as_ref().map(|it| it.identity);
+        let is_member = beginning.is_member(named);
+        let remembered = beginning.settle(named, id, journal)?;
+        if is_member {
+            members =
+                Group::members(id, &remembered.marker).map_err(|why| Unusable::of(why, journal))?;
+        }
         let marker = remembered.marker.index;
         let is_new = members.is_empty() && remembered.last_index() == 0;
         let mut replica = Replica::outside(id, joining, others, seed, journal);
