@@ -172,6 +172,11 @@ impl SimulatedDisk {
         self.operations
     }
 
+    /// Nothing is under way, and nobody has anything to hear.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queued.is_empty() && self.completed.is_empty()
+    }
+
     /// The power is gone.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead

@@ -8,3 +8,6 @@ mod server;
 
 /// Groups of several servers, alone.
 mod groups;
+
+/// An ensemble of three whole servers.
+mod ensemble;

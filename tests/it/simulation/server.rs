@@ -19,6 +19,7 @@ use chrysalis::disk::Class;
 use super::disk::Fault;
 use crate::harness::lab::seeds;
 use crate::harness::tally::Tally;
+pub(super) use world::Shared;
 use world::{CUT_WITHIN, FAILED, FIRST_FILE, World};
 
 /// Several lives of one server: what happened in them, and a trace of it.

@@ -43,7 +43,7 @@ num_partitions = 3
 
 /// The simulated disk, shared between the server and the test.
 #[derive(Clone)]
-pub(super) struct Shared(pub(super) Rc<RefCell<SimulatedDisk>>);
+pub(in crate::simulation) struct Shared(pub(in crate::simulation) Rc<RefCell<SimulatedDisk>>);
 
 impl Disk for Shared {
     fn reserve(&mut self) -> File {

@@ -1,0 +1,116 @@
+//! Three whole servers in one thread, from a seed: real nodes on simulated disks, the connections between them, and
+//! clients that go from one to the other. Servers lose power, are killed, wiped and paused; connections are cut, stalled
+//! and half open.
+//!
+//! What the clients are told has to be true all the time: a read after a `sync` misses nothing that was acknowledged, no
+//! session goes back in time or ends before its time, nothing is done twice. When the faults end all three serve soon, what
+//! was acknowledged is there, and all three have the same tree.
+
+/// What the clients do and know.
+mod clients;
+/// What goes wrong.
+mod faults;
+/// The connections between the servers.
+mod links;
+/// Bytes on their way.
+mod pipe;
+/// One of the servers.
+mod server;
+/// A disk that stands still.
+mod still;
+/// What has to be true in the end.
+mod verify;
+/// All of it together.
+mod world;
+
+use crate::harness::lab::seeds;
+use crate::harness::tally::Tally;
+use server::End;
+use world::{SECOND, World};
+
+/// How long things go wrong.
+const FAULTS_LAST: u64 = 60 * SECOND;
+
+/// Tells what happened last if a run fails.
+struct Story(World);
+
+impl Drop for Story {
+    #[allow(
+        clippy::print_stderr,
+        reason = "a test's output is where its reader looks"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0.picture());
+        }
+    }
+}
+
+/// Faults, and then none: what happened, and a trace of it.
+fn run(seed: u64) -> (Tally, (u64, u64)) {
+    let mut story = Story(World::new(seed));
+    let world = &mut story.0;
+    while world.now < FAULTS_LAST {
+        world.step();
+        world.fault();
+    }
+    world.heal();
+    world.check_service();
+    world.calm_down();
+    world.check_trees();
+    (world.tally.clone(), world.trace())
+}
+
+#[test]
+fn an_ensemble_keeps_what_it_acknowledged() {
+    let mut tally = Tally::default();
+    for seed in seeds(12, 1000) {
+        tally.merge(&run(seed).0);
+    }
+    tally.assert_at_least(&[
+        ("leaders", 40),
+        ("wiped and back", 10),
+        ("snapshots sent", 20),
+        ("sessions moved", 150),
+        ("sessions expired", 1),
+        ("sessions closed", 30),
+        ("sessions abandoned", 15),
+        ("links cut", 12),
+        ("partitions", 20),
+        ("all stopped at once", 10),
+        ("disks that stood still", 20),
+        ("power cuts within an operation", 5),
+        ("sets", 1000),
+        ("synced reads", 500),
+        ("acknowledged znodes found", 1200),
+        ("times that are right", 400),
+    ]);
+}
+
+/// The snapshot is in place before the journal knows of it. A start took that for a journal that has lost entries, and
+/// refused to go on.
+#[test]
+fn a_server_starts_again_that_ended_between_a_snapshot_and_the_word_of_it() {
+    for seed in seeds(2, 30) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        world.fault_at = u64::MAX;
+        world.until("all vote", 60 * SECOND, |world| world.whole_since.is_some());
+        world.wipe(2, SECOND);
+        world.until("it has a snapshot", 60 * SECOND, |world| {
+            world.has_snapshot(2)
+        });
+        world.stop(2, End::Kill, SECOND);
+        assert!(world.has_snapshot(2), "it stays");
+        world.check_service();
+        world.calm_down();
+        world.check_trees();
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in seeds(2, 30) {
+        assert_eq!(run(seed).1, run(seed).1);
+    }
+}

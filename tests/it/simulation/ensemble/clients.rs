@@ -1,0 +1,563 @@
+//! Clients of ZooKeeper that go from server to server with their sessions, and note what they were told.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use chrysalis::coordinator::{Acl, ConnectRequest, Create, CreateMode, Reply, Request, SetData};
+use chrysalis::units::{ConnectionId, Zxid};
+use chrysalis::wire::zookeeper::request::xid;
+use chrysalis::wire::zookeeper::{frame, handshake, reply as zk_reply, request as zk_request};
+
+use super::pipe::Pipe;
+use super::world::{MS, World};
+
+/// What all clients together were told.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Counts what was made and set: every content is another one.
+    last: u64,
+    /// Whether the znodes are there that all others need.
+    pub(super) ready: BTreeSet<&'static str>,
+    /// What was to be made, by its content.
+    pub(super) made: BTreeMap<u64, Made>,
+    /// The counter's values, by the version that they were seen with.
+    versions: BTreeMap<i32, u64>,
+    /// The last version that anybody was told of.
+    pub(super) version: i32,
+    /// Sessions that ended, as their clients were told.
+    pub(super) ended: BTreeSet<i64>,
+}
+
+/// A znode that somebody wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    /// As it was acknowledged.
+    pub(super) path: Option<Bytes>,
+    /// Whose it is.
+    pub(super) session: Option<i64>,
+    /// When it was asked for.
+    pub(super) sent_at: u64,
+    /// When that was acknowledged.
+    pub(super) acknowledged_at: u64,
+}
+
+impl Memory {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// The counter was seen like this.
+    pub(super) fn saw(&mut self, version: i32, value: u64) {
+        let known = *self.versions.entry(version).or_insert(value);
+        assert_eq!(known, value, "version {version} has two values");
+        let twice = self.versions.iter().filter(|(_, it)| **it == value);
+        assert_eq!(twice.count(), 1, "{value} was set twice");
+    }
+}
+
+/// What an answer is awaited for.
+#[derive(Clone, Debug)]
+enum Waiting {
+    Basis(&'static str),
+    Create { number: u64 },
+    Set { value: u64, floor: i32 },
+    Sync,
+    Get { floor: i32 },
+    Ping,
+    Close,
+    Asked(Request),
+}
+
+/// A connection from the client's side.
+pub(super) struct Stream {
+    pub(super) server: usize,
+    pub(super) life: u64,
+    pub(super) connection: ConnectionId,
+    pub(super) up: Pipe,
+    pub(super) down: Pipe,
+    /// The server has closed it: the client learns of it then.
+    pub(super) closes_at: Option<u64>,
+    inbox: BytesMut,
+    established: bool,
+    /// What was sent, when, and what it is answered with.
+    waiting: VecDeque<(i32, u64, Waiting)>,
+    begun_at: u64,
+    sent_at: u64,
+}
+
+pub(super) struct Client {
+    /// It knows this server only.
+    pinned: Option<usize>,
+    pub(super) stream: Option<Stream>,
+    pub(super) session: i64,
+    password: Bytes,
+    timeout_ms: i32,
+    /// Where the session was used last.
+    home: usize,
+    /// The last sign of life that was confirmed: when it was sent.
+    alive_at: u64,
+    /// The session may have been closed.
+    closing: bool,
+    zxid: Zxid,
+    xid: i32,
+    pub(super) act_at: u64,
+    /// It writes by itself.
+    busy: bool,
+    answers: VecDeque<(i32, Option<Reply>)>,
+}
+
+impl Client {
+    pub(super) fn new(pinned: Option<usize>, timeout_ms: i32, act_at: u64) -> Client {
+        Client {
+            pinned,
+            stream: None,
+            session: 0,
+            password: Bytes::from_static(&[0; 16]),
+            timeout_ms,
+            home: 0,
+            alive_at: 0,
+            closing: false,
+            zxid: Zxid(0),
+            xid: 0,
+            act_at,
+            busy: pinned.is_none(),
+            answers: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.stream.as_ref().is_some_and(|it| it.established) && !self.closing
+    }
+
+    fn timeout(&self) -> u64 {
+        u64::try_from(self.timeout_ms).expect("positive") * MS
+    }
+
+    /// Whether it has been without an answer for too long.
+    fn is_impatient(&self, now: u64) -> bool {
+        self.stream.as_ref().is_some_and(|stream| {
+            let first = stream.waiting.front().map(|(_, at, _)| *at);
+            let since = match stream.established {
+                true => first,
+                false => Some(stream.begun_at),
+            };
+            since.is_some_and(|since| since + self.timeout() * 2 / 3 < now)
+        })
+    }
+
+    fn forget_session(&mut self) {
+        self.session = 0;
+        self.password = Bytes::from_static(&[0; 16]);
+        self.zxid = Zxid(0);
+        self.closing = false;
+    }
+}
+
+fn create(path: String, number: u64, mode: CreateMode) -> Request {
+    Request::Create(Create {
+        path: Bytes::from(path),
+        data: Some(Bytes::from(number.to_string())),
+        acl: vec![Acl::open()],
+        mode,
+    })
+}
+
+/// The number that a znode holds.
+pub(super) fn number_in(data: &[u8]) -> u64 {
+    let text = std::str::from_utf8(data).expect("ASCII");
+    text.parse().expect("a number")
+}
+
+impl World {
+    /// When a client has something to do.
+    pub(super) fn client_due_at(&self, which: usize) -> u64 {
+        let client = &self.clients[which];
+        let Some(stream) = &client.stream else {
+            return client.act_at;
+        };
+        let server = &self.servers[stream.server];
+        let up = stream.up.due_at().filter(|_| stream.closes_at.is_none());
+        let up = up.map(|at| at.max(server.paused_until));
+        let ends = [up, stream.down.due_at(), stream.closes_at];
+        ends.into_iter()
+            .flatten()
+            .fold(client.act_at, std::cmp::min)
+    }
+
+    /// What is due of a client.
+    pub(super) fn client_step(&mut self, which: usize) {
+        self.bring_up(which);
+        self.bring_down(which);
+        let now = self.now;
+        let closed = self.clients[which].stream.as_ref().is_some_and(|stream| {
+            stream.closes_at.is_some_and(|at| at <= now) && stream.down.due_at().is_none()
+        });
+        if closed {
+            self.leave(which, "the server closed");
+        }
+        if self.clients[which].act_at <= now {
+            self.act(which);
+        }
+    }
+
+    /// What the client has sent arrives.
+    fn bring_up(&mut self, which: usize) {
+        let now = self.now;
+        let Some(stream) = &mut self.clients[which].stream else {
+            return;
+        };
+        let server = &mut self.servers[stream.server];
+        if stream.closes_at.is_some()
+            || server.paused_until > now
+            || stream.up.due_at().is_none_or(|at| at > now)
+        {
+            return;
+        }
+        match server.reads(stream.connection) {
+            None => stream.closes_at = Some(now + MS),
+            Some(0) => stream.up.stall(now + MS),
+            Some(most) => {
+                let most = most.min(1 + self.random.below(64) as usize * 4);
+                if let Some(bytes) = stream.up.take(most) {
+                    server.receive(now, stream.connection, &bytes);
+                }
+            }
+        }
+    }
+
+    fn bring_down(&mut self, which: usize) {
+        let now = self.now;
+        if let Some(stream) = &mut self.clients[which].stream {
+            while stream.down.due_at().is_some_and(|at| at <= now) {
+                let bytes = stream.down.take(usize::MAX).expect("it is due");
+                stream.inbox.extend_from_slice(&bytes);
+            }
+        }
+        while let Some(stream) = &mut self.clients[which].stream
+            && let Some(answer) = frame::take(&mut stream.inbox, 1 << 20).expect("a frame")
+        {
+            match stream.established {
+                true => self.answered(which, &answer),
+                false => self.welcomed(which, &answer),
+            }
+        }
+    }
+
+    /// The client's side of the connection is over.
+    pub(super) fn leave(&mut self, which: usize, why: &str) {
+        let now = self.now;
+        let wait = MS * (10 + self.random.below(400));
+        let client = &mut self.clients[which];
+        if let Some(stream) = client.stream.take() {
+            self.hangups
+                .push((now + MS, stream.server, stream.life, stream.connection));
+            self.note(&format!("client {which} leaves {}: {why}", stream.server));
+        }
+        self.clients[which].act_at = now + wait;
+    }
+
+    fn act(&mut self, which: usize) {
+        let now = self.now;
+        if self.clients[which].is_impatient(now) {
+            return self.leave(which, "no answer");
+        }
+        let pause = MS * (5 + self.random.below(400));
+        self.clients[which].act_at = now + pause;
+        match &self.clients[which].stream {
+            None => self.arrive(which),
+            Some(stream) if stream.established && !self.clients[which].closing => {
+                let idle = stream.sent_at + self.clients[which].timeout() / 4 < now;
+                let waits = stream.waiting.len();
+                if idle {
+                    self.send(which, &Request::Ping, Waiting::Ping);
+                } else if waits < 4 && self.clients[which].busy && !self.calm {
+                    self.ask_something(which);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Connects to some server that is there.
+    fn arrive(&mut self, which: usize) {
+        let any = self.below(self.servers.len());
+        let server = self.clients[which].pinned.unwrap_or(any);
+        let now = self.now;
+        // A server opens its port in its first turn.
+        if !self.servers[server].is_awake(now) {
+            return;
+        }
+        let host = u8::try_from(which + 1).expect("few");
+        let port = chrysalis::node::Port::Coordinator;
+        let connection = self.servers[server].connect(now, port, host);
+        let client = &mut self.clients[which];
+        let mut stream = Stream {
+            server,
+            life: self.servers[server].life,
+            connection,
+            up: Pipe::default(),
+            down: Pipe::default(),
+            closes_at: None,
+            inbox: BytesMut::new(),
+            established: false,
+            waiting: VecDeque::new(),
+            begun_at: now,
+            sent_at: now,
+        };
+        let hello = ConnectRequest {
+            last_zxid_seen: client.zxid,
+            timeout_ms: client.timeout_ms,
+            session: client.session,
+            password: client.password.clone(),
+            read_only: Some(false),
+        };
+        let mut bytes = BytesMut::new();
+        handshake::encode_request(&hello, &mut bytes).expect("it is small");
+        stream.up.put(now + MS, bytes.freeze());
+        client.stream = Some(stream);
+    }
+
+    fn welcomed(&mut self, which: usize, answer: &Bytes) {
+        let reply = handshake::decode_reply(answer).expect("a handshake's answer");
+        let now = self.now;
+        let client = &mut self.clients[which];
+        let stream = client.stream.as_mut().expect("it spoke");
+        if reply.session == 0 {
+            let (session, since) = (client.session, now - client.alive_at);
+            assert_ne!(session, 0, "a new session is granted");
+            assert!(
+                client.closing || since >= client.timeout(),
+                "session {session:#x} ended {since} us after its last sign of life"
+            );
+            self.memory.ended.insert(session);
+            self.tally.add("sessions expired", 1);
+            client.forget_session();
+            return self.leave(which, "session expired");
+        }
+        stream.established = true;
+        if client.session != 0 {
+            assert_eq!(client.session, reply.session, "it is the same session");
+            if client.home != stream.server {
+                self.tally.add("sessions moved", 1);
+            }
+            // A close that did not get through.
+            client.closing = false;
+        }
+        client.session = reply.session;
+        client.password = Bytes::copy_from_slice(&reply.password);
+        client.timeout_ms = reply.timeout_ms;
+        client.home = stream.server;
+        client.alive_at = stream.begun_at;
+        let (session, server) = (client.session, client.home);
+        self.note(&format!("session {session:#x} at {server}"));
+    }
+
+    fn send(&mut self, which: usize, request: &Request, waiting: Waiting) -> i32 {
+        let now = self.now;
+        let delay = 50 + self.random.below(2_000);
+        let client = &mut self.clients[which];
+        let Some(stream) = &mut client.stream else {
+            return 0;
+        };
+        let number = match waiting {
+            Waiting::Ping => xid::PING,
+            _ => {
+                client.xid += 1;
+                client.xid
+            }
+        };
+        let mut bytes = BytesMut::new();
+        zk_request::encode(number, request, &mut bytes).expect("it is small");
+        stream.up.put(now + delay, bytes.freeze());
+        stream.waiting.push_back((number, now, waiting));
+        stream.sent_at = now;
+        number
+    }
+
+    fn ask_something(&mut self, which: usize) {
+        for basis in ["/counter", "/s"] {
+            if !self.memory.ready.contains(basis) {
+                let request = create(basis.to_owned(), 0, CreateMode::Persistent);
+                self.send(which, &request, Waiting::Basis(basis));
+                return;
+            }
+        }
+        match self.random.below(100) {
+            0..20 => self.create(which, "/n", CreateMode::Persistent),
+            20..30 => self.create(which, "/s/x", CreateMode::PersistentSequential),
+            30..38 => self.create(which, "/e", CreateMode::Ephemeral),
+            38..65 => self.set(which),
+            65..75 => self.get(which, -1),
+            75..90 => {
+                let floor = self.memory.version;
+                let path = Bytes::from_static(b"/counter");
+                self.send(which, &Request::Sync { path }, Waiting::Sync);
+                self.get(which, floor);
+            }
+            90..97 => {
+                self.send(which, &Request::Ping, Waiting::Ping);
+            }
+            97 => self.leave(which, "it moves on"),
+            98 => {
+                self.clients[which].forget_session();
+                self.tally.add("sessions abandoned", 1);
+                self.leave(which, "it begins anew");
+            }
+            _ => {
+                self.send(which, &Request::CloseSession, Waiting::Close);
+                self.clients[which].closing = true;
+            }
+        }
+    }
+
+    fn create(&mut self, which: usize, prefix: &str, mode: CreateMode) {
+        let number = self.memory.next();
+        let session = self.clients[which].session;
+        let made = Made {
+            path: None,
+            session: (mode == CreateMode::Ephemeral).then_some(session),
+            sent_at: self.now,
+            acknowledged_at: 0,
+        };
+        self.memory.made.insert(number, made);
+        let path = match mode {
+            CreateMode::PersistentSequential => prefix.to_owned(),
+            _ => format!("{prefix}{number}"),
+        };
+        let request = create(path, number, mode);
+        self.send(which, &request, Waiting::Create { number });
+    }
+
+    /// Makes a znode by a client that otherwise only reads.
+    pub(super) fn create_by(&mut self, which: usize) {
+        self.create(which, "/n", CreateMode::Persistent);
+    }
+
+    fn set(&mut self, which: usize) {
+        let value = self.memory.next();
+        let request = Request::SetData(SetData {
+            path: Bytes::from_static(b"/counter"),
+            data: Some(Bytes::from(value.to_string())),
+            version: -1,
+        });
+        let floor = self.memory.version;
+        self.send(which, &request, Waiting::Set { value, floor });
+    }
+
+    fn get(&mut self, which: usize, floor: i32) {
+        let path = Bytes::from_static(b"/counter");
+        let request = Request::GetData { path, watch: false };
+        self.send(which, &request, Waiting::Get { floor });
+    }
+
+    /// Asks something for whoever waits for the answer.
+    pub(super) fn ask(&mut self, which: usize, request: Request) -> i32 {
+        self.send(which, &request.clone(), Waiting::Asked(request))
+    }
+
+    /// The answer to what was asked, `None` in it for a refusal.
+    pub(super) fn take_answer(&mut self, which: usize) -> Option<(i32, Option<Reply>)> {
+        self.clients[which].answers.pop_front()
+    }
+
+    fn answered(&mut self, which: usize, answer: &Bytes) {
+        let now = self.now;
+        let header = zk_reply::decode_header(answer).expect("a header");
+        let client = &mut self.clients[which];
+        let stream = client.stream.as_mut().expect("it spoke");
+        let (number, sent_at, waiting) = stream.waiting.pop_front().expect("it was asked");
+        assert_eq!(header.xid, number, "answers come in order");
+        assert!(
+            header.zxid >= client.zxid,
+            "client {which} has seen {:?}, and now {:?}",
+            client.zxid,
+            header.zxid
+        );
+        client.zxid = header.zxid;
+        let decode = |request: &Request| {
+            let kind = zk_reply::Kind::of(request);
+            let decoded = || zk_reply::decode(answer, kind).expect("a reply");
+            (header.error == 0).then(decoded)
+        };
+        self.tally.add("answers", 1);
+        match waiting {
+            Waiting::Basis(basis) => {
+                assert!(matches!(header.error, 0 | -110), "{}", header.error);
+                self.memory.ready.insert(basis);
+            }
+            Waiting::Create { number } => self.created(number, header.error, answer),
+            Waiting::Set { value, floor } => {
+                assert_eq!(header.error, 0, "the counter can be set");
+                let set = SetData {
+                    path: Bytes::new(),
+                    data: None,
+                    version: -1,
+                };
+                let Some(Reply::Stat(stat)) = decode(&Request::SetData(set)) else {
+                    panic!("not a stat");
+                };
+                assert!(
+                    stat.version > floor,
+                    "version {} comes after {floor} was acknowledged",
+                    stat.version
+                );
+                self.memory.saw(stat.version, value);
+                self.memory.version = self.memory.version.max(stat.version);
+                self.tally.add("sets", 1);
+            }
+            Waiting::Sync => assert_eq!(header.error, 0, "a sync is answered"),
+            Waiting::Get { floor } => {
+                let path = Bytes::new();
+                let get = Request::GetData { path, watch: false };
+                let Some(Reply::Data { data, stat }) = decode(&get) else {
+                    panic!("no counter: {}", header.error);
+                };
+                assert!(
+                    stat.version >= floor,
+                    "a read after a sync sees version {}, and {floor} was acknowledged before",
+                    stat.version
+                );
+                self.tally.add("synced reads", usize::from(floor >= 0));
+                let value = number_in(&data.expect("it has data"));
+                self.memory.saw(stat.version, value);
+            }
+            Waiting::Ping => {
+                assert_eq!(header.error, 0, "a ping is answered");
+                let client = &mut self.clients[which];
+                client.alive_at = client.alive_at.max(sent_at);
+            }
+            Waiting::Close => {
+                let client = &mut self.clients[which];
+                self.memory.ended.insert(client.session);
+                client.forget_session();
+                self.tally.add("sessions closed", 1);
+                self.leave(which, "session closed");
+            }
+            Waiting::Asked(request) => {
+                let reply = decode(&request);
+                self.clients[which].answers.push_back((number, reply));
+            }
+        }
+        self.note_number(now ^ u64::from(header.xid.unsigned_abs()));
+    }
+
+    fn created(&mut self, number: u64, error: i32, answer: &Bytes) {
+        assert_eq!(error, 0, "znode {number} is made once");
+        let kind = zk_reply::Kind::of(&create(String::new(), 0, CreateMode::Persistent));
+        let reply = zk_reply::decode(answer, kind).expect("a reply");
+        let Reply::Created { path } = reply else {
+            panic!("{reply:?}");
+        };
+        let made = self.memory.made.get_mut(&number).expect("it was sent");
+        made.path = Some(Bytes::copy_from_slice(&path));
+        made.acknowledged_at = self.now;
+        self.tally.add("creates", 1);
+    }
+
+    /// Whether a client's last create was acknowledged.
+    pub(super) fn is_answered(&self, which: usize) -> bool {
+        let stream = self.clients[which].stream.as_ref();
+        stream.is_some_and(|stream| stream.established && stream.waiting.is_empty())
+    }
+}

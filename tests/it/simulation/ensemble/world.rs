@@ -1,0 +1,333 @@
+//! Three servers, what lies between them, and who uses them.
+
+use std::collections::BTreeMap;
+
+use chrysalis::consensus::founding::Hello;
+use chrysalis::node::{Event, Node};
+use chrysalis::units::{ConnectionId, Random, Seed};
+
+use super::clients::{Client, Memory};
+use super::links::Link;
+use super::server::{End, Server};
+use crate::harness::tally::Tally;
+
+/// Times are in microseconds since the simulation began.
+pub(super) const MS: u64 = 1_000;
+pub(super) const SECOND: u64 = 1_000 * MS;
+
+pub(super) const SERVERS: usize = 3;
+/// Clients that write by themselves; behind them comes one for each server that only reads in the end.
+const CLIENTS: usize = 5;
+const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
+
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) now: u64,
+    pub(super) servers: Vec<Server>,
+    pub(super) links: Vec<Link>,
+    /// When a pair of servers is connected again.
+    pub(super) dial_at: BTreeMap<(usize, usize), u64>,
+    /// Until when nothing gets from one server to another.
+    pub(super) blocked: [[u64; SERVERS]; SERVERS],
+    /// Pairs whose connections the kernel ends then, because nothing got through.
+    pub(super) ends_at: Vec<(u64, usize, usize)>,
+    pub(super) clients: Vec<Client>,
+    /// Clients' ends of connections that the servers will learn of: when, which server, its life, the connection.
+    pub(super) hangups: Vec<(u64, usize, u64, ConnectionId)>,
+    pub(super) memory: Memory,
+    /// Who led which term, and when that was heard first.
+    pub(super) leaders: BTreeMap<u64, (usize, u64)>,
+    /// What each server said of itself last.
+    pub(super) said: [Option<Hello>; SERVERS],
+    /// Whose time of day is off.
+    pub(super) odd: usize,
+    pub(super) fault_at: u64,
+    /// All servers lose power next.
+    pub(super) power_fails: bool,
+    /// How far faults are apart at most.
+    pub(super) pace: u64,
+    /// Since when every server votes and is in reach.
+    pub(super) whole_since: Option<u64>,
+    /// One of them has lost its disk, and not all vote again.
+    pub(super) wiped: bool,
+    /// Nobody writes any more.
+    pub(super) calm: bool,
+    pub(super) tally: Tally,
+    hash: u64,
+    pub(super) log: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> World {
+        let mut random = Random::new(Seed(seed));
+        let place = |end: u64, random: &mut Random| usize::try_from(random.below(end));
+        let odd = place(SERVERS as u64, &mut random).expect("small");
+        let sign = if random.below(2) == 0 { 1 } else { -1 };
+        let mut servers = Vec::new();
+        for server in 0..SERVERS {
+            let skew = match server == odd {
+                true => sign * YEAR_MS,
+                false => i64::try_from(random.below(400)).expect("small") - 200,
+            };
+            let mut made = Server::new(server, random.next(), skew);
+            made.start_at = random.below(3 * SECOND);
+            servers.push(made);
+        }
+        let mut clients = Vec::new();
+        for which in 0..CLIENTS + SERVERS {
+            let timeout = 2_000 + 500 * random.below(9);
+            let timeout = i32::try_from(timeout).expect("small");
+            // The readers come in the end.
+            let (pinned, at) = match which.checked_sub(CLIENTS) {
+                None => (None, random.below(3 * SECOND)),
+                Some(server) => (Some(server), u64::MAX),
+            };
+            clients.push(Client::new(pinned, timeout, at));
+        }
+        World {
+            fault_at: random.below(12 * SECOND),
+            power_fails: false,
+            pace: SECOND / 2 + random.below(5 * SECOND),
+            random,
+            now: 0,
+            servers,
+            links: Vec::new(),
+            dial_at: BTreeMap::new(),
+            blocked: [[0; SERVERS]; SERVERS],
+            ends_at: Vec::new(),
+            clients,
+            hangups: Vec::new(),
+            memory: Memory::default(),
+            leaders: BTreeMap::new(),
+            said: Default::default(),
+            odd,
+            whole_since: None,
+            wiped: false,
+            calm: false,
+            tally: Tally::default(),
+            hash: 0,
+            log: Vec::new(),
+        }
+    }
+
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.random.below(end as u64)).expect("small")
+    }
+
+    /// The client that reads through a server in the end.
+    pub(super) fn reader(server: usize) -> usize {
+        CLIENTS + server
+    }
+
+    /// Notes what happened, for the trace.
+    pub(super) fn note(&mut self, what: &str) {
+        let line = format!("{:>9.3} ms {what}", self.now as f64 / 1000.0);
+        for byte in line.bytes() {
+            self.note_number(u64::from(byte));
+        }
+        self.log.push(line);
+    }
+
+    pub(super) fn note_number(&mut self, what: u64) {
+        let mixed = (self.hash ^ what).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.hash = mixed.rotate_left(17);
+    }
+
+    pub(super) fn trace(&self) -> (u64, u64) {
+        (self.now, self.hash)
+    }
+
+    /// Goes on to the next thing that is due.
+    pub(super) fn step(&mut self) {
+        let due = self.due_at();
+        self.now = self.now.max(due);
+        self.note_number(self.now);
+        self.restarts();
+        self.kernel();
+        self.links_step();
+        self.hang_up();
+        for which in 0..self.clients.len() {
+            if self.client_due_at(which) <= self.now {
+                self.client_step(which);
+            }
+        }
+        for server in 0..SERVERS {
+            self.server_step(server);
+        }
+        self.look_whether_whole();
+    }
+
+    fn due_at(&self) -> u64 {
+        let servers = self.servers.iter().map(|server| match &server.node {
+            Some(_) => server.wake_at.max(server.paused_until),
+            None => server.start_at,
+        });
+        let clients = (0..self.clients.len()).map(|which| self.client_due_at(which));
+        let ends = self.ends_at.iter().map(|(at, ..)| *at);
+        let hangups = self
+            .hangups
+            .iter()
+            .map(|(at, server, ..)| (*at).max(self.servers[*server].paused_until));
+        let all = servers.chain(clients).chain(ends).chain(hangups);
+        let least = all.chain([self.links_due_at()]).min();
+        least.expect("there are servers").min(self.fault_at)
+    }
+
+    fn restarts(&mut self) {
+        for server in 0..SERVERS {
+            if self.servers[server].node.is_some() || self.servers[server].start_at > self.now {
+                continue;
+            }
+            self.note(&format!("{server} starts"));
+            self.servers[server].start(self.now, &mut self.random);
+            for high in server + 1..SERVERS {
+                let at = self.now + self.random.below(10 * MS);
+                self.dial_at.insert((server, high), at);
+            }
+        }
+    }
+
+    /// Connections over which nothing got for long come to their end.
+    fn kernel(&mut self) {
+        let now = self.now;
+        let due = self.ends_at.iter().filter(|(at, ..)| *at <= now);
+        let due: Vec<(usize, usize)> = due.map(|(_, a, b)| (*a, *b)).collect();
+        self.ends_at.retain(|(at, ..)| *at > now);
+        for (a, b) in due {
+            if self.blocked[a][b].max(self.blocked[b][a]) > now {
+                self.cut_between(a, b);
+            }
+        }
+    }
+
+    pub(super) fn cut_between(&mut self, a: usize, b: usize) {
+        for number in 0..self.links.len() {
+            let servers = self.links[number].ends.each_ref().map(|end| end.server);
+            if servers == [a.min(b), a.max(b)] && self.links[number].is_whole() {
+                self.cut_link(number);
+            }
+        }
+    }
+
+    fn hang_up(&mut self) {
+        let now = self.now;
+        let mut later = Vec::new();
+        for (at, server, life, connection) in std::mem::take(&mut self.hangups) {
+            let there = &mut self.servers[server];
+            if there.life != life || there.node.is_none() {
+                continue;
+            }
+            match at <= now && there.paused_until <= now {
+                true => there.handle(now, Event::Disconnected { connection }),
+                false => later.push((at, server, life, connection)),
+            }
+        }
+        self.hangups = later;
+    }
+
+    fn server_step(&mut self, server: usize) {
+        let now = self.now;
+        if !self.servers[server].is_awake(now) {
+            return;
+        }
+        if self.servers[server].wake_at <= now {
+            let lives = self.servers[server].turn(now, &mut self.random);
+            if !lives {
+                self.tally.add("power cuts within an operation", 1);
+                let away = self.random.below(6 * SECOND);
+                return self.stop(server, End::Power, away);
+            }
+        }
+        self.write_out(server);
+    }
+
+    /// A server's process ends, and starts again after a while.
+    pub(super) fn stop(&mut self, server: usize, end: End, away: u64) {
+        if self.servers[server].node.is_none() {
+            return;
+        }
+        self.note(&format!("{server} ends: {end:?}"));
+        self.servers[server].end(end);
+        self.servers[server].start_at = self.now + MS + away;
+        self.servers[server].paused_until = 0;
+        self.said[server] = None;
+        let silently = end == End::Power && self.random.below(2) == 0;
+        self.lose_ends(server, silently);
+        let now = self.now;
+        for client in &mut self.clients {
+            if let Some(stream) = &mut client.stream
+                && stream.server == server
+            {
+                stream.closes_at.get_or_insert(now + MS);
+            }
+        }
+    }
+
+    /// Whether this server may have led at some time from one moment to another.
+    pub(super) fn may_have_led(&self, server: usize, from: u64, to: u64) -> bool {
+        let next = self.leaders.values().skip(1).map(|(_, since)| *since);
+        let until = next.chain([u64::MAX]);
+        let mut terms = self.leaders.values().zip(until);
+        terms.any(|((leader, since), until)| *leader == server && *since <= to && until >= from)
+    }
+
+    pub(super) fn serves(&self, server: usize) -> bool {
+        self.servers[server].node.as_ref().is_some_and(Node::serves)
+    }
+
+    /// Whether there is a snapshot on a server's disk.
+    pub(super) fn has_snapshot(&self, server: usize) -> bool {
+        let paths = self.servers[server].disk.0.borrow().paths();
+        let mut endings = paths.iter().filter_map(|path| path.extension());
+        endings.any(|ending| ending == "snapshot")
+    }
+
+    /// Whether everybody votes, says so, and is in reach.
+    fn is_whole(&self) -> bool {
+        let present: Vec<_> = self.said.iter().flatten().map(|it| it.identity).collect();
+        let votes = |hello: &Hello| {
+            hello.members.as_ref().is_some_and(|members| {
+                let number = |identity| members.number_of(identity);
+                let mut present = present.iter();
+                members.outgoing.is_empty()
+                    && present.all(|identity| {
+                        number(*identity).is_some_and(|it| members.voters.contains(&it))
+                    })
+            })
+        };
+        let pairs = SERVERS * (SERVERS - 1) / 2;
+        let whole = self.links.iter().filter(|link| link.is_whole()).count();
+        present.len() == SERVERS
+            && whole >= pairs
+            && self.said.iter().flatten().all(votes)
+            && (0..SERVERS).all(|server| self.serves(server))
+    }
+
+    fn look_whether_whole(&mut self) {
+        match self.is_whole() {
+            true => {
+                self.whole_since.get_or_insert(self.now);
+                if std::mem::take(&mut self.wiped) {
+                    self.tally.add("wiped and back", 1);
+                    self.note("all vote again");
+                }
+            }
+            false => self.whole_since = None,
+        }
+    }
+
+    /// Each server in a line, and the last that happened.
+    pub(super) fn picture(&self) -> String {
+        let mut lines = self.log.clone();
+        lines.drain(..lines.len().saturating_sub(60));
+        for (server, it) in self.servers.iter().enumerate() {
+            lines.push(format!(
+                "{server}: there {}, serves {}, says {:?}",
+                it.node.is_some(),
+                self.serves(server),
+                self.said[server]
+            ));
+        }
+        lines.join("\n")
+    }
+}
