@@ -635,6 +635,11 @@ impl Replica {
         self.member().map_or(Role::Follows, Group::role)
     }
 
+    /// Whether it was elected, and what is proposed here goes to the log.
+    pub(super) fn proposes(&self) -> bool {
+        self.role() != Role::Follows
+    }
+
     /// The entry with which this server began to lead; `None` while it does not.
     pub(super) fn leads_since(&self) -> Option<u64> {
         match self.role() {

@@ -275,7 +275,7 @@ impl CoordinatorSide {
 
     /// Commands of another server's clients.
     pub(in crate::node) fn forwarded(&mut self, commands: &[u8], world: &mut World) {
-        if self.replica.role() == Role::Follows {
+        if !self.replica.proposes() {
             return;
         }
         let mut sessions = Vec::new();

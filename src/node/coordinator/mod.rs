@@ -12,7 +12,6 @@ use tracing::{debug, info, warn};
 use super::connections::Dropped;
 use super::replica::{News, Replica};
 use super::{Failure, World};
-use crate::consensus::group::Role;
 use crate::coordinator::{CloseReason, ConnectRequest, Coordinator, Effect, Event, Limit};
 use crate::disk::Completion;
 use crate::net::codec::Codec as _;
@@ -286,7 +285,7 @@ impl CoordinatorSide {
     fn carry_out(&mut self, effect: Effect, world: &mut World) {
         match effect {
             Effect::Propose(command) => {
-                if self.replica.role() != Role::Follows {
+                if self.replica.proposes() {
                     self.ensemble.proposals.count(command.len());
                 }
                 self.replica.propose(command);

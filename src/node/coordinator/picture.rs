@@ -14,7 +14,7 @@ use crate::wire::zookeeper::four_letter::{Leading, Mode};
 impl CoordinatorSide {
     /// Whether this server leads others, or is about to.
     pub(in crate::node) fn leads_others(&self) -> bool {
-        !self.replica.is_alone() && self.replica.role() != Role::Follows
+        !self.replica.is_alone() && self.replica.proposes()
     }
 
     /// What this server is to its ensemble, as ZooKeeper's tools know it.

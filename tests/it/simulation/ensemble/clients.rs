@@ -218,7 +218,8 @@ impl World {
             None => stream.closes_at = Some(now + MS),
             Some(0) => stream.up.stall(now + MS),
             Some(most) => {
-                let most = most.min(1 + self.random.below(64) as usize * 4);
+                let piece = 1 + 4 * self.random.below(64);
+                let most = most.min(usize::try_from(piece).expect("small"));
                 if let Some(bytes) = stream.up.take(most) {
                     server.receive(now, stream.connection, &bytes);
                 }
