@@ -15,6 +15,8 @@ mod harness;
 
 // A server that has nothing to do, and one that starts.
 mod alone;
+// Three coordinators.
+mod ensembles;
 // Messages: put, consume, and from end to end with the Java client.
 mod messages;
 // Runs in turn, and their medians.
@@ -29,7 +31,7 @@ use std::fs;
 /// A figure's name, what it measures, and how.
 type Figure = (&'static str, &'static str, fn());
 
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 17] = [
     ("put-pipelined", "put 1 KB, 8 connections x 64", || {
         messages::put(8, 64)
     }),
@@ -66,6 +68,31 @@ const FIGURES: [Figure; 12] = [
     ("create", "coordinator, create 100 B, 64 x 32", || {
         znodes::measure("create")
     }),
+    (
+        "three-set",
+        "three coordinators, set 100 B, 64 x 32",
+        || ensembles::measure("set", 64, 32),
+    ),
+    (
+        "three-set-one",
+        "three coordinators, set 100 B, 16 x 1",
+        || ensembles::measure("set", 16, 1),
+    ),
+    (
+        "three-set-alone",
+        "three coordinators, set 100 B, one client, one at a time",
+        || ensembles::measure("set", 1, 1),
+    ),
+    (
+        "three-create",
+        "three coordinators, create 100 B, 64 x 32",
+        || ensembles::measure("create", 64, 32),
+    ),
+    (
+        "three-get",
+        "three coordinators, get 100 B, 64 x 32",
+        || ensembles::measure("get", 64, 32),
+    ),
     ("idle", "a server without clients", alone::idle),
     (
         "start",

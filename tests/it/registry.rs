@@ -4,9 +4,11 @@
 use crate::harness::command::status;
 use crate::harness::deployment::{Deployment as _, START_LIMIT};
 use crate::harness::ensemble::{Ensemble, against_the_original, prepare_broker};
+use crate::harness::lab;
 use crate::harness::metaq_wire::{self, Answer};
+use crate::harness::originals::{Jvm, ZooKeepers};
 use crate::harness::process::eventually;
-use crate::harness::server::{CHRYSALIS, Server};
+use crate::harness::server::{CHRYSALIS, Server, set_text};
 use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
 use nix::sys::signal::Signal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -227,6 +229,40 @@ fn a_registration_is_whole_when_zookeeper_was_away() {
 #[test]
 fn a_registration_is_whole_when_the_original_was_away() {
     against_the_original(goes_away_and_comes_back);
+}
+
+/// Whichever of the three has the broker's session.
+#[test]
+fn a_registration_outlives_each_of_three_originals() {
+    if !lab::full() {
+        return;
+    }
+    let _alone = lab::heavy();
+    let mut zookeepers = ZooKeepers::start(Jvm::Quick);
+    let addresses = zookeepers.addresses();
+    let home = home();
+    let topics = [("orders", 3), ("test", 1)];
+    let mut broker = prepare_broker(&home, addresses[0], &topics, |config| {
+        let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        set_text(config, "zookeeper", "connect", &all.join(","));
+    });
+    broker.resume();
+    for gone in 0..addresses.len() {
+        zookeepers.server(gone).stop();
+        let left = addresses.iter().filter(|it| **it != addresses[gone]);
+        let left: Vec<SocketAddr> = left.copied().collect();
+        let session = wait_until_registered(left[0], &mut broker, |_| true);
+        // It was with the one that is gone, or never noticed anything.
+        let name = format!("sid={session:#x}");
+        eventually("the session is with another server", START_LIMIT, || {
+            let connections = |it: &SocketAddr| four_letter_word(*it, "cons");
+            left.iter()
+                .filter_map(connections)
+                .any(|text| text.contains(&name))
+        });
+        assert_serves(&broker);
+        zookeepers.server(gone).resume();
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
 use super::lab::debian;
 use super::lab::maven::{JVM_FLAGS, JavaProject};
 use super::process::{Process, eventually};
-use super::socket::{free_address, is_listening};
+use super::socket::{free_address, free_port, is_listening};
 use super::zookeeper_wire::four_letter_word;
 use std::fmt::Write as _;
 use std::fs;
@@ -106,9 +106,7 @@ impl ZooKeeper {
             &log,
         );
         let address = self.address;
-        process.wait_until("serving", START_LIMIT, || {
-            four_letter_word(address, "srvr").is_some_and(|text| text.contains("Mode: standalone"))
-        });
+        process.wait_until("serving", START_LIMIT, || mode(address).is_some());
         self.process = Some(process);
     }
 
@@ -117,6 +115,83 @@ impl ZooKeeper {
             process.terminate(STOP_LIMIT);
         }
     }
+}
+
+/// Three of Debian's ZooKeeper, one ensemble.
+pub(crate) struct ZooKeepers {
+    servers: Vec<ZooKeeper>,
+}
+
+impl ZooKeepers {
+    /// Starts them with an empty tree.
+    pub(crate) fn start(jvm: Jvm) -> ZooKeepers {
+        let addresses: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
+        let lines: String = (1..=3)
+            .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))
+            .collect();
+        let begin = |(id, address): (usize, &SocketAddr)| {
+            let folder = TempDir::new().expect("make a folder");
+            ZooKeeper::configure(folder.path(), *address);
+            let config = folder.path().join("zoo.cfg");
+            let own = fs::read_to_string(&config).expect("it was just written");
+            let text = format!("{own}initLimit=10\nsyncLimit=5\n{lines}");
+            fs::write(&config, text).expect("write zoo.cfg");
+            let data = folder.path().join("data");
+            fs::create_dir_all(&data).expect("make a folder");
+            fs::write(data.join("myid"), (id + 1).to_string()).expect("write myid");
+            let log = folder.path().join("zookeeper.log");
+            let mut command = ZooKeeper::command(folder.path(), jvm);
+            let process = Process::start("ZooKeeper 3.8", &mut command, &log);
+            ZooKeeper {
+                folder,
+                jvm,
+                address: *address,
+                process: Some(process),
+            }
+        };
+        let mut servers: Vec<ZooKeeper> = addresses.iter().enumerate().map(begin).collect();
+        for server in &mut servers {
+            let address = server.address;
+            server
+                .process()
+                .wait_until("serving", START_LIMIT, || mode(address).is_some());
+        }
+        ZooKeepers { servers }
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(ZooKeeper::address).collect()
+    }
+
+    /// One of them.
+    pub(crate) fn server(&mut self, i: usize) -> &mut ZooKeeper {
+        &mut self.servers[i]
+    }
+
+    /// The one that leads.
+    pub(crate) fn leader(&self) -> SocketAddr {
+        self.of("leader")
+    }
+
+    /// One that follows.
+    pub(crate) fn follower(&self) -> SocketAddr {
+        self.of("follower")
+    }
+
+    fn of(&self, wanted: &str) -> SocketAddr {
+        let addresses = self.servers.iter().map(ZooKeeper::address);
+        let found = addresses
+            .into_iter()
+            .find(|address| mode(*address).as_deref() == Some(wanted));
+        found.expect("three servers have a leader and two that follow")
+    }
+}
+
+/// What a server of an ensemble is, once it is something.
+fn mode(address: SocketAddr) -> Option<String> {
+    let text = four_letter_word(address, "srvr")?;
+    let mode = text.lines().find_map(|line| line.strip_prefix("Mode: "))?;
+    Some(mode.to_owned())
 }
 
 /// `super:test`, as the digest scheme writes it: the user that may do everything.

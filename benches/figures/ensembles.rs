@@ -1,0 +1,47 @@
+//! Three coordinators beside three of Debian's ZooKeeper, all on this machine.
+
+use crate::harness::cluster::Cluster;
+use crate::harness::originals::{Jvm, ZooKeepers};
+use crate::harness::server::set_key;
+use crate::rounds::{Run, Series, compare, seconds};
+
+/// One operation, `connections` x `in_flight`, by clients of the server that leads and of one that follows.
+pub(crate) fn measure(operation: &str, connections: u32, in_flight: u32) {
+    let mut ours = Cluster::start_with(3, &[], |config| {
+        // All come from one address.
+        set_key(config, "coordinator", "connections_per_address_max", "0");
+        // The broker has nothing to do with it.
+        set_key(config, "broker", "enabled", "false");
+    });
+    let originals = ZooKeepers::start(Jvm::Fast);
+    let follower = ours.followers()[0];
+    let our_leader = ours.leader();
+    let places = [
+        (
+            "of the leader",
+            ours.address(our_leader),
+            originals.leader(),
+        ),
+        (
+            "of a follower",
+            ours.address(follower),
+            originals.follower(),
+        ),
+    ];
+    for (whose, ours, original) in places {
+        println!("  clients {whose}");
+        let servers = [ours, original].map(|address| address.to_string());
+        let run = |side: usize| {
+            let seconds = seconds().to_string();
+            let counts = [connections, in_flight].map(|count| count.to_string());
+            let mut arguments = vec!["coordinator", "--server", &servers[side]];
+            arguments.extend(["--operation", operation, "--seconds", &seconds]);
+            arguments.extend(["--connections", &counts[0], "--in-flight", &counts[1]]);
+            Run::of(&arguments)
+        };
+        // A JVM is slow until it has compiled what runs often.
+        run(1);
+        let [ours, original] = Series::in_turn(run);
+        compare("requests", &ours, &original);
+    }
+}
