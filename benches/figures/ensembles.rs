@@ -3,7 +3,9 @@
 use crate::harness::cluster::Cluster;
 use crate::harness::originals::{Jvm, ZooKeepers};
 use crate::harness::server::set_key;
+use crate::harness::zookeeper_wire::four_letter_word;
 use crate::rounds::{Run, Series, compare, seconds};
+use std::net::SocketAddr;
 
 /// One operation, `connections` x `in_flight`, by clients of the server that leads and of one that follows.
 pub(crate) fn measure(operation: &str, connections: u32, in_flight: u32) {
@@ -20,12 +22,12 @@ pub(crate) fn measure(operation: &str, connections: u32, in_flight: u32) {
         (
             "of the leader",
             ours.address(our_leader),
-            originals.leader(),
+            original_that(&originals, "leader"),
         ),
         (
             "of a follower",
             ours.address(follower),
-            originals.follower(),
+            original_that(&originals, "follower"),
         ),
     ];
     for (whose, ours, original) in places {
@@ -44,4 +46,16 @@ pub(crate) fn measure(operation: &str, connections: u32, in_flight: u32) {
         let [ours, original] = Series::in_turn(run);
         compare("requests", &ours, &original);
     }
+}
+
+/// The original that says of itself that it leads, or follows.
+fn original_that(originals: &ZooKeepers, mode: &str) -> SocketAddr {
+    let line = format!("Mode: {mode}");
+    let says = |address: &SocketAddr| {
+        let text = four_letter_word(*address, "srvr").unwrap_or_default();
+        text.lines().any(|it| it == line)
+    };
+    let addresses = originals.addresses().into_iter();
+    let found = addresses.into_iter().find(says);
+    found.expect("three servers have a leader and two that follow")
 }

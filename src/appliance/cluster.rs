@@ -141,9 +141,25 @@ impl ClusterStatus {
                 "server {server} leads: hand the lead to another one first (chrysalis cluster transfer ID), and ask that one"
             )),
             Some(place) if place.is_own => Err(format!("server {server} is alone")),
+            Some(place) if place.role == MemberRole::Voter && !self.goes_on_without(server) => {
+                Err(format!(
+                    "without server {server} too few of the others are connected to go on: bring them back, or remove those \
+                     that are gone first"
+                ))
+            }
             Some(place) if place.role != MemberRole::Outside => Ok(()),
             _ => Err(format!("server {server} is no member of the ensemble")),
         }
+    }
+
+    /// Whether those that are left have a majority that is connected.
+    fn goes_on_without(&self, server: u16) -> bool {
+        let left = self.servers.iter();
+        let left = left.filter(|it| it.role == MemberRole::Voter && it.server != server);
+        let there = left
+            .clone()
+            .filter(|it| it.is_own || it.connected && !it.forgot);
+        there.count() > left.count() / 2
     }
 
     /// Whether the lead may be handed to a server.

@@ -26,11 +26,17 @@ pub enum Admission {
 
 impl Group {
     /// Brings a server a step further on its way into the group; to be called again until it votes. `invited` says that an
-    /// operator wants it in although it never was.
+    /// operator wants it in although it never was. It votes when it has all entries up to `up_to`: what was committed a moment
+    /// ago, because under load nobody has ever what is committed now.
     ///
     /// # Errors
     /// [`Unchanged`]: to be tried again.
-    pub fn admit(&mut self, identity: Identity, invited: bool) -> Result<Admission, Unchanged> {
+    pub fn admit(
+        &mut self,
+        identity: Identity,
+        invited: bool,
+        up_to: u64,
+    ) -> Result<Admission, Unchanged> {
         let now = self.membership().clone();
         let former = now.former(identity);
         let Some(number) = now.number_of(identity) else {
@@ -45,12 +51,12 @@ impl Group {
         if now.voters.contains(&number) {
             return Ok(Admission::Votes);
         }
-        if self.matched_index(number) < Some(self.committed_index()) {
+        if self.matched_index(number) < Some(up_to) {
             return Ok(Admission::CatchingUp);
         }
         self.change(
             &with_vote(&now, number, &former),
-            &without(&now.learners, number),
+            &without_all(&without(&now.learners, number), &former),
             &BTreeMap::new(),
         )?;
         Ok(Admission::Promoted)
@@ -65,6 +71,13 @@ impl Group {
         let gone = now.numbers_of(server);
         if gone.is_empty() {
             return Ok(true);
+        }
+        // With those that are left the group has to go on, the next moment too.
+        let left = without_all(&now.voters, &gone);
+        let there = left.iter().filter(|it| self.answers(**it)).count();
+        let is_own = gone.contains(&self.member());
+        if !is_own && left.len() < now.voters.len() && there < left.len() / 2 + 1 {
+            return Err(Unchanged::Quorum(self.id()));
         }
         let (voters, learners) = (
             without_all(&now.voters, &gone),

@@ -76,6 +76,13 @@ impl Founding {
         self.servers.iter().filter(missing).copied()
     }
 
+    /// What a server said of itself may not be so any more.
+    pub fn forget(&mut self, server: ServerId) {
+        if server != self.own.server {
+            self.heard.remove(&server);
+        }
+    }
+
     /// Takes what another server says. `ensemble` is the id of a group that would be founded now: fresh random bits.
     pub fn hear(&mut self, hello: &Hello, ensemble: u128) -> Option<Decision> {
         if let Some(members) = &hello.members {

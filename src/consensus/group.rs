@@ -127,6 +127,9 @@ pub enum Unchanged {
     /// The leader would leave: another is to lead first.
     #[error("the leader of group {0} cannot leave it")]
     Leader(GroupId),
+    /// Too few of the voters that would be left answer.
+    #[error("of the voters of group {0} that would be left, too few answer")]
+    Quorum(GroupId),
     /// Nobody of that number can lead.
     #[error("no voter of group {0} has that number")]
     NoVoter(GroupId),
@@ -187,6 +190,8 @@ pub struct Group {
     /// Entries that are being read from the journal, by number, and for whom.
     fetching: BTreeMap<u64, GetEntriesContext>,
     fetches: u64,
+    /// This server was a member and is none any more.
+    removed: bool,
 }
 
 /// A ready whose records are on their way to the disk.
@@ -290,9 +295,11 @@ impl Group {
             election_timeout: options.election_ticks,
             fetching: BTreeMap::new(),
             fetches: 0,
+            removed: false,
             options,
         };
         group.set_election_timeout();
+        group.note_removed();
         if decides {
             group.node.campaign().map_err(contradiction)?;
         }
@@ -317,8 +324,13 @@ impl Group {
 
     /// Whether this server was a member, and knows that it is none any more.
     pub fn is_removed(&self) -> bool {
+        self.removed
+    }
+
+    /// Looks whether the members, or this server's number, say so.
+    fn note_removed(&mut self) {
         let now = self.membership();
-        !now.is_empty() && !now.members().contains(&self.options.member)
+        self.removed = !now.is_empty() && !now.members().contains(&self.options.member);
     }
 
     /// This server was taken out and is taken in again, with all that it remembers: only its number is another one. It follows,
@@ -328,6 +340,7 @@ impl Group {
         self.node.raft.become_follower(term, 0);
         self.node.raft.id = member;
         self.options.member = member;
+        self.note_removed();
     }
 
     /// Who belongs to it now.
@@ -377,6 +390,11 @@ impl Group {
         progress
             .filter(|_| self.proposes())
             .map(|progress| progress.matched)
+    }
+
+    /// Whether a member answers: this server itself does.
+    pub(super) fn answers(&self, member: u64) -> bool {
+        member == self.options.member || self.is_replicating(member)
     }
 
     /// Whether another member takes entries as they come: it lacks no snapshot, and has answered lately. False where this
@@ -696,12 +714,14 @@ impl Group {
             .expect("a change of members names its newcomers as this code writes them");
         let membership = self.membership().changed(state, newcomers);
         self.node.mut_store().change(entry.index, membership);
+        self.note_removed();
     }
 
     fn install(&mut self, marker: Marker, outputs: &mut Vec<Output>) {
         let membership = Membership::decode(&marker.state);
         let membership = membership.expect("a snapshot's members were read when it came");
         self.node.mut_store().install(&marker, membership);
+        self.note_removed();
         self.installing = Some(marker.index);
         self.fetching.clear();
         outputs.push(Output::Installed(marker));

@@ -68,6 +68,7 @@ impl Coordinator {
     pub(super) fn entry_end(&mut self, index: u64, effects: &mut Vec<Effect>) {
         self.ended = index;
         self.syncs_over(effects);
+        self.touches_over(effects);
     }
 
     fn written(

@@ -139,6 +139,8 @@ pub enum Event {
     TouchConfirmed {
         /// Which one.
         round: u64,
+        /// What was committed then: the answer holds for whoever has applied it.
+        index: u64,
     },
     /// This server leads the group now; all entries of former terms were handed in.
     Led {
@@ -395,7 +397,9 @@ impl Coordinator {
             Event::EntryEnd { index } => self.entry_end(index, effects),
             Event::ReadIndex { round, index } => self.read_index(round, index, now, effects),
             Event::Touched { sessions } => self.touched(&sessions, now),
-            Event::TouchConfirmed { round } => self.touch_confirmed(round, now, effects),
+            Event::TouchConfirmed { round, index } => {
+                self.touch_confirmed(round, index, now, effects);
+            }
             Event::Led { term: _ } => self.led(now, effects),
             Event::Deposed => self.expiry = None,
             Event::Follows => self.follows(now, effects),
@@ -478,6 +482,9 @@ impl Coordinator {
     /// Another server leads now. What was proposed and did not come back is sent to it, in order, because it may not have
     /// got it; so is the word of what lives.
     fn follows(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let (sessions, creating) = (&self.state.sessions, &self.creating);
+        self.origins
+            .retain(|id| sessions.get(id).is_some() || creating.contains_key(&id));
         self.propose_again(effects);
         effects.extend(self.touches.again(now));
     }
@@ -504,10 +511,13 @@ impl Coordinator {
         }
     }
 
-    fn touch_confirmed(&mut self, round: u64, now: Moment, effects: &mut Vec<Effect>) {
-        let (over, next) = self.touches.confirmed(round, now);
-        effects.extend(next);
-        for id in over {
+    fn touch_confirmed(&mut self, round: u64, index: u64, now: Moment, effects: &mut Vec<Effect>) {
+        effects.extend(self.touches.confirmed(round, index, now));
+        self.touches_over(effects);
+    }
+
+    pub(super) fn touches_over(&mut self, effects: &mut Vec<Effect>) {
+        for id in self.touches.applied(self.ended) {
             self.answer_waiting(id, effects);
         }
     }

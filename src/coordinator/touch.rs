@@ -1,7 +1,8 @@
 //! Sessions that have shown to live: the leader's clock alone ends them, so it has to hear of it.
 //!
 //! Touches are gathered in rounds, as syncs are: one is under way at a time, and what comes meanwhile goes with the next.
-//! A round is over when the leader has confirmed that it led after it was told. A ping waits for that, because a client
+//! A round is over when the leader has confirmed that it led after it was told, and what was committed then is applied
+//! here. A ping waits for that, because a client
 //! that is told that its session lives may hold a lock by it; everything else only goes along, a little later.
 //!
 //! Invariants: `over ≤ asked ≤ joined ≤ asked + 1`; a session that was gathered is told until its round is over.
@@ -33,6 +34,8 @@ pub(super) struct Touches {
     gathered: BTreeSet<i64>,
     /// When the next one is to be told at the latest.
     due_at: Option<Moment>,
+    /// Rounds that are confirmed and not over, with what has to be applied.
+    confirmed: VecDeque<(u64, u64)>,
     /// The last round that is over.
     over: u64,
     waiting: VecDeque<(u64, ConnectionId)>,
@@ -84,23 +87,29 @@ impl Touches {
         self.asked_at.is_some().then(|| self.tell(now))
     }
 
-    /// A round is over: the connections that waited for it, and what is to be told next.
-    pub(super) fn confirmed(
-        &mut self,
-        round: u64,
-        now: Moment,
-    ) -> (Vec<ConnectionId>, Option<Effect>) {
+    /// The leader has confirmed a round, and had committed so much. What is to be told next.
+    pub(super) fn confirmed(&mut self, round: u64, index: u64, now: Moment) -> Option<Effect> {
         if round != self.asked || self.asked_at.is_none() {
-            return (Vec::new(), None);
+            return None;
         }
         self.asked_at = None;
         self.told.clear();
-        self.over = round;
+        self.confirmed.push_back((round, index));
+        self.due(now)
+    }
+
+    /// The connections whose round is over now that this much is applied: an end of their sessions that was committed
+    /// before would have come.
+    pub(super) fn applied(&mut self, applied: u64) -> Vec<ConnectionId> {
+        while let Some((round, _)) = self.confirmed.pop_front_if(|(_, index)| *index <= applied) {
+            self.over = round;
+        }
+        let over = self.over;
         let mut connections = Vec::new();
-        while let Some((_, connection)) = self.waiting.pop_front_if(|(of, _)| *of <= round) {
+        while let Some((_, connection)) = self.waiting.pop_front_if(|(of, _)| *of <= over) {
             connections.push(connection);
         }
-        (connections, self.due(now))
+        connections
     }
 
     /// Whether a round is over.

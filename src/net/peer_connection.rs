@@ -7,6 +7,7 @@
 //! in bulk is bounded: beyond it a message is refused, and its group is told that the other server does not take it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,7 +16,7 @@ use super::input::Input;
 use super::output::Output;
 use crate::consensus::founding::Hello;
 use crate::consensus::message::{Body, Message};
-use crate::units::GroupId;
+use crate::units::{GroupId, Moment};
 use crate::wire::peer::{self, Forward, Frame, Malformed, Part, Taken, Touch, Touched, frame};
 
 #[cfg(test)]
@@ -36,6 +37,9 @@ const BULK_BYTES_MAX: usize = 8 << 20;
 /// What is urgent waits beyond this only where the other side does not read.
 const URGENT_BYTES_MAX: usize = 1 << 20;
 
+/// A connection on which nobody says who he is for so long is closed.
+const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The other server does not take what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
@@ -46,6 +50,8 @@ pub struct PeerConnection {
     input: Input,
     /// The other side has said who it is.
     greeted: bool,
+    /// Until then it must have.
+    greets_until: Moment,
     /// Set once the stream cannot be understood any more.
     broken: Option<Malformed>,
     output: Output,
@@ -63,10 +69,11 @@ pub struct PeerConnection {
 
 impl PeerConnection {
     /// A connection on which this server says who it is.
-    pub fn new(hello: &Hello) -> PeerConnection {
+    pub fn new(hello: &Hello, now: Moment) -> PeerConnection {
         let mut connection = PeerConnection {
             input: Input::new(READ_BYTES_MAX),
             greeted: false,
+            greets_until: now + GREETING_PATIENCE,
             broken: None,
             output: Output::default(),
             urgent: Vec::new(),
@@ -271,5 +278,9 @@ impl Codec for PeerConnection {
 
     fn shrink(&mut self) {
         self.input.shrink();
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        (!self.greeted).then_some(self.greets_until)
     }
 }

@@ -419,7 +419,7 @@ impl Node {
             Port::Peers => {
                 let hello = self.coordinator.as_ref().and_then(CoordinatorSide::hello);
                 if let Some(hello) = hello {
-                    let protocol = Protocol::Peer(Box::new(PeerConnection::new(&hello)));
+                    let protocol = Protocol::Peer(Box::new(PeerConnection::new(&hello, now)));
                     self.world.connections.insert(connection, now, protocol);
                     self.world.peers.opened(connection);
                     self.world.connections.mark_dirty(connection);

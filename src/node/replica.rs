@@ -4,8 +4,8 @@
 //! The coordinator's commands of a turn are joined into one entry, each behind its length, because every
 //! entry costs the group a round; the broker's come joined already. Where another server leads, closed entries go to it.
 //!
-//! A server that accepted a loss has forgotten what it promised: it is somebody else from then on, in a group with others,
-//! and is taken in again as if its folder were new (`Others::after_losses`).
+//! A server that accepted a loss has forgotten what it promised: in a group with others it is somebody else from then on,
+//! and is taken in again as if its folder were new (`Beginning::forgets`).
 //!
 //! A server that has several others on its list and belongs to nothing yet is *outside*: it founds a group with the
 //! others, or finds the one that is there (`consensus/founding`). Until then it proposes nothing and gives out nothing.
@@ -20,7 +20,9 @@ use super::Failure;
 use crate::consensus::founding::{Decision, Founding, Hello};
 use crate::consensus::group::{self, Group, Output, Role};
 use crate::consensus::message::Message;
-use crate::consensus::{Entry, EntryKind, Identity, Marker, Membership, Record, Remembered};
+use crate::consensus::{
+    Entry, EntryKind, HardState, Identity, Marker, Membership, Record, Remembered,
+};
 use crate::journal::{Journal, Ticket};
 use crate::units::{GroupId, Moment, Seed, ServerId};
 
@@ -56,6 +58,22 @@ pub(crate) struct Others {
     pub(crate) servers: Vec<ServerId>,
 }
 
+/// Whether a server was alone in its group, by what its journal or its snapshot says: nobody else can give back what it
+/// has lost.
+pub(crate) fn was_alone(
+    server: ServerId,
+    remembered: Option<&Remembered>,
+    place: Option<&Marker>,
+) -> bool {
+    let marker = remembered.map(|remembered| &remembered.marker);
+    let mut known = marker.into_iter().chain(place);
+    let alone = |marker: &Marker| {
+        let members = Membership::decode(&marker.state).ok()?;
+        (!members.is_empty()).then(|| members.is_only(alone_as(server)))
+    };
+    known.find_map(alone).unwrap_or(false)
+}
+
 /// A server that has nobody beside it needs no journal's id to be told from others.
 fn lone(server: ServerId) -> Identity {
     Identity { server, journal: 0 }
@@ -69,26 +87,6 @@ fn alone_as(server: ServerId) -> u64 {
 fn commands_length(bytes: usize) -> [u8; 4] {
     let length = u32::try_from(bytes).expect("a command is smaller than a frame");
     length.to_be_bytes()
-}
-
-/// A folder has been through fewer accepted losses than this.
-const LOSSES_MAX: u128 = 64;
-
-impl Others {
-    /// Who the server is after its folder has lost something so often: each time it has forgotten what it promised, so it
-    /// is not who it was. Numbers that follow a random one are as good as other random ones.
-    fn after_losses(&self, losses: u128) -> Identity {
-        Identity {
-            journal: self.identity.journal.wrapping_add(losses),
-            ..self.identity
-        }
-    }
-
-    /// Which of these the members know, the last one if there are several.
-    fn losses_known(&self, members: &Membership) -> Option<u128> {
-        let known = |losses: &u128| members.number_of(self.after_losses(*losses)).is_some();
-        (0..LOSSES_MAX).rev().find(known)
-    }
 }
 
 /// Where a server is before it belongs to the group, and then.
@@ -136,8 +134,6 @@ pub(crate) struct Replica {
     marker: u64,
     /// What the core's own files brought back holds everything up to here.
     restored: u64,
-    /// It was a member and accepted a loss: the journal still holds what is of no use any more.
-    has_lost: bool,
 }
 
 /// What a turn of the replica brought, in order.
@@ -262,6 +258,8 @@ pub(crate) struct Beginning {
     pub(crate) place: Option<Marker>,
     /// Whether the core's files may know more than the journal.
     pub(crate) accept_loss: bool,
+    /// Something was lost: where others belong to the group, this server has forgotten what it promised them.
+    pub(crate) forgets: bool,
 }
 
 impl Beginning {
@@ -307,6 +305,7 @@ impl Beginning {
         });
         let reset = remembered.settle(&marker);
         journal.append(group, reset.expect("it lies behind the last entry"));
+        journal.append(group, Record::HardState(remembered.hard_state));
         Ok(remembered)
     }
 }
@@ -331,27 +330,16 @@ impl Replica {
         let mut members = marker.map_or(Ok(Membership::default()), |marker| {
             Group::members(id, marker).map_err(|why| Unusable::of(why, journal))
         })?;
-        let mut others = others;
-        let losses = others
-            .as_ref()
-            .and_then(|others| others.losses_known(&members));
-        let has_lost = beginning
-            .remembered
-            .as_ref()
-            .is_some_and(|known| known.incomplete);
-        let forgot = has_lost && losses.is_some() && members.members().len() > 1;
-        if let (Some(others), Some(losses)) = (&mut others, losses) {
-            others.identity = others.after_losses(losses + u128::from(forgot));
-        }
-        if forgot {
-            let mut replica = Replica::outside(id, joining, others, seed, journal);
-            replica.has_lost = true;
-            return Ok(replica);
+        if beginning.forgets && others.is_some() {
+            // Nothing of the group is left: neither what it was, nor what it promised.
+            journal.append(id, Record::Reset(Marker::default()));
+            journal.append(id, Record::HardState(HardState::default()));
+            journal.append(id, Record::Healed);
+            return Ok(Replica::outside(id, joining, others, seed, journal));
         }
         let named = others.as_ref().map(|it| it.identity);
-        let is_member = beginning.is_member(named);
         let remembered = beginning.settle(named, id, journal)?;
-        if is_member {
+        if !remembered.marker.state.is_empty() {
             members =
                 Group::members(id, &remembered.marker).map_err(|why| Unusable::of(why, journal))?;
         }
@@ -416,7 +404,6 @@ impl Replica {
             restored: 0,
             others,
             seed,
-            has_lost: false,
         }
     }
 
@@ -426,8 +413,8 @@ impl Replica {
         let Some(own) = self.others.as_ref().map(|others| others.identity) else {
             return false;
         };
-        let of_this_journal = |it: &Identity| it.journal.wrapping_sub(own.journal) < LOSSES_MAX;
-        members.ensemble != 0 && !members.identities.values().any(of_this_journal)
+        let is_another = |it: &Identity| it.journal == own.journal && it.server != own.server;
+        members.ensemble != 0 && !members.identities.values().any(is_another)
     }
 
     /// Which member this server is.
@@ -584,9 +571,21 @@ impl Replica {
 
     /// A server is in reach that was not, or has come back: what was sent to it may be lost.
     pub(super) fn in_reach(&mut self, server: ServerId) {
-        if self.leader() == Some(server) {
+        if self.leader().is_none_or(|leader| leader == server) {
             self.followed = None;
         }
+    }
+
+    /// A server is out of reach: what it said of itself may not be so any more.
+    pub(super) fn out_of_reach(&mut self, server: ServerId) {
+        if let Standing::Outside(founding, _) = &mut self.standing {
+            founding.forget(server);
+        }
+    }
+
+    /// Whether the group may have other members.
+    pub(super) fn has_others(&self) -> bool {
+        self.others.is_some()
     }
 
     /// Asks up to which entry the group has committed; [`News::ReadAt`] answers, or nothing does.
@@ -718,6 +717,12 @@ impl Replica {
             return Ok(());
         };
         group.durable(journal.durable(self.id).0);
+        if let CaughtUp::At(at) = self.caught_up
+            && at <= group.applied_index()
+        {
+            // A snapshot may have brought all of it.
+            self.caught_up = CaughtUp::Yes;
+        }
         while let Some(entry) = self.waiting.front() {
             match group.propose(entry.clone()) {
                 Ok(_) => {
@@ -751,10 +756,6 @@ impl Replica {
         for output in outputs {
             self.take_output(output, news)
                 .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?;
-        }
-        let whole = news.iter().any(|it| matches!(it, News::Installed(_)));
-        if whole && std::mem::take(&mut self.has_lost) {
-            self.appended = journal.append(self.id, Record::Healed);
         }
         self.tell_of_leader(news);
         Ok(())
@@ -804,6 +805,10 @@ impl Replica {
     /// Tells the core when another server leads than before, once.
     fn tell_of_leader(&mut self, news: &mut Vec<News>) {
         let stand = self.stand();
+        if stand.is_none() {
+            // What goes to whoever leads next may have been lost on its way to who led.
+            self.followed = None;
+        }
         if stand == self.followed {
             return;
         }
@@ -827,7 +832,7 @@ impl Replica {
 
     /// Everything up to `index` is safe in the core's own files: the journal may forget it.
     pub(super) fn release(&mut self, index: u64, journal: &mut Journal) {
-        if index <= self.marker {
+        if index <= self.marker || index > self.applied_index() {
             return;
         }
         if let Some(group) = self.member_mut()

@@ -19,15 +19,15 @@ use crate::appliance::Ports;
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
 use crate::consensus;
-use crate::coordinator::SnapshotError;
+use crate::coordinator::{self, Coordinator, SnapshotError};
 use crate::disk::{self, Class, Disk, Operation, Outcome};
 use crate::journal::{Journal, OpenError, Recovered};
 use crate::node::broker::BrokerSide;
 use crate::node::broker::segment_files::SegmentFiles;
 use crate::node::coordinator::CoordinatorSide;
 use crate::node::coordinator::four_letter::Facts;
-use crate::node::coordinator::snapshots::{self, RestoreError, Snapshots};
-use crate::node::replica::{Beginning, Joining, Replica, Unusable};
+use crate::node::coordinator::snapshots::{self, Found, RestoreError, Snapshots};
+use crate::node::replica::{Beginning, Joining, Replica, Unusable, was_alone};
 use crate::node::{Node, Parts};
 use crate::report::{Code, Error};
 use crate::units::{GroupId, Seed};
@@ -37,6 +37,9 @@ use crate::wire::zookeeper::four_letter::Configuration;
 const JOURNAL_KNOWN: &str = "has-journal";
 const JOURNAL_KNOWN_TEXT: &[u8] =
     b"This server has a journal in data/journal: without it, it does not start as if it were new.\n";
+
+/// The file in `data/coordinator/` that says who the server is to its ensemble, since it lost what it was.
+const IDENTITY: &str = "identity";
 
 /// What a node is made of.
 pub struct Start<'a> {
@@ -72,7 +75,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         system,
         ports,
     } = start;
-    let (mut journal, mut recovered) =
+    let (mut journal, mut recovered, renewed) =
         open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
     refuse_another_server(config, &recovered)?;
     let lost = recovered.lost.batches.map(|_| recovered.lost.to_string());
@@ -85,6 +88,8 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
                 port: real(ports.coordinator, options.port),
                 folder,
                 group,
+                lost: renewed || recovered.loss.is_some(),
+                fresh: u128::from_be_bytes(random.journal),
                 seed: random.seed,
             };
             Some(parts.open(accept_loss, &system, &mut journal, disk.as_mut())?)
@@ -134,7 +139,7 @@ fn open_journal(
     accept_loss: bool,
     id: [u8; 16],
     disk: &mut dyn Disk,
-) -> Result<(Journal, Recovered), Error> {
+) -> Result<(Journal, Recovered, bool), Error> {
     let options = settings::journal(config, folder, accept_loss);
     let known = folder.data().join(JOURNAL_KNOWN);
     let was_there = disk::read_whole(disk, &known).is_ok();
@@ -173,7 +178,9 @@ fn open_journal(
              the journal can tell of"
         );
     }
-    Ok((journal, recovered))
+    // One that was gone is as good as lost.
+    let renewed = was_there && recovered.created;
+    Ok((journal, recovered, renewed))
 }
 
 /// Whether there is no journal in its folder.
@@ -256,6 +263,10 @@ struct CoordinatorStart<'a> {
     port: u16,
     folder: &'a ServerFolder,
     group: Option<consensus::Remembered>,
+    /// The journal is damaged or gone, and that is accepted.
+    lost: bool,
+    /// Random bits.
+    fresh: u128,
     seed: Seed,
 }
 
@@ -271,17 +282,24 @@ impl CoordinatorStart<'_> {
         let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
         let folder = self.folder.coordinator();
         let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
-        let found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
+        let mut found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
+        let forgets = self.forgets(&found);
+        if forgets {
+            found = self.forget(&options, disk)?;
+        }
+        let own = self.identity(journal.id(), disk)?;
         let configuration = self.configuration();
         let id = GroupId::COORDINATOR;
+        let place = found.place.clone();
         let beginning = Beginning {
             remembered: self.group,
             restored: found.index,
             place: found.place,
             accept_loss,
+            forgets,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let others = settings::others(self.config, journal.id());
+        let others = settings::others(self.config, own);
         let joining = Joining::Framed;
         let replica = Replica::new(id, server, joining, beginning, others, seed, journal)
             .map_err(|reason| unusable(self.folder, reason))?;
@@ -296,10 +314,58 @@ impl CoordinatorStart<'_> {
             found.core,
             replica,
             Snapshots::new(folder, every, found.index),
+            place,
             facts,
             settings::leaderless_patience(self.options),
             self.seed,
         ))
+    }
+
+    /// Whether this server has forgotten what it promised to others.
+    fn forgets(&self, found: &Found) -> bool {
+        let lost = self.lost || found.lost;
+        let was_alone = was_alone(self.config.id, self.group.as_ref(), found.place.as_ref());
+        self.config.cluster.is_some() && lost && !was_alone
+    }
+
+    /// Becomes somebody else to the others, before anything else is done with what is left.
+    fn forget(&self, options: &coordinator::Options, disk: &mut dyn Disk) -> Result<Found, Error> {
+        let folder = self.folder.coordinator();
+        let refused = |error| disk_refused("become a new member of the ensemble", error);
+        warn!(
+            folder = %folder.display(),
+            "this server has lost a part of what it remembered: it is a new member of the ensemble from now on, and gets \
+             everything from the others; its snapshots are put aside"
+        );
+        let text = format!("{:032x}\n", self.fresh);
+        let replace = Operation::Replace {
+            path: folder.join(IDENTITY),
+            pieces: vec![Bytes::from(text)],
+        };
+        disk.run(replace).map_err(refused)?;
+        snapshots::set_aside(&folder, disk).map_err(refused)?;
+        Ok(Found {
+            core: Coordinator::new(options.clone(), self.seed),
+            index: 0,
+            place: None,
+            lost: true,
+        })
+    }
+
+    /// By what the others know this server: its journal, or what has taken that one's place.
+    fn identity(&self, journal: u128, disk: &mut dyn Disk) -> Result<u128, Error> {
+        let path = self.folder.coordinator().join(IDENTITY);
+        let bytes = match disk::read_whole(disk, &path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.class == Class::Missing => return Ok(journal),
+            Err(error) => return Err(disk_refused("read who this server is", error)),
+        };
+        let text = str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
+        u128::from_str_radix(text, 16).map_err(|_| {
+            Error::new(Code::E0202, format!("read {}", path.display()))
+                .means("Who this server is to its ensemble is not known; it does not start.")
+                .cure("Restore the file from a copy of data/.")
+        })
     }
 
     fn configuration(&self) -> Configuration {
@@ -410,6 +476,7 @@ impl BrokerStart<'_> {
             restored: found.applied,
             place: None,
             accept_loss,
+            forgets: false,
         };
         let (server, seed) = (self.config.id, self.seed);
         let replica = Replica::new(id, server, Joining::Alone, beginning, None, seed, journal)

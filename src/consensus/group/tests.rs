@@ -38,6 +38,11 @@ impl Bench {
         }
     }
 
+    fn admit(&mut self, invited: bool) -> Result<Admission, Unchanged> {
+        let up_to = self.group.committed_index();
+        self.group.admit(other(), invited, up_to)
+    }
+
     fn turn(&mut self) -> Vec<Output> {
         let mut outputs = Vec::new();
         let journal = &mut self.journal;
@@ -278,10 +283,10 @@ impl Bench {
 #[test]
 fn who_is_invited_becomes_a_learner_and_nobody_else() {
     let mut bench = Bench::leading();
-    assert_eq!(bench.group.admit(other(), false), Ok(Admission::Stranger));
-    assert_eq!(bench.group.admit(other(), true), Ok(Admission::Joining));
+    assert_eq!(bench.admit(false), Ok(Admission::Stranger));
+    assert_eq!(bench.admit(true), Ok(Admission::Joining));
     let busy = Err(Unchanged::Busy(GroupId(1)));
-    assert_eq!(bench.group.admit(other(), true), busy);
+    assert_eq!(bench.admit(true), busy);
     bench.settle();
     let members = bench.group.membership();
     assert_eq!(
@@ -289,7 +294,7 @@ fn who_is_invited_becomes_a_learner_and_nobody_else() {
         (&[1][..], &[2][..])
     );
     assert_ne!(members.ensemble, 0, "from now on it is no group of one");
-    assert_eq!(bench.group.admit(other(), false), Ok(Admission::CatchingUp));
+    assert_eq!(bench.admit(false), Ok(Admission::CatchingUp));
     assert!(!bench.group.is_replicating(2), "it has not answered");
 }
 
@@ -301,7 +306,7 @@ fn who_is_dismissed_is_out_when_that_is_committed_and_the_leader_stays() {
         Ok(true),
         "it never was in"
     );
-    bench.group.admit(other(), true).expect("it leads");
+    bench.admit(true).expect("it leads");
     bench.settle();
     assert_eq!(bench.group.dismiss(ServerId(2)), Ok(false));
     bench.settle();
@@ -309,7 +314,7 @@ fn who_is_dismissed_is_out_when_that_is_committed_and_the_leader_stays() {
     assert_eq!(bench.group.membership().members(), [1]);
     let leader = Err(Unchanged::Leader(GroupId(1)));
     assert_eq!(bench.group.dismiss(ServerId(1)), leader);
-    assert_eq!(bench.group.admit(other(), true), Ok(Admission::Joining));
+    assert_eq!(bench.admit(true), Ok(Admission::Joining));
     bench.settle();
     assert_eq!(
         bench.group.membership().learners,

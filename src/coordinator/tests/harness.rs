@@ -110,7 +110,8 @@ impl Harness {
                 // As on a server alone, which has nobody to ask.
                 Effect::Touch { round, .. } => {
                     let mut effects = Vec::new();
-                    let event = Event::TouchConfirmed { round };
+                    let index = 0;
+                    let event = Event::TouchConfirmed { round, index };
                     self.coordinator.handle(self.now, event, &mut effects);
                     shown.extend(self.sort_out(effects));
                 }

@@ -21,12 +21,13 @@ fn a_ping_is_told_at_once_and_what_comes_meanwhile_shares_the_next_round() {
     touches.gather(9, ms(52));
     assert_eq!(touches.join(ConnectionId(3), ms(52)), 2);
     assert_eq!(touches.due(ms(53)), None, "one is under way");
-    assert_eq!(touches.confirmed(2, ms(53)).0, []);
-    let (over, next) = touches.confirmed(1, ms(54));
-    assert_eq!((over, next), (vec![ConnectionId(1)], touch(2, &[8, 9])));
-    let (over, next) = touches.confirmed(2, ms(55));
-    assert_eq!(over, [ConnectionId(2), ConnectionId(3)]);
-    assert_eq!((next, touches.deadline()), (None, None));
+    assert_eq!(touches.confirmed(2, 5, ms(53)), None, "it was not asked");
+    assert_eq!(touches.confirmed(1, 5, ms(54)), touch(2, &[8, 9]));
+    assert_eq!(touches.applied(4), [], "the end of a session may be at 5");
+    assert_eq!(touches.applied(5), [ConnectionId(1)]);
+    assert_eq!(touches.confirmed(2, 5, ms(55)), None);
+    assert_eq!(touches.applied(5), [ConnectionId(2), ConnectionId(3)]);
+    assert_eq!(touches.deadline(), None);
 }
 
 #[test]
@@ -47,7 +48,8 @@ fn a_round_is_told_again_until_it_is_over() {
     assert_eq!(touches.due(ms(499)), None);
     assert_eq!(touches.due(ms(500)), touch(1, &[7]));
     assert_eq!(touches.again(ms(600)), touch(1, &[7]), "another leads");
-    assert_eq!(touches.confirmed(1, ms(601)).0, [ConnectionId(1)]);
+    assert_eq!(touches.confirmed(1, 0, ms(601)), None);
+    assert_eq!(touches.applied(0), [ConnectionId(1)]);
     assert_eq!(touches.again(ms(602)), None);
 }
 
@@ -58,6 +60,7 @@ fn a_round_that_was_forgotten_answers_nobody() {
     assert!(touches.due(ms(0)).is_some());
     let mut touches = touches.forgotten();
     assert_eq!(touches.join(ConnectionId(2), ms(1)), 2);
-    assert_eq!(touches.confirmed(1, ms(2)).0, []);
+    assert_eq!(touches.confirmed(1, 0, ms(2)), None);
+    assert_eq!(touches.applied(9), []);
     assert!(!touches.is_over(2));
 }

@@ -17,8 +17,8 @@ fn hello(server: u16) -> Hello {
 
 fn pair() -> (PeerConnection, PeerConnection) {
     let (mut one, mut two) = (
-        PeerConnection::new(&hello(1)),
-        PeerConnection::new(&hello(2)),
+        PeerConnection::new(&hello(1), Moment::START),
+        PeerConnection::new(&hello(2), Moment::START),
     );
     carry(&mut one, &mut two, usize::MAX);
     carry(&mut two, &mut one, usize::MAX);
@@ -181,14 +181,14 @@ fn bytes_may_come_one_by_one() {
 #[test]
 fn a_stranger_is_not_listened_to() {
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0, 0, 0, 1, 0, 0, 0, 0, 9]] {
-        let mut end = PeerConnection::new(&hello(1));
+        let mut end = PeerConnection::new(&hello(1), Moment::START);
         end.room().extend_from_slice(bytes);
         end.received(bytes.len());
         let refused = end.next_frame();
         assert!(refused.is_err(), "{refused:?}");
         assert_eq!(end.next_frame(), refused, "and nothing more");
     }
-    let mut end = PeerConnection::new(&hello(1));
+    let mut end = PeerConnection::new(&hello(1), Moment::START);
     let mut bytes = BytesMut::new();
     peer::message::encode([(GROUP, &heartbeat(1))], &mut bytes);
     end.room().extend_from_slice(&bytes);

@@ -412,7 +412,9 @@ impl Connections {
         };
         if received {
             connection.active_at = now;
-            let partial = !connection.stalled && connection.codec().is_amid_frame();
+            // A large snapshot on a slow link ends no read at a frame's end for long.
+            let is_peer = connection.port() == Port::Peers;
+            let partial = !connection.stalled && !is_peer && connection.codec().is_amid_frame();
             match (connection.partial_since, partial) {
                 (None, true) => {
                     connection.partial_since = Some(now);

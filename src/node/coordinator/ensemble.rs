@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use super::CoordinatorSide;
-use super::receiving::Received;
+use super::receiving::{Received, Told};
 use crate::consensus::admission::Admission;
 use crate::consensus::founding::{Decision, Hello};
 use crate::consensus::group::{Role, Unchanged};
@@ -55,6 +55,8 @@ pub(super) struct Ensemble {
     /// What was proposed here.
     pub(super) proposals: Proposals,
     admit_at: Moment,
+    /// What was committed when servers on their way into the group were last looked after.
+    admit_up_to: u64,
     /// Since when no server leads, as far as is known here.
     leaderless_since: Option<Moment>,
     /// How long clients may stay then.
@@ -104,6 +106,7 @@ impl Ensemble {
             led_since: Moment::START,
             proposals: Proposals::default(),
             admit_at: Moment::START,
+            admit_up_to: u64::MAX,
             leaderless_since: None,
             patience,
             sent_away: Throttle::new(TOLD_EVERY),
@@ -121,7 +124,7 @@ fn question_of_core(round: u64) -> u64 {
 impl CoordinatorSide {
     /// Whether the ports may be opened: what cannot be served yet is answered so.
     pub(in crate::node) fn opens(&self) -> bool {
-        self.hello().is_some() || self.serves()
+        self.replica.has_others() || self.serves()
     }
 
     /// What this server says of itself to others.
@@ -186,6 +189,8 @@ impl CoordinatorSide {
     /// A server is out of reach.
     pub(in crate::node) fn out_of_reach(&mut self, server: ServerId, world: &mut World) {
         self.receiving.lost(server, world.disk.as_mut());
+        self.replica.out_of_reach(server);
+        self.ensemble.confirming.remove(&Some(server));
         if let Some(member) = self.sendings.lost(server, world.disk.as_mut()) {
             self.snapshot_sent(member, false);
         }
@@ -220,7 +225,7 @@ impl CoordinatorSide {
         };
         let own = Some(group.membership()).filter(|members| !members.is_empty());
         let is_there = match &message.body {
-            Body::Snapshot(marker) => self.receiving.has(marker.index),
+            Body::Snapshot(marker) => self.receiving.accept(marker),
             _ => true,
         };
         if is_there && peers::is_from(&message, own, link) {
@@ -334,11 +339,19 @@ impl CoordinatorSide {
     /// Finds out whether this server still leads: only then may a client be told that its session lives.
     fn confirm(&mut self, whose: Option<ServerId>, round: u64) {
         if self.replica.is_alone() {
-            self.events.push_back(Event::TouchConfirmed { round });
+            let index = self.replica.applied_index();
+            self.events
+                .push_back(Event::TouchConfirmed { round, index });
             return;
         }
-        self.ensemble.questions += 1;
-        let question = 2 * self.ensemble.questions + 1;
+        // A round that is told again asks the same question again, or one that takes long would never be answered.
+        let question = match self.ensemble.confirming.get(&whose) {
+            Some((question, asked)) if *asked == round => *question,
+            _ => {
+                self.ensemble.questions += 1;
+                2 * self.ensemble.questions + 1
+            }
+        };
         self.ensemble.confirming.insert(whose, (question, round));
         self.replica.read_index(question);
     }
@@ -357,11 +370,15 @@ impl CoordinatorSide {
         let (whose, round) = (*whose, *round);
         self.ensemble.confirming.remove(&whose);
         match whose {
-            None => self.handle(Event::TouchConfirmed { round }, world),
+            None => self.handle(Event::TouchConfirmed { round, index }, world),
             Some(server) => {
                 if let Some(peer) = world.peers.peer(server, &mut world.connections) {
                     let group = GroupId::COORDINATOR;
-                    peer.send_touched(&Touched { group, round });
+                    peer.send_touched(&Touched {
+                        group,
+                        round,
+                        index,
+                    });
                 }
             }
         }
@@ -375,14 +392,22 @@ impl CoordinatorSide {
         world: &mut World,
     ) {
         if self.replica.leader() == Some(from) {
-            let round = touched.round;
-            self.handle(Event::TouchConfirmed { round }, world);
+            let (round, index) = (touched.round, touched.index);
+            self.handle(Event::TouchConfirmed { round, index }, world);
         }
     }
 
     /// A part of a snapshot comes.
     pub(in crate::node) fn part(&mut self, part: Part, from: ServerId, world: &mut World) {
-        self.receiving.part(from, part, world.disk.as_mut());
+        let is_new = self
+            .replica
+            .member()
+            .is_some_and(|group| group.membership().is_empty());
+        // One that leads no more sends nothing that is of use.
+        let leads = is_new || self.replica.leader() == Some(from);
+        if leads && !self.receiving.part(from, part, world.disk.as_mut()) {
+            self.break_link(from, world);
+        }
     }
 
     /// A member has taken so much of a snapshot.
@@ -409,11 +434,28 @@ impl CoordinatorSide {
         completion: Completion,
         world: &mut World,
     ) {
-        let told = self.receiving.complete(completion, world.disk.as_mut());
-        if let Some((server, taken)) = told
-            && let Some(peer) = world.peers.peer(server, &mut world.connections)
-        {
-            peer.send_taken(&taken);
+        match self.receiving.complete(completion, world.disk.as_mut()) {
+            Told::Nothing => {}
+            Told::Taken(server, taken) => {
+                if let Some(peer) = world.peers.peer(server, &mut world.connections) {
+                    peer.send_taken(&taken);
+                }
+            }
+            Told::GivenUp(server) => self.break_link(server, world),
+        }
+    }
+
+    /// Ends a connection: whoever sent a snapshot that was given up hears of it by that, and begins anew.
+    fn break_link(&mut self, server: ServerId, world: &mut World) {
+        if let Some(link) = world.peers.link(server) {
+            world.connections.close(link.connection);
+        }
+    }
+
+    /// Who leads no more sends no snapshots.
+    pub(super) fn end_sendings(&mut self, world: &mut World) {
+        for member in self.sendings.end_all(world.disk.as_mut()) {
+            self.snapshot_sent(member, false);
         }
     }
 
@@ -567,13 +609,14 @@ impl CoordinatorSide {
         let Some(group) = self.replica.member_mut() else {
             return;
         };
+        let up_to = std::mem::replace(&mut self.ensemble.admit_up_to, group.committed_index());
         for (server, link) in world.peers.links() {
             if self.ensemble.dismissed.contains(&server) {
                 continue;
             }
             let invited = self.ensemble.invited.contains(&server);
             // What is refused, because another change is under way, is tried again.
-            match group.admit(link.identity, invited) {
+            match group.admit(link.identity, invited, up_to) {
                 Ok(Admission::Joining) => info!(%server, "a server is taken into the ensemble"),
                 Ok(Admission::Promoted) => {
                     info!(%server, "a server has all and is to vote");

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::connections::Dropped;
 use super::replica::{News, Replica};
 use super::{Failure, World};
+use crate::consensus::Marker;
 use crate::coordinator::{CloseReason, ConnectRequest, Coordinator, Effect, Event, Limit};
 use crate::disk::Completion;
 use crate::net::codec::Codec as _;
@@ -76,6 +77,7 @@ impl CoordinatorSide {
         core: Coordinator,
         replica: Replica,
         snapshots: Snapshots,
+        place: Option<Marker>,
         facts: Facts,
         patience: Duration,
         seed: Seed,
@@ -98,7 +100,10 @@ impl CoordinatorSide {
             halted: None,
         };
         side.pass_over_founding();
-        side.offer_newest();
+        // Its own head says the members as of it: of the log only a part is applied yet.
+        if let (Some(place), Some(group)) = (place, side.replica.member_mut()) {
+            group.offer_snapshot(place);
+        }
         side
     }
 
@@ -260,7 +265,10 @@ impl CoordinatorSide {
                     info!(term, "the coordinator serves");
                     self.handle(Event::Led { term }, world);
                 }
-                News::Deposed => self.handle(Event::Deposed, world),
+                News::Deposed => {
+                    self.end_sendings(world);
+                    self.handle(Event::Deposed, world);
+                }
                 News::Follows => self.handle(Event::Follows, world),
                 News::Forward { leader, commands } => self.forward(leader, commands, world),
                 News::Send(message) => self.send(message, world),
@@ -275,6 +283,7 @@ impl CoordinatorSide {
             }
         }
         self.note_leader(world);
+        self.receiving.pass_over();
         self.tell_of_members(world);
         match self.halted.take() {
             Some(failure) => Err(failure),

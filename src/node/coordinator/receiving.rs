@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
+use crate::consensus::Marker;
 use crate::coordinator::{Restore, Restored};
-use crate::disk::{self, Completion, Disk, File, Lane, Mode, Operation, Owner, Token};
+use crate::disk::{Completion, Disk, File, Lane, Mode, Operation, Owner, Token};
 use crate::units::{GroupId, Seed, ServerId};
 use crate::wire::peer::{Part, Taken};
 
@@ -22,6 +23,17 @@ pub(super) struct Received {
     pub(super) restored: Restored,
 }
 
+/// What the other side is to be told.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Nothing now.
+    Nothing,
+    /// So much was taken.
+    Taken(ServerId, Taken),
+    /// It was given up; the connection is to end, so that all begins anew.
+    GivenUp(ServerId),
+}
+
 /// What is being received.
 pub(super) struct Receiving {
     folder: PathBuf,
@@ -29,6 +41,8 @@ pub(super) struct Receiving {
     under_way: Option<UnderWay>,
     /// What is in place, until the group's message says to take it.
     ready: Option<Received>,
+    /// What that message has named, until the group has looked at it.
+    accepted: Option<Received>,
     numbers: u64,
 }
 
@@ -49,6 +63,17 @@ struct UnderWay {
     restored: Option<Restored>,
 }
 
+impl UnderWay {
+    /// How much of it is on the disk, when nothing is on its way there.
+    fn taken(&self) -> Taken {
+        Taken {
+            group: GroupId::COORDINATOR,
+            index: self.index,
+            offset: self.next,
+        }
+    }
+}
+
 impl Receiving {
     pub(super) fn new(folder: PathBuf, seed: Seed) -> Receiving {
         Receiving {
@@ -56,21 +81,22 @@ impl Receiving {
             seed,
             under_way: None,
             ready: None,
+            accepted: None,
             numbers: 0,
         }
     }
 
-    /// Takes a part.
-    pub(super) fn part(&mut self, from: ServerId, part: Part, disk: &mut dyn Disk) {
+    /// Takes a part; false if it is damaged, and nothing that follows is of use.
+    pub(super) fn part(&mut self, from: ServerId, part: Part, disk: &mut dyn Disk) -> bool {
         if part.offset == 0 {
             self.begin(from, part.index, disk);
         }
         let Some(work) = &mut self.under_way else {
-            return;
+            return true;
         };
         let fits = (work.from, work.index, work.next) == (from, part.index, part.offset);
         if !fits || work.ended {
-            return;
+            return true;
         }
         let fed = work
             .restore
@@ -78,7 +104,8 @@ impl Receiving {
             .map_or(Ok(()), |restore| restore.feed(&part.bytes));
         if let Err(error) = fed {
             warn!(server = %from, %error, "a snapshot that comes from another server is damaged");
-            return self.give_up(disk);
+            self.give_up(disk);
+            return false;
         }
         let position = work.next;
         work.next += part.bytes.len() as u64;
@@ -99,6 +126,7 @@ impl Receiving {
             self.submit(Operation::Sync { file }, disk);
             self.submit(Operation::Close { file }, disk);
         }
+        true
     }
 
     fn begin(&mut self, from: ServerId, index: u64, disk: &mut dyn Disk) {
@@ -154,70 +182,80 @@ impl Receiving {
         );
     }
 
-    /// Takes a completion of ours: what the other side is to be told.
-    pub(super) fn complete(
-        &mut self,
-        completion: Completion,
-        disk: &mut dyn Disk,
-    ) -> Option<(ServerId, Taken)> {
-        let work = self.under_way.as_mut()?;
+    /// Takes a completion of ours.
+    pub(super) fn complete(&mut self, completion: Completion, disk: &mut dyn Disk) -> Told {
+        let Some(work) = &mut self.under_way else {
+            return Told::Nothing;
+        };
         if completion.token.number != work.number {
-            return None;
+            return Told::Nothing;
         }
+        let (from, index) = (work.from, work.index);
         work.left -= 1;
         if let Err(error) = completion.result {
-            self.fail(&error, disk);
-            return None;
+            warn!(%error, "a snapshot of another server cannot be written; it is tried again");
+            self.give_up(disk);
+            return Told::GivenUp(from);
         }
         if work.left > 0 {
-            return None;
+            return Told::Nothing;
         }
-        let (from, offset) = (work.from, work.next);
-        let taken = move |index| Taken {
-            group: GroupId::COORDINATOR,
-            index,
-            offset,
-        };
         if !work.ended {
-            return Some((from, taken(work.index)));
+            return Told::Taken(from, work.taken());
         }
         // All of it is durable: only what is whole gets a snapshot's name.
         if let Some(restore) = work.restore.take() {
-            let (path, to) = (work.path.clone(), in_place(&self.folder, work.index));
-            match restore.finish() {
+            let (path, to) = (work.path.clone(), in_place(&self.folder, index));
+            let whole = restore.finish().map_err(|error| error.to_string());
+            let whole = whole.and_then(|restored| match restored.index() == index {
+                true => Ok(restored),
+                false => Err(format!("it is of entry {}", restored.index())),
+            });
+            match whole {
                 Ok(restored) => work.restored = Some(restored),
-                Err(error) => {
-                    warn!(server = %from, %error, "a snapshot that came from another server is damaged");
+                Err(why) => {
+                    warn!(server = %from, %why, "a snapshot that came from another server is damaged");
                     self.give_up(disk);
-                    return None;
+                    return Told::GivenUp(from);
                 }
             }
             self.submit(Operation::Rename { from: path, to }, disk);
             let path = self.folder.clone();
             self.submit(Operation::SyncFolder { path }, disk);
-            return None;
+            return Told::Nothing;
         }
-        let work = self.under_way.take()?;
-        let (index, restored) = (work.index, work.restored?);
-        self.ready = Some(Received { index, restored });
-        Some((from, taken(index)))
+        let Some(work) = self.under_way.take() else {
+            return Told::Nothing;
+        };
+        let taken = work.taken();
+        self.ready = work.restored.map(|restored| Received { index, restored });
+        Told::Taken(from, taken)
     }
 
-    fn fail(&mut self, error: &disk::Error, disk: &mut dyn Disk) {
-        warn!(%error, "a snapshot of another server cannot be written; it is tried again");
-        self.give_up(disk);
-    }
-
-    /// Whether this one is in place.
-    pub(super) fn has(&self, index: u64) -> bool {
-        self.ready
+    /// The group's message names the snapshot that is in place. Whether it is this one: of the same entry, in the same term,
+    /// with the same members.
+    pub(super) fn accept(&mut self, marker: &Marker) -> bool {
+        let is_it = |ready: &mut Received| {
+            let place = ready.restored.place();
+            ready.index == marker.index
+                && place.is_some_and(|it| it.term == marker.term && it.members == marker.state)
+        };
+        if let Some(ready) = self.ready.take_if(is_it) {
+            self.accepted = Some(ready);
+        }
+        self.accepted
             .as_ref()
-            .is_some_and(|ready| ready.index == index)
+            .is_some_and(|accepted| accepted.index == marker.index)
     }
 
-    /// Takes the one that is in place.
+    /// Takes the one that the group has taken.
     pub(super) fn take(&mut self, index: u64) -> Option<Received> {
-        self.ready.take_if(|ready| ready.index == index)
+        self.accepted.take_if(|accepted| accepted.index == index)
+    }
+
+    /// What the group did not want, because it has all of it, is let go.
+    pub(super) fn pass_over(&mut self) {
+        self.accepted = None;
     }
 
     fn submit(&mut self, operation: Operation, disk: &mut dyn Disk) {

@@ -30,6 +30,8 @@ struct Sending {
     file: File,
     /// The number that its operations carry.
     number: u64,
+    /// So long it is.
+    length: u64,
     /// Read and handed over up to here.
     sent: u64,
     taken: u64,
@@ -72,6 +74,7 @@ impl Sendings {
             path,
             file,
             number: self.numbers,
+            length: 0,
             sent: 0,
             taken: 0,
             ended: false,
@@ -97,6 +100,13 @@ impl Sendings {
         let member = self.by_server.get(&server)?.message.to;
         self.end(server, disk);
         Some(member)
+    }
+
+    /// Nothing is sent any more. The members that will not get theirs.
+    pub(super) fn end_all(&mut self, disk: &mut dyn Disk) -> Vec<u64> {
+        let servers: Vec<ServerId> = self.by_server.keys().copied().collect();
+        let ended = servers.into_iter();
+        ended.filter_map(|server| self.lost(server, disk)).collect()
     }
 
     fn end(&mut self, server: ServerId, disk: &mut dyn Disk) {
@@ -131,19 +141,23 @@ impl Sendings {
         sending.reading = false;
         match completion.result {
             Ok(Outcome::Read(bytes)) => {
+                let offset = sending.sent;
+                sending.sent += bytes.len() as u64;
                 let part = Part {
                     group: GroupId::COORDINATOR,
                     index: sending.index,
-                    offset: sending.sent,
-                    is_last: bytes.len() < PART_BYTES,
+                    offset,
+                    is_last: sending.sent >= sending.length || bytes.is_empty(),
                     bytes,
                 };
-                sending.sent += part.bytes.len() as u64;
                 sending.ended = part.is_last;
                 sending.held = Some(part);
                 None
             }
-            Ok(_) => {
+            Ok(outcome) => {
+                if let Outcome::Opened { length, .. } = outcome {
+                    sending.length = length;
+                }
                 sending.read_on(disk);
                 None
             }

@@ -119,7 +119,7 @@ impl Snapshots {
             return;
         }
         let enough = applied >= self.newest + self.every.entries.max(1)
-            || needed_to > self.newest
+            || needed_to > self.newest && core.status().applied > self.newest
             || self.bytes_behind >= self.every.bytes
                 && self.bytes_behind >= core.status().data_bytes;
         if !enough {
@@ -381,6 +381,32 @@ pub(crate) struct Found {
     pub(crate) index: u64,
     /// Its place in the log, where the snapshot says it.
     pub(crate) place: Option<Marker>,
+    /// Something was lost, as accepted: a snapshot is damaged, or what the journal has forgotten is in none.
+    pub(crate) lost: bool,
+}
+
+/// Puts the snapshots aside: whoever has forgotten what it promised goes on from none of them, and they may be all that is
+/// left of the tree.
+///
+/// # Errors
+/// The disk failed.
+pub(crate) fn set_aside(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+    let list = Operation::List {
+        path: folder.to_path_buf(),
+    };
+    let Outcome::Listed(entries) = disk.run(list)? else {
+        unreachable!("a listing is answered with a listing");
+    };
+    let snapshots = entries.into_iter().filter(|it| it.name.ends_with(SUFFIX));
+    for entry in snapshots {
+        let from = folder.join(&entry.name);
+        let to = folder.join(format!("{}.forgotten", entry.name));
+        disk.run(Operation::Rename { from, to })?;
+    }
+    disk.run(Operation::SyncFolder {
+        path: folder.to_path_buf(),
+    })?;
+    Ok(())
 }
 
 /// Reads the newest snapshot back and removes the others. What comes after it is in the journal, which has
@@ -410,6 +436,7 @@ pub(crate) fn restore(
     let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
     names.sort();
     let mut state: Option<Restored> = None;
+    let mut lost = false;
     for name in names.into_iter().rev() {
         let path = folder.join(&name);
         if name.ends_with(SUFFIX) && state.is_none() {
@@ -424,6 +451,7 @@ pub(crate) fn restore(
                 }
                 Err(error) => {
                     warn!(path = %path.display(), %error, "a damaged snapshot is ignored, as accepted");
+                    lost = true;
                     continue;
                 }
             }
@@ -452,7 +480,13 @@ pub(crate) fn restore(
         Some(restored) => Coordinator::restored(options.clone(), seed, restored),
         None => Coordinator::new(options.clone(), seed),
     };
-    Ok(Found { core, index, place })
+    lost |= index < marker && marker > 1;
+    Ok(Found {
+        core,
+        index,
+        place,
+        lost,
+    })
 }
 
 fn read(

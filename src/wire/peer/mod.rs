@@ -23,7 +23,7 @@
 //!   kind 6, sessions that live
 //!          group u32 | round u64 | session i64 … until the body ends
 //!   kind 7, the leader has heard of them
-//!          group u32 | round u64
+//!          group u32 | round u64 | index u64
 //! ```
 //!
 //! All integers are big-endian. The checksum is the crc32 of the body. Many messages share a frame, those of several groups

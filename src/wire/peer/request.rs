@@ -34,6 +34,8 @@ pub struct Touched {
     pub group: GroupId,
     /// The round.
     pub round: u64,
+    /// What was committed then: a session that ended before is no more, wherever this is applied.
+    pub index: u64,
 }
 
 /// Writes the frame.
@@ -61,6 +63,7 @@ pub fn encode_touched(touched: &Touched, out: &mut BytesMut) {
         writer.u8(TOUCHED);
         writer.u32(touched.group.0);
         writer.u64(touched.round);
+        writer.u64(touched.index);
     });
 }
 
@@ -94,6 +97,7 @@ pub(super) fn decode_touched(reader: &mut Reader<'_>) -> Result<Touched, Malform
     let touched = Touched {
         group: GroupId(reader.u32()?),
         round: reader.u64()?,
+        index: reader.u64()?,
     };
     match reader.is_empty() {
         true => Ok(touched),
@@ -130,7 +134,12 @@ mod tests {
         encode_touch(&touch, &mut out);
         assert_eq!(decoded(out), Ok(Frame::Touch(touch)));
 
-        let touched = Touched { group, round };
+        let index = 11;
+        let touched = Touched {
+            group,
+            round,
+            index,
+        };
         let mut out = BytesMut::new();
         encode_touched(&touched, &mut out);
         assert_eq!(decoded(out), Ok(Frame::Touched(touched)));

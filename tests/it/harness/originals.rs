@@ -167,24 +167,6 @@ impl ZooKeepers {
     pub(crate) fn server(&mut self, i: usize) -> &mut ZooKeeper {
         &mut self.servers[i]
     }
-
-    /// The one that leads.
-    pub(crate) fn leader(&self) -> SocketAddr {
-        self.of("leader")
-    }
-
-    /// One that follows.
-    pub(crate) fn follower(&self) -> SocketAddr {
-        self.of("follower")
-    }
-
-    fn of(&self, wanted: &str) -> SocketAddr {
-        let addresses = self.servers.iter().map(ZooKeeper::address);
-        let found = addresses
-            .into_iter()
-            .find(|address| mode(*address).as_deref() == Some(wanted));
-        found.expect("three servers have a leader and two that follow")
-    }
 }
 
 /// What a server of an ensemble is, once it is something.

@@ -317,7 +317,8 @@ impl World {
             return;
         };
         // What is refused, because another change is under way, is asked for again.
-        let admitted = live.group.admit(identity, false);
+        let up_to = live.group.committed_index();
+        let admitted = live.group.admit(identity, false, up_to);
         self.met
             .add("admitted", usize::from(admitted == Ok(Admission::Promoted)));
     }
