@@ -499,8 +499,14 @@ impl Group {
         change.set_transition(ConfChangeTransition::Auto);
         change.set_changes(changes.into());
         change.context = encode_identities(newcomers);
+        // The crate takes a change that it drops, because too much is uncommitted, for one that is pending: nothing could
+        // change until something else has got its place in the log.
+        let pending = self.node.raft.pending_conf_index;
         let proposed = self.node.propose_conf_change(Vec::new(), change);
-        proposed.map_err(|_| Unchanged::Busy(id))
+        proposed.map_err(|_| {
+            self.node.raft.pending_conf_index = pending;
+            Unchanged::Busy(id)
+        })
     }
 
     /// Hands the lead to another voter, when that has all entries. While it is under way nothing can be proposed.
@@ -623,10 +629,17 @@ impl Group {
                     self.ticket_last = persist(Record::Reset(marker.clone()));
                     self.install(marker, outputs);
                 }
+                let entries = ready.take_entries();
                 if let Some(state) = ready.hs() {
-                    self.ticket_last = persist(hard_state_of(state));
+                    let mut state = state.clone();
+                    if let Some(first) = entries.first() {
+                        // Where only this record survives a power cut, another leader's entries may still have these
+                        // places: they must not be taken for committed.
+                        state.commit = state.commit.min(first.index - 1);
+                    }
+                    self.ticket_last = persist(hard_state_of(&state));
                 }
-                for entry in ready.take_entries() {
+                for entry in entries {
                     self.node.mut_store().append(entry.clone());
                     self.ticket_last = persist(Record::Entry(Entry::from_raft(entry)));
                 }

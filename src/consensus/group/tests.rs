@@ -1,6 +1,7 @@
 //! A group of one over a journal that is a list in memory.
 
 use super::*;
+use crate::consensus::EntryKind;
 use crate::consensus::admission::Admission;
 use crate::units::ServerId;
 
@@ -358,4 +359,61 @@ fn who_was_taken_out_takes_another_number_and_what_it_remembers() {
         bench.turn().is_empty(),
         "it stands for nothing before it is a member"
     );
+}
+
+#[test]
+fn a_torn_write_commits_no_entry_of_another_leader() {
+    let entry = |term| Entry {
+        index: 10,
+        term,
+        kind: EntryKind::Normal,
+        data: Bytes::from_static(b"a"),
+    };
+    let remembered = Remembered {
+        hard_state: HardState {
+            term: 5,
+            vote: 0,
+            commit: 9,
+        },
+        marker: Marker {
+            index: 9,
+            term: 5,
+            state: Membership::of_voters([1, 2, 3]).encode(),
+        },
+        entries: vec![entry(5)],
+        ..Remembered::default()
+    };
+    let mut bench = Bench::new(remembered);
+    bench.group.step(Message {
+        from: 2,
+        to: 1,
+        term: 6,
+        body: Body::Append {
+            index: 9,
+            log_term: 5,
+            commit: 10,
+            entries: vec![entry(6)],
+        },
+    });
+    bench.turn();
+    let state = HardState {
+        term: 6,
+        vote: 0,
+        commit: 9,
+    };
+    let records = [Record::HardState(state), Record::Entry(entry(6))];
+    assert_eq!(bench.journal, records);
+}
+
+#[test]
+fn a_change_for_which_there_was_no_room_is_not_pending() {
+    let mut bench = Bench::leading();
+    let big = Bytes::from(vec![1; 990]);
+    bench.group.propose(big).expect("there is room");
+    let last = bench.group.node.raft.raft_log.last_index();
+    let busy = Err(Unchanged::Busy(GroupId(1)));
+    assert_eq!(bench.group.admit(other(), true), busy);
+    assert_eq!(bench.group.node.raft.raft_log.last_index(), last);
+    bench.settle();
+    assert_eq!(bench.group.admit(other(), true), Ok(Admission::Joining));
 }
