@@ -13,6 +13,8 @@ use crate::harness::server::set_key;
 use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, op};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -303,6 +305,41 @@ fn a_wiped_server_gets_everything_and_its_vote_before_another_one_is_killed() {
     let ledger = load.end();
     tell("a server was wiped and another one killed", &ledger);
     ledger.check(&cluster);
+}
+
+/// It would serve a tree of its own, and give that to others.
+#[test]
+fn a_server_that_accepted_the_loss_of_its_tree_gets_everything_and_its_vote() {
+    let mut cluster = Cluster::start_with(3, &[], |config| {
+        set_key(config, "coordinator", "snapshot_every_entries", "100");
+    });
+    let load = Load::start(&cluster, "load");
+    let damaged = cluster.followers()[0];
+    let folder = cluster.server(damaged).folder().join("data/coordinator");
+    eventually("there is a snapshot", GAP_MAX, || {
+        snapshot(&folder).is_some()
+    });
+    cluster.kill(damaged);
+    let path = snapshot(&folder).expect("it is still there");
+    let mut bytes = fs::read(&path).expect("it can be read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).expect("it can be written");
+    cluster.resume_accepting_loss(damaged);
+    eventually("it votes", GAP_MAX, || cluster.said("a server votes") == 1);
+    let leader = cluster.leader();
+    cluster.kill(leader);
+    load.goes_on(GAP_MAX);
+    cluster.resume(leader);
+    let ledger = load.end();
+    tell("a server lost its tree and another one was killed", &ledger);
+    ledger.check(&cluster);
+}
+
+/// A snapshot in this folder.
+fn snapshot(folder: &Path) -> Option<PathBuf> {
+    let mut paths = fs::read_dir(folder).ok()?.flatten().map(|it| it.path());
+    paths.find(|path| path.extension().is_some_and(|it| it == "snapshot"))
 }
 
 #[test]

@@ -412,8 +412,8 @@ fn a_change_for_which_there_was_no_room_is_not_pending() {
     bench.group.propose(big).expect("there is room");
     let last = bench.group.node.raft.raft_log.last_index();
     let busy = Err(Unchanged::Busy(GroupId(1)));
-    assert_eq!(bench.group.admit(other(), true), busy);
+    assert_eq!(bench.admit(true), busy);
     assert_eq!(bench.group.node.raft.raft_log.last_index(), last);
     bench.settle();
-    assert_eq!(bench.group.admit(other(), true), Ok(Admission::Joining));
+    assert_eq!(bench.admit(true), Ok(Admission::Joining));
 }

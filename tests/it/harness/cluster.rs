@@ -93,6 +93,13 @@ impl Cluster {
         self.running[i] = true;
     }
 
+    /// Starts a server whose operator has accepted what is lost, and waits until it serves.
+    pub(crate) fn resume_accepting_loss(&mut self, i: usize) {
+        self.servers[i].begin_accepting_loss();
+        self.running[i] = true;
+        self.wait_until_serves(i);
+    }
+
     /// Starts a server and waits until its port is open; it may not serve.
     pub(crate) fn open(&mut self, i: usize) {
         self.begin(i);

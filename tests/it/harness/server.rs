@@ -199,6 +199,13 @@ impl Server {
         self.process = Some(self.spawn(&mut self.command()));
     }
 
+    /// The same, where its operator has accepted what is lost.
+    pub(crate) fn begin_accepting_loss(&mut self) {
+        let mut command = self.command();
+        command.arg("--accept-loss");
+        self.process = Some(self.spawn(&mut command));
+    }
+
     /// Starts it by this command and waits for nothing.
     pub(crate) fn spawn(&self, command: &mut Command) -> Process {
         Process::start("chrysalis", command, &self.log)
