@@ -311,6 +311,11 @@ impl Group {
         self.options.id
     }
 
+    /// From now on so many bytes of applied entries stay in memory for members that are behind.
+    pub fn keep(&mut self, window_bytes: usize) {
+        self.node.mut_store().keep(window_bytes);
+    }
+
     /// Which member this server is, and who.
     pub(super) fn own_identity(&self) -> Option<(u64, Identity)> {
         let identity = self.options.identity;

@@ -159,6 +159,11 @@ impl Log {
         self.forget();
     }
 
+    /// So much of what is applied stays in memory.
+    pub(super) fn keep(&mut self, window_bytes: usize) {
+        self.window_bytes = window_bytes;
+    }
+
     /// The journal has forgotten everything up to `index`.
     pub(super) fn marked(&mut self, index: u64) {
         self.marker = index;

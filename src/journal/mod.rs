@@ -54,7 +54,7 @@ pub struct Options {
     pub folder: PathBuf,
     /// Bytes of the very first file: small, so that an empty server starts at once.
     pub first_file_bytes: u64,
-    /// Bytes of every other file. An entry may have at most half of that.
+    /// Bytes of every other file. An entry may have about half of that ([`Options::entry_bytes_max`]).
     pub file_bytes: u64,
     /// Files there may be at most.
     pub files_max: usize,
@@ -71,6 +71,9 @@ pub struct Options {
     /// Go on without what damage has taken (the operator has read what `dump journal` says).
     pub accept_loss: bool,
 }
+
+/// See [`Options::entry_bytes_max`].
+const ALONG_BYTES: u64 = 64 << 10;
 
 impl Options {
     /// The usual layout, in `folder`.
@@ -89,9 +92,11 @@ impl Options {
         }
     }
 
-    /// The most bytes an entry's data may have.
+    /// The most bytes a record may have: what a client may write at once is at most half a file, and what goes along with it
+    /// (who asks, the place in its session) is less than [`ALONG_BYTES`].
     pub fn entry_bytes_max(&self) -> usize {
-        usize::try_from(self.file_bytes / 2).unwrap_or(usize::MAX)
+        let bytes = self.file_bytes / 2 + ALONG_BYTES;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 }
 

@@ -47,7 +47,7 @@ const HEARTBEAT_TICKS: usize = 2;
 /// When the question about the commit index is asked again: who was to answer may be gone.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Applied entries that stay in memory for members that are behind.
-const WINDOW_BYTES: usize = 8 << 20;
+pub(super) const WINDOW_BYTES: usize = 8 << 20;
 
 /// The other servers of a group, as the configuration names them.
 #[derive(Clone, Debug)]

@@ -311,8 +311,10 @@ fn messages_that_retention_took_are_not_passed_over_without_a_word() {
         ];
         parts.iter().all(|part| line.contains(part))
     };
-    let log = server.process().log();
-    assert!(log.lines().any(taken), "{log}");
+    // That is told when the disk has said that it is gone.
+    crate::harness::process::eventually("it is told", Duration::from_secs(60), || {
+        server.process().log().lines().any(taken)
+    });
     let group = chrysalis_with(&server, &["consume", "test", "--group", "g"], b"");
     assert_eq!(text(&group.stdout), "last\n", "{}", text(&group.stderr));
     let gap = format!("1-0: what was at offsets 25 to {last} is passed over");

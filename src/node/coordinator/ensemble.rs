@@ -23,10 +23,16 @@ use crate::coordinator::{Event, stamp};
 use crate::disk::Completion;
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
+use crate::node::replica::WINDOW_BYTES;
 use crate::node::{EnsembleWish, Failure, World};
 use crate::report::throttle::Throttle;
 use crate::units::{ConnectionId, GroupId, Moment, Seed, ServerId};
 use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
+
+/// Applied entries that stay in memory while a member is being caught up.
+const KEPT_BYTES: usize = 64 << 20;
+/// How long after its snapshot has arrived.
+const KEEP_AFTER: Duration = Duration::from_secs(10);
 
 /// How often servers on their way into the group are looked after.
 const ADMIT_EVERY: Duration = Duration::from_millis(200);
@@ -64,6 +70,8 @@ pub(super) struct Ensemble {
     sent_away: Throttle,
     /// A member is too far behind for entries.
     pub(super) snapshot_wanted: bool,
+    /// Until then entries are kept for one that gets a snapshot, and needs what came after it.
+    keeps_until: Moment,
     seeds: u64,
 }
 
@@ -111,6 +119,7 @@ impl Ensemble {
             patience,
             sent_away: Throttle::new(TOLD_EVERY),
             snapshot_wanted: false,
+            keeps_until: Moment::START,
             seeds: seed.0,
         }
     }
@@ -224,11 +233,12 @@ impl CoordinatorSide {
             return;
         };
         let own = Some(group.membership()).filter(|members| !members.is_empty());
-        let is_there = match &message.body {
-            Body::Snapshot(marker) => self.receiving.accept(marker),
-            _ => true,
-        };
-        if is_there && peers::is_from(&message, own, link) {
+        let is_there = peers::is_from(&message, own, link)
+            && match &message.body {
+                Body::Snapshot(marker) => self.receiving.accept(marker),
+                _ => true,
+            };
+        if is_there {
             group.step(message);
         }
     }
@@ -517,6 +527,20 @@ impl CoordinatorSide {
         if led != self.ensemble.led {
             self.ensemble.led = led;
             self.ensemble.led_since = world.now;
+        }
+    }
+
+    /// Keeps more entries in memory while a member is being caught up: it needs those that came while it got its snapshot.
+    pub(super) fn keep_entries(&mut self, now: Moment) {
+        if self.ensemble.snapshot_wanted || self.sendings.is_under_way() {
+            self.ensemble.keeps_until = now + KEEP_AFTER;
+        }
+        let bytes = match now < self.ensemble.keeps_until {
+            true => KEPT_BYTES,
+            false => WINDOW_BYTES,
+        };
+        if let Some(group) = self.replica.member_mut() {
+            group.keep(bytes);
         }
     }
 

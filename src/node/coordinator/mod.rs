@@ -185,6 +185,9 @@ impl CoordinatorSide {
     pub(super) fn snapshot(&mut self, needed_to: u64, world: &mut World) {
         // A server that was killed between a snapshot and the word of it to the journal has that still to say.
         let (newest, applied) = (self.snapshots.newest(), self.replica.applied_index());
+        if self.replica.has_others() {
+            self.keep_entries(world.now);
+        }
         let wanted = std::mem::take(&mut self.ensemble.snapshot_wanted);
         if needed_to > self.replica.marker_index() && (needed_to..=applied).contains(&newest) {
             self.replica.release(newest, &mut world.journal);
