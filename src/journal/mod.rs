@@ -93,7 +93,7 @@ impl Options {
     }
 
     /// The most bytes a record may have: what a client may write at once is at most half a file, and what goes along with it
-    /// (who asks, the place in its session) is less than [`ALONG_BYTES`].
+    /// (who asks, the place in its session) is less than 64 KiB.
     pub fn entry_bytes_max(&self) -> usize {
         let bytes = self.file_bytes / 2 + ALONG_BYTES;
         usize::try_from(bytes).unwrap_or(usize::MAX)
