@@ -29,6 +29,23 @@ fn options() -> Options {
     }
 }
 
+/// An empty log behind entry 9 of term 5, with these members.
+fn behind_marker(members: &Membership) -> Remembered {
+    Remembered {
+        hard_state: HardState {
+            term: 5,
+            vote: 1,
+            commit: 9,
+        },
+        marker: Marker {
+            index: 9,
+            term: 5,
+            state: members.encode(),
+        },
+        ..Remembered::default()
+    }
+}
+
 impl Bench {
     fn new(remembered: Remembered) -> Bench {
         let group = Group::new(options(), remembered, Seed(7)).expect("the state is sound");
@@ -234,20 +251,7 @@ fn applied_entries_leave_memory() {
 /// empty log behind a marker.
 #[test]
 fn an_election_right_behind_the_marker_goes_through() {
-    let remembered = Remembered {
-        hard_state: HardState {
-            term: 5,
-            vote: 1,
-            commit: 9,
-        },
-        marker: Marker {
-            index: 9,
-            term: 5,
-            state: Membership::of_voters([1]).encode(),
-        },
-        ..Remembered::default()
-    };
-    let mut bench = Bench::new(remembered);
+    let mut bench = Bench::new(behind_marker(&Membership::of_voters([1])));
     bench.turn();
     let outputs = bench.sync();
     assert!(
@@ -329,23 +333,8 @@ fn who_was_taken_out_takes_another_number_and_what_it_remembers() {
     let mut members = Membership::founded_by(&[other()], 5);
     members.identities.insert(1, other());
     members.next = 3;
-    let remembered = Remembered {
-        hard_state: HardState {
-            term: 5,
-            vote: 1,
-            commit: 9,
-        },
-        marker: Marker {
-            index: 9,
-            term: 5,
-            state: Membership {
-                voters: vec![2],
-                ..members
-            }
-            .encode(),
-        },
-        ..Remembered::default()
-    };
+    members.voters = vec![2];
+    let remembered = behind_marker(&members);
     let mut bench = Bench::new(remembered);
     assert!(bench.group.is_removed());
     bench.group.renumber(3);

@@ -11,13 +11,13 @@ use chrysalis::appliance::Ports;
 use chrysalis::config::{self, Config, Machine, ServerFolder};
 use chrysalis::net::output::Chunk;
 use chrysalis::node::{Event, Node, Port};
-use chrysalis::server::{Random as StartRandom, Start, System};
+use chrysalis::server::{Random as StartRandom, Start};
 use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime};
-use chrysalis::wire::zookeeper::four_letter::Environment;
 
 use super::still::Still;
 use crate::simulation::disk::SimulatedDisk;
 use crate::simulation::server::Shared;
+use crate::simulation::system;
 
 /// Small everything, so that the journal turns, and who was away for a while needs a snapshot.
 const CONFIG: &str = r#"
@@ -93,20 +93,7 @@ impl Server {
 
     /// Starts on what is on the disk.
     pub(super) fn start(&mut self, now: u64, random: &mut Random) {
-        let system = System {
-            environment: Environment {
-                host_name: "simulated".into(),
-                os_version: "0".into(),
-                user_name: "nobody".into(),
-                user_home: "/".into(),
-                user_folder: "/".into(),
-            },
-            descriptors: || None,
-            descriptors_max: None,
-            utc_offset_s: 0,
-            pid: 1,
-            syncs_as_one: |_| true,
-        };
+        let system = system(|_| true);
         let mut journal = [0; 16];
         journal[..8].copy_from_slice(&random.next().to_be_bytes());
         let started = chrysalis::server::open(Start {

@@ -12,14 +12,14 @@ use chrysalis::config::{self, Config, Machine, ServerFolder};
 use chrysalis::disk::{Class, Completion, Disk, Error, File, Lane, Operation, Outcome, Token};
 use chrysalis::net::output::Chunk;
 use chrysalis::node::{Node, Port};
-use chrysalis::server::{Random as StartRandom, Start, System};
+use chrysalis::server::{Random as StartRandom, Start};
 use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime};
 use chrysalis::wire::metaq::reply::Content;
-use chrysalis::wire::zookeeper::four_letter::Environment;
 
 use super::clients::{Client, Memory, PRODUCERS};
 use crate::harness::tally::Tally;
 use crate::simulation::disk::{Fault, SimulatedDisk};
+use crate::simulation::system;
 
 /// Small everything, so that segments roll and the journal turns within one life.
 const CONFIG: &str = r#"
@@ -135,24 +135,11 @@ impl World {
 
     /// Opens the server in its folder.
     pub(super) fn open(&mut self) -> Result<(), chrysalis::report::Error> {
-        let system = System {
-            environment: Environment {
-                host_name: "simulated".into(),
-                os_version: "0".into(),
-                user_name: "nobody".into(),
-                user_home: "/".into(),
-                user_folder: "/".into(),
-            },
-            descriptors: || None,
-            descriptors_max: None,
-            utc_offset_s: 0,
-            pid: 1,
-            syncs_as_one: if self.random.below(2) == 0 {
-                |_| true
-            } else {
-                |_| false
-            },
-        };
+        let system = system(if self.random.below(2) == 0 {
+            |_| true
+        } else {
+            |_| false
+        });
         let mut journal = [0; 16];
         journal[..8].copy_from_slice(&self.random.next().to_be_bytes());
         let started = chrysalis::server::open(Start {
