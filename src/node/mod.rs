@@ -300,6 +300,12 @@ impl Node {
         self.world.connections.take_dirty()
     }
 
+    /// Whether the next turn would put more into a connection's output, now that something of it was written.
+    pub(crate) fn waits_for_room(&mut self, id: ConnectionId) -> bool {
+        let peer = self.world.connections.peer(id);
+        peer.is_some_and(|peer| peer.wants_flush())
+    }
+
     /// Asks to be told of this connection with the next [`Node::take_dirty`].
     pub fn mark_dirty(&mut self, id: ConnectionId) {
         self.world.connections.mark_dirty(id);

@@ -797,7 +797,7 @@ impl Replica {
     }
 
     /// Who leads, in which term.
-    fn stand(&self) -> Option<(u64, u64)> {
+    pub(super) fn stand(&self) -> Option<(u64, u64)> {
         let group = self.member()?;
         Some((group.leader()?, group.term()))
     }

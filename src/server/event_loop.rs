@@ -263,8 +263,7 @@ impl Shell {
         let sent = queued - output.queued_bytes();
         let closing = connection.is_closing();
         node.handle(now, wall, Event::Sent { port, count: sent });
-        if port == Port::Peers && sent > 0 {
-            // There is room for what waits behind what is urgent.
+        if sent > 0 && node.waits_for_room(id) {
             self.turn.notify_one();
         }
         match written {

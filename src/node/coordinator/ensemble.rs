@@ -26,7 +26,7 @@ use crate::node::peers::{self, Link};
 use crate::node::replica::WINDOW_BYTES;
 use crate::node::{EnsembleWish, Failure, World};
 use crate::report::throttle::Throttle;
-use crate::units::{ConnectionId, GroupId, Moment, Seed, ServerId};
+use crate::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId};
 use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
 
 /// Applied entries that stay in memory while a member is being caught up.
@@ -72,7 +72,8 @@ pub(super) struct Ensemble {
     pub(super) snapshot_wanted: bool,
     /// Until then entries are kept for one that gets a snapshot, and needs what came after it.
     keeps_until: Moment,
-    seeds: u64,
+    /// For the id of an ensemble that is founded, and the core that a snapshot brings.
+    random: Random,
 }
 
 /// Bytes of the commands that a leader has proposed; -1 before the first.
@@ -120,7 +121,7 @@ impl Ensemble {
             sent_away: Throttle::new(TOLD_EVERY),
             snapshot_wanted: false,
             keeps_until: Moment::START,
-            seeds: seed.0,
+            random: Random::new(seed),
         }
     }
 }
@@ -151,10 +152,14 @@ impl CoordinatorSide {
         if is_new {
             self.replica.in_reach(hello.identity.server);
         }
-        self.ensemble.seeds = self.ensemble.seeds.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let own = hello.identity.journal ^ u128::from(self.ensemble.seeds) << 64;
+        let random = &mut self.ensemble.random;
+        let ensemble = u128::from(random.next()) << 64 | u128::from(random.next());
         let server = hello.identity.server;
-        match self.replica.hear(hello, own.max(1), &mut world.journal)? {
+        // 0 is a group of one.
+        let decision = self
+            .replica
+            .hear(hello, ensemble.max(1), &mut world.journal)?;
+        match decision {
             Some(Decision::Founds(members)) => {
                 info!(
                     voters = members.voters.len(),
@@ -246,37 +251,32 @@ impl CoordinatorSide {
     /// Sends a message to another member.
     pub(super) fn send(&mut self, message: Message, world: &mut World) {
         let member = message.to;
-        let Some(server) = self.server_of(member, world) else {
-            return self.unreachable(member, &message);
-        };
-        if let Body::Snapshot(marker) = &message.body
-            && world.peers.link(server).is_some()
-        {
-            let path = self.snapshots.path(marker.index);
-            let disk = world.disk.as_mut();
-            return self
-                .sendings
-                .begin(server, marker.index, path, message, disk);
+        let server = self.server_of(member, world);
+        let server = server.filter(|server| world.peers.link(*server).is_some());
+        if let Body::Snapshot(marker) = &message.body {
+            let index = marker.index;
+            return match server {
+                Some(server) => {
+                    let path = self.snapshots.path(index);
+                    let disk = world.disk.as_mut();
+                    self.sendings.begin(server, index, path, message, disk);
+                }
+                None => self.snapshot_sent(member, false),
+            };
         }
-        let (group, connections) = (GroupId::COORDINATOR, &mut world.connections);
-        let is_snapshot = matches!(message.body, Body::Snapshot(_));
-        if is_snapshot
-            || world
+        let is_append = matches!(message.body, Body::Append { .. });
+        let sent = server.is_some_and(|server| {
+            let connections = &mut world.connections;
+            let sent = world
                 .peers
-                .send(server, group, message.clone(), connections)
-                .is_err()
+                .send(server, GroupId::COORDINATOR, message, connections);
+            sent.is_ok()
+        });
+        if !sent
+            && is_append
+            && let Some(group) = self.replica.member_mut()
         {
-            self.unreachable(member, &message);
-        }
-    }
-
-    fn unreachable(&mut self, member: u64, message: &Message) {
-        if let Some(group) = self.replica.member_mut() {
-            match message.body {
-                Body::Snapshot(_) => group.snapshot_sent(member, false),
-                Body::Append { .. } => group.unreachable(member),
-                _ => {}
-            }
+            group.unreachable(member);
         }
     }
 
@@ -475,8 +475,7 @@ impl CoordinatorSide {
             index = received.index,
             "the state is another server's snapshot now"
         );
-        self.ensemble.seeds = self.ensemble.seeds.wrapping_mul(0xd129_0aa6_9ed5_1d2d) | 1;
-        let seed = Seed(self.ensemble.seeds);
+        let seed = Seed(self.ensemble.random.next());
         let mut effects = Vec::new();
         self.core.replace(received.restored, seed, &mut effects);
         self.snapshots
@@ -522,8 +521,7 @@ impl CoordinatorSide {
 
     /// Takes note of who leads, and since when.
     pub(super) fn note_leader(&mut self, world: &World) {
-        let led = self.replica.member();
-        let led = led.and_then(|group| Some((group.leader()?, group.term())));
+        let led = self.replica.stand();
         if led != self.ensemble.led {
             self.ensemble.led = led;
             self.ensemble.led_since = world.now;
