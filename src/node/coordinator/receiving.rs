@@ -4,10 +4,11 @@
 //! it is synced and in place the other side is told, and answers with the group's own message; then it takes the place of
 //! the state. A part that is out of turn is passed over; a first part begins anew.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tracing::{info, warn};
 
+use super::snapshots::in_place;
 use crate::consensus::Marker;
 use crate::coordinator::{Restore, Restored};
 use crate::disk::{Completion, Disk, File, Lane, Mode, Operation, Owner, Token};
@@ -264,8 +265,4 @@ impl Receiving {
             disk.submit(Lane::Background, Token::new(OWNER, work.number), operation);
         }
     }
-}
-
-fn in_place(folder: &Path, index: u64) -> PathBuf {
-    folder.join(format!("{index:020}.snapshot"))
 }

@@ -134,7 +134,7 @@ impl Snapshots {
             members: marker.state,
         });
         assert_eq!(index, marker.index, "a snapshot is taken between entries");
-        let path = self.folder.join(format!("{index:020}{SUFFIX}"));
+        let path = self.path(index);
         let file = disk.reserve();
         self.attempts += 1;
         self.under_way = Some(UnderWay {
@@ -268,7 +268,7 @@ impl Snapshots {
 
     /// Where the snapshot of an entry lies.
     pub(in crate::node) fn path(&self, index: u64) -> PathBuf {
-        self.folder.join(format!("{index:020}{SUFFIX}"))
+        in_place(&self.folder, index)
     }
 
     /// Another server's snapshot is in place, and the core is made of it; one under way of what it was is void.
@@ -338,6 +338,11 @@ impl Snapshots {
             Operation::Remove { path },
         );
     }
+}
+
+/// Where the snapshot of an entry lies in this folder.
+pub(super) fn in_place(folder: &Path, index: u64) -> PathBuf {
+    folder.join(format!("{index:020}{SUFFIX}"))
 }
 
 fn unfinished(path: &Path) -> PathBuf {
