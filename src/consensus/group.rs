@@ -49,9 +49,6 @@ pub struct Options {
     pub uncommitted_bytes_max: u64,
     /// Bytes of applied entries that stay in memory for members that are behind; 0 where there are none.
     pub window_bytes: usize,
-    /// Whether [`Output::Fetch`] can be answered: entries that only the journal has are sent from there. Otherwise a member
-    /// that needs them gets a snapshot.
-    pub reads_journal: bool,
     /// Ticks without a leader's word before an election; up to twice as many, by chance.
     pub election_ticks: usize,
     /// Ticks between two heartbeats.
@@ -188,7 +185,7 @@ pub struct Group {
     /// In ticks.
     election_timeout: usize,
     /// Entries that are being read from the journal, by number, and for whom.
-    fetching: BTreeMap<u64, GetEntriesContext>,
+    fetching: BTreeMap<u64, (u64, GetEntriesContext)>,
     fetches: u64,
     /// This server was a member and is none any more.
     removed: bool,
@@ -276,7 +273,6 @@ impl Group {
             &marker,
             entries,
             options.window_bytes,
-            options.reads_journal,
         );
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let group = options.id;
@@ -309,11 +305,6 @@ impl Group {
     /// Which group this is.
     pub fn id(&self) -> GroupId {
         self.options.id
-    }
-
-    /// From now on so many bytes of applied entries stay in memory for members that are behind.
-    pub fn keep(&mut self, window_bytes: usize) {
-        self.node.mut_store().keep(window_bytes);
     }
 
     /// Which member this server is, and who.
@@ -395,6 +386,23 @@ impl Group {
         progress
             .filter(|_| self.proposes())
             .map(|progress| progress.matched)
+    }
+
+    /// What the member has that is furthest behind of those that have answered lately, counting a snapshot that is on its way to
+    /// it: all behind that is still to be sent. `None` where this server does not lead, or nobody answers.
+    pub fn behind(&self) -> Option<u64> {
+        if !self.proposes() {
+            return None;
+        }
+        let others = self.node.raft.prs().iter();
+        let others =
+            others.filter(|(member, it)| **member != self.options.member && it.recent_active);
+        others
+            .map(|(_, it)| match it.state {
+                ProgressState::Snapshot => it.pending_snapshot,
+                ProgressState::Probe | ProgressState::Replicate => it.matched,
+            })
+            .min()
     }
 
     /// Whether a member answers: this server itself does.
@@ -582,16 +590,13 @@ impl Group {
 
     /// What an [`Output::Fetch`] asked for; nothing if it could not be read, and then the member needs a snapshot.
     pub fn fetched(&mut self, number: u64, entries: Vec<Entry>) {
-        let Some(context) = self.fetching.remove(&number) else {
+        let Some((from, context)) = self.fetching.remove(&number) else {
             return;
         };
-        if entries.is_empty() {
-            self.node.mut_store().note_unread();
-        }
         let entries = entries.into_iter().map(Entry::into_raft).collect();
-        self.node.mut_store().set_fetched(entries);
+        self.node.mut_store().begin_fetched(from, entries);
         self.node.on_entries_fetched(context);
-        self.node.mut_store().set_fetched(Vec::new());
+        self.node.mut_store().end_fetch();
     }
 
     /// Lets Raft's time pass by one tick. Not needed where one server is alone.
@@ -756,7 +761,8 @@ impl Group {
                 to: fetch.to,
                 bytes: fetch.bytes,
             });
-            self.fetching.insert(self.fetches, fetch.context);
+            self.fetching
+                .insert(self.fetches, (fetch.from, fetch.context));
         }
         let wanted = self.node.mut_store().take_wanted();
         outputs.extend(

@@ -22,7 +22,7 @@ use super::record::Marker;
 
 /// What an entry costs beside its bytes.
 const ENTRY_BYTES: usize = 96;
-/// Peers that may wait for entries of the journal at a time.
+/// Reads of the journal that may be under way at a time.
 const FETCHES_MAX: usize = 8;
 
 /// Entries that a peer needs and only the journal has.
@@ -56,13 +56,13 @@ pub(super) struct Log {
     applied: u64,
     /// How much of them is kept for peers.
     window_bytes: usize,
-    /// Entries that only the journal has can be had from there.
-    reads_journal: bool,
     /// The newest snapshot that may be sent.
     snapshot: Option<(Marker, Membership)>,
     /// Who needs one and did not get it.
     wanted: RefCell<BTreeSet<u64>>,
     fetches: RefCell<Vec<Fetch>>,
+    /// The first entries of what is being fetched.
+    fetching: BTreeSet<u64>,
     /// What was fetched, while the crate asks for it again.
     fetched: Vec<eraftpb::Entry>,
     /// Up to here nothing could be fetched: for peers it is as good as forgotten.
@@ -76,7 +76,6 @@ impl Log {
         marker: &Marker,
         entries: impl Iterator<Item = eraftpb::Entry>,
         window_bytes: usize,
-        reads_journal: bool,
     ) -> Log {
         let mut log = Log {
             hard_state,
@@ -88,10 +87,10 @@ impl Log {
             applied_bytes: 0,
             applied: marker.index,
             window_bytes,
-            reads_journal,
             snapshot: None,
             wanted: RefCell::default(),
             fetches: RefCell::default(),
+            fetching: BTreeSet::new(),
             fetched: Vec::new(),
             unread: 0,
         };
@@ -111,10 +110,7 @@ impl Log {
 
     /// The first entry that a peer can still be sent, from wherever.
     fn first(&self) -> u64 {
-        match self.reads_journal {
-            true => self.marker.min(self.start).max(self.unread) + 1,
-            false => self.start + 1,
-        }
+        self.marker.min(self.start).max(self.unread) + 1
     }
 
     /// Where in `entries` this index lies.
@@ -159,11 +155,6 @@ impl Log {
         self.forget();
     }
 
-    /// So much of what is applied stays in memory.
-    pub(super) fn keep(&mut self, window_bytes: usize) {
-        self.window_bytes = window_bytes;
-    }
-
     /// The journal has forgotten everything up to `index`.
     pub(super) fn marked(&mut self, index: u64) {
         self.marker = index;
@@ -194,6 +185,8 @@ impl Log {
         (self.marker, self.start, self.applied) = (marker.index, marker.index, marker.index);
         self.hard_state.commit = self.hard_state.commit.max(marker.index);
         self.snapshot = None;
+        self.fetching.clear();
+        self.unread = 0;
     }
 
     /// From this entry on the group has these members.
@@ -240,17 +233,29 @@ impl Log {
 
     /// What is to be read from the journal.
     pub(super) fn take_fetches(&mut self) -> Vec<Fetch> {
-        std::mem::take(self.fetches.get_mut())
+        let fetches = std::mem::take(self.fetches.get_mut());
+        self.fetching.extend(fetches.iter().map(|fetch| fetch.from));
+        fetches
     }
 
-    /// While the crate asks again it is given these.
-    pub(super) fn set_fetched(&mut self, entries: Vec<eraftpb::Entry>) {
+    /// What was to be fetched from an entry on; until [`Log::end_fetch`] the crate is given it when it asks again. Where nothing
+    /// could be fetched, whoever lacks it needs a snapshot.
+    pub(super) fn begin_fetched(&mut self, from: u64, mut entries: Vec<eraftpb::Entry>) {
+        self.fetching.remove(&from);
+        let follows = |(index, entry): (u64, &eraftpb::Entry)| {
+            entry.index == index && self.term_at(index) == Some(entry.term)
+        };
+        let count = (from..).zip(&entries).take_while(|it| follows(*it)).count();
+        entries.truncate(count);
+        if entries.is_empty() {
+            self.unread = self.start;
+        }
         self.fetched = entries;
     }
 
-    /// What was asked for could not be read: whoever lacks it needs a snapshot.
-    pub(super) fn note_unread(&mut self) {
-        self.unread = self.start;
+    /// The crate has asked for what was fetched.
+    pub(super) fn end_fetch(&mut self) {
+        self.fetched = Vec::new();
     }
 
     /// What of the fetched entries begins at `low`, if any does.
@@ -301,7 +306,11 @@ impl raft::Storage for Log {
                 return Err(raft::Error::Store(StorageError::Compacted));
             }
             let mut fetches = self.fetches.borrow_mut();
-            if fetches.len() < FETCHES_MAX && fetches.iter().all(|fetch| fetch.from != low) {
+            let is_new = |fetch: &Fetch| fetch.from != low;
+            if fetches.len() + self.fetching.len() < FETCHES_MAX
+                && fetches.iter().all(is_new)
+                && !self.fetching.contains(&low)
+            {
                 fetches.push(Fetch {
                     from: low,
                     to: high.min(self.start + 1),
@@ -383,7 +392,6 @@ mod tests {
             &marker,
             (1..=9).map(entry),
             2 * ENTRY_BYTES,
-            true,
         );
         let old = Marker {
             index: 3,
@@ -393,9 +401,13 @@ mod tests {
         log.offer(old, membership.clone());
         log.applied(9);
         let ask = |log: &Log| log.entries(3, 10, None, GetEntriesContext::empty(true));
-        let later = StorageError::LogTemporarilyUnavailable;
-        assert_eq!(ask(&log), Err(raft::Error::Store(later)));
-        log.note_unread();
+        let later = || raft::Error::Store(StorageError::LogTemporarilyUnavailable);
+        assert_eq!(ask(&log), Err(later()));
+        assert_eq!(log.take_fetches().len(), 1);
+        assert_eq!(ask(&log), Err(later()));
+        assert!(log.take_fetches().is_empty(), "it is being read already");
+        log.begin_fetched(3, Vec::new());
+        log.end_fetch();
         assert_eq!(ask(&log), Err(raft::Error::Store(StorageError::Compacted)));
         assert!(log.snapshot(0, 2).is_err(), "it would leave a gap");
         assert_eq!(log.take_wanted(), BTreeSet::from([2]));

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Options;
+use super::places::{Place, Places};
 use super::survey::slot_name;
 use crate::disk::{self, Class, Disk, File, Lane, Mode, Operation, Outcome, Owner, Token};
 use crate::units::{GroupId, Moment};
@@ -119,11 +120,28 @@ pub(super) struct Circle {
     used: VecDeque<Used>,
     /// How far each group's log is compacted, durably.
     compacted: BTreeMap<GroupId, u64>,
+    /// Where each group's entries lie.
+    places: Places,
     preparing: Option<Preparing>,
     /// Why the last try to make a slot failed, while none has succeeded since.
     short: Option<disk::Error>,
     /// The next try comes then.
     retry_at: Option<Moment>,
+}
+
+/// Where an entry lies.
+#[derive(Debug)]
+pub(super) struct Lying {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    /// So long the file is.
+    pub(super) length: u64,
+    /// Its number.
+    pub(super) number: u64,
+    /// The batch to read on from.
+    pub(super) position: u64,
+    /// One behind the last entry that is found from there.
+    pub(super) end: u64,
 }
 
 /// A slot that was taken to be written.
@@ -158,6 +176,7 @@ impl Circle {
             slots: found.into_iter().map(slot).collect(),
             used: VecDeque::new(),
             compacted: BTreeMap::new(),
+            places: Places::default(),
             preparing: None,
             short: None,
             retry_at: None,
@@ -235,10 +254,16 @@ impl Circle {
         Some(slot)
     }
 
-    /// A record in file `number` has become durable.
-    pub(super) fn apply(&mut self, number: u64, group: GroupId, change: LogChange) {
+    /// A record in file `number`, in the batch at `position`, has become durable.
+    pub(super) fn apply(&mut self, number: u64, position: u64, group: GroupId, change: LogChange) {
         match change {
             LogChange::Appended { first, last } => {
+                let place = Place {
+                    first,
+                    file: number,
+                    position,
+                };
+                self.places.appended(group, place, last);
                 for used in &mut self.used {
                     if let Some(there) = used.last.get_mut(&group) {
                         *there = (*there).min(first - 1);
@@ -255,9 +280,30 @@ impl Circle {
                 for used in &mut self.used {
                     used.last.remove(&group);
                 }
+                self.places.emptied(group);
                 self.compacted.insert(group, index);
             }
         }
+    }
+
+    /// Where an entry lies that is durable.
+    pub(super) fn find(&self, group: GroupId, index: u64) -> Option<Lying> {
+        let (place, end) = self.places.find(group, index)?;
+        let used = self.used.iter().find(|used| used.number == place.file)?;
+        let slot = &self.slots[used.slot];
+        Some(Lying {
+            path: slot.path.clone(),
+            file: slot.file,
+            length: slot.length,
+            number: place.file,
+            position: place.position,
+            end,
+        })
+    }
+
+    /// Whether what file `number` holds is still there.
+    pub(super) fn uses(&self, number: u64) -> bool {
+        self.used.iter().any(|used| used.number == number)
     }
 
     /// The entry of some group that pins a file, if there is one.
@@ -281,6 +327,7 @@ impl Circle {
             }
             let number = first.number;
             self.slots[first.slot].state = SlotState::Retired { number };
+            self.places.released(number);
             self.used.pop_front();
         }
         self.used.front().map_or(0, |first| first.number)

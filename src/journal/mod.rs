@@ -24,6 +24,7 @@ use crate::disk::{self, Completion, Disk, File, Outcome};
 use crate::units::{GroupId, LatencyHistogram, Moment};
 
 use circle::Circle;
+use readback::Readings;
 use write::Writer;
 
 // Which file is needed, which may be used next.
@@ -36,6 +37,10 @@ mod format;
 mod identity;
 // From a folder to a journal.
 mod open;
+// Where each group's entries lie.
+mod places;
+// Entries, read back for others.
+mod readback;
 // Records to what each group remembers.
 mod replay;
 // Every header in the folder.
@@ -44,6 +49,8 @@ mod survey;
 mod walk;
 // Batches: gathered, closed, in flight, durable.
 mod write;
+
+pub use readback::{ReadBack, Unread, Wanted};
 
 pub use dump::{DumpEnd, DumpedBatch, DumpedRecord, dump, groups};
 
@@ -250,6 +257,8 @@ pub struct Status {
     pub written_bytes: u64,
     /// Records written in this run.
     pub records: u64,
+    /// Entries read back in this run.
+    pub read_back: u64,
     /// Time from a batch's submission until it was durable together with all before it.
     pub latency: LatencyHistogram,
     /// Writes go past the page cache.
@@ -264,6 +273,7 @@ pub struct Journal {
     options: Options,
     circle: Circle,
     writer: Writer,
+    readings: Readings,
     /// The file being written.
     current: Current,
     /// When an idle journal is to be sealed.
@@ -333,6 +343,16 @@ impl Journal {
         self.append(group, Record::Marker(marker))
     }
 
+    /// Reads entries back, from the next `flush` on; [`Journal::take_read`] has them.
+    pub fn read(&mut self, wanted: Wanted) {
+        self.readings.want(wanted);
+    }
+
+    /// What was read back for a group since this was last asked.
+    pub fn take_read(&mut self, group: GroupId) -> Option<ReadBack> {
+        self.readings.take(group)
+    }
+
     /// Closes batches by the rule and submits them; prepares files; writes the seal when its time has come.
     pub fn flush(&mut self, now: Moment, disk: &mut dyn Disk) {
         if self.failed {
@@ -348,6 +368,7 @@ impl Journal {
             stalled = !self.close_seal(disk);
         }
         self.stalled = stalled;
+        self.readings.go_on(&self.circle, disk);
         // Last, because a file that is needed now is taken between two steps of filling it.
         self.circle.prepare(now, stalled, disk);
     }
@@ -409,6 +430,11 @@ impl Journal {
     pub fn complete(&mut self, now: Moment, completion: Completion) -> Result<(), Failure> {
         let Completion { token, result } = completion;
         self.writer.tell(now);
+        if Readings::owns(token) {
+            let id = self.writer.id();
+            self.readings.complete(token, result, id, &self.circle);
+            return Ok(());
+        }
         let taken = if Circle::owns(token) {
             self.circle.complete(now, token, result)
         } else {
@@ -438,7 +464,7 @@ impl Journal {
         self.writer.written(sequence, buffer);
         while let Some(batch) = self.writer.take_durable() {
             for (group, change) in batch.changes {
-                self.circle.apply(batch.file, group, change);
+                self.circle.apply(batch.file, batch.position, group, change);
             }
             self.circle.release(batch.oldest);
         }
@@ -505,6 +531,7 @@ impl Journal {
             waiting_bytes: self.writer.waiting_bytes(),
             written_bytes: self.writer.written_bytes(),
             records: self.writer.records(),
+            read_back: self.readings.count(),
             latency: self.writer.latency(),
             direct: self.current.direct,
             pressure: self.pressure(),

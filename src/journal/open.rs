@@ -9,6 +9,7 @@ use super::circle::{Circle, FoundSlot};
 use super::dump::{self, DumpedRecord};
 use super::format::{BLOCK, Body, Header, Kind, Malformed, decode_record};
 use super::identity::{self, Identity};
+use super::readback::Readings;
 use super::replay::Replay;
 use super::survey::{Survey, slot_name, survey};
 use super::walk::{Place, Reader, Walked, walk};
@@ -224,6 +225,7 @@ fn create(
             options,
             circle,
             writer,
+            readings: Readings::default(),
             current,
             seal_at: None,
             stalled: false,
@@ -282,6 +284,7 @@ fn reopen(
             options,
             circle,
             writer,
+            readings: Readings::default(),
             current,
             seal_at: None,
             stalled: false,
@@ -348,7 +351,7 @@ fn read_from_oldest(
         }
         read_batch(survey, place, header, body, &mut |group, body| {
             if let Some(change) = replay.apply(group, body)? {
-                circle.apply(header.file, group, change);
+                circle.apply(header.file, place.position, group, change);
             }
             Ok(())
         })

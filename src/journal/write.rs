@@ -45,6 +45,7 @@ struct InFlight {
 #[derive(Debug)]
 pub(super) struct Durable {
     pub(super) file: u64,
+    pub(super) position: u64,
     pub(super) oldest: u64,
     pub(super) changes: Vec<(GroupId, LogChange)>,
 }
@@ -343,6 +344,7 @@ impl Writer {
         let sequence = self.sequence;
         let durable = Durable {
             file: current.number,
+            position: current.position,
             oldest,
             changes,
         };

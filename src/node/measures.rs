@@ -207,6 +207,7 @@ impl Node {
         let journal = self.world.journal.status();
         scrape.set(&metrics::JOURNAL_BATCHES, journal.sequence);
         scrape.set(&metrics::JOURNAL_ENTRIES, journal.records);
+        scrape.set(&metrics::JOURNAL_READ_BACK, journal.read_back);
         scrape.set(&metrics::JOURNAL_WRITTEN_BYTES, journal.written_bytes);
         scrape.set_latency(&metrics::JOURNAL_BATCH_LATENCY, &[], &journal.latency);
         scrape.set(&metrics::JOURNAL_FILES, journal.pressure.files_max as u64);

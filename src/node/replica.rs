@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tracing::warn;
 
 use super::Failure;
 use crate::consensus::founding::{Decision, Founding, Hello};
@@ -23,7 +24,7 @@ use crate::consensus::message::Message;
 use crate::consensus::{
     Entry, EntryKind, HardState, Identity, Marker, Membership, Record, Remembered,
 };
-use crate::journal::{Journal, Ticket};
+use crate::journal::{Journal, Ticket, Unread, Wanted};
 use crate::units::{GroupId, Moment, Seed, ServerId};
 
 /// An entry of joined commands is closed at this size.
@@ -46,8 +47,6 @@ const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
 /// When the question about the commit index is asked again: who was to answer may be gone.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// Applied entries that stay in memory for members that are behind.
-pub(super) const WINDOW_BYTES: usize = 8 << 20;
 
 /// The other servers of a group, as the configuration names them.
 #[derive(Clone, Debug)]
@@ -56,6 +55,8 @@ pub(crate) struct Others {
     pub(crate) identity: Identity,
     /// All servers of the list, this one among them.
     pub(crate) servers: Vec<ServerId>,
+    /// Applied entries that stay in memory for members that are behind.
+    pub(crate) window_bytes: usize,
 }
 
 /// Whether a server was alone in its group, by what its journal or its snapshot says: nobody else can give back what it
@@ -440,9 +441,8 @@ impl Replica {
                 .as_ref()
                 .map_or(lone(ServerId(0)), |it| it.identity),
             uncommitted_bytes_max: 8 << 20,
-            window_bytes: self.others.as_ref().map_or(0, |_| WINDOW_BYTES),
+            window_bytes: self.others.as_ref().map_or(0, |it| it.window_bytes),
             joins,
-            reads_journal: false,
             election_ticks: ELECTION_TICKS,
             heartbeat_ticks: HEARTBEAT_TICKS,
         };
@@ -717,6 +717,12 @@ impl Replica {
             return Ok(());
         };
         group.durable(journal.durable(self.id).0);
+        while let Some(read) = journal.take_read(self.id) {
+            if let Err(why @ Unread::Damaged { .. }) = &read.entries {
+                warn!(%why, "entries cannot be read back from the journal: a member that lacks them gets a snapshot");
+            }
+            group.fetched(read.number, read.entries.unwrap_or_default());
+        }
         if let CaughtUp::At(at) = self.caught_up
             && at <= group.applied_index()
         {
@@ -754,6 +760,22 @@ impl Replica {
             &mut outputs,
         );
         for output in outputs {
+            if let Output::Fetch {
+                number,
+                from,
+                to,
+                bytes,
+            } = output
+            {
+                journal.read(Wanted {
+                    group: id,
+                    number,
+                    from,
+                    to,
+                    bytes,
+                });
+                continue;
+            }
             self.take_output(output, news)
                 .map_err(|malformed| Failure::halted(true, malformed.to_string(), journal))?;
         }
@@ -778,7 +800,7 @@ impl Replica {
                     Some(number) => news.push(News::ReadAt { number, index }),
                 }
             }
-            Output::Fetch { .. } => unreachable!("the journal is not asked for entries"),
+            Output::Fetch { .. } => unreachable!("the journal has been asked"),
             Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
             Output::Installed(marker) => {
                 self.marker = marker.index;
@@ -828,6 +850,11 @@ impl Replica {
         {
             self.caught_up = CaughtUp::Yes;
         }
+    }
+
+    /// What a member that answers has, the one that is furthest behind; nothing where this server does not lead others.
+    pub(super) fn behind(&self) -> Option<u64> {
+        self.member()?.behind()
     }
 
     /// Everything up to `index` is safe in the core's own files: the journal may forget it.

@@ -167,6 +167,7 @@ pub(super) fn others(config: &Config, journal: u128) -> Option<Others> {
             journal,
         },
         servers: cluster.servers.iter().map(|server| server.id).collect(),
+        window_bytes: usize::try_from(cluster.window_bytes).unwrap_or(usize::MAX),
     })
 }
 

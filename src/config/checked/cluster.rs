@@ -23,6 +23,8 @@ pub struct Cluster {
     pub port: u16,
     /// All servers by their ids: at least two, this one among them, each with an id and an address of its own.
     pub servers: Vec<ClusterServer>,
+    /// Bytes of applied entries that stay in memory for members that are behind.
+    pub window_bytes: u32,
 }
 
 /// One server of a cluster.
@@ -113,6 +115,7 @@ pub(super) fn read(reader: &mut Reader<'_>, id: u16, is_coordinator: bool) -> Op
     let listen = own.as_ref().and_then(ClusterServer::ip);
     let listen = listen.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let listen = reader.get_or(&key::CLUSTER_LISTEN, listen);
+    let window_bytes = reader.get(&key::CLUSTER_WINDOW_BYTES);
     check_twice(reader, &servers);
     // Of entries that cannot be read nobody knows which servers they are.
     if servers.len() == written.len() {
@@ -124,6 +127,7 @@ pub(super) fn read(reader: &mut Reader<'_>, id: u16, is_coordinator: bool) -> Op
         listen,
         port,
         servers,
+        window_bytes,
     })
 }
 

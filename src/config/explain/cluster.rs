@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::config::key::{Key, Preset, Section, TextRule};
+use super::MIB;
+use crate::config::key::{Key, Preset, Range, Section, TextRule};
 
 /// `cluster.servers`
 pub static CLUSTER_SERVERS: Key<Vec<String>> = Key {
@@ -34,4 +35,19 @@ pub static CLUSTER_LISTEN: Key<IpAddr> = Key {
     help: "The address on which this server listens for the other servers, at its port in `servers`. Alone it listens for none. \
            \"0.0.0.0\" listens on every address: let the firewall admit only the other servers.",
     replaces: "zoo.cfg: quorumListenOnAllIPs",
+};
+
+/// `cluster.window_bytes`
+pub static CLUSTER_WINDOW_BYTES: Key<u32> = Key {
+    section: Section::Cluster,
+    name: "window_bytes",
+    unit: "bytes",
+    default: Preset::Value(8 * MIB),
+    permitted: Range {
+        min: 4096,
+        max: 64 * MIB,
+    },
+    help: "So much of what the coordinators have agreed on stays in memory for a server that is a little behind. What is older it gets \
+           from the journal, and what the journal has forgotten as a snapshot.",
+    replaces: "",
 };

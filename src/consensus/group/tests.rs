@@ -18,7 +18,6 @@ fn options() -> Options {
         member: 1,
         window_bytes: 0,
         joins: false,
-        reads_journal: true,
         identity: Identity {
             server: ServerId(1),
             journal: 1,

@@ -23,16 +23,10 @@ use crate::coordinator::{Event, stamp};
 use crate::disk::Completion;
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
-use crate::node::replica::WINDOW_BYTES;
 use crate::node::{EnsembleWish, Failure, World};
 use crate::report::throttle::Throttle;
 use crate::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId};
 use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
-
-/// Applied entries that stay in memory while a member is being caught up.
-const KEPT_BYTES: usize = 64 << 20;
-/// How long after its snapshot has arrived.
-const KEEP_AFTER: Duration = Duration::from_secs(10);
 
 /// How often servers on their way into the group are looked after.
 const ADMIT_EVERY: Duration = Duration::from_millis(200);
@@ -70,8 +64,6 @@ pub(super) struct Ensemble {
     sent_away: Throttle,
     /// A member is too far behind for entries.
     pub(super) snapshot_wanted: bool,
-    /// Until then entries are kept for one that gets a snapshot, and needs what came after it.
-    keeps_until: Moment,
     /// For the id of an ensemble that is founded, and the core that a snapshot brings.
     random: Random,
 }
@@ -120,7 +112,6 @@ impl Ensemble {
             patience,
             sent_away: Throttle::new(TOLD_EVERY),
             snapshot_wanted: false,
-            keeps_until: Moment::START,
             random: Random::new(seed),
         }
     }
@@ -528,17 +519,12 @@ impl CoordinatorSide {
         }
     }
 
-    /// Keeps more entries in memory while a member is being caught up: it needs those that came while it got its snapshot.
-    pub(super) fn keep_entries(&mut self, now: Moment) {
-        if self.ensemble.snapshot_wanted || self.sendings.is_under_way() {
-            self.ensemble.keeps_until = now + KEEP_AFTER;
-        }
-        let bytes = match now < self.ensemble.keeps_until {
-            true => KEPT_BYTES,
-            false => WINDOW_BYTES,
-        };
-        if let Some(group) = self.replica.member_mut() {
-            group.keep(bytes);
+    /// Lets the journal forget what the newest snapshot holds. A member that is being caught up still needs what is behind the
+    /// snapshot that it gets: unless the journal `needs` the room, that stays until it has it.
+    pub(super) fn release_newest(&mut self, needs: bool, world: &mut World) {
+        let newest = self.snapshots.newest();
+        if needs || self.replica.behind().is_none_or(|has| has >= newest) {
+            self.replica.release(newest, &mut world.journal);
         }
     }
 

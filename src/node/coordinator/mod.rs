@@ -183,15 +183,9 @@ impl CoordinatorSide {
     /// Begins a snapshot where it is time for one or the journal needs one that holds `needed_to`, and adds to the one under
     /// way.
     pub(super) fn snapshot(&mut self, needed_to: u64, world: &mut World) {
-        // A server that was killed between a snapshot and the word of it to the journal has that still to say.
-        let (newest, applied) = (self.snapshots.newest(), self.replica.applied_index());
-        if self.replica.has_others() {
-            self.keep_entries(world.now);
-        }
+        let applied = self.replica.applied_index();
+        self.release_newest(needed_to > 0, world);
         let wanted = std::mem::take(&mut self.ensemble.snapshot_wanted);
-        if needed_to > self.replica.marker_index() && (needed_to..=applied).contains(&newest) {
-            self.replica.release(newest, &mut world.journal);
-        }
         // One that another server waits for holds all there is.
         let needed_to = match wanted {
             true => needed_to.max(applied),
@@ -214,9 +208,8 @@ impl CoordinatorSide {
         let done =
             self.snapshots
                 .complete(world.now, completion, &mut self.core, world.disk.as_mut());
-        if let Some(index) = done {
+        if done {
             self.offer_newest();
-            self.replica.release(index, &mut world.journal);
         }
     }
 

@@ -95,11 +95,6 @@ impl Sendings {
         self.by_server.values().any(|sending| sending.path == path)
     }
 
-    /// Whether any is on its way.
-    pub(super) fn is_under_way(&self) -> bool {
-        !self.by_server.is_empty()
-    }
-
     /// A server is out of reach. The member that will not get its snapshot, if one was on its way.
     pub(super) fn lost(&mut self, server: ServerId, disk: &mut dyn Disk) -> Option<u64> {
         let member = self.by_server.get(&server)?.message.to;

@@ -188,18 +188,20 @@ impl Snapshots {
         }
     }
 
-    /// Takes a completion of ours. The index up to which the journal may forget, when a snapshot is in place.
+    /// Takes a completion of ours. Whether a snapshot is in place with it, so that the journal may forget what it holds.
     pub(in crate::node) fn complete(
         &mut self,
         now: Moment,
         completion: Completion,
         core: &mut Coordinator,
         disk: &mut dyn Disk,
-    ) -> Option<u64> {
-        let work = self.under_way.as_mut()?;
+    ) -> bool {
+        let Some(work) = &mut self.under_way else {
+            return false;
+        };
         if completion.token.number != work.attempt {
             // The removal of what an earlier attempt left.
-            return None;
+            return false;
         }
         work.left -= 1;
         if let Err(error) = completion.result {
@@ -210,7 +212,7 @@ impl Snapshots {
             work.written = work.position;
         }
         if work.left > 0 || !(work.sliced || work.failed.is_some()) {
-            return None;
+            return false;
         }
         if !work.named && work.failed.is_none() {
             work.named = true;
@@ -219,9 +221,11 @@ impl Snapshots {
             self.submit(Operation::Rename { from, to }, disk);
             let path = self.folder.clone();
             self.submit(Operation::SyncFolder { path }, disk);
-            return None;
+            return false;
         }
-        let work = self.under_way.take()?;
+        let Some(work) = self.under_way.take() else {
+            return false;
+        };
         if let Some(error) = work.failed {
             core.snapshot_abandon();
             self.wants_space |= error.class == Class::NoSpace;
@@ -240,7 +244,7 @@ impl Snapshots {
                 disk.submit(Lane::Background, Token::new(OWNER, 0), close);
             }
             self.remove(unfinished(&work.path), disk);
-            return None;
+            return false;
         }
         info!(
             index = work.index,
@@ -251,7 +255,7 @@ impl Snapshots {
         self.replace_newest(work.index);
         self.bytes_behind -= work.bytes_covered;
         self.taken += 1;
-        Some(work.index)
+        true
     }
 
     fn replace_newest(&mut self, index: u64) {

@@ -146,6 +146,8 @@ metrics! {
             "Batches written to the journal since the folder was made"
         JOURNAL_ENTRIES Counter "journal_entries" "" []
             "Entries written to the journal"
+        JOURNAL_READ_BACK Counter "journal_entries_read_back" "" []
+            "Entries read back from the journal for servers that lacked them"
         JOURNAL_WRITTEN_BYTES Counter "journal_written" "bytes" []
             "Bytes written to the journal, padding included"
         JOURNAL_BATCH_LATENCY Latency "journal_batch_latency" "seconds" []

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrysalis::consensus::{Entry, EntryKind, HardState, Record, Remembered};
 use chrysalis::disk::Class;
-use chrysalis::journal::OpenError;
+use chrysalis::journal::{OpenError, Unread, Wanted};
 use chrysalis::units::GroupId;
 
 use super::world::{World, at_rest};
@@ -32,6 +32,7 @@ fn lives(seed: u64) -> Tally {
                 Fault::Fails(Class::Damaged)
             };
             world.disk.fault(nth, fault);
+            world.faulty = true;
         }
         for _ in 0..turns {
             world.turn();
@@ -57,6 +58,7 @@ fn lives(seed: u64) -> Tally {
             world.disk.kill();
             world.tally.add("kills", 1);
         }
+        world.faulty = false;
         world.reopen();
     }
     world.tally
@@ -78,7 +80,46 @@ fn nothing_acknowledged_is_lost() {
         ("records acknowledged", 30_000),
         ("records kept though not acknowledged", 2000),
         ("records lost", 2500),
+        ("entries read back", 3000),
     ]);
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_back_is_told_with_its_place() {
+    let mut told = 0;
+    for seed in seeds(50, 500) {
+        let mut world = at_rest(seed);
+        let group = GroupId(u32::try_from(seed % 4).expect("small"));
+        let entries = world.model.now(group).entries;
+        let Some(first) = entries.first() else {
+            continue;
+        };
+        let files = world.disk.paths().into_iter();
+        for path in files.filter(|path| path.extension().is_some_and(|it| it == "journal")) {
+            for block in 0..16 {
+                world.disk.lose_block(&path, block * 4096);
+            }
+        }
+        let wanted = Wanted {
+            group,
+            number: 7,
+            from: first.index,
+            to: first.index + 1,
+            bytes: 1,
+        };
+        let journal = world.journal.as_mut().expect("open");
+        journal.read(wanted);
+        world.idle();
+        let journal = world.journal.as_mut().expect("open");
+        let read = journal.take_read(group).expect("it is answered");
+        match read.entries {
+            Err(Unread::Damaged { position, .. }) => assert_eq!(position % 4096, 0),
+            other => panic!("what cannot be read was read: {other:?}"),
+        }
+        assert!(journal.take_read(group).is_none(), "it is answered once");
+        told += 1;
+    }
+    assert!(told > 20);
 }
 
 /// A long life, so that the circle turns many times, with crashes between.

@@ -79,6 +79,13 @@ impl Model {
         model.appended.push((ticket, record));
     }
 
+    /// A group with what of its records was acknowledged.
+    pub(crate) fn durable(&self, journal: &Journal, group: GroupId) -> Remembered {
+        let count = self.acknowledged(journal).get(&group).copied();
+        let model = self.groups.get(&group).cloned().unwrap_or_default();
+        model.after(count.unwrap_or(0)).0
+    }
+
     /// How many records of each group were acknowledged.
     pub(crate) fn acknowledged(&self, journal: &Journal) -> BTreeMap<GroupId, usize> {
         let count = |group: &GroupId, model: &GroupModel| {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrysalis::consensus::{HardState, Marker, Record};
+use chrysalis::consensus::{Entry, HardState, Marker, Record};
 use chrysalis::disk::{Completion, Disk as _};
-use chrysalis::journal::{Journal, OpenError, Options, Recovered};
+use chrysalis::journal::{Journal, OpenError, Options, Recovered, Wanted};
 use chrysalis::units::{GroupId, Moment, Random, Seed};
 
 use super::model::Model;
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     pub(crate) term: u64,
     pub(crate) failed: bool,
+    /// Calls of the disk are made to fail.
+    pub(crate) faulty: bool,
     /// What happened so far.
     pub(crate) tally: Tally,
 }
@@ -61,6 +63,7 @@ impl World {
             now: Moment::START,
             term: 1,
             failed: false,
+            faulty: false,
             tally: Tally::default(),
         }
     }
@@ -203,6 +206,70 @@ impl World {
         }
     }
 
+    /// Reads some of a group's durable entries back: what comes was there when it was asked for, or has replaced it since.
+    pub(crate) fn read_back(&mut self) {
+        let group = GroupId(u32::try_from(self.random.below(4)).expect("small"));
+        let journal = self.journal.as_ref().expect("open");
+        let asked = self.model.durable(journal, group).entries;
+        let (Some(first), Some(last)) = (asked.first(), asked.last()) else {
+            return;
+        };
+        let from = first.index + self.random.below(last.index + 1 - first.index);
+        let to = from + 1 + self.random.below(last.index + 1 - from);
+        let bytes = self.random.below(8000);
+        let wanted = Wanted {
+            group,
+            number: to,
+            from,
+            to,
+            bytes,
+        };
+        self.journal.as_mut().expect("open").read(wanted);
+        let read = loop {
+            let journal = self.journal.as_mut().expect("open");
+            journal.flush(self.now, &mut self.disk);
+            if let Some(read) = journal.take_read(group) {
+                break read;
+            }
+            let mut completions = Vec::new();
+            self.disk.wait(&mut completions);
+            if completions.is_empty() || self.disk.is_dead() {
+                return;
+            }
+            self.complete(completions);
+        };
+        assert_eq!(read.number, to);
+        let entries = match read.entries {
+            Ok(entries) => entries,
+            // A call that was made to fail may have been this one.
+            Err(_) if self.faulty => return,
+            Err(why) => panic!("entries {from} to {to} of group {group}: {why}"),
+        };
+        let now = self.model.now(group).entries;
+        let of = |entries: &[Entry], index| entries.iter().find(|it| it.index == index).cloned();
+        let mut before = 0;
+        for (index, entry) in (from..to).zip(&entries) {
+            let (then, now) = (of(&asked, index), of(&now, index));
+            let lengths = [&then, &now].map(|it| it.as_ref().map(|entry| entry.data.len()));
+            assert!(
+                Some(entry) == then.as_ref() || Some(entry) == now.as_ref(),
+                "entry {index} of group {group} has {} bytes, and had {:?}, and has {:?}",
+                entry.data.len(),
+                lengths[0],
+                lengths[1]
+            );
+            assert!(
+                index == from || before < bytes,
+                "no more is read than is wanted"
+            );
+            before += entry.data.len() as u64;
+        }
+        assert!(!entries.is_empty(), "there is one at least");
+        let count = u64::try_from(entries.len()).expect("few");
+        assert!(count <= to - from, "nothing else comes");
+        self.tally.add("entries read back", entries.len());
+    }
+
     /// Takes completions in; a failure ends this life.
     pub(crate) fn complete(&mut self, completions: Vec<Completion>) {
         let journal = self.journal.as_mut().expect("open");
@@ -222,6 +289,12 @@ impl World {
     pub(crate) fn turn(&mut self) {
         for _ in 0..self.random.below(4) {
             self.append();
+        }
+        if self.chance(15) {
+            self.read_back();
+        }
+        if self.failed || self.disk.is_dead() {
+            return;
         }
         let journal = self.journal.as_mut().expect("open");
         let pressure = journal.pressure();

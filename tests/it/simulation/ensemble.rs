@@ -58,6 +58,7 @@ fn run(seed: u64) -> (Tally, (u64, u64)) {
     world.check_service();
     world.calm_down();
     world.check_trees();
+    world.count_reads();
     (world.tally.clone(), world.trace())
 }
 
@@ -71,6 +72,7 @@ fn an_ensemble_keeps_what_it_acknowledged() {
         ("leaders", 30),
         ("wiped and back", 3),
         ("snapshots sent", 10),
+        ("reads of the journal", 10),
         ("sessions moved", 80),
         ("sessions closed", 15),
         ("sessions abandoned", 10),

@@ -424,7 +424,11 @@ impl World {
         }
         let chosen = self.below(self.fetches.len());
         let (place, number, from, to) = self.fetches.remove(chosen);
-        let entries = self.servers[place].read_journal(from, to);
+        // A medium that cannot be read.
+        let entries = match self.chance(8) {
+            true => Vec::new(),
+            false => self.servers[place].read_journal(from, to),
+        };
         self.met
             .add("journal_reads", usize::from(!entries.is_empty()));
         if let Some(live) = &mut self.servers[place].live {

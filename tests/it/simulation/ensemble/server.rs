@@ -25,6 +25,7 @@ const CONFIG: &str = r#"
 enabled = false
 [cluster]
 servers = ["1=10.0.0.1:2888", "2=10.0.0.2:2888", "3=10.0.0.3:2888"]
+window_bytes = 4096
 [coordinator]
 tick_time_ms = 500
 snapshot_every_entries = 40
@@ -56,6 +57,8 @@ pub(super) struct Server {
     /// Its disk does nothing before.
     pub(super) still_until: u64,
     is_still: Rc<Cell<bool>>,
+    /// How often it read entries back for another one.
+    pub(super) reads_back: Rc<Cell<usize>>,
     /// When it is started again, while it is not there.
     pub(super) start_at: u64,
     connection_last: u64,
@@ -85,6 +88,7 @@ impl Server {
             paused_until: 0,
             still_until: 0,
             is_still: Rc::default(),
+            reads_back: Rc::default(),
             start_at: 0,
             connection_last: 0,
             dirty: BTreeSet::new(),
@@ -103,6 +107,7 @@ impl Server {
             disk: Box::new(Still {
                 disk: self.disk.clone(),
                 is_still: Rc::clone(&self.is_still),
+                reads_back: Rc::clone(&self.reads_back),
             }),
             random: StartRandom {
                 journal,

@@ -1,9 +1,10 @@
-//! A disk that stands still for a while: what it was given is under way, and nothing of it is done.
+//! A disk that stands still for a while: what it was given is under way, and nothing of it is done. It counts what is read
+//! back from the journal for other servers.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use chrysalis::disk::{Completion, Disk, Error, File, Lane, Operation, Outcome, Token};
+use chrysalis::disk::{Completion, Disk, Error, File, Lane, Operation, Outcome, Owner, Token};
 
 use crate::simulation::server::Shared;
 
@@ -11,6 +12,7 @@ use crate::simulation::server::Shared;
 pub(super) struct Still {
     pub(super) disk: Shared,
     pub(super) is_still: Rc<Cell<bool>>,
+    pub(super) reads_back: Rc<Cell<usize>>,
 }
 
 impl Disk for Still {
@@ -18,6 +20,9 @@ impl Disk for Still {
         self.disk.reserve()
     }
     fn submit(&mut self, lane: Lane, token: Token, operation: Operation) {
+        if lane == Lane::Read && token.owner == Owner::Journal {
+            self.reads_back.set(self.reads_back.get() + 1);
+        }
         self.disk.submit(lane, token, operation);
     }
     fn complete(&mut self, completions: &mut Vec<Completion>) {

@@ -133,6 +133,12 @@ impl World {
         self.hash = mixed.rotate_left(17);
     }
 
+    /// Takes note of how often a server got from another one's journal what it lacked.
+    pub(super) fn count_reads(&mut self) {
+        let reads = self.servers.iter().map(|it| it.reads_back.get()).sum();
+        self.tally.add("reads of the journal", reads);
+    }
+
     pub(super) fn trace(&self) -> (u64, u64) {
         (self.now, self.hash)
     }

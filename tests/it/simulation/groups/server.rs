@@ -169,8 +169,6 @@ impl Server {
             member,
             identity: self.identity,
             joins: true,
-            // Some answer from their journal, some never do.
-            reads_journal: self.seed.is_multiple_of(2),
             uncommitted_bytes_max: 4096,
             window_bytes: 1500,
             election_ticks: 10,
