@@ -45,6 +45,8 @@ pub enum Standing {
     Leaderless,
     /// It was a member, and the others say that it is none any more.
     Removed,
+    /// Its ensemble was recovered on another server, and goes on there as another one.
+    Replaced,
 }
 
 /// Who leads.

@@ -728,6 +728,10 @@ impl Group {
     }
 
     fn change_members(&mut self, entry: &eraftpb::Entry) {
+        let recovered = self.membership().recovered;
+        if recovered.is_some_and(|it| entry.index <= it.void_to) {
+            return;
+        }
         // Only this form is ever proposed here.
         let change = ConfChangeV2::parse_from_bytes(&entry.data)
             .expect("a committed change of members was encoded by a leader of this group");

@@ -4,10 +4,11 @@
 //!   version 1   1 | voter u64 …
 //!   version 2   2 | flags u8 | ensemble u128 | next u64 | four times: count u8, member u64 …
 //!                 | count u8, each: member u64, server u16, journal u128
+//!                 | of one that was recovered: replaces u128, void_to u64
 //! ```
 //!
 //! The four are voters, voters of the outgoing half, learners, and voters of the outgoing half that become learners;
-//! the flag says that the group leaves a joint configuration by itself. A group of one that never had other members is
+//! the flags say that the group leaves a joint configuration by itself, that it was recovered, that it was replaced. A group of one that never had other members is
 //! written in version 1, which every release reads.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,12 @@ const VOTERS: u8 = 1;
 const JOINT: u8 = 2;
 /// The group leaves its joint configuration by itself.
 const LEAVES: u8 = 1;
+/// It goes on from what one server had of another ensemble.
+const RECOVERED: u8 = 2;
+/// Another ensemble goes on in its place.
+const REPLACED: u8 = 4;
+/// All flags that are known.
+const FLAGS: u8 = LEAVES | RECOVERED | REPLACED;
 
 /// Who belongs to a group at some entry. A member's number is never 0 and never given twice: who comes back without its
 /// memory gets another one.
@@ -44,6 +51,19 @@ pub struct Membership {
     pub next: u64,
     /// The id of the group that was founded, so that two never mix; 0 for a group of one.
     pub ensemble: u128,
+    /// What it goes on from, where an operator has recovered it from what one server had.
+    pub recovered: Option<Recovered>,
+    /// It was recovered elsewhere: what this server has of it serves nobody any more.
+    pub replaced: bool,
+}
+
+/// An ensemble whose majority is gone, and that goes on with one of its servers under another id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The id it had: whoever still has that one is not to serve beside it.
+    pub replaces: u128,
+    /// Changes of members in entries up to here are of the former one.
+    pub void_to: u64,
 }
 
 /// Who a member is: a server, with the memory it had when it became one.
@@ -87,6 +107,33 @@ impl Membership {
             ensemble,
             ..Membership::of_voters(numbered.into_keys())
         }
+    }
+
+    /// What this ensemble becomes when it goes on with this server alone, as a new one with this id. Its log ends at entry `last`.
+    pub fn recovered_by(&self, own: Identity, ensemble: u128, last: u64) -> Membership {
+        let members = self.members();
+        let number = members.last().map_or(1, |it| it.saturating_add(1));
+        let number = number.max(self.next);
+        // That of a group of one that grew is its first member's, which is not in its marker yet.
+        let replaces = match self.ensemble {
+            0 => own.journal,
+            ensemble => ensemble,
+        };
+        Membership {
+            identities: BTreeMap::from([(number, own)]),
+            ensemble,
+            recovered: Some(Recovered {
+                replaces,
+                void_to: last,
+            }),
+            ..Membership::of_voters([number])
+        }
+    }
+
+    /// Whether this ensemble goes on in the place of another one.
+    pub fn replaces(&self, other: &Membership) -> bool {
+        let replaces = |it: Recovered| it.replaces == other.ensemble;
+        other.ensemble != 0 && self.recovered.is_some_and(replaces)
     }
 
     /// Which member this server is, with this journal.
@@ -159,7 +206,12 @@ impl Membership {
         }
         let count = |count: usize| u8::try_from(count).expect("a group has fewer than 256 members");
         bytes.put_u8(JOINT);
-        bytes.put_u8(if self.leaves { LEAVES } else { 0 });
+        let flag = |is_so: bool, flag: u8| if is_so { flag } else { 0 };
+        bytes.put_u8(
+            flag(self.leaves, LEAVES)
+                | flag(self.recovered.is_some(), RECOVERED)
+                | flag(self.replaced, REPLACED),
+        );
         bytes.put_u128(self.ensemble);
         bytes.put_u64(self.next);
         for list in [
@@ -172,6 +224,10 @@ impl Membership {
             list.iter().for_each(|member| bytes.put_u64(*member));
         }
         put_identities(&self.identities, &mut bytes);
+        if let Some(Recovered { replaces, void_to }) = self.recovered {
+            bytes.put_u128(replaces);
+            bytes.put_u64(void_to);
+        }
         bytes.freeze()
     }
 
@@ -226,6 +282,8 @@ impl Membership {
             identities: self.identities.clone(),
             next: self.next,
             ensemble: self.ensemble,
+            recovered: self.recovered,
+            replaced: self.replaced,
         };
         changed.identities.extend(newcomers);
         if changed.ensemble == 0 {
@@ -293,12 +351,21 @@ fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
         outgoing: list()?,
         learners: list()?,
         learners_next: list()?,
-        leaves: flags == LEAVES,
+        leaves: flags & LEAVES != 0,
         identities: take_identities(bytes)?,
         next,
         ensemble,
+        recovered: match flags & RECOVERED != 0 {
+            true => Some(Recovered {
+                replaces: bytes.try_get_u128().ok()?,
+                void_to: bytes.try_get_u64().ok()?,
+            }),
+            false => None,
+        },
+        replaced: flags & REPLACED != 0,
     };
-    (flags <= LEAVES && bytes.is_empty() && !membership.is_empty()).then_some(membership)
+    let is_sound = flags & !FLAGS == 0 && bytes.is_empty() && !membership.is_empty();
+    is_sound.then_some(membership)
 }
 
 #[cfg(test)]
@@ -351,13 +418,47 @@ mod tests {
             identities: BTreeMap::from([(4, identity(3))]),
             next: 6,
             ensemble: 1 << 127,
+            recovered: None,
+            replaced: false,
         };
         let lone = Membership::of_voters([u64::MAX]);
         let three = Membership::founded_by(&[identity(2), identity(1), identity(3)], 5);
-        for membership in [Membership::default(), lone, joint, three] {
+        let recovered = three.recovered_by(identity(2), 9, 70);
+        let replaced = Membership {
+            replaced: true,
+            ..three.clone()
+        };
+        let all = [
+            Membership::default(),
+            lone,
+            joint,
+            three,
+            recovered,
+            replaced,
+        ];
+        for membership in all {
             assert_eq!(Membership::decode(&membership.encode()), Ok(membership));
         }
         assert_eq!(Membership::decode(&Bytes::new()), Ok(Membership::default()));
+    }
+
+    #[test]
+    fn what_was_recovered_is_another_ensemble_that_replaces_the_former() {
+        let three = Membership::founded_by(&[identity(2), identity(1), identity(3)], 5);
+        let recovered = three.recovered_by(identity(2), 9, 70);
+        assert_eq!(recovered.voters, [4], "a number is never given twice");
+        assert_eq!((recovered.next, recovered.ensemble), (5, 9));
+        assert!(recovered.replaces(&three) && !three.replaces(&recovered));
+        let grown = Membership::of_voters([2]).recovered_by(identity(2), 9, 70);
+        let first = Membership {
+            ensemble: identity(2).journal,
+            ..three
+        };
+        assert!(grown.replaces(&first));
+        assert!(
+            !grown.replaces(&Membership::of_voters([2])),
+            "one that is alone"
+        );
     }
 
     #[test]

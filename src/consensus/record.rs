@@ -162,6 +162,13 @@ impl Remembered {
         Some(Record::Reset(self.marker.clone()))
     }
 
+    /// All that it has is committed, and these are the members.
+    pub fn recover(&mut self, members: &Membership) {
+        self.marker.state = members.encode();
+        self.hard_state.vote = 0;
+        self.hard_state.commit = self.last_index();
+    }
+
     fn term_at(&self, index: u64) -> Option<u64> {
         if index == self.marker.index {
             return Some(self.marker.term);

@@ -67,6 +67,8 @@ pub(super) enum Outcome {
     Gone { request: u64 },
     /// A session could not be attached because that was decided without knowing what came before.
     Stale { request: u64 },
+    /// Zxids go on from here.
+    NewHistory { zxid: Zxid },
     /// A session ended.
     Closed {
         session: i64,
@@ -117,6 +119,7 @@ impl State {
                     session,
                     generation,
                 } => self.expire_session(session, generation, consequences),
+                Command::NewHistory => self.new_history(),
             }
         };
         self.applied = index;
@@ -132,6 +135,13 @@ impl State {
     fn time(&mut self, stamped: WallTime) -> WallTime {
         self.wall = self.wall.max(stamped);
         self.wall
+    }
+
+    /// The high half counts histories: no client that has seen more of a former one is refused for ever.
+    fn new_history(&mut self) -> Outcome {
+        let history = (self.zxid.0 >> 32).wrapping_add(1);
+        self.zxid = Zxid(history << 32);
+        Outcome::NewHistory { zxid: self.zxid }
     }
 
     fn create_session(&mut self, create: CreateSession) -> Outcome {

@@ -45,6 +45,7 @@ const WRITE: u8 = 1;
 const CREATE_SESSION: u8 = 2;
 const ATTACH_SESSION: u8 = 3;
 const EXPIRE_SESSION: u8 = 4;
+const NEW_HISTORY: u8 = 5;
 
 const ONE: u8 = 1;
 const MULTI: u8 = 2;
@@ -93,7 +94,12 @@ pub(super) enum Command<'a> {
     Write(Write<'a>),
     CreateSession(CreateSession),
     AttachSession(AttachSession),
-    ExpireSession { session: i64, generation: u64 },
+    ExpireSession {
+        session: i64,
+        generation: u64,
+    },
+    /// What came last may be lost, and clients may have seen it: zxids go on above all that there can have been.
+    NewHistory,
 }
 
 /// A client's write. It counts only if it is the next of this generation of its session.
@@ -278,6 +284,11 @@ impl Encoder {
         writer.u64(generation);
         self.finish()
     }
+
+    pub(super) fn new_history(&mut self) -> Bytes {
+        self.begin(NEW_HISTORY);
+        self.finish()
+    }
 }
 
 fn put_operation(writer: &mut Writer<'_>, operation: &Operation) {
@@ -448,6 +459,7 @@ impl<'a> Command<'a> {
                 server: ServerId(reader.u16()?),
                 request: reader.u64()?,
             }),
+            (NEW_HISTORY, VERSION) => Command::NewHistory,
             (EXPIRE_SESSION, VERSION) => Command::ExpireSession {
                 session: reader.i64()?,
                 generation: reader.u64()?,

@@ -56,6 +56,7 @@ impl Coordinator {
             Outcome::Attached { session, request } => {
                 self.session_attached(session, request, now, effects);
             }
+            Outcome::NewHistory { zxid } => effects.push(Effect::NewHistory { zxid }),
             Outcome::Gone { request } => self.session_gone(request, effects),
             Outcome::Stale { request } => self.attach_again(request, effects),
             Outcome::Closed { session, asked_for } => {

@@ -147,6 +147,8 @@ pub enum Event {
         /// The term.
         term: u64,
     },
+    /// This server leads, and a part of what clients have seen may be lost: zxids are to go on above all of it.
+    NewHistory,
     /// This server does not lead the group any more.
     Deposed,
     /// Another server leads: one that did not before, or one that was out of reach. What was sent to it may be lost.
@@ -202,6 +204,11 @@ pub enum Effect {
         round: u64,
         /// The sessions.
         sessions: Vec<i64>,
+    },
+    /// A new history has begun: see [`Event::NewHistory`].
+    NewHistory {
+        /// The last zxid that counts as given out.
+        zxid: Zxid,
     },
     /// A subtree grew beyond its quota. Only a warning, as in ZooKeeper; comes with every such write.
     QuotaExceeded(QuotaExceeded),
@@ -401,6 +408,7 @@ impl Coordinator {
                 self.touch_confirmed(round, index, now, effects);
             }
             Event::Led { term: _ } => self.led(now, effects),
+            Event::NewHistory => effects.push(Effect::Propose(self.encoder.new_history())),
             Event::Deposed => self.expiry = None,
             Event::Follows => self.follows(now, effects),
         }

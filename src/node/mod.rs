@@ -537,6 +537,10 @@ impl Node {
         let world = &mut self.world;
         let server = hello.identity.server;
         if let Err(why) = peers::check(&own, hello) {
+            let replaces = |own| hello.members.as_ref().is_some_and(|it| it.replaces(own));
+            if own.members.as_ref().is_some_and(replaces) {
+                side.give_way(server, world);
+            }
             world.peers.tell_refused(server, why, world.now);
             return self.drop_connection(id, Dropped::Protocol);
         }

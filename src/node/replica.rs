@@ -261,6 +261,8 @@ pub(crate) struct Beginning {
     pub(crate) accept_loss: bool,
     /// Something was lost: where others belong to the group, this server has forgotten what it promised them.
     pub(crate) forgets: bool,
+    /// The group goes on with this server alone, as another one with this id, unless it does already.
+    pub(crate) recovers: Option<u128>,
 }
 
 impl Beginning {
@@ -339,10 +341,21 @@ impl Replica {
             return Ok(Replica::outside(id, joining, others, seed, journal));
         }
         let named = others.as_ref().map(|it| it.identity);
-        let remembered = beginning.settle(named, id, journal)?;
+        let recovers = beginning.recovers;
+        let mut remembered = beginning.settle(named, id, journal)?;
         if !remembered.marker.state.is_empty() {
             members =
                 Group::members(id, &remembered.marker).map_err(|why| Unusable::of(why, journal))?;
+        }
+        if let (Some(ensemble), Some(own)) = (recovers, named)
+            && members.ensemble != ensemble
+            && remembered.last_index() > 0
+        {
+            members = members.recovered_by(own, ensemble, remembered.last_index());
+            remembered.recover(&members);
+            // The marker comes first: with it alone this server decides, and commits all that it has.
+            journal.append(id, Record::Marker(remembered.marker.clone()));
+            journal.append(id, Record::HardState(remembered.hard_state));
         }
         let marker = remembered.marker.index;
         let is_new = members.is_empty() && remembered.last_index() == 0;
@@ -356,7 +369,7 @@ impl Replica {
             return Ok(replica);
         }
         let number = replica.number_in(&members, server);
-        if number.is_none() && replica.was_taken_out(&members) {
+        if members.replaced || number.is_none() && replica.was_taken_out(&members) {
             if let Standing::Outside(_, kept) = &mut replica.standing {
                 *kept = remembered;
             }
@@ -543,6 +556,32 @@ impl Replica {
         };
         begun.map_err(|why| Failure::Halted(why.to_string()))?;
         Ok(decision)
+    }
+
+    /// The ensemble goes on elsewhere as another one: what this server has of it serves nobody any more, also after a restart.
+    /// Whether it was a member until now.
+    pub(super) fn give_way(&mut self, journal: &mut Journal) -> bool {
+        let (Standing::Member(group), Some(others)) = (&self.standing, &self.others) else {
+            return false;
+        };
+        let Some(mut marker) = group.marker_at(self.marker) else {
+            return false;
+        };
+        let members = Membership::decode(&marker.state).unwrap_or_default();
+        marker.state = Membership {
+            replaced: true,
+            ..members
+        }
+        .encode();
+        self.appended = journal.append(self.id, Record::Marker(marker.clone()));
+        let founding = Founding::new(others.identity, others.servers.clone());
+        let remembered = Remembered {
+            marker,
+            ..Remembered::default()
+        };
+        self.standing = Standing::Outside(founding, remembered);
+        self.caught_up = CaughtUp::No { asked_at: None };
+        true
     }
 
     /// Who leads, if that is another server.

@@ -48,6 +48,7 @@ fn title(status: &ClusterStatus) -> String {
             format!("{who} is a member, and no server leads as far as it knows (term {term})")
         }
         Standing::Removed => format!("{who} was taken out of the ensemble"),
+        Standing::Replaced => format!("{who} has an ensemble that was recovered on another server"),
     }
 }
 
@@ -124,6 +125,11 @@ fn advice(status: &ClusterStatus) -> Vec<String> {
         ),
         Standing::Alone => advice.push("If it is lost, so are its znodes.".to_owned()),
         Standing::Outside => advice.extend(outside(status)),
+        Standing::Replaced => advice.push(format!(
+            "It serves nobody. Restart it with --accept-loss, which throws its znodes away and keeps its messages; then, where the \
+             leader runs: chrysalis cluster add {}",
+            status.server
+        )),
         Standing::Removed => advice.push(
             format!(
             "It serves nobody. Stop it, or take it in again where the leader runs: chrysalis cluster add {}",

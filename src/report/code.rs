@@ -77,7 +77,7 @@ codes! {
     E0306 Failed "The server refused the command."
     E0307 Failed "There is no such file."
     E0308 Failed "The command failed."
-    E0309 Failed "A deletion was not confirmed."
+    E0309 Failed "What cannot be undone was not confirmed."
     E0310 Usage "The command line is wrong."
     E0311 Failed "The ensemble has not changed in time."
     E0401 Failed "A server cannot be reached."

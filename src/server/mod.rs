@@ -19,6 +19,8 @@ mod health;
 mod ours;
 // What a start would refuse.
 mod preflight;
+// That an ensemble goes on with one server, or what clients have seen may be lost.
+pub(crate) mod recovery;
 // One server from start to stop.
 mod run;
 // The configuration as each part wants it.

@@ -14,11 +14,11 @@ use tracing::{info, warn};
 use super::advice::{disk_refused, flag, newer_data, run_without};
 use super::descriptors::Shares;
 use super::system::{Random, System};
-use super::{settings, topics};
+use super::{recovery, settings, topics};
 use crate::appliance::Ports;
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
-use crate::consensus;
+use crate::consensus::{self, Membership};
 use crate::coordinator::{self, Coordinator, SnapshotError};
 use crate::disk::{self, Class, Disk, Operation, Outcome};
 use crate::journal::{Journal, OpenError, Recovered};
@@ -283,10 +283,12 @@ impl CoordinatorStart<'_> {
         let folder = self.folder.coordinator();
         let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
         let mut found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
-        let forgets = self.forgets(&found);
+        let forgets = self.forgets(accept_loss, &found);
         if forgets {
             found = self.forget(&options, disk)?;
         }
+        let lost = self.lost || found.lost;
+        let recovery = recovery::read(self.folder, lost && accept_loss && !forgets, disk)?;
         let own = self.identity(journal.id(), disk)?;
         let configuration = self.configuration();
         let id = GroupId::COORDINATOR;
@@ -297,6 +299,7 @@ impl CoordinatorStart<'_> {
             place: found.place,
             accept_loss,
             forgets,
+            recovers: recovery.filter(|ensemble| *ensemble > 0),
         };
         let (server, seed) = (self.config.id, self.seed);
         let others = settings::others(self.config, own);
@@ -310,7 +313,8 @@ impl CoordinatorStart<'_> {
             environment: system.environment.clone(),
             descriptors: system.descriptors,
         };
-        Ok(CoordinatorSide::new(
+        let note = recovery::path(self.folder);
+        let mut side = CoordinatorSide::new(
             found.core,
             replica,
             Snapshots::new(folder, every, found.index),
@@ -318,12 +322,20 @@ impl CoordinatorStart<'_> {
             facts,
             settings::leaderless_patience(self.options),
             self.seed,
-        ))
+        );
+        if recovery.is_some() {
+            side.renew_history(note);
+        }
+        Ok(side)
     }
 
     /// Whether this server has forgotten what it promised to others.
-    fn forgets(&self, found: &Found) -> bool {
-        let lost = self.lost || found.lost;
+    fn forgets(&self, accept_loss: bool, found: &Found) -> bool {
+        // One whose ensemble goes on elsewhere throws away what it has when it is told to.
+        let members = |group: &consensus::Remembered| Membership::decode(&group.marker.state);
+        let members = self.group.as_ref().map(members);
+        let is_replaced = matches!(members, Some(Ok(members)) if members.replaced);
+        let lost = self.lost || found.lost || accept_loss && is_replaced;
         let was_alone = was_alone(self.config.id, self.group.as_ref(), found.place.as_ref());
         self.config.cluster.is_some() && lost && !was_alone
     }
@@ -477,6 +489,7 @@ impl BrokerStart<'_> {
             place: None,
             accept_loss,
             forgets: false,
+            recovers: None,
         };
         let (server, seed) = (self.config.id, self.seed);
         let replica = Replica::new(id, server, Joining::Alone, beginning, None, seed, journal)

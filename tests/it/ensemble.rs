@@ -3,7 +3,7 @@
 //! Every test ends with the ledger: whatever was acknowledged to a writer is there on each server, and all list the same.
 
 use crate::harness::cluster::Cluster;
-use crate::harness::command::chrysalis;
+use crate::harness::command::{chrysalis, chrysalis_with};
 use crate::harness::deployment::START_LIMIT;
 use crate::harness::lab;
 use crate::harness::load::{Ledger, Load};
@@ -611,4 +611,76 @@ fn assert_read_by_each(cluster: &Cluster, sent: &BTreeSet<String>) {
         let read: BTreeSet<String> = read.lines().map(str::to_owned).collect();
         assert_eq!(read, *sent, "through server {}", i + 1);
     }
+}
+
+/// What a command says where it is not confirmed, about each server: where its log ends.
+fn log_end(cluster: &Cluster, i: usize) -> (u64, u64) {
+    let said = chrysalis(cluster.server(i), &["cluster", "recover", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    let number = |name: &str| said[name].as_u64().expect("a number");
+    (number("term"), number("last_entry"))
+}
+
+fn zxid(cluster: &Cluster, i: usize) -> u64 {
+    let said = four_letter_word(cluster.address(i), "srvr").expect("it answers");
+    let zxid = said.split("Zxid: 0x").nth(1).expect("a zxid");
+    let zxid = zxid.lines().next().expect("a line");
+    u64::from_str_radix(zxid, 16).expect("a hexadecimal number")
+}
+
+#[test]
+fn one_server_that_is_left_goes_on_as_another_ensemble_and_the_others_come_back_to_it() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    load.goes_on(GAP_MAX);
+    let mut ledger = load.end();
+    let seen = zxid(&cluster, 0);
+    let running = chrysalis_with(cluster.server(0), &["cluster", "recover", "--yes"], b"");
+    assert!(!running.status.success(), "it runs");
+    cluster.places().for_each(|i| cluster.kill(i));
+    let left = cluster.places().max_by_key(|i| log_end(&cluster, *i));
+    let left = left.expect("there are three");
+    let asked = chrysalis_with(cluster.server(left), &["cluster", "recover"], b"");
+    assert!(!asked.status.success(), "it is not confirmed");
+    cluster.begin(left);
+    assert!(never(|| cluster.serves(left)), "nothing was changed");
+    cluster.kill(left);
+    chrysalis(cluster.server(left), &["cluster", "recover", "--yes"]);
+    // Killed before and after it is done, it is done once.
+    cluster.begin(left);
+    cluster.kill(left);
+    cluster.resume(left);
+    assert!(zxid(&cluster, left) >> 32 > seen >> 32, "a new history");
+    ledger.check(&cluster);
+    let alone = Load::start_at(&cluster, "alone", &[left]);
+    alone.goes_on(GAP_MAX);
+    ledger.add(alone.end());
+    cluster.kill(left);
+    cluster.resume(left);
+    let history = zxid(&cluster, left) >> 32;
+    for i in cluster.places().filter(|i| *i != left).collect::<Vec<_>>() {
+        cluster.begin(i);
+        eventually("it gives way", GAP_MAX, || {
+            cluster.log(i).contains("recovered on another server")
+        });
+        // It stays so without the other.
+        cluster.stop(i);
+        cluster.begin(i);
+        assert!(never(|| cluster.serves(i)), "it serves nobody");
+        let said = chrysalis(cluster.server(i), &["cluster", "status", "--json"]);
+        assert!(said.contains("\"standing\": \"replaced\""), "{said}");
+        cluster.stop(i);
+        cluster.begin_accepting_loss(i);
+        let id = (i + 1).to_string();
+        chrysalis(cluster.server(left), &["cluster", "add", &id]);
+        cluster.wait_until_serves(i);
+    }
+    assert_eq!(zxid(&cluster, left) >> 32, history, "it began once");
+    let load = Load::start(&cluster, "three");
+    load.goes_on(GAP_MAX);
+    cluster.kill(left);
+    load.goes_on(GAP_MAX);
+    cluster.resume(left);
+    ledger.add(load.end());
+    ledger.check(&cluster);
 }

@@ -531,6 +531,7 @@ impl Runner {
                 quota.used,
                 quota.limit
             ),
+            Effect::NewHistory { zxid } => format!("a new history begins at {}", zxid.0),
             Effect::LimitReached { limit, address } => format!("limit {limit:?} for {address}"),
             Effect::Halt {
                 index,

@@ -24,7 +24,7 @@ fn pair() -> (PeerConnection, PeerConnection) {
     carry(&mut two, &mut one, usize::MAX);
     for (end, server) in [(&mut one, 2), (&mut two, 1)] {
         let greeting = end.next_frame();
-        assert_eq!(greeting, Ok(Some(Frame::Hello(hello(server)))));
+        assert_eq!(greeting, Ok(Some(Frame::Hello(Box::new(hello(server))))));
     }
     (one, two)
 }

@@ -8,6 +8,7 @@
 //! is cut off must not show an old tree for long.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
 use crate::node::{EnsembleWish, Failure, World};
 use crate::report::throttle::Throttle;
-use crate::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId};
+use crate::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId, Zxid};
 use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
 
 /// How often servers on their way into the group are looked after.
@@ -175,6 +176,34 @@ impl CoordinatorSide {
             None => {}
         }
         Ok(())
+    }
+
+    /// The ensemble was recovered elsewhere, without this server: two histories must not both be served.
+    pub(in crate::node) fn give_way(&mut self, server: ServerId, world: &mut World) {
+        if !self.replica.give_way(&mut world.journal) {
+            return;
+        }
+        error!(
+            %server,
+            "this server's ensemble was recovered on another server and goes on there without this one: it serves nobody. Restart it \
+             with --accept-loss, which throws its znodes away and keeps its messages, then chrysalis cluster add where the leader runs"
+        );
+        self.end_sendings(world);
+        self.handle(Event::Deposed, world);
+    }
+
+    /// A part of what clients have seen may be lost: when this server leads, zxids go on above all of it. `note` says so for the
+    /// next start, until it is done.
+    pub(crate) fn renew_history(&mut self, note: PathBuf) {
+        self.history = Some(note);
+    }
+
+    /// Zxids go on from here.
+    pub(super) fn history_renewed(&mut self, zxid: Zxid, world: &mut World) {
+        info!(%zxid, "a new history begins, because a part of the former may be lost");
+        if let Some(path) = self.history.take() {
+            self.snapshots.remove(path, world.disk.as_mut());
+        }
     }
 
     /// The first entry is the group's founding, or the beginning of its first term: nothing in it is the core's.
@@ -712,6 +741,12 @@ impl CoordinatorSide {
         if self.replica.has_leader() {
             let behind = "this server has not caught up with the ensemble yet";
             return (!self.serves()).then(|| behind.to_owned());
+        }
+        if self.is_replaced() {
+            return Some(
+                "it was recovered on another server: restart this one with --accept-loss, then chrysalis cluster add where the leader runs"
+                    .to_owned(),
+            );
         }
         if self.is_removed(world) {
             return Some(

@@ -5,6 +5,7 @@
 //! `Reply` → the connections' outputs. A read is answered by the core at once.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
@@ -70,6 +71,8 @@ pub(crate) struct CoordinatorSide {
     limit_warned: [Throttle; Limit::ALL.len()],
     ahead_warned: Throttle,
     halted: Option<Failure>,
+    /// A new history is to begin: see [`CoordinatorSide::renew_history`].
+    history: Option<PathBuf>,
 }
 
 impl CoordinatorSide {
@@ -98,6 +101,7 @@ impl CoordinatorSide {
             limit_warned: [Throttle::new(WARNING_EVERY); Limit::ALL.len()],
             ahead_warned: Throttle::new(WARNING_EVERY),
             halted: None,
+            history: None,
         };
         side.pass_over_founding();
         // Its own head says the members as of it: of the log only a part is applied yet.
@@ -260,6 +264,9 @@ impl CoordinatorSide {
                 News::Led { term } => {
                     info!(term, "the coordinator serves");
                     self.handle(Event::Led { term }, world);
+                    if self.history.is_some() {
+                        self.handle(Event::NewHistory, world);
+                    }
                 }
                 News::Deposed => {
                     self.end_sendings(world);
@@ -361,6 +368,7 @@ impl CoordinatorSide {
                     warn!(%address, raise = key, "{what}");
                 }
             }
+            Effect::NewHistory { zxid } => self.history_renewed(zxid, world),
             Effect::Halt {
                 index,
                 newer,

@@ -88,6 +88,7 @@ impl CoordinatorSide {
     fn standing(&self, world: &World) -> Standing {
         let role = self.replica.role();
         match self.replica.member() {
+            _ if self.is_replaced() => Standing::Replaced,
             _ if self.is_removed(world) => Standing::Removed,
             None => Standing::Outside,
             Some(group) if group.is_alone() => Standing::Alone,
@@ -95,6 +96,12 @@ impl CoordinatorSide {
             Some(group) if group.leader().is_some() => Standing::Follows,
             Some(_) => Standing::Leaderless,
         }
+    }
+
+    /// Whether its ensemble goes on elsewhere, as another one.
+    pub(super) fn is_replaced(&self) -> bool {
+        let members = self.hello().and_then(|hello| hello.members);
+        members.is_some_and(|members| members.replaced)
     }
 
     /// Whether this server was a member and is none any more: it knows that, or nobody leads, and all that are connected say

@@ -335,7 +335,7 @@ impl Snapshots {
     }
 
     /// Removes what is not needed any more; a failure leaves a file that the next start removes.
-    fn remove(&mut self, path: PathBuf, disk: &mut dyn Disk) {
+    pub(in crate::node) fn remove(&mut self, path: PathBuf, disk: &mut dyn Disk) {
         disk.submit(
             Lane::Background,
             Token::new(OWNER, 0),

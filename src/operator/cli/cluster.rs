@@ -12,6 +12,9 @@ use crate::operator::{cluster, text};
 use crate::report::{Code, Error};
 use crate::units::counted;
 
+// One server that is left goes on.
+mod recover;
+
 /// How often it is looked whether the ensemble has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -24,7 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     chrysalis cluster status --folder /srv/server1\n  \
     chrysalis cluster add 2 --folder /srv/server1\n  \
     chrysalis cluster transfer 2 --folder /srv/server1\n  \
-    chrysalis cluster remove 3 --folder /srv/server1")]
+    chrysalis cluster remove 3 --folder /srv/server1\n  \
+    chrysalis cluster recover --folder /srv/server1")]
 pub(super) struct Cluster {
     #[command(subcommand)]
     command: Command,
@@ -70,6 +74,7 @@ enum Command {
         after_long_help = "Example:\n  chrysalis cluster transfer 2 --folder /srv/server1"
     )]
     Transfer(Change),
+    Recover(recover::Recover),
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,6 +96,7 @@ impl Cluster {
             Command::Add(change) => change.run(Kind::Add, out),
             Command::Remove(change) => change.run(Kind::Remove, out),
             Command::Transfer(change) => change.run(Kind::Transfer, out),
+            Command::Recover(recover) => recover.run(out),
         }
     }
 }

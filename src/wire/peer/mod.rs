@@ -72,7 +72,7 @@ pub enum Frame {
     /// Messages, in order.
     Messages(Vec<(GroupId, Message)>),
     /// Who the other side is.
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// A part of a snapshot.
     Part(Part),
     /// How far a snapshot was taken.
@@ -93,7 +93,7 @@ pub fn decode(body: &Bytes) -> Result<Frame, Malformed> {
     let mut reader = Reader::new(body);
     Ok(match reader.u8()? {
         MESSAGES => Frame::Messages(message::decode(&mut reader, body)?),
-        HELLO => Frame::Hello(hello::decode(&mut reader, body)?),
+        HELLO => Frame::Hello(Box::new(hello::decode(&mut reader, body)?)),
         PART => Frame::Part(snapshot::decode_part(&mut reader, body)?),
         TAKEN => Frame::Taken(snapshot::decode_taken(&mut reader)?),
         FORWARD => Frame::Forward(request::decode_forward(&mut reader, body)?),

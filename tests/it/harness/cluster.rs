@@ -93,10 +93,15 @@ impl Cluster {
         self.running[i] = true;
     }
 
-    /// Starts a server whose operator has accepted what is lost, and waits until it serves.
-    pub(crate) fn resume_accepting_loss(&mut self, i: usize) {
+    /// Starts a server whose operator has accepted what is lost, and waits for nothing.
+    pub(crate) fn begin_accepting_loss(&mut self, i: usize) {
         self.servers[i].begin_accepting_loss();
         self.running[i] = true;
+    }
+
+    /// The same, and waits until it serves.
+    pub(crate) fn resume_accepting_loss(&mut self, i: usize) {
+        self.begin_accepting_loss(i);
         self.wait_until_serves(i);
     }
 

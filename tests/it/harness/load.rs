@@ -40,14 +40,20 @@ pub(crate) struct Ledger {
 impl Load {
     /// A writer for each server, beginning there. Each load of a cluster has a name of its own.
     pub(crate) fn start(cluster: &Cluster, name: &str) -> Load {
-        let first = cluster.places().find(|i| cluster.serves(*i));
+        let places: Vec<usize> = cluster.places().collect();
+        Load::start_at(cluster, name, &places)
+    }
+
+    /// One writer at each of these servers.
+    pub(crate) fn start_at(cluster: &Cluster, name: &str, places: &[usize]) -> Load {
+        let first = places.iter().copied().find(|i| cluster.serves(*i));
         let mut client = cluster.client(first.expect("a server serves"), TIMEOUT_MS);
         client.create(ROOT, b"", 0);
         let ends = Arc::new(AtomicBool::new(false));
-        let progress: Vec<Arc<AtomicU64>> = cluster.places().map(|_| Arc::default()).collect();
-        let writers = cluster.places().map(|i| {
-            let client = cluster.client(i, TIMEOUT_MS);
-            let (ends, progress) = (Arc::clone(&ends), Arc::clone(&progress[i]));
+        let progress: Vec<Arc<AtomicU64>> = places.iter().map(|_| Arc::default()).collect();
+        let writers = places.iter().zip(&progress).map(|(i, progress)| {
+            let client = cluster.client(*i, TIMEOUT_MS);
+            let (ends, progress) = (Arc::clone(&ends), Arc::clone(progress));
             let name = format!("{name}-{i}");
             thread::spawn(move || write(client, &name, &ends, &progress))
         });

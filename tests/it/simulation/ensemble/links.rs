@@ -299,7 +299,7 @@ impl World {
         }
         for body in bodies {
             match peer::decode(&body).expect("a frame of ours") {
-                Frame::Hello(hello) => self.said[server] = Some(hello),
+                Frame::Hello(hello) => self.said[server] = Some(*hello),
                 Frame::Messages(messages) => {
                     for (_, message) in messages {
                         match message.body {
