@@ -619,15 +619,11 @@ impl Group {
         while self.node.has_ready() {
             let mut ready = self.node.ready();
             let at_once = ready.take_messages();
-            outputs.extend(
-                at_once
-                    .into_iter()
-                    .filter_map(Message::from_raft)
-                    .map(Output::Send),
-            );
+            let at_once = at_once.into_iter().filter_map(|it| self.outgoing(it));
+            outputs.extend(at_once.map(Output::Send));
             let mut messages = Vec::new();
             let persisted = ready.take_persisted_messages();
-            for message in persisted.into_iter().filter_map(Message::from_raft) {
+            for message in persisted.into_iter().filter_map(|it| self.outgoing(it)) {
                 match message.promises_nothing() {
                     true => outputs.push(Output::Send(message)),
                     false => messages.push(message),
@@ -683,6 +679,12 @@ impl Group {
         }
         self.tell_wants(outputs);
         self.set_election_timeout();
+    }
+
+    /// The crate's message as ours.
+    fn outgoing(&self, message: eraftpb::Message) -> Option<Message> {
+        let log = &self.node.raft.raft_log;
+        Message::from_raft(at_its_place(message, |index| log.term(index).ok())?)
     }
 
     /// Everything up to this ticket is on stable storage.
@@ -802,6 +804,23 @@ impl Group {
         let timeout = self.election_timeout;
         self.node.raft.set_randomized_election_timeout(timeout);
     }
+}
+
+/// The crate adds entries to an append that waits to be sent, also to an empty one that stands somewhere else. The entries
+/// are right, and the entry before them is not: a message says where its entries are by that alone. `None` where it is not
+/// known any more; to lose a message is no harm.
+fn at_its_place(
+    mut message: eraftpb::Message,
+    term: impl Fn(u64) -> Option<u64>,
+) -> Option<eraftpb::Message> {
+    let first = message.entries.first().map(|entry| entry.index);
+    if let Some(first) = first.filter(|first| *first != message.index + 1)
+        && message.get_msg_type() == MessageType::MsgAppend
+    {
+        message.index = first.checked_sub(1)?;
+        message.log_term = term(message.index)?;
+    }
+    Some(message)
 }
 
 /// The members in a marker; none for a group that was never founded.

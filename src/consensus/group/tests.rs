@@ -405,3 +405,34 @@ fn a_change_for_which_there_was_no_room_is_not_pending() {
     bench.settle();
     assert_eq!(bench.admit(true), Ok(Admission::Joining));
 }
+
+/// An empty append that overtakes entries is refused, and the crate put the entries that were sent again into the next empty
+/// append, which stood behind them. The receiver took each for the one after it, and two servers had two histories.
+#[test]
+fn entries_are_sent_with_the_place_they_have() {
+    let entry = |index| eraftpb::Entry {
+        index,
+        term: 4,
+        ..eraftpb::Entry::default()
+    };
+    let append = |index, entries: Vec<eraftpb::Entry>| {
+        let mut message = eraftpb::Message {
+            index,
+            log_term: 5,
+            ..eraftpb::Message::default()
+        };
+        message.set_msg_type(MessageType::MsgAppend);
+        message.set_entries(entries.into());
+        message
+    };
+    let place = |message| {
+        let placed = at_its_place(message, |index| (index > 60).then_some(3));
+        placed.map(|it| (it.index, it.log_term))
+    };
+    let two = || vec![entry(63), entry(64)];
+    assert_eq!(place(append(63, two())), Some((62, 3)), "it stood behind");
+    assert_eq!(place(append(61, two())), Some((62, 3)), "or in front");
+    assert_eq!(place(append(62, two())), Some((62, 5)), "it is right");
+    assert_eq!(place(append(63, Vec::new())), Some((63, 5)));
+    assert_eq!(place(append(63, vec![entry(60)])), None, "nobody knows");
+}
