@@ -182,7 +182,7 @@ impl Node {
 
     /// Takes in one event. What follows from it is in the connections' outputs after [`Node::turn`].
     pub fn handle(&mut self, now: Moment, wall: WallTime, event: Event) {
-        self.world.set(now, wall);
+        self.begin(now, wall);
         match event {
             Event::Connected {
                 connection,
@@ -220,7 +220,7 @@ impl Node {
     /// # Errors
     /// The server cannot go on; see [`Failure`].
     pub fn turn(&mut self, now: Moment, wall: WallTime) -> Result<(), Failure> {
-        self.world.set(now, wall);
+        self.begin(now, wall);
         self.turns += 1;
         if let Some(failure) = self.failed.take() {
             return Err(failure);
@@ -249,6 +249,13 @@ impl Node {
         self.tell_of_journal();
         self.drop_hoarders();
         Ok(())
+    }
+
+    fn begin(&mut self, now: Moment, wall: WallTime) {
+        self.world.set(now, wall);
+        if let Some(side) = &mut self.coordinator {
+            side.wake(now);
+        }
     }
 
     /// When [`Node::turn`] wants to be called although nothing happened.

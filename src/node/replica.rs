@@ -43,6 +43,8 @@ pub(crate) enum Joining {
 const TICK: Duration = Duration::from_millis(50);
 /// Ticks without a leader's word before an election; up to twice as many, by chance.
 const ELECTION_TICKS: usize = 10;
+/// As long as nobody elects another leader.
+const FORGETS_LEADER: Duration = Duration::from_millis(500);
 /// Ticks between two heartbeats.
 const HEARTBEAT_TICKS: usize = 2;
 /// When the question about the commit index is asked again: who was to answer may be gone.
@@ -122,6 +124,9 @@ pub(crate) struct Replica {
     /// Added to the core's questions, so that no answer to a former life's is taken for one of this.
     question_base: u64,
     caught_up: CaughtUp,
+    /// How often this server was stopped, and asks anew whether it has caught up: by the question's number an answer to the one
+    /// before is not taken for one to this.
+    wakes: u64,
     /// Who led in which term when the core was last told that another server leads.
     followed: Option<(u64, u64)>,
     next_tick: Moment,
@@ -408,6 +413,7 @@ impl Replica {
             standing: Standing::Outside(founding, Remembered::default()),
             question_base: journal.status().incarnation << 32,
             caught_up: CaughtUp::No { asked_at: None },
+            wakes: 0,
             followed: None,
             next_tick: Moment::START,
             joining,
@@ -635,6 +641,21 @@ impl Replica {
         }
     }
 
+    /// Something happens. Whoever was stopped for so long that the others may have elected a leader, and gone on, shows
+    /// nothing before it has caught up again.
+    pub(super) fn wake(&mut self, now: Moment) {
+        if self.deadline().is_some_and(|at| at + FORGETS_LEADER < now) {
+            self.next_tick = now;
+            self.wakes += 1;
+            self.caught_up = CaughtUp::No { asked_at: None };
+        }
+    }
+
+    /// Which question about the commit index is this server's own.
+    fn own_question(&self) -> u64 {
+        self.wakes % 2
+    }
+
     /// Lets the group's time pass: at most a tick a turn, so that a server that was stopped for long hears the others
     /// before it stands for election.
     pub(super) fn tick(&mut self, now: Moment) {
@@ -653,7 +674,7 @@ impl Replica {
             self.caught_up = CaughtUp::No {
                 asked_at: Some(now),
             };
-            self.read_index(0);
+            self.read_index(self.own_question());
         }
     }
 
@@ -835,7 +856,8 @@ impl Replica {
                 // An answer to a former life's question is none.
                 match number.checked_sub(self.question_base) {
                     None => {}
-                    Some(0) => self.note_caught_up(index),
+                    Some(number) if number == self.own_question() => self.note_caught_up(index),
+                    Some(0 | 1) => {}
                     Some(number) => news.push(News::ReadAt { number, index }),
                 }
             }

@@ -118,7 +118,7 @@ impl Ensemble {
     }
 }
 
-/// Questions about the commit index: those of the core are even, those that confirm touches are odd.
+/// Questions about the commit index: those of the core are even, those that confirm touches are odd, and both begin behind 1.
 fn question_of_core(round: u64) -> u64 {
     2 * round
 }

@@ -222,6 +222,11 @@ impl CoordinatorSide {
         self.replica.is_caught_up() && self.replica.has_leader()
     }
 
+    /// Something happens, perhaps for the first time in long.
+    pub(super) fn wake(&mut self, now: Moment) {
+        self.replica.wake(now);
+    }
+
     /// Lets time pass.
     pub(super) fn tick(&mut self, world: &mut World) {
         self.tick_ensemble(world);
