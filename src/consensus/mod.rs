@@ -26,4 +26,6 @@ pub mod message;
 mod record;
 
 pub use membership::{Identity, Membership, Unreadable};
-pub use record::{Entry, EntryKind, HardState, Marker, Record, Remembered, STATE_BYTES_MAX};
+pub use record::{
+    ENTRY_BYTES_MAX, Entry, EntryKind, HardState, Marker, Record, Remembered, STATE_BYTES_MAX,
+};

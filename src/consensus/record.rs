@@ -5,6 +5,10 @@ use raft::eraftpb::{self, EntryType};
 
 use super::membership::Membership;
 
+/// No entry of a group with several members is longer, whoever leads it: each member's journal takes so much. It is what a
+/// client may write at once at most, and what goes along with it (who asks, the place in its session).
+pub const ENTRY_BYTES_MAX: usize = (16 << 20) + (48 << 10);
+
 /// One entry of a group's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {

@@ -63,7 +63,12 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
         );
     }
     let network = read_network(reader, coordinator.as_ref(), broker.as_ref());
-    let journal = read_journal(reader, coordinator.as_ref(), broker.as_ref());
+    let journal = read_journal(
+        reader,
+        cluster.is_some(),
+        coordinator.as_ref(),
+        broker.as_ref(),
+    );
     let disk = Disk {
         backend: reader.get(&key::DISK_BACKEND),
         reserve_bytes: reader.get(&key::DISK_RESERVE_BYTES),
@@ -365,6 +370,7 @@ fn read_network(
 
 fn read_journal(
     reader: &mut Reader<'_>,
+    has_others: bool,
     coordinator: Option<&Coordinator>,
     broker: Option<&Broker>,
 ) -> Journal {
@@ -388,6 +394,18 @@ fn read_journal(
             "[journal] file_bytes is {}: must be at least twice the largest write, which is {largest} bytes \
              (broker.message_bytes_max or coordinator.request_bytes_max)",
             journal.file_bytes
+        );
+        reader.mistakes.add(place, text);
+    }
+    // What its clients may write is each server's own affair, and every journal has to take it.
+    let of_others = u64::from(key::COORDINATOR_REQUEST_BYTES_MAX.permitted.max);
+    if has_others && journal.file_bytes / 2 < of_others {
+        let place = reader.place(&key::JOURNAL_FILE_BYTES);
+        let text = format!(
+            "[journal] file_bytes is {}: must be at least {} beside cluster.servers, because the others may take writes \
+             of {of_others} bytes (coordinator.request_bytes_max there)",
+            journal.file_bytes,
+            2 * of_others
         );
         reader.mistakes.add(place, text);
     }

@@ -17,7 +17,8 @@ pub static JOURNAL_FILE_BYTES: Key<u64> = Key {
         min: GIB / 256,
         max: 4 * GIB,
     },
-    help: "The size of one journal file, a multiple of 4096. A change applies to files made from then on.",
+    help: "The size of one journal file, a multiple of 4096; at least 33554432 beside `cluster.servers`. A change applies to files \
+           made from then on.",
     replaces: "",
 };
 

@@ -8,6 +8,7 @@ use crate::config::document::full_name;
 use crate::config::explain;
 use crate::config::key::{Described, Kind, Section as ConfigSection};
 use crate::config::{Machine, from_toml};
+use crate::consensus::ENTRY_BYTES_MAX;
 use crate::segments::format;
 use crate::server::descriptors::Shares;
 use crate::server::system;
@@ -57,6 +58,18 @@ const OTHER_TEXTS: &[(&str, &str)] = &[
 fn read(text: &str) -> Option<Config> {
     let machine = Machine::default();
     from_toml(Path::new("/srv/server1"), text, &machine).ok()
+}
+
+/// It may be another server's, whose clients may write more. A journal that has no place for it would end the process.
+#[test]
+fn the_smallest_journal_beside_others_takes_the_longest_entry() {
+    let with = |file_bytes: u64| read(&format!("{OF_SEVERAL}[journal]\nfile_bytes = {file_bytes}"));
+    assert!(with((32 << 20) - 4096).is_none());
+    let config = with(32 << 20).expect("it is permitted");
+    let folder = ServerFolder::new("/srv/server1");
+    let takes = journal(&config, &folder, false).entry_bytes_max();
+    // What the journal writes in front of it is less than a hundred bytes.
+    assert!(takes >= ENTRY_BYTES_MAX + 100);
 }
 
 /// Everything that the parts of a server are told, as text.

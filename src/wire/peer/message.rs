@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{MESSAGES, Malformed, counted, flag, frame, length};
 use crate::consensus::message::{Body, Hint, Message, Round};
-use crate::consensus::{Entry, EntryKind, Marker};
+use crate::consensus::{ENTRY_BYTES_MAX, Entry, EntryKind, Marker, STATE_BYTES_MAX};
 use crate::cursor::{Reader, Writer};
 use crate::units::GroupId;
 
@@ -193,11 +193,13 @@ fn decode_one(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Message, Malform
             commit: reader.u64()?,
             commit_term: reader.u64()?,
         },
-        SNAPSHOT => Body::Snapshot(Marker {
-            index: reader.u64()?,
-            term: reader.u64()?,
-            state: counted(reader, owner)?,
-        }),
+        SNAPSHOT => {
+            let (index, term, state) = (reader.u64()?, reader.u64()?, counted(reader, owner)?);
+            if state.len() > STATE_BYTES_MAX {
+                return Err(Malformed::Impossible("members of so many bytes"));
+            }
+            Body::Snapshot(Marker { index, term, state })
+        }
         TIMEOUT_NOW => Body::TimeoutNow,
         READ_INDEX => Body::ReadIndex(decode_round(reader)?),
         READ_AT => Body::ReadAt {
@@ -234,11 +236,15 @@ fn decode_entry(index: u64, reader: &mut Reader<'_>, owner: &Bytes) -> Result<En
         2 => EntryKind::ConfChangeV2,
         _ => return Err(Malformed::Impossible("a kind of entry")),
     };
+    let data = counted(reader, owner)?;
+    if data.len() > ENTRY_BYTES_MAX {
+        return Err(Malformed::Impossible("an entry of so many bytes"));
+    }
     Ok(Entry {
         index,
         term,
         kind,
-        data: counted(reader, owner)?,
+        data,
     })
 }
 

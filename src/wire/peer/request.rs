@@ -4,6 +4,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{FORWARD, Malformed, TOUCH, TOUCHED, frame};
+use crate::consensus::ENTRY_BYTES_MAX;
 use crate::cursor::Reader;
 use crate::units::GroupId;
 
@@ -75,6 +76,9 @@ pub(super) fn decode_forward(reader: &mut Reader<'_>, owner: &Bytes) -> Result<F
     while !framed.is_empty() {
         let length = usize::try_from(framed.u32()?).map_err(|_| Malformed::Truncated)?;
         framed.take(length)?;
+        if length > ENTRY_BYTES_MAX - 4 {
+            return Err(Malformed::Impossible("a command of so many bytes"));
+        }
     }
     Ok(Forward { group, commands })
 }

@@ -185,3 +185,32 @@ fn a_frame_beyond_the_limit_is_refused_before_it_is_there() {
     let refused = Err(Malformed::TooLong(256));
     assert_eq!(frame::decode(&mut bytes, 255), refused);
 }
+
+/// A journal that has no place for it would end the process.
+#[test]
+fn an_entry_longer_than_any_member_takes_is_refused() {
+    let append = |bytes: usize| {
+        let entry = Entry {
+            index: 1,
+            term: 1,
+            kind: EntryKind::Normal,
+            data: Bytes::from(vec![7; bytes]),
+        };
+        let message = Message {
+            from: 1,
+            to: 2,
+            term: 1,
+            body: Body::Append {
+                index: 0,
+                log_term: 0,
+                commit: 0,
+                entries: vec![entry],
+            },
+        };
+        let body = encoded(&[(GroupId(0), message)]).freeze();
+        peer::decode(&body.slice(frame::HEADER_BYTES..))
+    };
+    assert!(append(ENTRY_BYTES_MAX).is_ok());
+    let refused = Err(Malformed::Impossible("an entry of so many bytes"));
+    assert_eq!(append(ENTRY_BYTES_MAX + 1), refused);
+}
