@@ -184,6 +184,8 @@ pub struct Group {
     stand: (u64, StateRole, u64),
     /// In ticks.
     election_timeout: usize,
+    /// Ticks since the leader was last heard.
+    silent_ticks: usize,
     /// Entries that are being read from the journal, by number, and for whom.
     fetching: BTreeMap<u64, (u64, GetEntriesContext)>,
     fetches: u64,
@@ -289,6 +291,7 @@ impl Group {
             role: Role::Follows,
             stand: (0, StateRole::Follower, u64::MAX),
             election_timeout: options.election_ticks,
+            silent_ticks: 0,
             fetching: BTreeMap::new(),
             fetches: 0,
             removed: false,
@@ -557,9 +560,13 @@ impl Group {
             // Whoever stands has applied all that it has.
             return;
         }
+        let (from, leads) = (message.from, message.is_of_a_leader());
         if let Some(message) = message.into_raft() {
             // What it refuses is late: from a member that left, or an answer that nobody waits for.
             let _ = self.node.step(message);
+        }
+        if leads && self.leader() == Some(from) {
+            self.silent_ticks = 0;
         }
         self.set_election_timeout();
     }
@@ -601,6 +608,7 @@ impl Group {
 
     /// Lets Raft's time pass by one tick. Not needed where one server is alone.
     pub fn tick(&mut self) {
+        self.note_silence();
         let log = &self.node.raft.raft_log;
         let decides = self.membership().is_decided_by(self.options.member);
         // Who decides alone is elected at once, and must have on disk what it leads with.
@@ -609,6 +617,17 @@ impl Group {
         if !self.is_alone() && !waits && self.installing.is_none() {
             self.node.tick();
             self.set_election_timeout();
+        }
+    }
+
+    /// Who may not stand for election would hold for ever to a leader that it does not hear: a learner, or a voter that has
+    /// to apply a change of members first. All others have stood by then.
+    fn note_silence(&mut self) {
+        self.silent_ticks = self.silent_ticks.saturating_add(1);
+        let is_silent = self.silent_ticks >= 2 * self.options.election_ticks;
+        let raft = &mut self.node.raft;
+        if is_silent && raft.state == StateRole::Follower {
+            raft.leader_id = 0;
         }
     }
 

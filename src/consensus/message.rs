@@ -150,6 +150,14 @@ impl Message {
         }
     }
 
+    /// Whether only a leader says so.
+    pub(super) fn is_of_a_leader(&self) -> bool {
+        matches!(
+            self.body,
+            Body::Append { .. } | Body::Heartbeat { .. } | Body::Snapshot(_)
+        )
+    }
+
     /// The bytes of entries that it carries.
     pub fn entry_bytes(&self) -> usize {
         match &self.body {

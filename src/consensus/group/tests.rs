@@ -436,3 +436,37 @@ fn entries_are_sent_with_the_place_they_have() {
     assert_eq!(place(append(63, Vec::new())), Some((63, 5)));
     assert_eq!(place(append(63, vec![entry(60)])), None, "nobody knows");
 }
+
+/// It never stands for election, so that nothing else would make it doubt.
+#[test]
+fn a_learner_does_not_hold_to_a_leader_that_is_silent() {
+    let members = Membership {
+        learners: vec![1],
+        ..Membership::of_voters([2])
+    };
+    let mut bench = Bench::new(behind_marker(&members));
+    let heartbeat = || Message {
+        from: 2,
+        to: 1,
+        term: 5,
+        body: Body::Heartbeat {
+            commit: 9,
+            round: None,
+        },
+    };
+    bench.group.step(heartbeat());
+    assert_eq!(bench.group.leader(), Some(2));
+    for _ in 0..100 {
+        bench.group.tick();
+        bench.turn();
+        bench.group.step(heartbeat());
+    }
+    assert_eq!(bench.group.leader(), Some(2));
+    for _ in 0..2 * options().election_ticks {
+        bench.group.tick();
+        bench.turn();
+    }
+    assert_eq!(bench.group.leader(), None);
+    bench.group.step(heartbeat());
+    assert_eq!(bench.group.leader(), Some(2));
+}
