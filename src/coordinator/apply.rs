@@ -61,6 +61,8 @@ pub(super) enum Outcome {
     },
     /// There is a new session.
     Created { session: Session },
+    /// A session was not made: its id, or a later one of its server, was given out before.
+    NotCreated { session: i64 },
     /// A session has a new connection.
     Attached { session: Session, request: u64 },
     /// A session could not be attached because it does not exist.
@@ -145,6 +147,13 @@ impl State {
     }
 
     fn create_session(&mut self, create: CreateSession) -> Outcome {
+        let not_created = Outcome::NotCreated {
+            session: create.session,
+        };
+        // A copy of a command may come when the session has ended long ago.
+        if self.sessions.was_given_out(create.server, create.session) {
+            return not_created;
+        }
         self.sessions.note_id(create.server, create.session);
         let session = Session {
             id: create.session,
@@ -154,7 +163,7 @@ impl State {
             server: create.server,
         };
         if !self.sessions.insert(session) {
-            return Outcome::Nothing;
+            return not_created;
         }
         self.next_zxid();
         Outcome::Created { session }

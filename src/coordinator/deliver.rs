@@ -53,6 +53,7 @@ impl Coordinator {
                 result,
             } => self.written(session, generation, sequence, result, effects),
             Outcome::Created { session } => self.session_created(session, now, effects),
+            Outcome::NotCreated { session } => self.create_again(session, effects),
             Outcome::Attached { session, request } => {
                 self.session_attached(session, request, now, effects);
             }

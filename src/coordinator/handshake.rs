@@ -102,6 +102,34 @@ impl Coordinator {
         }
     }
 
+    /// A new session was not made. If nobody waits for it, the command was a copy that came late. Otherwise a later one came
+    /// before it, because it was lost on its way: once more, with another id.
+    pub(super) fn create_again(&mut self, session: i64, effects: &mut Vec<Effect>) {
+        let Some(id) = self.creating.remove(&session) else {
+            return;
+        };
+        let last = self.state.sessions.last_id(self.options.server);
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let Phase::Connecting(connecting) = &mut connection.phase else {
+            return;
+        };
+        // The time counts only for the first id that a server gives out.
+        let again = self.session_ids.next(WallTime(0), last);
+        connecting.pending = PendingSession::New(again);
+        connecting.command = self.encoder.create_session(CreateSession {
+            session: again,
+            timeout_ms: connecting.timeout_ms,
+            server: self.options.server,
+        });
+        effects.push(Effect::Propose(connecting.command.clone()));
+        let address = connection.address;
+        self.creating.insert(again, id);
+        self.origins.forget(session);
+        self.origins.note(again, address);
+    }
+
     /// A session got another connection, here or on another server.
     pub(super) fn session_attached(
         &mut self,

@@ -90,6 +90,12 @@ impl Sessions {
         }
     }
 
+    /// Whether a server gave out this id, or one that follows it, before: ids are given out in order.
+    pub(super) fn was_given_out(&self, server: ServerId, id: i64) -> bool {
+        self.last_id(server)
+            .is_some_and(|last| counter(id) <= counter(last))
+    }
+
     pub(super) fn last_id(&self, server: ServerId) -> Option<i64> {
         self.last_ids.get(&server).copied()
     }
