@@ -408,6 +408,15 @@ pub fn stamp(command: &mut [u8], wall: WallTime) -> Option<i64> {
     Some(write.session)
 }
 
+/// What copies of a command have in common, and no other command has: of a write its place in its session, of any other
+/// command all of it.
+pub fn key(command: &[u8]) -> &[u8] {
+    match WriteNumber::of(command) {
+        Some(_) => &command[..WALL_AT.start],
+        None => command,
+    }
+}
+
 /// By what a write is known before it is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WriteNumber {

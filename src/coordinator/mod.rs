@@ -62,7 +62,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use command::stamp;
+pub use command::{key, stamp};
 pub use limits::Limit;
 pub use options::Options;
 pub use restore::{Restore, Restored, SnapshotError};

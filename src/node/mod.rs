@@ -29,6 +29,8 @@ use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 use crate::wire;
 use crate::wire::peer::Frame;
 
+// Commands that wait for room in a group.
+mod backlog;
 // The broker within the node.
 pub(crate) mod broker;
 // Connections and the memory they hold.

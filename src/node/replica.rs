@@ -18,6 +18,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tracing::warn;
 
 use super::Failure;
+use super::backlog::Backlog;
 use crate::consensus::founding::{Decision, Founding, Hello};
 use crate::consensus::group::{self, Group, Output, Role};
 use crate::consensus::message::Message;
@@ -135,6 +136,9 @@ pub(crate) struct Replica {
     waiting: VecDeque<Bytes>,
     /// The entry that is being joined.
     open: BytesMut,
+    /// The group had no room for all in the last turn: what comes now waits for its place in an entry.
+    is_full: bool,
+    backlog: Backlog,
     /// Of the group's records, the last one handed to the journal.
     appended: Ticket,
     marker: u64,
@@ -419,6 +423,8 @@ impl Replica {
             joining,
             waiting: VecDeque::new(),
             open: BytesMut::new(),
+            is_full: false,
+            backlog: Backlog::new(),
             appended: Ticket::default(),
             marker: 0,
             restored: 0,
@@ -708,8 +714,14 @@ impl Replica {
     }
 
     /// Takes commands of another server's clients, each behind its length, and gives each to `stamp` first. They are void
-    /// where this server does not lead: whoever sent them hears of another leader, and sends them again.
-    pub(super) fn propose_forwarded(&mut self, commands: &[u8], mut stamp: impl FnMut(&mut [u8])) {
+    /// where this server does not lead: whoever sent them hears of another leader, and sends them again. Copies of one
+    /// command have the same `key`.
+    pub(super) fn propose_forwarded(
+        &mut self,
+        commands: &[u8],
+        key: impl Fn(&[u8]) -> &[u8],
+        mut stamp: impl FnMut(&mut [u8]),
+    ) {
         let mut rest = commands;
         while let Some((length, tail)) = rest.split_first_chunk::<4>() {
             let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -717,10 +729,15 @@ impl Replica {
                 return;
             };
             rest = tail;
-            self.make_room(command.len());
-            self.open.put_slice(&commands_length(command.len()));
-            let start = self.open.len();
-            self.open.put_slice(command);
+            if self.is_full {
+                let mut stamped = BytesMut::from(command);
+                stamp(&mut stamped);
+                let stamped = stamped.freeze();
+                self.backlog
+                    .push(stamped.slice_ref(key(&stamped)), stamped.clone());
+                continue;
+            }
+            let start = self.join(command);
             stamp(&mut self.open[start..]);
         }
     }
@@ -729,19 +746,22 @@ impl Replica {
     pub(super) fn propose(&mut self, command: Bytes) {
         match self.joining {
             Joining::Alone => self.waiting.push_back(command),
+            Joining::Framed if self.is_full => self.backlog.push(Bytes::new(), command),
             Joining::Framed => {
-                self.make_room(command.len());
-                self.open.put_slice(&commands_length(command.len()));
-                self.open.put_slice(&command);
+                self.join(&command);
             }
         }
     }
 
-    /// Closes the open entry if a command of so many bytes has no place in it.
-    fn make_room(&mut self, bytes: usize) {
-        if !self.open.is_empty() && self.open.len() + bytes > JOINED_BYTES {
+    /// Joins a command to the open entry, or to a new one if it has no place in it. Where in the entry it begins.
+    fn join(&mut self, command: &[u8]) -> usize {
+        if !self.open.is_empty() && self.open.len() + command.len() > JOINED_BYTES {
             self.close_open();
         }
+        self.open.put_slice(&commands_length(command.len()));
+        let start = self.open.len();
+        self.open.put_slice(command);
+        start
     }
 
     /// The last entry whose effects are applied.
@@ -770,9 +790,10 @@ impl Replica {
         news: &mut Vec<News>,
     ) -> Result<(), Failure> {
         self.close_open();
-        let leader = self.leader().filter(|_| self.followed == self.stand());
         let Standing::Member(group) = &mut self.standing else {
             self.waiting.clear();
+            self.backlog.clear();
+            self.is_full = false;
             self.followed = None;
             return Ok(());
         };
@@ -789,26 +810,10 @@ impl Replica {
             // A snapshot may have brought all of it.
             self.caught_up = CaughtUp::Yes;
         }
-        while let Some(entry) = self.waiting.front() {
-            match group.propose(entry.clone()) {
-                Ok(_) => {
-                    self.waiting.pop_front();
-                }
-                Err(group::Refused::Full(_)) => break,
-                Err(group::Refused::NotLeader(_)) => match leader {
-                    Some(leader) => news.extend(
-                        self.waiting
-                            .drain(..)
-                            .map(|commands| News::Forward { leader, commands }),
-                    ),
-                    // The core is told who leads when that is known, and proposes again.
-                    None => {
-                        self.waiting.clear();
-                        self.followed = None;
-                    }
-                },
-            }
-        }
+        self.propose_waiting(news);
+        let Standing::Member(group) = &mut self.standing else {
+            return Ok(());
+        };
         let id = self.id;
         let appended = &mut self.appended;
         let mut outputs = Vec::new();
@@ -841,6 +846,54 @@ impl Replica {
         }
         self.tell_of_leader(news);
         Ok(())
+    }
+
+    /// Proposes what waits, as far as the group has room, or hands it to who leads.
+    fn propose_waiting(&mut self, news: &mut Vec<News>) {
+        let leader = self.leader().filter(|_| self.followed == self.stand());
+        loop {
+            self.close_open();
+            let Standing::Member(group) = &mut self.standing else {
+                return;
+            };
+            let mut refused = None;
+            while let Some(entry) = self.waiting.front()
+                && refused.is_none()
+            {
+                match group.propose(entry.clone()) {
+                    Ok(_) => {
+                        self.waiting.pop_front();
+                    }
+                    Err(why) => refused = Some(why),
+                }
+            }
+            match (refused, leader) {
+                (None, _) => {}
+                (Some(group::Refused::Full(_)), _) => {
+                    self.is_full = true;
+                    return;
+                }
+                (Some(group::Refused::NotLeader(_)), Some(leader)) => news.extend(
+                    self.waiting
+                        .drain(..)
+                        .map(|commands| News::Forward { leader, commands }),
+                ),
+                // The core is told who leads when that is known, and proposes again.
+                (Some(group::Refused::NotLeader(_)), None) => {
+                    self.waiting.clear();
+                    self.followed = None;
+                }
+            }
+            self.is_full = false;
+            if self.backlog.is_empty() {
+                return;
+            }
+            while self.waiting.is_empty()
+                && let Some(command) = self.backlog.pop()
+            {
+                self.join(&command);
+            }
+        }
     }
 
     fn take_output(&mut self, output: Output, news: &mut Vec<News>) -> Result<(), Malformed> {

@@ -20,7 +20,7 @@ use crate::consensus::admission::Admission;
 use crate::consensus::founding::{Decision, Hello};
 use crate::consensus::group::{Role, Unchanged};
 use crate::consensus::message::{Body, Message};
-use crate::coordinator::{Event, stamp};
+use crate::coordinator::{self, Event, stamp};
 use crate::disk::Completion;
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
@@ -316,10 +316,11 @@ impl CoordinatorSide {
         let mut sessions = Vec::new();
         let wall = world.wall;
         let proposals = &mut self.ensemble.proposals;
-        self.replica.propose_forwarded(commands, |command| {
-            proposals.count(command.len());
-            sessions.extend(stamp(command, wall));
-        });
+        self.replica
+            .propose_forwarded(commands, coordinator::key, |command| {
+                proposals.count(command.len());
+                sessions.extend(stamp(command, wall));
+            });
         sessions.dedup();
         self.handle(Event::Touched { sessions }, world);
     }
