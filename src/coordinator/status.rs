@@ -102,6 +102,11 @@ impl Coordinator {
         }
     }
 
+    /// Whether any session has its connection here.
+    pub fn has_clients(&self) -> bool {
+        !self.local.is_empty()
+    }
+
     /// All sessions, by their ids.
     pub fn sessions(&self) -> Vec<SessionStatus> {
         let status = |session: super::session::Session| SessionStatus {

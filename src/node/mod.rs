@@ -587,6 +587,10 @@ impl Node {
     fn resume_stalled(&mut self) {
         for id in self.world.connections.take_stalled() {
             self.take_requests(id);
+        let serves = CoordinatorSide::serves;
+        if self.coordinator.as_ref().is_none_or(serves) {
+            self.world.connections.unpark();
+        }
             self.world.connections.account(id, self.world.now, false);
             self.drop_hoarders_at_once();
             // Whether it may be read from may have changed.

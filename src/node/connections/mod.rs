@@ -165,6 +165,8 @@ pub(super) struct Connections {
     dirty: Vec<ConnectionId>,
     /// Connections with input that waits to be taken apart.
     stalled: Vec<ConnectionId>,
+    /// Those whose input waits until clients are served: there may be thousands, and nothing to be done for any.
+    parked: Vec<ConnectionId>,
     held_bytes: u64,
     /// Connections that held more than one may when last looked at.
     oversized: Vec<ConnectionId>,
@@ -187,6 +189,7 @@ impl Connections {
             by_id: HashMap::with_hasher(hasher()),
             dirty: Vec::new(),
             stalled: Vec::new(),
+            parked: Vec::new(),
             held_bytes: 0,
             oversized: Vec::new(),
             partial: BTreeSet::new(),
@@ -382,6 +385,21 @@ impl Connections {
             connection.stalled = true;
             self.stalled.push(id);
         }
+    }
+
+    /// Its input waits until clients are served ([`Connections::unpark`]).
+    pub(super) fn park(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.by_id.get_mut(&id)
+            && !connection.stalled
+        {
+            connection.stalled = true;
+            self.parked.push(id);
+        }
+    }
+
+    /// Clients are served: what waited for that is taken up again.
+    pub(super) fn unpark(&mut self) {
+        self.stalled.append(&mut self.parked);
     }
 
     /// The connections whose input waits; they count as not stalled any more.

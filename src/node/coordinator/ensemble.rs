@@ -677,11 +677,10 @@ impl CoordinatorSide {
     /// Lets those in that came too early, or sends them away when their time is over.
     pub(super) fn look_after_early(&mut self, world: &mut World) {
         let serves = self.serves();
-        let due = |until: &Moment| serves || *until <= world.now;
-        let early = self.early.iter().filter(|(_, (until, _))| due(until));
-        let early: Vec<ConnectionId> = early.map(|(id, _)| *id).collect();
-        for id in early {
-            let Some((_, request)) = self.early.remove(&id) else {
+        let now = world.now;
+        let is_due = |(until, _): &mut (Moment, ConnectionId)| serves || *until <= now;
+        while let Some((_, id)) = self.early_until.pop_front_if(is_due) {
+            let Some(request) = self.early.remove(&id) else {
                 continue;
             };
             if !serves {
@@ -741,6 +740,9 @@ impl CoordinatorSide {
         let hello = self.hello()?;
         if self.replica.has_leader() {
             let behind = "this server has not caught up with the ensemble yet";
+        if !self.core.has_clients() {
+            return;
+        }
             return (!self.serves()).then(|| behind.to_owned());
         }
         if self.is_replaced() {

@@ -60,8 +60,10 @@ pub(crate) struct CoordinatorSide {
     sendings: Sendings,
     receiving: Receiving,
     ensemble: Ensemble,
-    /// Clients that came while nothing could be served, and until when each may wait for that.
-    early: BTreeMap<ConnectionId, (Moment, ConnectRequest)>,
+    /// Clients that came while nothing could be served.
+    early: BTreeMap<ConnectionId, ConnectRequest>,
+    /// Until when each may wait for that, in order; some may be gone.
+    early_until: VecDeque<(Moment, ConnectionId)>,
     pub(super) totals: Totals,
     pub(super) facts: Facts,
     pub(super) trace_mask: i64,
@@ -93,6 +95,7 @@ impl CoordinatorSide {
             ensemble: Ensemble::new(patience, seed),
             snapshots,
             early: BTreeMap::new(),
+            early_until: VecDeque::new(),
             totals: Totals::default(),
             facts,
             trace_mask: TRACE_MASK_DEFAULT,
@@ -133,11 +136,13 @@ impl CoordinatorSide {
             let Some(client) = world.connections.zookeeper(id) else {
                 return;
             };
-            let takes = self.core.accepts(id) && self.serves();
-            let stalled = client.session().is_some() && !takes
-                || self.early.contains_key(&id)
-                || client.is_congested()
-                || client.is_laden();
+            let has_session = client.session().is_some();
+            if has_session && !self.serves() || self.early.contains_key(&id) {
+                world.connections.park(id);
+                return;
+            }
+            let stalled =
+                has_session && !self.core.accepts(id) || client.is_congested() || client.is_laden();
             if stalled {
                 world.connections.stall(id);
                 return;
@@ -157,7 +162,8 @@ impl CoordinatorSide {
                     );
                 }
                 Ok(Some(Received::Connect(request))) if !self.serves() => {
-                    self.early.insert(id, (world.now + EARLY_PATIENCE, request));
+                    self.early.insert(id, request);
+                    self.early_until.push_back((world.now + EARLY_PATIENCE, id));
                 }
                 Ok(Some(Received::Connect(request))) => {
                     let wall = world.wall;
@@ -241,7 +247,7 @@ impl CoordinatorSide {
         if self.snapshots.is_hungry() {
             return Some(Moment::START);
         }
-        let early = self.early.values().map(|(until, _)| *until).min();
+        let early = self.early_until.front().map(|(until, _)| *until);
         let rest = [self.replica.deadline(), early];
         let core = self.core.deadline().into_iter();
         core.chain(rest.into_iter().flatten()).min()
