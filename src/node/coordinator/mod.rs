@@ -297,7 +297,9 @@ impl CoordinatorSide {
             }
         }
         self.note_leader(world);
-        self.receiving.pass_over();
+        for index in self.receiving.pass_over() {
+            self.snapshots.discard(index);
+        }
         self.tell_of_members(world);
         match self.halted.take() {
             Some(failure) => Err(failure),

@@ -2,7 +2,8 @@
 //!
 //! Its parts are written as they come, and checked at the same time: what is wrong never gets a snapshot's name. When all of
 //! it is synced and in place the other side is told, and answers with the group's own message; then it takes the place of
-//! the state. A part that is out of turn is passed over; a first part begins anew.
+//! the state. A part that is out of turn is passed over; a first part begins anew. What is in place and does not take the
+//! place of the state, because the group has come further by itself or the message never came, is removed again.
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub(super) const OWNER: Owner = Owner::SnapshotsReceived(GroupId::COORDINATOR);
 
 /// A snapshot that is on this server's disk, in place.
 pub(super) struct Received {
+    from: ServerId,
     pub(super) index: u64,
     pub(super) restored: Restored,
 }
@@ -44,6 +46,8 @@ pub(super) struct Receiving {
     ready: Option<Received>,
     /// What that message has named, until the group has looked at it.
     accepted: Option<Received>,
+    /// Of which entries snapshots are in place that nobody wants.
+    unwanted: Vec<u64>,
     numbers: u64,
 }
 
@@ -83,6 +87,7 @@ impl Receiving {
             under_way: None,
             ready: None,
             accepted: None,
+            unwanted: Vec::new(),
             numbers: 0,
         }
     }
@@ -132,7 +137,8 @@ impl Receiving {
 
     fn begin(&mut self, from: ServerId, index: u64, disk: &mut dyn Disk) {
         self.give_up(disk);
-        self.ready = None;
+        let ready = self.ready.take();
+        self.unwanted.extend(ready.map(|ready| ready.index));
         self.numbers += 1;
         let file = disk.reserve();
         let path = self.folder.join(format!("{index:020}.received.new"));
@@ -162,6 +168,8 @@ impl Receiving {
         {
             self.give_up(disk);
         }
+        let ready = self.ready.take_if(|ready| ready.from == server);
+        self.unwanted.extend(ready.map(|ready| ready.index));
     }
 
     fn give_up(&mut self, disk: &mut dyn Disk) {
@@ -229,7 +237,11 @@ impl Receiving {
             return Told::Nothing;
         };
         let taken = work.taken();
-        self.ready = work.restored.map(|restored| Received { index, restored });
+        self.ready = work.restored.map(|restored| Received {
+            from,
+            index,
+            restored,
+        });
         Told::Taken(from, taken)
     }
 
@@ -242,7 +254,8 @@ impl Receiving {
                 && place.is_some_and(|it| it.term == marker.term && it.members == marker.state)
         };
         if let Some(ready) = self.ready.take_if(is_it) {
-            self.accepted = Some(ready);
+            let former = self.accepted.replace(ready);
+            self.unwanted.extend(former.map(|former| former.index));
         }
         self.accepted
             .as_ref()
@@ -254,9 +267,12 @@ impl Receiving {
         self.accepted.take_if(|accepted| accepted.index == index)
     }
 
-    /// What the group did not want, because it has all of it, is let go.
-    pub(super) fn pass_over(&mut self) {
-        self.accepted = None;
+    /// What the group did not want, because it has all of it, is let go. Of which entries there are snapshots to be removed.
+    pub(super) fn pass_over(&mut self) -> Vec<u64> {
+        let accepted = self.accepted.take();
+        self.unwanted
+            .extend(accepted.map(|accepted| accepted.index));
+        std::mem::take(&mut self.unwanted)
     }
 
     fn submit(&mut self, operation: Operation, disk: &mut dyn Disk) {
@@ -264,5 +280,57 @@ impl Receiving {
             work.left += 1;
             disk.submit(Lane::Background, Token::new(OWNER, work.number), operation);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::Membership;
+    use crate::coordinator::{Coordinator, Event, Options, Place};
+    use crate::units::Moment;
+
+    /// A coordinator's state as of entry 1.
+    fn restored(place: &Marker) -> Restored {
+        let mut core = Coordinator::new(Options::default(), Seed(1));
+        let (index, data) = (1, bytes::Bytes::new());
+        let mut effects = Vec::new();
+        for event in [Event::Committed { index, data }, Event::EntryEnd { index }] {
+            core.handle(Moment::START, event, &mut effects);
+        }
+        core.snapshot_begin(Place {
+            term: place.term,
+            members: place.state.clone(),
+        });
+        let mut restore = Restore::new(Seed(1));
+        loop {
+            let slice = core.snapshot_step(1 << 20).expect("one is under way");
+            restore.feed(&slice.bytes).expect("it was just made");
+            if slice.is_last {
+                return restore.finish().expect("it is whole");
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_the_group_does_not_want_is_to_be_removed() {
+        let marker = Marker {
+            index: 1,
+            term: 3,
+            state: Membership::of_voters([1, 2]).encode(),
+        };
+        let received = || Received {
+            from: ServerId(2),
+            index: 1,
+            restored: restored(&marker),
+        };
+        let mut receiving = Receiving::new(PathBuf::from("folder"), Seed(1));
+        receiving.ready = Some(received());
+        assert!(receiving.accept(&marker));
+        assert_eq!(receiving.pass_over(), [1], "the group passed over it");
+        receiving.ready = Some(received());
+        assert!(receiving.accept(&marker));
+        assert!(receiving.take(1).is_some(), "the group took it");
+        assert_eq!(receiving.pass_over(), [0; 0]);
     }
 }

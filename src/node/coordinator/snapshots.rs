@@ -290,6 +290,14 @@ impl Snapshots {
         self.bytes_behind = 0;
     }
 
+    /// A snapshot of another server that is in place and not wanted goes, unless it has taken the place of this server's own.
+    pub(in crate::node) fn discard(&mut self, index: u64) {
+        let is_own = self.under_way.as_ref().is_some_and(|it| it.index == index);
+        if index != self.newest && !is_own {
+            self.stale.push(self.path(index));
+        }
+    }
+
     /// Removes what is needed no longer, but for what `pinned` says is still read.
     pub(in crate::node) fn sweep(&mut self, pinned: impl Fn(&Path) -> bool, disk: &mut dyn Disk) {
         let (kept, gone) = std::mem::take(&mut self.stale)
@@ -513,4 +521,21 @@ fn read(
         }
     })?;
     Ok(refused.map_or_else(|| restore.finish(), Err))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_wanted_goes_and_the_newest_stays() {
+        let every = Every {
+            entries: 1,
+            bytes: 1,
+        };
+        let mut snapshots = Snapshots::new(PathBuf::from("folder"), every, 5);
+        snapshots.discard(5);
+        snapshots.discard(4);
+        assert_eq!(snapshots.stale, [snapshots.path(4)]);
+    }
 }
