@@ -123,6 +123,29 @@ fn question_of_core(round: u64) -> u64 {
     2 * round
 }
 
+impl Ensemble {
+    /// What an operator wanted of a leader he asks the next one for, which may know better. Who is elected, and has not applied
+    /// all of former terms yet, keeps it until then.
+    fn give_up_wishes(&mut self, role: Role) {
+        if role != Role::Follows {
+            return;
+        }
+        let named = |servers: BTreeSet<ServerId>| {
+            let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            names.join(" ")
+        };
+        let add = named(std::mem::take(&mut self.invited));
+        let remove = named(std::mem::take(&mut self.dismissed));
+        if !add.is_empty() || !remove.is_empty() {
+            warn!(
+                add,
+                remove,
+                "this server leads no more: what is not done yet is to be asked of the server that leads"
+            );
+        }
+    }
+}
+
 impl CoordinatorSide {
     /// Whether the ports may be opened: what cannot be served yet is answered so.
     pub(in crate::node) fn opens(&self) -> bool {
@@ -572,18 +595,14 @@ impl CoordinatorSide {
     /// Lets time pass for the group, and for clients that nobody serves.
     pub(super) fn tick_ensemble(&mut self, world: &mut World) {
         self.replica.tick(world.now);
-        match self.replica.role() {
-            Role::Leads { .. } if self.ensemble.admit_at <= world.now => {
-                self.ensemble.admit_at = world.now + ADMIT_EVERY;
-                self.dismiss();
-                self.admit(world);
-            }
-            Role::Leads { .. } => {}
-            // What an operator wanted of a leader he asks the next one for, which may know better.
-            Role::Follows | Role::Elected { .. } => {
-                self.ensemble.invited.clear();
-                self.ensemble.dismissed.clear();
-            }
+        let role = self.replica.role();
+        self.ensemble.give_up_wishes(role);
+        if let Role::Leads { .. } = role
+            && self.ensemble.admit_at <= world.now
+        {
+            self.ensemble.admit_at = world.now + ADMIT_EVERY;
+            self.dismiss();
+            self.admit(world);
         }
         if self.replica.has_leader() || self.hello().is_none() {
             self.ensemble.leaderless_since = None;
@@ -777,5 +796,22 @@ impl CoordinatorSide {
             (true, true) => "electing a leader".to_owned(),
         };
         Some(format!("the ensemble has no leader: {who}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_elected_keeps_what_an_operator_wants_until_it_leads() {
+        let mut ensemble = Ensemble::new(Duration::ZERO, Seed(1));
+        ensemble.invited.insert(ServerId(2));
+        ensemble.dismissed.insert(ServerId(3));
+        ensemble.give_up_wishes(Role::Elected { term: 5 });
+        ensemble.give_up_wishes(Role::Leads { term: 5, since: 9 });
+        assert_eq!((ensemble.invited.len(), ensemble.dismissed.len()), (1, 1));
+        ensemble.give_up_wishes(Role::Follows);
+        assert_eq!((ensemble.invited.len(), ensemble.dismissed.len()), (0, 0));
     }
 }
