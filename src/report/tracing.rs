@@ -138,10 +138,12 @@ where
     }
 }
 
-/// At the usual level the libraries' own lines say nothing to an operator, unless they are warnings.
+/// At the usual level the libraries' own lines say nothing to an operator, unless they are warnings. The ZooKeeper library
+/// warns of each try to connect, several times a second while no server leads; the registry tells the same once.
 fn filter(configured: &str) -> &str {
     match configured {
-        "info" => "warn,chrysalis=info",
+        "info" => "warn,chrysalis=info,zookeeper_client=error",
+        "warn" => "warn,zookeeper_client=error",
         _ => configured,
     }
 }

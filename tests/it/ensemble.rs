@@ -82,6 +82,8 @@ fn three_empty_folders_become_one_ensemble_in_whatever_order_they_start() {
         cluster.begin(third);
         cluster.wait_until_all_serve();
         write_and_check(&cluster, "new");
+        // Each broker waits for the ensemble to register in it, and the library tells of each try.
+        assert_eq!(cluster.said("fails to establish session"), 0);
     }
 }
 
