@@ -545,9 +545,12 @@ impl Node {
         let Some(own) = side.hello() else { return };
         let world = &mut self.world;
         let server = hello.identity.server;
-        if let Err(why) = peers::check(&own, hello) {
+        let members = own.members.as_ref();
+        let place =
+            peers::check(&own, hello).and_then(|()| world.peers.check_place(id, hello, members));
+        if let Err(why) = place {
             let replaces = |own| hello.members.as_ref().is_some_and(|it| it.replaces(own));
-            if own.members.as_ref().is_some_and(replaces) {
+            if members.is_some_and(replaces) {
                 side.give_way(server, world);
             }
             world.peers.tell_refused(server, why, world.now);
@@ -585,12 +588,12 @@ impl Node {
 
     /// Takes requests that were held back until their connection had room.
     fn resume_stalled(&mut self) {
-        for id in self.world.connections.take_stalled() {
-            self.take_requests(id);
         let serves = CoordinatorSide::serves;
         if self.coordinator.as_ref().is_none_or(serves) {
             self.world.connections.unpark();
         }
+        for id in self.world.connections.take_stalled() {
+            self.take_requests(id);
             self.world.connections.account(id, self.world.now, false);
             self.drop_hoarders_at_once();
             // Whether it may be read from may have changed.

@@ -1,7 +1,8 @@
 //! The connections to other servers: which is whose, and what goes over them.
 //!
 //! One for each pair of servers; the one with the lower number makes it. A newer one takes the place of an older one. A
-//! connection is a *link* once the other side has said who it is. What is sent where there is no link is lost: whoever
+//! connection is a *link* once the other side has said who it is, unless a server of that number is connected already and
+//! has other data: two processes with one number would take each other's vote in turn. What is sent where there is no link is lost: whoever
 //! sends it finds that out by having no answer, and by being told when there is a link again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use crate::units::{ConnectionId, GroupId, Moment, ServerId};
 
 /// A refusal is not told again for this long.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Who was not let in and has not come again for so long is gone: it tries every few seconds.
+const STRANGE_FOR: Duration = Duration::from_secs(15);
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -39,8 +42,8 @@ pub(super) struct Peers {
     connections: BTreeSet<ConnectionId>,
     /// Since when those are missing that were there.
     missing: BTreeMap<ServerId, Moment>,
-    /// Why those that are not let in are not; only of servers that are expected.
-    strangers: BTreeMap<ServerId, Stranger>,
+    /// Why those that are not let in are not, and when they came last; only of servers that are expected.
+    strangers: BTreeMap<ServerId, (Stranger, Moment)>,
     refused: Throttle,
 }
 
@@ -56,6 +59,11 @@ pub(super) enum Stranger {
     /// It belongs to another ensemble.
     #[error("it belongs to another ensemble, or has a tree of its own")]
     AnotherEnsemble,
+    /// A server of its number is connected.
+    #[error(
+        "a second process says that it is this server, and has other data: stop one of the two, or give it a server.id of its own"
+    )]
+    Second,
 }
 
 impl Peers {
@@ -84,6 +92,26 @@ impl Peers {
         self.links.iter().map(|(server, link)| (*server, link))
     }
 
+    /// Whether this server's place is taken: by another one of its number, with other data, that is connected. Only a member
+    /// takes the place of one that is none.
+    ///
+    /// # Errors
+    /// [`Stranger::Second`].
+    pub(super) fn check_place(
+        &self,
+        connection: ConnectionId,
+        hello: &Hello,
+        members: Option<&Membership>,
+    ) -> Result<(), Stranger> {
+        let other = hello.identity;
+        let is_member = |identity| members.is_some_and(|it| it.number_of(identity).is_some());
+        match self.links.get(&other.server) {
+            Some(link) if link.connection == connection || link.identity == other => Ok(()),
+            Some(link) if is_member(link.identity) || !is_member(other) => Err(Stranger::Second),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes note of who is at the other end of a connection. The connection whose place it takes, if it is a new link;
     /// `None` where the same server has said something new.
     pub(super) fn greeted(
@@ -100,7 +128,9 @@ impl Peers {
         };
         let server = hello.identity.server;
         self.missing.remove(&server);
-        self.strangers.remove(&server);
+        if let Some((Stranger::AnotherEnsemble, _)) = self.strangers.get(&server) {
+            self.strangers.remove(&server);
+        }
         let former = self.links.get(&server);
         let former = former.map(|former| (former.connection, former.since));
         match former {
@@ -136,16 +166,17 @@ impl Peers {
         self.missing.get(&server).copied()
     }
 
-    /// Why a server was not let in when it came last.
-    pub(super) fn stranger(&self, server: ServerId) -> Option<Stranger> {
-        self.strangers.get(&server).copied()
+    /// Why a server was not let in when it came last, if it tries still.
+    pub(super) fn stranger(&self, server: ServerId, now: Moment) -> Option<Stranger> {
+        let (why, at) = self.strangers.get(&server)?;
+        (*at + STRANGE_FOR > now).then_some(*why)
     }
 
     /// Tells that another server was not let in, but not each time.
     pub(super) fn tell_refused(&mut self, server: ServerId, why: Stranger, now: Moment) {
         // Whoever is on no list may call itself anything.
-        if why == Stranger::AnotherEnsemble {
-            self.strangers.insert(server, why);
+        if let Stranger::AnotherEnsemble | Stranger::Second = why {
+            self.strangers.insert(server, (why, now));
         }
         if self.refused.is_due(now) {
             warn!(%server, %why, "another server is not let in");
@@ -268,6 +299,36 @@ mod tests {
         let lone = Some(Membership::of_voters([3]));
         assert_eq!(check(&own, &hello(2, lone.clone())), another);
         assert_eq!(check(&hello(1, lone.clone()), &hello(2, lone)), another);
+    }
+
+    #[test]
+    fn two_processes_with_one_number_do_not_take_each_others_place() {
+        let mut peers = Peers::new();
+        let now = Moment::START;
+        let (first, second) = (ConnectionId(1), ConnectionId(2));
+        let own = ensemble(5);
+        let known = hello(2, own.clone());
+        let other = Hello {
+            identity: identity(2, 99),
+            ..hello(2, None)
+        };
+        assert_eq!(peers.check_place(first, &known, own.as_ref()), Ok(()));
+        peers.greeted(first, &known, now);
+        let refused = Err(Stranger::Second);
+        assert_eq!(peers.check_place(second, &other, own.as_ref()), refused);
+        assert_eq!(peers.check_place(second, &other, None), refused);
+        // The same one may come again, by another connection.
+        assert_eq!(peers.check_place(second, &known, own.as_ref()), Ok(()));
+        peers.tell_refused(ServerId(2), Stranger::Second, now);
+        peers.greeted(first, &known, now);
+        assert_eq!(peers.stranger(ServerId(2), now), Some(Stranger::Second));
+        assert_eq!(peers.stranger(ServerId(2), now + STRANGE_FOR), None);
+        // The first is gone: the other one may be a server that was wiped.
+        peers.gone(first, now);
+        assert_eq!(peers.check_place(second, &other, own.as_ref()), Ok(()));
+        peers.greeted(second, &other, now);
+        assert_eq!(peers.check_place(first, &known, own.as_ref()), Ok(()));
+        assert_eq!(peers.check_place(first, &known, None), refused);
     }
 
     #[test]

@@ -91,8 +91,10 @@ fn state(status: &ClusterStatus, place: &ServerPlace) -> String {
     {
         parts.push("leads".to_owned());
     }
-    if let Some(why) = &place.refused {
-        parts.push(format!("not let in: {why}"));
+    match (&place.refused, place.connected) {
+        (Some(why), true) => parts.push(why.clone()),
+        (Some(why), false) => parts.push(format!("not let in: {why}")),
+        (None, _) => {}
     }
     if place.forgot {
         parts.push("comes back without its data".to_owned());
@@ -243,7 +245,7 @@ pub fn waits_for(status: &ClusterStatus, server: u16) -> String {
         return format!("server {server} is not in cluster.servers");
     };
     let who = named(server, place.address.as_deref());
-    if let Some(why) = &place.refused {
+    if let (Some(why), false) = (&place.refused, place.connected) {
         return format!(
             "{who} is not let in: {why}. Only a server with an empty data folder can be taken in"
         );

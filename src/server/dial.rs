@@ -20,6 +20,8 @@ use crate::report::throttle::Trouble;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it is waited after one that failed, or ended.
 const PAUSE: Duration = Duration::from_millis(200);
+/// After one that ended at once it is waited twice as long as before, but not longer: who is not let in says so to the log.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// How often it is told, at most, that a server cannot be reached.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// After so long without a word, and so often again, a connection is asked whether it lives.
@@ -39,20 +41,27 @@ pub(super) fn all(shell: &Rc<Shell>, servers: Vec<ClusterServer>) -> Vec<JoinHan
 
 async fn keep(shell: Rc<Shell>, server: ClusterServer) {
     let mut trouble = Trouble::new(TOLD_EVERY);
+    let mut pause = PAUSE;
     loop {
         match connect(&server).await {
             Ok((stream, address)) => {
                 trouble.ends();
+                let begun = shell.clock.now();
                 Rc::clone(&shell).serve(Port::Peers, stream, address).await;
+                pause = match begun + PAUSE_MAX > shell.clock.now() {
+                    true => (2 * pause).min(PAUSE_MAX),
+                    false => PAUSE,
+                };
                 debug!(%server, "the connection to another server has ended");
             }
             Err(error) => {
+                pause = PAUSE;
                 if trouble.begins(shell.clock.now()) {
                     warn!(%server, %error, "another server cannot be reached; it is tried again");
                 }
             }
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -309,6 +309,35 @@ fn a_wiped_server_gets_everything_and_its_vote_before_another_one_is_killed() {
     ledger.check(&cluster);
 }
 
+/// It would be taken for the first one that was wiped, and take its vote; and the first would take it back.
+#[test]
+fn a_second_process_with_a_servers_number_is_not_let_in_beside_the_first() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    load.goes_on(GAP_MAX);
+    let mut second = cluster.second(0);
+    second.begin();
+    let why = "a second process says that it is this server";
+    eventually("the others say so", START_LIMIT, || cluster.said(why) == 2);
+    for i in [1, 2] {
+        eventually("the status says so", START_LIMIT, || {
+            chrysalis(cluster.server(i), &["cluster", "status"]).contains(why)
+        });
+    }
+    load.goes_on(GAP_MAX);
+    assert_eq!(cluster.said("a server is taken into the ensemble"), 0);
+    // When the first is gone for good it is as good as one that was wiped.
+    cluster.kill(0);
+    eventually("it votes", START_LIMIT, || {
+        cluster.said("a server votes") == 1
+    });
+    let ledger = load.end();
+    tell("a number was there twice", &ledger);
+    drop(second);
+    cluster.resume(0);
+    ledger.check(&cluster);
+}
+
 /// It would serve a tree of its own, and give that to others.
 #[test]
 fn a_server_that_accepted_the_loss_of_its_tree_gets_everything_and_its_vote() {

@@ -29,6 +29,10 @@ use crate::report::throttle::Throttle;
 use crate::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId, Zxid};
 use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
 
+/// A server that comes without what it remembered takes its own place when it has been connected for so long: the one that
+/// remembers would have come back by then, if it was only out of reach.
+const NOBODY_ELSE_FOR: Duration = Duration::from_secs(2);
+
 /// How often servers on their way into the group are looked after.
 const ADMIT_EVERY: Duration = Duration::from_millis(200);
 
@@ -63,6 +67,9 @@ pub(super) struct Ensemble {
     /// How long clients may stay then.
     patience: Duration,
     sent_away: Throttle,
+    /// What followed from another server's word last, as it was told.
+    decided: Option<Decision>,
+    decided_told: Throttle,
     /// A member is too far behind for entries.
     pub(super) snapshot_wanted: bool,
     /// For the id of an ensemble that is founded, and the core that a snapshot brings.
@@ -112,6 +119,8 @@ impl Ensemble {
             leaderless_since: None,
             patience,
             sent_away: Throttle::new(TOLD_EVERY),
+            decided: None,
+            decided_told: Throttle::new(TOLD_EVERY),
             snapshot_wanted: false,
             random: Random::new(seed),
         }
@@ -174,13 +183,24 @@ impl CoordinatorSide {
         let decision = self
             .replica
             .hear(hello, ensemble.max(1), &mut world.journal)?;
+        if matches!(decision, Some(Decision::Founds(_))) {
+            self.pass_over_founding();
+        }
+        // Who waits hears the same of each server, again and again.
+        if decision.is_none() {
+            return Ok(());
+        }
+        let is_due = self.ensemble.decided_told.is_due(world.now);
+        if decision == self.ensemble.decided && !is_due {
+            return Ok(());
+        }
+        self.ensemble.decided.clone_from(&decision);
         match decision {
             Some(Decision::Founds(members)) => {
                 info!(
                     voters = members.voters.len(),
                     "this server founds the ensemble"
                 );
-                self.pass_over_founding();
             }
             Some(Decision::Joins { number }) => {
                 info!(number, "this server belongs to the ensemble");
@@ -671,6 +691,12 @@ impl CoordinatorSide {
             if self.ensemble.dismissed.contains(&server) {
                 continue;
             }
+            let members = group.membership();
+            let forgot = members.number_of(link.identity).is_none()
+                && !members.former(link.identity).is_empty();
+            if forgot && world.now < link.since + NOBODY_ELSE_FOR {
+                continue;
+            }
             let invited = self.ensemble.invited.contains(&server);
             // What is refused, because another change is under way, is tried again.
             match group.admit(link.identity, invited, up_to) {
@@ -725,6 +751,9 @@ impl CoordinatorSide {
 
     /// Nobody leads: clients had better look for another server.
     fn send_clients_away(&mut self, world: &mut World) {
+        if !self.core.has_clients() {
+            return;
+        }
         let has_session = |id: &ConnectionId| {
             let client = self.core.connection(*id);
             client.is_some_and(|client| client.session != 0)
@@ -759,9 +788,6 @@ impl CoordinatorSide {
         let hello = self.hello()?;
         if self.replica.has_leader() {
             let behind = "this server has not caught up with the ensemble yet";
-        if !self.core.has_clients() {
-            return;
-        }
             return (!self.serves()).then(|| behind.to_owned());
         }
         if self.is_replaced() {

@@ -193,7 +193,10 @@ impl CoordinatorSide {
                 && self.ensemble.invited.contains(&server),
             leaves: role != MemberRole::Outside && self.ensemble.dismissed.contains(&server),
             forgot,
-            refused: world.peers.stranger(server).map(|why| why.to_string()),
+            refused: {
+                let why = world.peers.stranger(server, now);
+                why.map(|why| why.to_string())
+            },
         }
     }
 

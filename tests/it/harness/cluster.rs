@@ -67,6 +67,23 @@ impl Cluster {
         }
     }
 
+    /// Another server with the number of this one, and a folder and ports of its own; it does not run.
+    pub(crate) fn second(&self, i: usize) -> Server {
+        let config = self.servers[i].folder().join("conf/server.toml");
+        let config = fs::read_to_string(config).expect("it was prepared");
+        let config: toml::Table = config.parse().expect("it is TOML");
+        let servers = config["cluster"]["servers"].as_array().expect("a list");
+        let mut servers = servers.clone();
+        servers[i] = format!("{}=127.0.0.1:{}", i + 1, free_port()).into();
+        let folder = self.servers[i].folder().with_extension("second");
+        Server::prepare(&folder, &[], |text| {
+            set_key(text, "server", "id", &(i + 1).to_string());
+            set_key(text, "server", "host_name", "\"127.0.0.1\"");
+            let servers = toml::Value::from(servers).to_string();
+            set_key(text, "cluster", "servers", &servers);
+        })
+    }
+
     pub(crate) fn places(&self) -> Range<usize> {
         0..self.servers.len()
     }
