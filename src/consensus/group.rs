@@ -99,6 +99,14 @@ pub enum Output {
     /// The snapshot that came with a [`Body::Snapshot`] took the place of everything:
     /// the state machine is to be made of it, before anything else is applied.
     Installed(Marker),
+    /// The leader knows that this member had more on disk than it has: an older state of its was put back. It has forgotten
+    /// what it promised, and takes no part any more; it is to come back as somebody else.
+    Forgot {
+        /// What it had acknowledged, at least.
+        acknowledged: u64,
+        /// Its last entry.
+        last: u64,
+    },
 }
 
 /// Why a proposal was not taken.
@@ -191,6 +199,8 @@ pub struct Group {
     fetches: u64,
     /// This server was a member and is none any more.
     removed: bool,
+    /// It has forgotten what it promised: what it had acknowledged at least.
+    forgot: Option<u64>,
 }
 
 /// A ready whose records are on their way to the disk.
@@ -295,6 +305,7 @@ impl Group {
             fetching: BTreeMap::new(),
             fetches: 0,
             removed: false,
+            forgot: None,
             options,
         };
         group.set_election_timeout();
@@ -560,6 +571,10 @@ impl Group {
             // Whoever stands has applied all that it has.
             return;
         }
+        self.note_forgotten(&message);
+        if self.forgot.is_some() {
+            return;
+        }
         let (from, leads) = (message.from, message.is_of_a_leader());
         if let Some(message) = message.into_raft() {
             // What it refuses is late: from a member that left, or an answer that nobody waits for.
@@ -569,6 +584,18 @@ impl Group {
             self.silent_ticks = 0;
         }
         self.set_election_timeout();
+    }
+
+    /// A heartbeat names no more than what this member has acknowledged to that very leader, when it was on disk. Within a
+    /// term nothing of that is ever replaced.
+    fn note_forgotten(&mut self, message: &Message) {
+        if let Body::Heartbeat { commit, .. } = &message.body
+            && message.term >= self.term()
+            && *commit > self.node.raft.raft_log.last_index()
+            && self.forgot.is_none()
+        {
+            self.forgot = Some(*commit);
+        }
     }
 
     /// A member does not take messages: what was sent to it may be lost.
@@ -608,6 +635,9 @@ impl Group {
 
     /// Lets Raft's time pass by one tick. Not needed where one server is alone.
     pub fn tick(&mut self) {
+        if self.forgot.is_some() {
+            return;
+        }
         self.note_silence();
         let log = &self.node.raft.raft_log;
         let decides = self.membership().is_decided_by(self.options.member);
@@ -634,6 +664,12 @@ impl Group {
     /// Takes what the group wants done: hands what must survive to `persist`, which returns the ticket
     /// that [`Group::durable`] will be told of, and appends what is known now to `outputs`.
     pub fn turn(&mut self, mut persist: impl FnMut(Record) -> u64, outputs: &mut Vec<Output>) {
+        if let Some(acknowledged) = self.forgot {
+            // Nothing else that it says is worth anything.
+            let last = self.node.raft.raft_log.last_index();
+            outputs.push(Output::Forgot { acknowledged, last });
+            return;
+        }
         outputs.extend(self.released.drain(..).map(Output::Send));
         while self.node.has_ready() {
             let mut ready = self.node.ready();

@@ -80,6 +80,16 @@ pub enum Failure {
         /// The entry, and what is not known.
         what: String,
     },
+    /// An older state was put back, and other servers know that it is one.
+    #[error(
+        "this server acknowledged entry {acknowledged} to the ensemble's leader, and its journal ends at entry {last}"
+    )]
+    Forgot {
+        /// What it had acknowledged.
+        acknowledged: u64,
+        /// Its last entry.
+        last: u64,
+    },
     /// A core gave up.
     #[error("{0}")]
     Halted(String),

@@ -142,6 +142,8 @@ pub(crate) struct Replica {
     /// Of the group's records, the last one handed to the journal.
     appended: Ticket,
     marker: u64,
+    /// The record that says that a snapshot took the place of everything.
+    installed: Ticket,
     /// What the core's own files brought back holds everything up to here.
     restored: u64,
 }
@@ -190,6 +192,13 @@ pub(super) enum News {
     SnapshotWanted,
     /// A snapshot took the place of everything: the core is to be made of it.
     Installed(Marker),
+    /// This server has forgotten what it had acknowledged, as far as `acknowledged` at least.
+    Forgot {
+        /// What it had acknowledged.
+        acknowledged: u64,
+        /// Its last entry.
+        last: u64,
+    },
 }
 
 /// An entry of joined commands whose lengths do not add up: a newer version's, or a fault of ours.
@@ -268,6 +277,8 @@ pub(crate) struct Beginning {
     pub(crate) place: Option<Marker>,
     /// Whether the core's files may know more than the journal.
     pub(crate) accept_loss: bool,
+    /// The core's files came from another member, and the journal may not know of them yet.
+    pub(crate) received: bool,
     /// Something was lost: where others belong to the group, this server has forgotten what it promised them.
     pub(crate) forgets: bool,
     /// The group goes on with this server alone, as another one with this id, unless it does already.
@@ -275,8 +286,13 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// Whether this server is a member as of the core's files. Such files may well be ahead of the journal: a snapshot of
-    /// another member is in place before the journal knows of it, and the process may end in between.
+    /// Whether the core's files may well be ahead of the journal: a snapshot of another member is in place before the journal
+    /// knows of it, and the process may end in between. Files of its own never are: the journal is an older one then.
+    fn may_be_ahead(&self, own: Option<Identity>) -> bool {
+        self.received && self.is_member(own)
+    }
+
+    /// Whether this server is a member as of the core's files.
     fn is_member(&self, own: Option<Identity>) -> bool {
         let members = self.place.as_ref().map(|it| Membership::decode(&it.state));
         match (members, own) {
@@ -295,14 +311,14 @@ impl Beginning {
         own: Option<Identity>,
         group: GroupId,
         journal: &mut Journal,
-    ) -> Result<Remembered, Unusable> {
-        let is_member = self.is_member(own);
+    ) -> Result<(Remembered, Ticket), Unusable> {
+        let may_be_ahead = self.may_be_ahead(own);
         let mut remembered = self.remembered.unwrap_or_default();
         let last = remembered.last_index();
         if self.restored <= last {
-            return Ok(remembered);
+            return Ok((remembered, Ticket::default()));
         }
-        if !self.accept_loss && !remembered.incomplete && !is_member {
+        if !self.accept_loss && !remembered.incomplete && !may_be_ahead {
             return Err(Unusable::Behind {
                 group,
                 last,
@@ -317,8 +333,8 @@ impl Beginning {
         });
         let reset = remembered.settle(&marker);
         journal.append(group, reset.expect("it lies behind the last entry"));
-        journal.append(group, Record::HardState(remembered.hard_state));
-        Ok(remembered)
+        let settled = journal.append(group, Record::HardState(remembered.hard_state));
+        Ok((remembered, settled))
     }
 }
 
@@ -351,7 +367,7 @@ impl Replica {
         }
         let named = others.as_ref().map(|it| it.identity);
         let recovers = beginning.recovers;
-        let mut remembered = beginning.settle(named, id, journal)?;
+        let (mut remembered, settled) = beginning.settle(named, id, journal)?;
         if !remembered.marker.state.is_empty() {
             members =
                 Group::members(id, &remembered.marker).map_err(|why| Unusable::of(why, journal))?;
@@ -370,6 +386,7 @@ impl Replica {
         let is_new = members.is_empty() && remembered.last_index() == 0;
         let mut replica = Replica::outside(id, joining, others, seed, journal);
         replica.marker = marker;
+        replica.installed = settled;
         replica.restored = marker.max(restored);
         if let Standing::Outside(_, kept) = &mut replica.standing {
             kept.hard_state = remembered.hard_state;
@@ -427,6 +444,7 @@ impl Replica {
             backlog: Backlog::new(),
             appended: Ticket::default(),
             marker: 0,
+            installed: Ticket::default(),
             restored: 0,
             others,
             seed,
@@ -916,9 +934,13 @@ impl Replica {
             }
             Output::Fetch { .. } => unreachable!("the journal has been asked"),
             Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
+            Output::Forgot { acknowledged, last } => {
+                news.push(News::Forgot { acknowledged, last });
+            }
             Output::Installed(marker) => {
                 self.marker = marker.index;
                 self.restored = marker.index;
+                self.installed = self.appended;
                 news.push(News::Installed(marker));
             }
         }
@@ -969,6 +991,11 @@ impl Replica {
     /// What a member that answers has, the one that is furthest behind; nothing where this server does not lead others.
     pub(super) fn behind(&self) -> Option<u64> {
         self.member()?.behind()
+    }
+
+    /// Whether the journal knows on disk which snapshot took the place of everything last.
+    pub(super) fn is_installed(&self, journal: &Journal) -> bool {
+        journal.durable(self.id) >= self.installed
     }
 
     /// Everything up to `index` is safe in the core's own files: the journal may forget it.

@@ -69,6 +69,7 @@ codes! {
     E0204 NoRoom "The disk is full."
     E0205 DiskFailed "The disk refused a write or a sync."
     E0206 DamagedData "A folder of message files is gone."
+    E0207 Failed "The server has forgotten what it acknowledged."
     E0301 NotRunning "The server does not run."
     E0302 Failed "The server does not answer."
     E0303 Failed "There is no such topic or partition."

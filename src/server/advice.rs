@@ -92,6 +92,14 @@ pub fn ended(failure: Failure) -> Error {
             Class::Exhausted => (Code::E0111, LIMIT_CURE),
             _ => (Code::E0205, LOOK_CURE),
         },
+        Failure::Forgot { .. } => {
+            return Error::new(Code::E0207, "the server cannot go on as who it was")
+                .because(failure)
+                .means("It ends: an older state of data/ was put back, and what it promised since then is forgotten.")
+                .cure(
+                    "Start it again: it is a new member then, and gets everything from the others. Its snapshots are put aside.",
+                );
+        }
         Failure::Halted(_) => (Code::E0900, LOOK_CURE),
     };
     Error::new(code, "the server cannot go on")

@@ -24,9 +24,9 @@ use crate::disk::{self, Class, Disk, Operation, Outcome};
 use crate::journal::{Journal, OpenError, Recovered};
 use crate::node::broker::BrokerSide;
 use crate::node::broker::segment_files::SegmentFiles;
-use crate::node::coordinator::CoordinatorSide;
 use crate::node::coordinator::four_letter::Facts;
 use crate::node::coordinator::snapshots::{self, Found, RestoreError, Snapshots};
+use crate::node::coordinator::{CoordinatorSide, FORGOT, receiving};
 use crate::node::replica::{Beginning, Joining, Replica, Unusable, was_alone};
 use crate::node::{Node, Parts};
 use crate::report::{Code, Error};
@@ -283,7 +283,7 @@ impl CoordinatorStart<'_> {
         let folder = self.folder.coordinator();
         let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
         let mut found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
-        let forgets = self.forgets(accept_loss, &found);
+        let forgets = self.forgets(&found, accept_loss, disk)?;
         if forgets {
             found = self.forget(&options, disk)?;
         }
@@ -292,12 +292,13 @@ impl CoordinatorStart<'_> {
         let own = self.identity(journal.id(), disk)?;
         let configuration = self.configuration();
         let id = GroupId::COORDINATOR;
-        let place = found.place.clone();
+        let (place, received) = (found.place.clone(), found.received);
         let beginning = Beginning {
             remembered: self.group,
             restored: found.index,
             place: found.place,
             accept_loss,
+            received,
             forgets,
             recovers: recovery.filter(|ensemble| *ensemble > 0),
         };
@@ -317,7 +318,7 @@ impl CoordinatorStart<'_> {
         let mut side = CoordinatorSide::new(
             found.core,
             replica,
-            Snapshots::new(folder, every, found.index),
+            Snapshots::new(folder, every, found.index, received),
             place,
             facts,
             settings::leaderless_patience(self.options),
@@ -330,14 +331,31 @@ impl CoordinatorStart<'_> {
     }
 
     /// Whether this server has forgotten what it promised to others.
-    fn forgets(&self, accept_loss: bool, found: &Found) -> bool {
+    fn forgets(
+        &self,
+        found: &Found,
+        accept_loss: bool,
+        disk: &mut dyn Disk,
+    ) -> Result<bool, Error> {
+        if self.config.cluster.is_none() {
+            return Ok(false);
+        }
+        let noted = match disk::read_whole(disk, &self.folder.coordinator().join(FORGOT)) {
+            Ok(_) => true,
+            Err(error) if error.class == Class::Missing => false,
+            Err(error) => return Err(disk_refused("read what this server has forgotten", error)),
+        };
+        let last = self.group.as_ref();
+        let last = last.map_or(0, consensus::Remembered::last_index);
+        // An older journal: its operator has accepted that.
+        let is_behind = found.index > last && !found.received;
         // One whose ensemble goes on elsewhere throws away what it has when it is told to.
         let members = |group: &consensus::Remembered| Membership::decode(&group.marker.state);
         let members = self.group.as_ref().map(members);
         let is_replaced = matches!(members, Some(Ok(members)) if members.replaced);
-        let lost = self.lost || found.lost || accept_loss && is_replaced;
+        let lost = self.lost || found.lost || accept_loss && (is_behind || is_replaced);
         let was_alone = was_alone(self.config.id, self.group.as_ref(), found.place.as_ref());
-        self.config.cluster.is_some() && lost && !was_alone
+        Ok(noted || lost && !was_alone)
     }
 
     /// Becomes somebody else to the others, before anything else is done with what is left.
@@ -356,10 +374,17 @@ impl CoordinatorStart<'_> {
         };
         disk.run(replace).map_err(refused)?;
         snapshots::set_aside(&folder, disk).map_err(refused)?;
+        for name in [folder.join(FORGOT), receiving::mark(&folder)] {
+            match disk.run(Operation::Remove { path: name }) {
+                Err(error) if error.class != Class::Missing => return Err(refused(error)),
+                _ => {}
+            }
+        }
         Ok(Found {
             core: Coordinator::new(options.clone(), self.seed),
             index: 0,
             place: None,
+            received: false,
             lost: true,
         })
     }
@@ -488,6 +513,7 @@ impl BrokerStart<'_> {
             restored: found.applied,
             place: None,
             accept_loss,
+            received: false,
             forgets: false,
             recovers: None,
         };

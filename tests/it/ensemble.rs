@@ -367,6 +367,77 @@ fn a_server_that_accepted_the_loss_of_its_tree_gets_everything_and_its_vote() {
     ledger.check(&cluster);
 }
 
+/// The library ended the process, at each start, because a heartbeat named entries that it did not have.
+#[test]
+fn a_server_whose_older_data_was_put_back_is_a_new_member() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    load.goes_on(GAP_MAX);
+    let older = cluster.followers()[0];
+    cluster.stop(older);
+    let kept = cluster.keep(older, "data");
+    loop {
+        cluster.resume(older);
+        load.goes_on(GAP_MAX);
+        let led = cluster.said("the coordinator serves");
+        cluster.stop(older);
+        cluster.put_back(older, "data", &kept);
+        cluster.begin(older);
+        let mut is_found = false;
+        eventually("it is found out, or serves", START_LIMIT, || {
+            is_found = cluster.log(older).contains("E0207");
+            is_found || cluster.serves(older)
+        });
+        if is_found {
+            break;
+        }
+        // On a busy machine another one was elected meanwhile, which cannot know.
+        assert!(cluster.said("the coordinator serves") > led);
+        cluster.stop(older);
+    }
+    assert!(!cluster.ended(older).success());
+    cluster.resume(older);
+    eventually("it votes", GAP_MAX, || cluster.said("a server votes") == 1);
+    load.goes_on(GAP_MAX);
+    let leader = cluster.leader();
+    cluster.kill(leader);
+    load.goes_on(GAP_MAX);
+    cluster.resume(leader);
+    let ledger = load.end();
+    tell("older data was put back, and the leader killed", &ledger);
+    ledger.check(&cluster);
+}
+
+/// It was taken for one that had just got a snapshot of another server.
+#[test]
+fn a_server_whose_journal_is_older_than_its_snapshot_does_not_go_on_as_who_it_was() {
+    let mut cluster = Cluster::start_with(3, &[], |config| {
+        set_key(config, "coordinator", "snapshot_every_entries", "100");
+    });
+    let load = Load::start(&cluster, "load");
+    let older = cluster.followers()[0];
+    load.goes_on(GAP_MAX);
+    cluster.stop(older);
+    let kept = cluster.keep(older, "data/journal");
+    let folder = cluster.server(older).folder().join("data/coordinator");
+    let before = snapshot(&folder);
+    cluster.resume(older);
+    eventually("there is another snapshot", START_LIMIT, || {
+        let now = snapshot(&folder);
+        now.is_some() && now > before
+    });
+    cluster.stop(older);
+    cluster.put_back(older, "data/journal", &kept);
+    cluster.begin(older);
+    assert!(!cluster.ended(older).success());
+    assert!(cluster.log(older).contains("E0201"));
+    cluster.resume_accepting_loss(older);
+    eventually("it votes", GAP_MAX, || cluster.said("a server votes") == 1);
+    let ledger = load.end();
+    tell("an older journal was put back", &ledger);
+    ledger.check(&cluster);
+}
+
 /// A snapshot in this folder.
 fn snapshot(folder: &Path) -> Option<PathBuf> {
     let mut paths = fs::read_dir(folder).ok()?.flatten().map(|it| it.path());

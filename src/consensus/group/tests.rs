@@ -470,3 +470,43 @@ fn a_learner_does_not_hold_to_a_leader_that_is_silent() {
     bench.group.step(heartbeat());
     assert_eq!(bench.group.leader(), Some(2));
 }
+
+/// The library would end the process.
+#[test]
+fn a_member_whose_older_state_was_put_back_finds_out_and_says_nothing_more() {
+    let members = Membership::of_voters([1, 2, 3]);
+    let mut bench = Bench::new(behind_marker(&members));
+    let heartbeat = |term, commit| Message {
+        from: 2,
+        to: 1,
+        term,
+        body: Body::Heartbeat {
+            commit,
+            round: None,
+        },
+    };
+    // Of a leader that was, as it may come late.
+    bench.group.step(heartbeat(4, 12));
+    bench.group.step(heartbeat(5, 9));
+    let forgot = |output: &Output| matches!(output, Output::Forgot { .. });
+    assert!(!bench.turn().iter().any(forgot));
+    bench.group.step(heartbeat(5, 12));
+    let (acknowledged, last) = (12, 9);
+    for _ in 0..100 {
+        assert_eq!(bench.sync(), [Output::Forgot { acknowledged, last }]);
+        bench.group.tick();
+        bench.group.step(Message {
+            from: 3,
+            to: 1,
+            term: 6,
+            body: Body::Vote {
+                pre: false,
+                index: 99,
+                log_term: 5,
+                commit: 9,
+                commit_term: 5,
+                transfer: false,
+            },
+        });
+    }
+}

@@ -205,6 +205,7 @@ impl BrokerSide {
                 | News::Send(_)
                 | News::ReadAt { .. }
                 | News::SnapshotWanted
+                | News::Forgot { .. }
                 | News::Installed(_) => unreachable!("a broker's group has one member"),
                 News::Deposed => self.handle(Event::Deposed, world),
             }

@@ -14,14 +14,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
-use super::CoordinatorSide;
 use super::receiving::{Received, Told};
+use super::{CoordinatorSide, FORGOT};
 use crate::consensus::admission::Admission;
 use crate::consensus::founding::{Decision, Hello};
 use crate::consensus::group::{Role, Unchanged};
 use crate::consensus::message::{Body, Message};
 use crate::coordinator::{self, Event, stamp};
-use crate::disk::Completion;
+use crate::disk::{Completion, Operation};
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
 use crate::node::{EnsembleWish, Failure, World};
@@ -309,6 +309,19 @@ impl CoordinatorSide {
         if is_there {
             group.step(message);
         }
+    }
+
+    /// An older state of this server was put back. It may not go on as who it was: a note for the next start says so, and the
+    /// process ends.
+    pub(super) fn forgot(&mut self, acknowledged: u64, last: u64, world: &mut World) {
+        let note = Operation::Replace {
+            path: self.snapshots.folder().join(FORGOT),
+            pieces: vec![Bytes::from(format!("{acknowledged} {last}\n"))],
+        };
+        self.halted = Some(match world.disk.run(note) {
+            Ok(_) => Failure::Forgot { acknowledged, last },
+            Err(error) => Failure::Files(error),
+        });
     }
 
     /// Sends a message to another member.

@@ -29,7 +29,7 @@ pub(crate) mod four_letter;
 // The ensemble as this server sees it.
 mod picture;
 // A snapshot that comes from another server.
-mod receiving;
+pub(crate) mod receiving;
 // Snapshots that go to other servers.
 mod sending;
 // Its snapshots on the disk.
@@ -52,6 +52,10 @@ const EARLY_PATIENCE: Duration = Duration::from_millis(300);
 const CLIENT_AHEAD: &str = "a client is turned away: it has seen a later zxid than this server's data has. If the data \
      was replaced by an older one or a new one, restart the clients; others like it are turned away as well";
 
+/// The file in the folder of snapshots that says that this server has forgotten what it promised: it is to be a new member
+/// from the next start on.
+pub(crate) const FORGOT: &str = "forgot";
+
 /// The coordinator and all that belongs to it.
 pub(crate) struct CoordinatorSide {
     pub(super) core: Coordinator,
@@ -59,6 +63,8 @@ pub(crate) struct CoordinatorSide {
     pub(super) snapshots: Snapshots,
     sendings: Sendings,
     receiving: Receiving,
+    /// The snapshot of another server that took the place of everything last, while the journal may not know of it.
+    installed: Option<u64>,
     ensemble: Ensemble,
     /// Clients that came while nothing could be served.
     early: BTreeMap<ConnectionId, ConnectRequest>,
@@ -87,11 +93,13 @@ impl CoordinatorSide {
         patience: Duration,
         seed: Seed,
     ) -> Self {
+        let received = snapshots.received();
         let mut side = CoordinatorSide {
             core,
             replica,
             sendings: Sendings::default(),
-            receiving: Receiving::new(snapshots.folder().to_path_buf(), seed),
+            receiving: Receiving::new(snapshots.folder().to_path_buf(), received, seed),
+            installed: received,
             ensemble: Ensemble::new(patience, seed),
             snapshots,
             early: BTreeMap::new(),
@@ -288,13 +296,19 @@ impl CoordinatorSide {
                 News::Send(message) => self.send(message, world),
                 News::ReadAt { number, index } => self.read_at(number, index, world),
                 News::SnapshotWanted => self.ensemble.snapshot_wanted = true,
+                News::Forgot { acknowledged, last } => self.forgot(acknowledged, last, world),
                 News::Installed(marker) => {
                     let received = self.receiving.take(marker.index);
                     let received =
                         received.expect("a snapshot is in place before the group is told");
+                    self.installed = Some(marker.index);
                     self.install(received, world);
                 }
             }
+        }
+        let is_known = self.replica.is_installed(&world.journal);
+        if let Some(index) = self.installed.take_if(|_| is_known) {
+            self.receiving.unmark(index, world.disk.as_mut());
         }
         self.note_leader(world);
         for index in self.receiving.pass_over() {

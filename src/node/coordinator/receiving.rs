@@ -5,7 +5,9 @@
 //! the state. A part that is out of turn is passed over; a first part begins anew. What is in place and does not take the
 //! place of the state, because the group has come further by itself or the message never came, is removed again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
 
 use tracing::{info, warn};
 
@@ -18,6 +20,15 @@ use crate::wire::peer::{Part, Taken};
 
 /// Whose completions these are.
 pub(super) const OWNER: Owner = Owner::SnapshotsReceived(GroupId::COORDINATOR);
+
+/// The file that says of which entry a snapshot came from another server that the journal may not know of yet: only such
+/// a one may be ahead of the journal at a start.
+const MARK: &str = "received";
+
+/// Where that is, in the folder of snapshots.
+pub(crate) fn mark(folder: &Path) -> PathBuf {
+    folder.join(MARK)
+}
 
 /// A snapshot that is on this server's disk, in place.
 pub(super) struct Received {
@@ -48,6 +59,8 @@ pub(super) struct Receiving {
     accepted: Option<Received>,
     /// Of which entries snapshots are in place that nobody wants.
     unwanted: Vec<u64>,
+    /// What [`MARK`] says.
+    marked: Option<u64>,
     numbers: u64,
 }
 
@@ -80,7 +93,7 @@ impl UnderWay {
 }
 
 impl Receiving {
-    pub(super) fn new(folder: PathBuf, seed: Seed) -> Receiving {
+    pub(super) fn new(folder: PathBuf, marked: Option<u64>, seed: Seed) -> Receiving {
         Receiving {
             folder,
             seed,
@@ -88,6 +101,7 @@ impl Receiving {
             ready: None,
             accepted: None,
             unwanted: Vec::new(),
+            marked,
             numbers: 0,
         }
     }
@@ -228,6 +242,12 @@ impl Receiving {
                     return Told::GivenUp(from);
                 }
             }
+            self.marked = Some(index);
+            let said = Operation::Replace {
+                path: mark(&self.folder),
+                pieces: vec![Bytes::from(index.to_string())],
+            };
+            self.submit(said, disk);
             self.submit(Operation::Rename { from: path, to }, disk);
             let path = self.folder.clone();
             self.submit(Operation::SyncFolder { path }, disk);
@@ -267,6 +287,15 @@ impl Receiving {
         self.accepted.take_if(|accepted| accepted.index == index)
     }
 
+    /// The journal knows of the snapshot of this entry.
+    pub(super) fn unmark(&mut self, index: u64, disk: &mut dyn Disk) {
+        if self.marked.take_if(|marked| *marked == index).is_some() {
+            let path = mark(&self.folder);
+            let remove = Operation::Remove { path };
+            disk.submit(Lane::Background, Token::new(OWNER, 0), remove);
+        }
+    }
+
     /// What the group did not want, because it has all of it, is let go. Of which entries there are snapshots to be removed.
     pub(super) fn pass_over(&mut self) -> Vec<u64> {
         let accepted = self.accepted.take();
@@ -293,7 +322,7 @@ mod tests {
     /// A coordinator's state as of entry 1.
     fn restored(place: &Marker) -> Restored {
         let mut core = Coordinator::new(Options::default(), Seed(1));
-        let (index, data) = (1, bytes::Bytes::new());
+        let (index, data) = (1, Bytes::new());
         let mut effects = Vec::new();
         for event in [Event::Committed { index, data }, Event::EntryEnd { index }] {
             core.handle(Moment::START, event, &mut effects);
@@ -324,7 +353,7 @@ mod tests {
             index: 1,
             restored: restored(&marker),
         };
-        let mut receiving = Receiving::new(PathBuf::from("folder"), Seed(1));
+        let mut receiving = Receiving::new(PathBuf::from("folder"), None, Seed(1));
         receiving.ready = Some(received());
         assert!(receiving.accept(&marker));
         assert_eq!(receiving.pass_over(), [1], "the group passed over it");

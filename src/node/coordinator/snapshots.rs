@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::receiving::mark;
 use crate::consensus::Marker;
 use crate::coordinator::{Coordinator, Options, Place, Restore, Restored, SnapshotError};
 use crate::disk::{
@@ -40,6 +41,8 @@ pub(crate) struct Snapshots {
     bytes_behind: u64,
     /// The newest that is in place.
     newest: u64,
+    /// At the start that came from another server, and the journal may not know of it yet.
+    received: bool,
     under_way: Option<UnderWay>,
     not_before: Moment,
     attempts: u64,
@@ -83,12 +86,13 @@ struct UnderWay {
 }
 
 impl Snapshots {
-    pub(crate) fn new(folder: PathBuf, every: Every, newest: u64) -> Snapshots {
+    pub(crate) fn new(folder: PathBuf, every: Every, newest: u64, received: bool) -> Snapshots {
         Snapshots {
             folder,
             every,
             bytes_behind: 0,
             newest,
+            received,
             under_way: None,
             not_before: Moment::START,
             attempts: 0,
@@ -313,6 +317,11 @@ impl Snapshots {
         self.newest
     }
 
+    /// The entry of the newest one at the start, if that came from another server and the journal may not know of it yet.
+    pub(in crate::node) fn received(&self) -> Option<u64> {
+        self.received.then_some(self.newest)
+    }
+
     /// How many were put in place in this run.
     pub(in crate::node) fn taken(&self) -> u64 {
         self.taken
@@ -398,6 +407,8 @@ pub(crate) struct Found {
     pub(crate) index: u64,
     /// Its place in the log, where the snapshot says it.
     pub(crate) place: Option<Marker>,
+    /// It came from another server, and the journal may not know of it yet.
+    pub(crate) received: bool,
     /// Something was lost, as accepted: a snapshot is damaged, or what the journal has forgotten is in none.
     pub(crate) lost: bool,
 }
@@ -498,12 +509,25 @@ pub(crate) fn restore(
         None => Coordinator::new(options.clone(), seed),
     };
     lost |= index < marker && marker > 1;
+    let received = index > 0 && came_last(folder, disk)? == Some(index);
     Ok(Found {
         core,
         index,
         place,
+        received,
         lost,
     })
+}
+
+/// Of which entry the snapshot is that came from another server and that the journal may not know of.
+fn came_last(folder: &Path, disk: &mut dyn Disk) -> Result<Option<u64>, disk::Error> {
+    let bytes = match disk::read_whole(disk, &mark(folder)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.class == Class::Missing => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let text = str::from_utf8(&bytes).unwrap_or_default();
+    Ok(text.trim().parse().ok())
 }
 
 fn read(
@@ -533,7 +557,7 @@ mod tests {
             entries: 1,
             bytes: 1,
         };
-        let mut snapshots = Snapshots::new(PathBuf::from("folder"), every, 5);
+        let mut snapshots = Snapshots::new(PathBuf::from("folder"), every, 5, false);
         snapshots.discard(5);
         snapshots.discard(4);
         assert_eq!(snapshots.stale, [snapshots.path(4)]);

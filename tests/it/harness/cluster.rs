@@ -11,6 +11,8 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::thread;
 use tempfile::TempDir;
 
@@ -168,6 +170,28 @@ impl Cluster {
         fs::remove_dir_all(self.servers[i].folder().join("data")).expect("there is data");
     }
 
+    /// What is in a server's `data/` while it does not run, or a part of that, is kept aside under a name.
+    pub(crate) fn keep(&self, i: usize, what: &str) -> PathBuf {
+        assert!(!self.running[i], "it runs");
+        let kept = self.servers[i].folder().with_extension("kept");
+        copy(&self.servers[i].folder().join(what), &kept);
+        kept
+    }
+
+    /// What was kept takes the place of what is there.
+    pub(crate) fn put_back(&self, i: usize, what: &str, kept: &Path) {
+        assert!(!self.running[i], "it runs");
+        let place = self.servers[i].folder().join(what);
+        fs::remove_dir_all(&place).expect("it is there");
+        copy(kept, &place);
+    }
+
+    /// Waits until a server's process has ended by itself.
+    pub(crate) fn ended(&mut self, i: usize) -> ExitStatus {
+        self.running[i] = false;
+        self.servers[i].process().wait(START_LIMIT)
+    }
+
     /// Whether a server says that it serves.
     pub(crate) fn serves(&self, i: usize) -> bool {
         self.running[i] && serves(self.address(i))
@@ -228,6 +252,11 @@ impl Cluster {
     pub(crate) fn session(&self, i: usize) -> Client {
         Client::connect(self.address(i))
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.expect("there is a cp").success(), "it is copied");
 }
 
 /// A follower's clients, while all are restarted.

@@ -283,6 +283,7 @@ impl Server {
                     number, from, to, ..
                 } => news.push(News::Fetch { number, from, to }),
                 Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
+                Output::Forgot { .. } => panic!("nobody puts an older state back"),
                 Output::Installed(marker) => {
                     let (_, state) = &self.disk.snapshots[&marker.index];
                     live.state = state.clone();
