@@ -9,6 +9,7 @@ mod bad_input;
 mod benches;
 mod commands;
 mod crash;
+mod curator;
 mod differential;
 mod ensemble;
 mod install;

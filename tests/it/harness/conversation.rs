@@ -53,16 +53,10 @@ pub(crate) fn converse(
             }
         };
         if let Some(request) = line.strip_prefix("@ask ") {
-            let answer = match request {
-                "restart" => {
-                    deployment.restart();
-                    "done"
-                }
-                "kill" => {
-                    deployment.kill_and_restart();
-                    "done"
-                }
-                _ => "nobody here knows what that means",
+            let answer = if deployment.carry_out(request) {
+                "done"
+            } else {
+                "nobody here knows what that means"
             };
             writeln!(answers, "{answer}").expect("the program waits for the answer");
         } else if let Some(result) = line.strip_prefix("@result ") {

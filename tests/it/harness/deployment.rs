@@ -19,6 +19,15 @@ pub(crate) trait Deployment {
     fn restart(&mut self);
     /// The broker's process dies at once and is started again on the same data.
     fn kill_and_restart(&mut self);
+    /// Does what a conformance program asks for; false if nobody here knows what that means.
+    fn carry_out(&mut self, request: &str) -> bool {
+        match request {
+            "restart" => self.restart(),
+            "kill" => self.kill_and_restart(),
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Starting a JVM on a loaded machine of two cores takes its time.

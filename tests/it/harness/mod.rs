@@ -34,6 +34,8 @@ pub(crate) mod socket;
 /// Counts of what a test met: a file of the library's own tests.
 #[path = "../../../src/tests/tally.rs"]
 pub(crate) mod tally;
+/// Three servers, and what befalls them while clients of theirs go on.
+pub(crate) mod under_fire;
 /// What the web port answers.
 pub(crate) mod web;
 /// A ZooKeeper client of the tests' own.

@@ -1,5 +1,5 @@
-//! The originals: Debian's ZooKeeper 3.8 and the Java MetaQ broker 1.4.6.2, each with a folder of its own,
-//! on the loopback.
+//! The originals: Debian's ZooKeeper 3.8, or another one's jars, and the Java MetaQ broker 1.4.6.2, each with a folder of
+//! its own, on the loopback.
 
 use super::deployment::{Deployment, START_LIMIT, STOP_LIMIT, Topic};
 use super::lab::debian;
@@ -36,9 +36,10 @@ impl Jvm {
     }
 }
 
-/// A ZooKeeper 3.8, standalone.
+/// A ZooKeeper, standalone unless it is one of several.
 pub(crate) struct ZooKeeper {
     folder: TempDir,
+    class_path: String,
     jvm: Jvm,
     address: SocketAddr,
     process: Option<Process>,
@@ -57,6 +58,7 @@ impl ZooKeeper {
         ZooKeeper::configure(folder.path(), address);
         let mut server = ZooKeeper {
             folder,
+            class_path: debian::zookeeper_class_path(),
             jvm,
             address,
             process: None,
@@ -80,10 +82,14 @@ impl ZooKeeper {
 
     /// The command that runs one in the foreground with the configuration in `folder`.
     pub(crate) fn command(folder: &Path, jvm: Jvm) -> Command {
+        ZooKeeper::command_of(&debian::zookeeper_class_path(), folder, jvm)
+    }
+
+    fn command_of(class_path: &str, folder: &Path, jvm: Jvm) -> Command {
         let mut command = Command::new("java");
         command
             .args(jvm.flags())
-            .args(["-cp", &debian::zookeeper_class_path()])
+            .args(["-cp", class_path])
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(folder.join("zoo.cfg"));
         command
@@ -99,15 +105,22 @@ impl ZooKeeper {
 
     /// Starts it again on what it has.
     pub(crate) fn resume(&mut self) {
-        let log = self.folder.path().join("zookeeper.log");
-        let mut process = Process::start(
-            "ZooKeeper 3.8",
-            &mut ZooKeeper::command(self.folder.path(), self.jvm),
-            &log,
-        );
+        self.begin();
+        self.wait_until_serves();
+    }
+
+    pub(crate) fn wait_until_serves(&mut self) {
         let address = self.address;
+        let process = self.process();
         process.wait_until("serving", START_LIMIT, || mode(address).is_some());
-        self.process = Some(process);
+    }
+
+    /// Starts it and waits for nothing.
+    fn begin(&mut self) {
+        let folder = self.folder.path();
+        let mut command = ZooKeeper::command_of(&self.class_path, folder, self.jvm);
+        let log = folder.join("zookeeper.log");
+        self.process = Some(Process::start("ZooKeeper", &mut command, &log));
     }
 
     pub(crate) fn stop(&mut self) {
@@ -117,14 +130,19 @@ impl ZooKeeper {
     }
 }
 
-/// Three of Debian's ZooKeeper, one ensemble.
+/// Three servers, one ensemble.
 pub(crate) struct ZooKeepers {
     servers: Vec<ZooKeeper>,
 }
 
 impl ZooKeepers {
-    /// Starts them with an empty tree.
+    /// Starts three of Debian's with an empty tree.
     pub(crate) fn start(jvm: Jvm) -> ZooKeepers {
+        ZooKeepers::start_from(&debian::zookeeper_class_path(), jvm)
+    }
+
+    /// Starts three out of these jars with an empty tree.
+    pub(crate) fn start_from(class_path: &str, jvm: Jvm) -> ZooKeepers {
         let addresses: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
         let lines: String = (1..=3)
             .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))
@@ -139,23 +157,18 @@ impl ZooKeepers {
             let data = folder.path().join("data");
             fs::create_dir_all(&data).expect("make a folder");
             fs::write(data.join("myid"), (id + 1).to_string()).expect("write myid");
-            let log = folder.path().join("zookeeper.log");
-            let mut command = ZooKeeper::command(folder.path(), jvm);
-            let process = Process::start("ZooKeeper 3.8", &mut command, &log);
-            ZooKeeper {
+            let mut server = ZooKeeper {
                 folder,
+                class_path: class_path.to_owned(),
                 jvm,
                 address: *address,
-                process: Some(process),
-            }
+                process: None,
+            };
+            server.begin();
+            server
         };
         let mut servers: Vec<ZooKeeper> = addresses.iter().enumerate().map(begin).collect();
-        for server in &mut servers {
-            let address = server.address;
-            server
-                .process()
-                .wait_until("serving", START_LIMIT, || mode(address).is_some());
-        }
+        servers.iter_mut().for_each(ZooKeeper::wait_until_serves);
         ZooKeepers { servers }
     }
 
@@ -166,6 +179,17 @@ impl ZooKeepers {
     /// One of them.
     pub(crate) fn server(&mut self, i: usize) -> &mut ZooKeeper {
         &mut self.servers[i]
+    }
+
+    /// The one that leads, once there is one.
+    pub(crate) fn leader(&self) -> usize {
+        let leads = |server: &ZooKeeper| mode(server.address).as_deref() == Some("leader");
+        let mut leader = None;
+        eventually("a server leads", START_LIMIT, || {
+            leader = self.servers.iter().position(leads);
+            leader.is_some()
+        });
+        leader.expect("waited for")
     }
 }
 

@@ -1,5 +1,5 @@
-//! The Java project under `tests/conformance/java`: our scenarios, the real MetaQ client, and the jars of
-//! the original broker.
+//! The Java projects under `tests/conformance`: our scenarios with the real MetaQ client and the jars of the original
+//! broker, and those with Curator and the real ZooKeeper client.
 
 use super::{assets, fetch, fingerprint, made_once};
 use std::path::{Path, PathBuf};
@@ -58,6 +58,8 @@ impl OldClient {
 /// The built project.
 pub(crate) struct JavaProject {
     folder: PathBuf,
+    /// The class that runs scenarios.
+    main: &'static str,
 }
 
 impl JavaProject {
@@ -76,20 +78,39 @@ impl JavaProject {
     }
 
     fn build(version: &str, more: &[String]) -> JavaProject {
-        let source = assets().join("java");
-        let name = format!("java-{version}-{}", fingerprint(&source));
+        let version = ("metamorphosis.version", version);
+        JavaProject::build_from("java", "conformance.Main", version, more)
+    }
+
+    /// Curator's recipes on ZooKeeper's own client of this version.
+    pub(crate) fn curator(zookeeper: &str) -> JavaProject {
+        let version = ("zookeeper.version", zookeeper);
+        JavaProject::build_from("curator", "recipes.Main", version, &[])
+    }
+
+    fn build_from(
+        project: &str,
+        main: &'static str,
+        (property, version): (&str, &str),
+        more: &[String],
+    ) -> JavaProject {
+        let source = assets().join(project);
+        let name = format!("{project}-{version}-{}", fingerprint(&source));
+        let purpose = format!(
+            "build tests/conformance/{project} with Maven (a JDK of 11 or later is needed too)"
+        );
         let folder = made_once(&name, |draft| {
             fetch(
                 Command::new("mvn")
                     .args(["-q", "-B", "package", "dependency:copy-dependencies"])
                     .arg(format!("-Dbuild.folder={}", draft.display()))
-                    .arg(format!("-Dmetamorphosis.version={version}"))
+                    .arg(format!("-D{property}={version}"))
                     .args(more)
                     .current_dir(&source),
-                "build tests/conformance/java with Maven (a JDK of 11 or later is needed too)",
+                &purpose,
             );
         });
-        JavaProject { folder }
+        JavaProject { folder, main }
     }
 
     /// The jars the project depends on: client, broker, ZooKeeper 3.4 and what they need.
@@ -114,7 +135,7 @@ impl JavaProject {
             .args(JVM_FLAGS)
             .args(jvm)
             .arg(format!("-Duser.home={}", home.display()))
-            .args(["-cp", &self.class_path(), "conformance.Main"])
+            .args(["-cp", &self.class_path(), self.main])
             .current_dir(home);
         command
     }
