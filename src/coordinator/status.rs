@@ -1,6 +1,7 @@
 //! What people may see of the coordinator: plain data for commands, four-letter words and metrics.
 
 use super::Coordinator;
+use super::connection::Phase;
 use super::vocabulary::Shared;
 use crate::units::{ConnectionId, Moment, Zxid};
 
@@ -102,9 +103,9 @@ impl Coordinator {
         }
     }
 
-    /// Whether any session has its connection here.
+    /// Whether any connection has a session here, or has asked for one.
     pub fn has_clients(&self) -> bool {
-        !self.local.is_empty()
+        !(self.local.is_empty() && self.creating.is_empty() && self.attaching.is_empty())
     }
 
     /// All sessions, by their ids.
@@ -154,6 +155,12 @@ impl Coordinator {
             timeout_ms: established.map_or(0, |established| established.timeout_ms),
             outstanding: connection.outstanding(),
         })
+    }
+
+    /// Whether a connection has a session, or has asked for one.
+    pub fn is_client(&self, connection: ConnectionId) -> bool {
+        let connection = self.connections.get(connection);
+        connection.is_some_and(|connection| !matches!(connection.phase, Phase::Fresh))
     }
 
     /// How much is watched for data and existence.

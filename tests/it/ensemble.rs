@@ -10,7 +10,7 @@ use crate::harness::load::{Ledger, Load};
 use crate::harness::process::eventually;
 use crate::harness::roaming::{NO_NODE, Roamer};
 use crate::harness::server::set_key;
-use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, op};
+use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, hello, op};
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -261,6 +261,29 @@ fn one_of_three_acknowledges_nothing_until_another_is_back() {
         ledger.add(load.end());
         ledger.check(&cluster);
     }
+}
+
+/// It knew nothing of the loss, and waited on: the other servers may have come back meanwhile.
+#[test]
+fn a_client_whose_session_nobody_agreed_on_is_sent_away_too() {
+    // Nobody else is there to be sent away.
+    let mut cluster = Cluster::start_with(3, &[], |config| {
+        set_key(config, "broker", "enabled", "false");
+    });
+    // One that comes when the leader has given up already is turned away at the door.
+    let seen = (0..5).any(|_| {
+        let left = cluster.leader();
+        let killed = cluster.followers();
+        killed.iter().for_each(|i| cluster.kill(*i));
+        let mut client = Client::raw(cluster.address(left));
+        client.send_raw(&hello(30_000)).expect("it is connected");
+        assert!(client.is_closed(), "nobody serves");
+        let seen = cluster.said("clients are sent away") == 1;
+        killed.iter().for_each(|i| cluster.begin(*i));
+        cluster.wait_until_all_serve();
+        seen
+    });
+    assert!(seen, "it was never in time");
 }
 
 #[test]

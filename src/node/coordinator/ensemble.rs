@@ -767,12 +767,10 @@ impl CoordinatorSide {
         if !self.core.has_clients() {
             return;
         }
-        let has_session = |id: &ConnectionId| {
-            let client = self.core.connection(*id);
-            client.is_some_and(|client| client.session != 0)
-        };
+        // Whoever only asks for words may stay. One whose session is still to be agreed on would wait as long as nobody
+        // leads.
         let clients = world.connections.ids(Port::Coordinator).into_iter();
-        let clients: Vec<ConnectionId> = clients.filter(has_session).collect();
+        let clients: Vec<ConnectionId> = clients.filter(|id| self.core.is_client(*id)).collect();
         if clients.is_empty() {
             return;
         }
