@@ -8,6 +8,7 @@ use crate::harness::lab;
 use crate::harness::metaq_wire::{self, Answer};
 use crate::harness::originals::{Jvm, ZooKeepers};
 use crate::harness::process::eventually;
+use crate::harness::roaming::Roamer;
 use crate::harness::server::{CHRYSALIS, Server, set_text};
 use crate::harness::zookeeper_wire::{Body, Client, four_letter_word, op};
 use nix::sys::signal::Signal;
@@ -64,21 +65,26 @@ fn expected(broker: &Server) -> BTreeMap<String, String> {
     nodes
 }
 
-/// The one session with which all of it goes, if it is all there as it should be.
+/// The one session with which all of it goes, if it is all there as it should be. Nothing, too, from a server of an
+/// ensemble that hangs up because it has lost its leader.
 fn registered(zookeeper: SocketAddr, expected: &BTreeMap<String, String>) -> Option<i64> {
-    let mut client = Client::connect(zookeeper);
+    let mut client = Roamer::new(vec![zookeeper], 0, 10_000);
+    let mut owner = |path: &str, content: &str| {
+        let body = Body::new().string(path).bool(false);
+        let reply = client.call(op::GET_DATA, &body).ok()?;
+        let mut reader = reply.reader();
+        let is_right = reply.error == 0 && reader.bytes().as_deref() == Some(content.as_bytes());
+        is_right.then(|| reader.stat().ephemeral_owner)
+    };
     let owners: Option<BTreeSet<i64>> = expected
         .iter()
-        .map(|(path, content)| {
-            let (data, stat) = client.get(path, false).ok()?;
-            let is_right = data.as_deref() == Some(content.as_bytes());
-            is_right.then_some((path, stat.ephemeral_owner))
-        })
+        .map(|(path, content)| Some((path, owner(path, content)?)))
         // It has children, so it goes with no session.
         .filter(|node| node.is_none_or(|(path, _)| path != CONTAINER))
         .map(|node| node.map(|(_, owner)| owner))
         .collect();
-    client.close();
+    // Where it is lost, its session ends by itself.
+    let _closed = client.call(op::CLOSE, &Body::new());
     let mut owners = owners?;
     let owner = owners.pop_first()?;
     (owners.is_empty() && owner != 0).then_some(owner)
