@@ -440,6 +440,17 @@ impl WriteNumber {
 }
 
 impl<'a> Command<'a> {
+    /// How many operations a multi has; `None` for every other command, and for a multi of none.
+    pub(super) fn operations_of_multi(bytes: &[u8]) -> Option<usize> {
+        match Command::decode(bytes) {
+            Ok(Command::Write(Write {
+                action: Action::Multi(operations),
+                ..
+            })) if !operations.is_empty() => Some(operations.len()),
+            _ => None,
+        }
+    }
+
     /// Reads a command from all of `bytes`.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 //! Both go through the log. While that lasts nothing else of the connection is looked at; what the
 //! client sent already is kept and follows.
 
-use super::command::{AttachSession, CreateSession};
-use super::connection::{Connecting, Established, PendingSession, Phase};
+use super::command::{AttachSession, Command, CreateSession};
+use super::connection::{Connecting, Established, PendingSession, Phase, Waiting, WaitingFor};
 use super::expiry::Bucket;
 use super::session::{Session, password};
-use super::vocabulary::{ConnectReply, ConnectRequest};
+use super::vocabulary::{ConnectReply, ConnectRequest, Refusal, Reply};
 use super::{CloseReason, Coordinator, Effect};
 use crate::units::{ConnectionId, Moment, WallTime};
 
@@ -140,10 +140,38 @@ impl Coordinator {
     ) {
         self.begin_session(session, now);
         if let Some(&former) = self.local.get(&session.id) {
+            self.refuse_moved(former, effects);
             self.close(former, CloseReason::SessionMoved, effects);
         }
         if let Some(id) = self.attaching.remove(&request) {
             self.establish(id, session, now, effects);
+        }
+    }
+
+    /// What this connection still waits for is done by nobody: its session has moved. As with ZooKeeper 3.4, a multi is told
+    /// so by an error inside of it, and everything else by the end of the connection: the client that lost its session may
+    /// be the one that has it, on a connection that it thought dead, and -118 in a header would be an error to it that it
+    /// does not try again.
+    fn refuse_moved(&mut self, id: ConnectionId, effects: &mut Vec<Effect>) {
+        let operations = |waiting: &Waiting| match &waiting.what {
+            WaitingFor::Command { command, .. } => Command::operations_of_multi(command),
+            _ => None,
+        };
+        while let Some(connection) = self.connections.get(id)
+            && let Some(operations) = connection.first().and_then(operations)
+            && let Some(first) = self.connections.next_waiting(id)
+        {
+            let reply = Reply::MultiRefused {
+                operations,
+                refused: 0,
+                refusal: Refusal::SessionMoved,
+            };
+            effects.push(Effect::Reply {
+                connection: id,
+                xid: first.xid,
+                zxid: self.state.zxid,
+                result: Ok(reply),
+            });
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod harness;
 mod model;
+mod moves;
 mod properties;
 mod script;
 mod walk;

@@ -321,6 +321,9 @@ pub enum Refusal {
     /// The session ended.
     #[error("session expired")]
     SessionExpired,
+    /// The session has gone on with another connection: nothing of this was done, and nothing will be.
+    #[error("session moved")]
+    SessionMoved,
     /// The body could not be decoded.
     #[error("request cannot be decoded")]
     Marshalling,

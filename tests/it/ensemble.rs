@@ -7,6 +7,7 @@ use crate::harness::command::{chrysalis, chrysalis_with};
 use crate::harness::deployment::START_LIMIT;
 use crate::harness::lab;
 use crate::harness::load::{Ledger, Load};
+use crate::harness::originals::{Jvm, ZooKeepers};
 use crate::harness::process::eventually;
 use crate::harness::roaming::{NO_NODE, Roamer};
 use crate::harness::server::set_key;
@@ -14,6 +15,7 @@ use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, hel
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -579,6 +581,71 @@ fn a_session_moves_when_its_server_is_killed_and_its_ephemeral_stays() {
             is_on_all(&cluster, &path) == [false; 3]
         });
     }
+}
+
+/// What becomes of a session's old connection when it goes on at another server: whether it is given an answer to each of
+/// these. Nothing of them is done, and the session works where it is now.
+fn losers_are_answered(addresses: &[SocketAddr]) -> Vec<(&'static str, &'static str, bool)> {
+    let leads = |address: &SocketAddr| {
+        let said = four_letter_word(*address, "srvr").unwrap_or_default();
+        said.contains("Mode: leader")
+    };
+    let leader = addresses.iter().copied().find(leads).expect("one leads");
+    let others: Vec<SocketAddr> = addresses
+        .iter()
+        .copied()
+        .filter(|it| *it != leader)
+        .collect();
+    let moves = [
+        ("from the leader", leader, others[0]),
+        ("to the leader", others[0], leader),
+        ("between others", others[0], others[1]),
+    ];
+    let asked = [
+        ("create", op::CREATE, create("/loser", b"", 0)),
+        (
+            "set",
+            op::SET_DATA,
+            Body::new().string("/moved").bytes(b"loser").int(-1),
+        ),
+        ("delete", op::DELETE, Body::new().string("/moved").int(-1)),
+    ];
+    let mut seen = Vec::new();
+    Client::connect(leader)
+        .create("/moved", b"", 0)
+        .expect("it is new");
+    for (way, from, to) in moves {
+        for (what, opcode, body) in &asked {
+            let (mut old, welcome) = Client::session(from, 10_000);
+            let sync = Body::new().string("/");
+            assert_eq!(old.call(op::SYNC, &sync).error, 0);
+            let mut new = Client::raw(to);
+            let answer = new.handshake(0, 10_000, welcome.session, &welcome.password, true);
+            assert_eq!(answer.map(|it| it.session), Some(welcome.session), "{way}");
+            old.send(*opcode, body);
+            let answered = old.receive().is_ok();
+            seen.push((way, *what, answered));
+            assert_eq!(new.call(op::SYNC, &sync).error, 0);
+            assert_eq!(new.exists("/loser", false), Err(NO_NODE), "{way}");
+            let (data, _) = new.get("/moved", false).expect("it is there");
+            assert_eq!(data.as_deref(), Some(&b""[..]), "{way}");
+            let created = new.create("/winner", b"", EPHEMERAL);
+            assert_eq!(created.as_deref(), Ok("/winner"), "{way}");
+            new.close();
+        }
+    }
+    seen
+}
+
+#[test]
+fn who_loses_its_session_to_another_server_is_closed_as_by_three_originals() {
+    if !lab::online() {
+        return;
+    }
+    let ours = losers_are_answered(&Cluster::start(3).addresses());
+    assert_eq!(ours.len(), 9);
+    let originals = ZooKeepers::start(Jvm::Quick);
+    assert_eq!(ours, losers_are_answered(&originals.addresses()));
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! A write's way through here: request → core → `Propose` → replica → journal → `Command` → core → `Notify`,
 //! `Reply` → the connections' outputs. A read is answered by the core at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,9 +49,12 @@ const WARNING_EVERY: Duration = Duration::from_secs(60);
 /// client that knows no other server comes again as often as it can.
 const EARLY_PATIENCE: Duration = Duration::from_millis(300);
 
-/// What an operator is told where the data was replaced under a client.
+/// What an operator is told where the data was replaced under a client, once an address.
 const CLIENT_AHEAD: &str = "a client is turned away: it has seen a later zxid than this server's data has. If the data \
-     was replaced by an older one or a new one, restart the clients; others like it are turned away as well";
+     was replaced by an older one or a new one, restart the clients of this address";
+
+/// So many addresses are remembered of which that was told.
+const AHEAD_TOLD_MAX: usize = 1024;
 
 /// The file in the folder of snapshots that says that this server has forgotten what it promised: it is to be a new member
 /// from the next start on.
@@ -77,7 +81,8 @@ pub(crate) struct CoordinatorSide {
     events: VecDeque<Event>,
     quota_warned: Throttle,
     limit_warned: [Throttle; Limit::ALL.len()],
-    ahead_warned: Throttle,
+    /// Addresses of which it was told that a client there has seen a later zxid.
+    ahead_told: BTreeSet<IpAddr>,
     halted: Option<Failure>,
     /// A new history is to begin: see [`CoordinatorSide::renew_history`].
     history: Option<PathBuf>,
@@ -110,7 +115,7 @@ impl CoordinatorSide {
             events: VecDeque::new(),
             quota_warned: Throttle::new(WARNING_EVERY),
             limit_warned: [Throttle::new(WARNING_EVERY); Limit::ALL.len()],
-            ahead_warned: Throttle::new(WARNING_EVERY),
+            ahead_told: BTreeSet::new(),
             halted: None,
             history: None,
         };
@@ -374,7 +379,8 @@ impl CoordinatorSide {
                 });
                 if let (CloseReason::ClientAhead { seen, applied }, Some(address)) =
                     (reason, address)
-                    && self.ahead_warned.is_due(world.now)
+                    && self.ahead_told.len() < AHEAD_TOLD_MAX
+                    && self.ahead_told.insert(address.ip())
                 {
                     warn!(%address, %seen, %applied, "{CLIENT_AHEAD}");
                 }

@@ -30,6 +30,7 @@ pub const fn number(refusal: Refusal) -> i32 {
         Refusal::SessionExpired => -112,
         Refusal::InvalidAcl => -114,
         Refusal::AuthFailed => -115,
+        Refusal::SessionMoved => -118,
     }
 }
 
@@ -49,6 +50,7 @@ pub const fn refusal(number: i32) -> Option<Refusal> {
         -112 => Refusal::SessionExpired,
         -114 => Refusal::InvalidAcl,
         -115 => Refusal::AuthFailed,
+        -118 => Refusal::SessionMoved,
         _ => return None,
     })
 }

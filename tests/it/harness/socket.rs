@@ -44,6 +44,19 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(socket)
 }
 
+/// The same from another address of the loopback.
+///
+/// # Errors
+/// Nobody listens there.
+pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect_timeout(&address.into(), LIMIT)?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    socket.set_write_timeout(Some(LIMIT))?;
+    Ok(socket.into())
+}
+
 /// True if the other side has hung up, or does so soon.
 pub(crate) fn is_closed(socket: &mut impl Read) -> bool {
     match socket.read(&mut [0]) {

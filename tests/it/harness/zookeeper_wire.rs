@@ -3,7 +3,7 @@
 
 use super::socket::{self, LIMIT, connect};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Sends a four-letter word and returns the reply, or nothing if nobody listens.
@@ -233,6 +233,12 @@ impl Client {
     pub(crate) fn try_raw(address: SocketAddr) -> io::Result<Client> {
         let socket = connect(address)?;
         Ok(Client { socket, xid: 0 })
+    }
+
+    /// A socket from another address of the loopback.
+    pub(crate) fn raw_from(source: Ipv4Addr, address: SocketAddr) -> Client {
+        let socket = socket::connect_from(source, address).expect("the coordinator accepts");
+        Client { socket, xid: 0 }
     }
 
     /// A server that says nothing for so long is given up.
