@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest, Sha1};
 
+use super::digest;
 use super::encoding::{put_text, text};
 use super::vocabulary::{Acl, Shared, permissions};
 use crate::cursor::{Reader, Truncated, Writer};
@@ -371,6 +372,7 @@ const ENTRY_BYTES: usize = 128;
 #[derive(Debug)]
 struct AclEntry {
     permissions: Shared,
+    digest: u64,
     world: i32,
     uses: u64,
 }
@@ -412,6 +414,7 @@ impl AclTable {
         let permissions: Shared = permissions.into();
         let entry = AclEntry {
             world: Permissions(&permissions).world(),
+            digest: digest::permissions(&permissions),
             permissions: permissions.clone(),
             uses: 1,
         };
@@ -479,6 +482,12 @@ impl AclTable {
     #[inline]
     pub(super) fn is_long(&self, id: AclId) -> bool {
         self.entries[id.0 as usize].permissions.len() > LONG_BYTES
+    }
+
+    /// What a list is known by in the digest of the state.
+    #[inline]
+    pub(super) fn digest(&self, id: AclId) -> u64 {
+        self.entries[id.0 as usize].digest
     }
 
     pub(super) fn permissions(&self, id: AclId) -> &Shared {

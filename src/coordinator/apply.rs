@@ -171,18 +171,21 @@ impl State {
 
     fn attach_session(&mut self, attach: AttachSession) -> Outcome {
         let request = attach.request;
-        let Some(session) = self.sessions.get_mut(attach.session) else {
-            return Outcome::Gone { request };
-        };
-        if session.generation != attach.generation {
-            return Outcome::Stale { request };
+        let attached = self.sessions.change(attach.session, |session| {
+            if session.generation != attach.generation {
+                return None;
+            }
+            session.generation = session.generation.wrapping_add(1);
+            session.sequence = 0;
+            session.timeout_ms = attach.timeout_ms;
+            session.server = attach.server;
+            Some(*session)
+        });
+        match attached {
+            None => Outcome::Gone { request },
+            Some(None) => Outcome::Stale { request },
+            Some(Some(session)) => Outcome::Attached { session, request },
         }
-        session.generation = session.generation.wrapping_add(1);
-        session.sequence = 0;
-        session.timeout_ms = attach.timeout_ms;
-        session.server = attach.server;
-        let session = *session;
-        Outcome::Attached { session, request }
     }
 
     fn expire_session(
@@ -204,15 +207,17 @@ impl State {
     }
 
     fn write(&mut self, write: &Write<'_>, consequences: &mut Consequences) -> Outcome {
-        let Some(session) = self.sessions.get_mut(write.session) else {
-            return Outcome::Nothing;
-        };
-        if session.generation != write.generation
-            || session.sequence.checked_add(1) != Some(write.sequence)
-        {
+        let is_next = self.sessions.change(write.session, |session| {
+            let is_next = session.generation == write.generation
+                && session.sequence.checked_add(1) == Some(write.sequence);
+            if is_next {
+                session.sequence = write.sequence;
+            }
+            is_next
+        });
+        if is_next != Some(true) {
             return Outcome::Nothing;
         }
-        session.sequence = write.sequence;
         let granted = RefCell::default();
         let context = Context {
             granted: &granted,

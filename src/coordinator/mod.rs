@@ -37,6 +37,7 @@ mod children;
 mod command;
 mod connection;
 mod deliver;
+mod digest;
 mod encoding;
 mod expiry;
 mod handshake;

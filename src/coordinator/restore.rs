@@ -16,7 +16,7 @@ use super::path;
 use super::session::{Session, Sessions};
 use super::snapshot::{
     CHECKED_BYTES, HEADER_BYTES, KIND_HEAD, KIND_RECORDS, KIND_SEAL, MAGIC, Place, TAG_PERMISSIONS,
-    TAG_SESSION, TAG_ZNODE, VERSION, VERSION_WITHOUT_PLACE,
+    TAG_SESSION, TAG_ZNODE, VERSION, VERSION_WITHOUT_DIGEST, VERSION_WITHOUT_PLACE,
 };
 use super::state::{self, State};
 use super::tree::{Body, Tree};
@@ -48,6 +48,14 @@ pub enum SnapshotError {
     /// Records, each readable, that cannot all be true.
     #[error("contradiction: {0}")]
     Contradiction(String),
+    /// All of it can be read, and it is not the state that was to be written: memory or a mistake has changed it before.
+    #[error("the state in it has the digest {found:016x}, not {expected:016x}")]
+    Digest {
+        /// As it was when the snapshot was taken.
+        expected: u64,
+        /// Of what was read.
+        found: u64,
+    },
     /// The seal is missing.
     #[error("the snapshot ends too early")]
     Unfinished,
@@ -69,6 +77,8 @@ pub struct Restore {
     index: u64,
     version: u8,
     place: Option<Place>,
+    /// As the seal says it.
+    digest: Option<u64>,
     /// What was fed and is not a whole chunk yet.
     buffer: Vec<u8>,
     /// The number of the next chunk.
@@ -122,6 +132,7 @@ impl Restore {
             index: 0,
             version: VERSION,
             place: None,
+            digest: None,
             buffer: Vec::new(),
             number: 0,
             chain: crc32fast::Hasher::new(),
@@ -171,16 +182,21 @@ impl Restore {
         for &acl in self.acls.values() {
             self.tree.acls.release(acl);
         }
-        Ok(Restored {
-            state: State {
-                tree: self.tree,
-                sessions: self.sessions,
-                zxid: self.zxid,
-                wall: self.wall,
-                applied: self.index,
-            },
-            place: self.place,
-        })
+        let state = State {
+            tree: self.tree,
+            sessions: self.sessions,
+            zxid: self.zxid,
+            wall: self.wall,
+            applied: self.index,
+        };
+        let found = state.digest();
+        match self.digest {
+            Some(expected) if expected != found => Err(SnapshotError::Digest { expected, found }),
+            _ => Ok(Restored {
+                state,
+                place: self.place,
+            }),
+        }
     }
 
     /// How long the chunk is that begins here, once its header is here.
@@ -218,7 +234,7 @@ impl Restore {
         if hasher.finalize() != header.checksum {
             return Err(SnapshotError::Checksum(number));
         }
-        if ![VERSION_WITHOUT_PLACE, VERSION].contains(&header.version) {
+        if !(VERSION_WITHOUT_PLACE..=VERSION).contains(&header.version) {
             return Err(SnapshotError::Version(header.version));
         }
         let is_first = number == 0;
@@ -321,6 +337,9 @@ impl Restore {
         let mut next = || reader.u64().map_err(&unreadable);
         let counts = [next()?, next()?, next()?];
         let chain = reader.u32().map_err(&unreadable)?;
+        if self.version > VERSION_WITHOUT_DIGEST {
+            self.digest = Some(reader.u64().map_err(&unreadable)?);
+        }
         let count = |length| u64::try_from(length).unwrap_or(u64::MAX);
         let here = [
             count(self.sessions.len()),
@@ -376,6 +395,7 @@ fn read_znode(reader: &mut Reader<'_>) -> Result<(Body, u32), Truncated> {
     let body = Body {
         path: text(reader)?.into(),
         data: data(reader)?.map(Shared::from),
+        digest: 0,
         acl: AclId::OPEN,
         owner: reader.i64()?,
         czxid: Zxid(reader.i64()?),

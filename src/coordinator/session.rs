@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ahash::RandomState;
 
+use super::digest;
 use super::slab::{Scanned, Slab};
 use crate::units::{ServerId, WallTime};
 
@@ -43,6 +44,8 @@ pub(super) struct Sessions {
     /// The highest id each server ever gave out: an id must not come back, or a client that was away
     /// would go on with somebody else's session.
     last_ids: BTreeMap<ServerId, i64>,
+    /// Of all sessions; see `digest`.
+    digest: u64,
 }
 
 impl Sessions {
@@ -51,6 +54,7 @@ impl Sessions {
             slots: Slab::new(),
             numbers: HashMap::with_hasher(hasher.clone()),
             last_ids: BTreeMap::new(),
+            digest: 0,
         }
     }
 
@@ -63,9 +67,19 @@ impl Sessions {
         self.slots.get(*self.numbers.get(&id)?)
     }
 
+    /// Changes a session, if it is there.
     #[inline]
-    pub(super) fn get_mut(&mut self, id: i64) -> Option<&mut Session> {
-        self.slots.get_mut(*self.numbers.get(&id)?)
+    pub(super) fn change<T>(
+        &mut self,
+        id: i64,
+        change: impl FnOnce(&mut Session) -> T,
+    ) -> Option<T> {
+        let session = self.slots.get_mut(*self.numbers.get(&id)?)?;
+        let left = digest::session(session);
+        let value = change(session);
+        let come = digest::session(session);
+        self.digest = self.digest.wrapping_sub(left).wrapping_add(come);
+        Some(value)
     }
 
     /// Takes in a session. Says whether its id was free.
@@ -73,13 +87,21 @@ impl Sessions {
         if self.numbers.contains_key(&session.id) {
             return false;
         }
+        self.digest = self.digest.wrapping_add(digest::session(&session));
         let number = self.slots.insert(session);
         self.numbers.insert(session.id, number);
         true
     }
 
     pub(super) fn remove(&mut self, id: i64) -> Option<Session> {
-        self.slots.remove(self.numbers.remove(&id)?)
+        let session = self.slots.remove(self.numbers.remove(&id)?)?;
+        self.digest = self.digest.wrapping_sub(digest::session(&session));
+        Some(session)
+    }
+
+    /// A number for all sessions; see `digest`. The last ids are not in it.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Notes that a server gave out an id.

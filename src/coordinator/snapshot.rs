@@ -7,13 +7,13 @@
 //!   byte 0        4         5      6        8               16       20       24         28
 //!        +--------+---------+------+--------+---------------+--------+--------+----------+------+
 //!        | "ZNOD" | version | kind | zeros  | applied index | number | length | checksum | body |
-//!        |        | u8 = 2  | u8   | 2      | u64           | u32    | u32    | u32      |      |
+//!        |        | u8 = 3  | u8   | 2      | u64           | u32    | u32    | u32      |      |
 //!        +--------+---------+------+--------+---------------+--------+--------+----------+------+
 //! ```
 //!
 //! `length` is that of the body, `checksum` the CRC-32 of the 24 bytes before it and of the body,
 //! `number` counts the chunks from 0. The first is a head, the last a seal, all others hold records.
-//! Version 1 had neither place nor time; it is still read.
+//! Version 1 had neither place nor time, version 2 no digest; both are still read.
 //!
 //! ```text
 //!   1 head      place { term u64, members data }, zxid i64, time of the last write i64,
@@ -23,7 +23,8 @@
 //!       2 permissions   number u32, list text (see `acl`); stands before the first znode that uses it
 //!       3 znode         path text, data, owner i64, czxid, mzxid, pzxid, ctime, mtime i64,
 //!                       version, children made, aversion i32, permissions u32
-//!   3 seal      sessions u64, permissions u64, znodes u64, CRC-32 of all former checksums u32
+//!   3 seal      sessions u64, permissions u64, znodes u64, CRC-32 of all former checksums u32,
+//!               digest of the state u64 (see `digest`)
 //! ```
 //!
 //! Znodes come in no particular order: those that are about to change are written before their turn
@@ -46,7 +47,9 @@ use crate::units::{ServerId, WallTime, Zxid};
 mod tests;
 
 pub(super) const MAGIC: [u8; 4] = *b"ZNOD";
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
+/// The last one that does not say the digest of the state.
+pub(super) const VERSION_WITHOUT_DIGEST: u8 = 2;
 /// The first one, which does not say where in the log it was taken.
 pub(super) const VERSION_WITHOUT_PLACE: u8 = 1;
 
@@ -92,6 +95,7 @@ pub(super) struct Snapshot {
     zxid: Zxid,
     wall: WallTime,
     last_ids: Vec<(ServerId, i64)>,
+    digest: u64,
     stage: Stage,
     number: u32,
     /// Of all checksums so far.
@@ -120,6 +124,7 @@ impl Snapshot {
             zxid: state.zxid,
             wall: state.wall,
             last_ids: state.sessions.last_ids().collect(),
+            digest: state.digest(),
             stage: Stage::Head,
             number: 0,
             chain: crc32fast::Hasher::new(),
@@ -241,6 +246,7 @@ impl Snapshot {
         writer.u64(permissions.expect("a usize has at most 64 bits"));
         writer.u64(self.znodes);
         writer.u32(self.chain.clone().finalize());
+        writer.u64(self.digest);
     }
 }
 

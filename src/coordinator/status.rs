@@ -203,8 +203,7 @@ impl Coordinator {
         sessions.into_iter().collect()
     }
 
-    /// A number equal on servers that hold the same state, whatever way they came to it. Walks over the
-    /// whole state: for tests and checks, not for every second.
+    /// A number equal on servers that hold the same state, whatever way they came to it.
     pub fn digest(&self) -> u64 {
         self.state.digest()
     }

@@ -7,7 +7,8 @@
 //! Invariants:
 //! - each znode but the root is among its parent's children, and no other way round;
 //! - an ephemeral znode has no children, and is listed under its session;
-//! - a znode counts as one use of its permissions.
+//! - a znode counts as one use of its permissions;
+//! - the digest is that of the znodes, whatever way led to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,6 +16,7 @@ use ahash::RandomState;
 
 use super::acl::{AclId, AclTable};
 use super::children::Children;
+use super::digest;
 use super::index::Index;
 use super::path;
 use super::quota::{self, Added, Quotas};
@@ -34,6 +36,8 @@ pub(super) struct NodeId(u32);
 pub(super) struct Body {
     pub(super) path: Shared,
     pub(super) data: Option<Shared>,
+    /// What the data adds to the digest of the tree.
+    pub(super) digest: u64,
     pub(super) acl: AclId,
     /// The session it goes with; 0 if it stays.
     pub(super) owner: i64,
@@ -154,6 +158,8 @@ pub(super) struct Tree {
     ephemerals: HashMap<i64, BTreeSet<NodeId>, RandomState>,
     ephemeral_count: u64,
     bytes: u64,
+    /// Of all znodes; see `digest`.
+    digest: u64,
 }
 
 impl Tree {
@@ -164,6 +170,7 @@ impl Tree {
             let body = Body {
                 path: path.into(),
                 data: Some(Shared::default()),
+                digest: 0,
                 acl: AclId::OPEN,
                 owner: 0,
                 czxid: Zxid(0),
@@ -201,12 +208,13 @@ impl Tree {
             ephemerals: HashMap::with_hasher(hasher.clone()),
             ephemeral_count: 0,
             bytes: 0,
+            digest: 0,
         }
     }
 
     /// Takes in a znode of a snapshot, whose parent may not be there yet. `None` if there is one with
     /// this path. [`Tree::link_all`] has to follow.
-    pub(super) fn adopt(&mut self, body: Body) -> Option<NodeId> {
+    pub(super) fn adopt(&mut self, mut body: Body) -> Option<NodeId> {
         let hash = self.index.hash(&body.path);
         let nodes = &self.nodes;
         let is_it = |id| {
@@ -218,6 +226,9 @@ impl Tree {
             return None;
         }
         self.bytes += body.bytes();
+        let key = digest::key(&body.path);
+        body.digest = digest::data(key, body.data.as_deref());
+        self.digest = self.digest.wrapping_add(self.term(key, &body));
         let owner = body.owner;
         if let Some(prefix) = quota::limits_of(&body.path) {
             self.quotas.put_in_force(prefix.into());
@@ -308,6 +319,35 @@ impl Tree {
             .expect("ids of dead znodes are not kept")
     }
 
+    /// Changes what is stored of a znode and changes with its children.
+    fn alter<T>(&mut self, id: NodeId, change: impl FnOnce(&mut Body) -> T) -> T {
+        let body = &mut self.node_mut(id).body;
+        let key = digest::key(&body.path);
+        let left = digest::moving(key, body);
+        let value = change(body);
+        let come = digest::moving(key, body);
+        self.digest = self.digest.wrapping_sub(left).wrapping_add(come);
+        value
+    }
+
+    /// What the permissions of a znode, and all else that its data and children leave alone, add to the digest.
+    fn resting(&self, key: u64, body: &Body) -> u64 {
+        let permitted = digest::permitted(key, self.acls.digest(body.acl));
+        permitted.wrapping_add(digest::resting(key, body))
+    }
+
+    /// What a znode adds to the digest.
+    fn term(&self, key: u64, body: &Body) -> u64 {
+        let moving = digest::moving(key, body);
+        let resting = self.resting(key, body);
+        body.digest.wrapping_add(moving).wrapping_add(resting)
+    }
+
+    /// A number for all znodes; see `digest`.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
     /// How many znodes there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
@@ -365,6 +405,7 @@ impl Tree {
         let body = Body {
             path: new.path,
             data: new.data.map(Shared::from),
+            digest: 0,
             acl: new.acl,
             owner: new.owner,
             czxid: zxid,
@@ -384,9 +425,10 @@ impl Tree {
             .expect("it was adopted just now")
             .parent = parent;
         self.link(parent, id);
-        let parent = &mut self.node_mut(parent).body;
-        parent.made = parent.made.wrapping_add(1);
-        let parent_pzxid = std::mem::replace(&mut parent.pzxid, zxid);
+        let parent_pzxid = self.alter(parent, |parent| {
+            parent.made = parent.made.wrapping_add(1);
+            std::mem::replace(&mut parent.pzxid, zxid)
+        });
         (id, Undo::Created { id, parent_pzxid })
     }
 
@@ -396,9 +438,10 @@ impl Tree {
     pub(super) fn delete(&mut self, id: NodeId, zxid: Zxid) -> Undo {
         let parent = self.get(id).parent;
         let znode = self.take(id);
-        let parent = &mut self.node_mut(parent).body;
-        let parent_pzxid = parent.pzxid;
-        parent.pzxid = parent.pzxid.max(zxid);
+        let parent_pzxid = self.alter(parent, |parent| {
+            let later = parent.pzxid.max(zxid);
+            std::mem::replace(&mut parent.pzxid, later)
+        });
         Undo::Deleted {
             id,
             znode: Box::new(znode),
@@ -471,9 +514,8 @@ impl Tree {
                     children.remove(id.0, |other| self.get(NodeId(other)).name().cmp(name));
                 }
             }
-            let znode = self.node_mut(parent);
-            znode.children = children;
-            znode.body.pzxid = znode.body.pzxid.max(zxid);
+            self.node_mut(parent).children = children;
+            self.alter(parent, |parent| parent.pzxid = parent.pzxid.max(zxid));
         }
     }
 
@@ -485,26 +527,37 @@ impl Tree {
         zxid: Zxid,
         wall: WallTime,
     ) -> Undo {
-        let undo = self.replace_data(id, data.map(Shared::from));
-        let body = &mut self.node_mut(id).body;
-        body.version = body.version.wrapping_add(1);
-        body.mzxid = zxid;
-        body.mtime = wall;
-        undo
+        self.replace_data(id, data.map(Shared::from), |body| {
+            body.version = body.version.wrapping_add(1);
+            body.mzxid = zxid;
+            body.mtime = wall;
+        })
     }
 
     /// Replaces the data and nothing else: the server's own notes in znodes.
     pub(super) fn set_derived_data(&mut self, id: NodeId, data: Shared) -> Undo {
-        self.replace_data(id, Some(data))
+        self.replace_data(id, Some(data), |_| {})
     }
 
-    fn replace_data(&mut self, id: NodeId, data: Option<Shared>) -> Undo {
+    /// Replaces the data, and what goes with it.
+    fn replace_data(
+        &mut self,
+        id: NodeId,
+        data: Option<Shared>,
+        change: impl FnOnce(&mut Body),
+    ) -> Undo {
         let body = &mut self.node_mut(id).body;
         let (before, (version, mzxid, mtime)) =
             (body.bytes(), (body.version, body.mzxid, body.mtime));
+        let key = digest::key(&body.path);
+        let left = body.digest.wrapping_add(digest::moving(key, body));
         let data = std::mem::replace(&mut body.data, data);
+        body.digest = digest::data(key, body.data.as_deref());
+        change(body);
+        let come = body.digest.wrapping_add(digest::moving(key, body));
         let after = body.bytes();
         self.bytes = self.bytes - before + after;
+        self.digest = self.digest.wrapping_sub(left).wrapping_add(come);
         Undo::DataSet {
             id,
             data,
@@ -516,9 +569,14 @@ impl Tree {
 
     /// Replaces the permissions of a znode; `acl` is already counted as a use.
     pub(super) fn set_acl(&mut self, id: NodeId, acl: AclId) {
+        let body = &self.get(id).body;
+        let key = digest::key(&body.path);
+        let left = self.resting(key, body);
         let body = &mut self.node_mut(id).body;
         let former = std::mem::replace(&mut body.acl, acl);
         body.aversion = body.aversion.wrapping_add(1);
+        let come = self.resting(key, &self.get(id).body);
+        self.digest = self.digest.wrapping_sub(left).wrapping_add(come);
         self.acls.release(former);
     }
 
@@ -529,9 +587,10 @@ impl Tree {
                 let parent = self.get(id).parent;
                 let znode = self.take(id);
                 self.acls.release(znode.body.acl);
-                let parent = &mut self.node_mut(parent).body;
-                parent.made = parent.made.wrapping_sub(1);
-                parent.pzxid = parent_pzxid;
+                self.alter(parent, |parent| {
+                    parent.made = parent.made.wrapping_sub(1);
+                    parent.pzxid = parent_pzxid;
+                });
             }
             Undo::Deleted {
                 id,
@@ -550,7 +609,7 @@ impl Tree {
                     .expect("it was adopted just now")
                     .parent = parent;
                 self.link(parent, id);
-                self.node_mut(parent).body.pzxid = parent_pzxid;
+                self.alter(parent, |parent| parent.pzxid = parent_pzxid);
             }
             Undo::DataSet {
                 id,
@@ -559,9 +618,9 @@ impl Tree {
                 mzxid,
                 mtime,
             } => {
-                self.replace_data(id, data);
-                let body = &mut self.node_mut(id).body;
-                (body.version, body.mzxid, body.mtime) = (version, mzxid, mtime);
+                self.replace_data(id, data, |body| {
+                    (body.version, body.mzxid, body.mtime) = (version, mzxid, mtime);
+                });
             }
         }
     }
@@ -620,10 +679,13 @@ impl Tree {
             .expect("ids of dead znodes are not kept");
         self.index.remove(self.index.hash(&znode.body.path), id.0);
         self.bytes -= znode.body.bytes();
+        let key = digest::key(&znode.body.path);
+        self.digest = self.digest.wrapping_sub(self.term(key, &znode.body));
         znode
     }
 
     /// All znodes, in no particular order.
+    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Znode> {
         self.nodes.iter().map(|(_, znode)| znode)
     }

@@ -9,10 +9,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A chunk put together by hand: 24 bytes, their checksum, the body. Both in hexadecimal.
+/// A chunk of a snapshot without a digest.
 fn chunk(kind: &str, index: &str, number: &str, body: &str) -> String {
+    chunk_of("02", kind, index, number, body)
+}
+
+/// A chunk put together by hand: 24 bytes, their checksum, the body. Both in hexadecimal.
+fn chunk_of(version: &str, kind: &str, index: &str, number: &str, body: &str) -> String {
     let length = format!("{:08x}", body.len() / 2);
-    let header = ["5a4e4f44", "02", kind, "0000", index, number, &length].concat();
+    let header = ["5a4e4f44", version, kind, "0000", index, number, &length].concat();
     let checked = [header.as_str(), body].concat();
     let bytes: Vec<u8> = (0..checked.len() / 2)
         .map(|at| u8::from_str_radix(&checked[2 * at..2 * at + 2], 16).expect("hex"))
@@ -61,8 +66,8 @@ fn the_bytes_of_a_snapshot_stay_as_they_are() {
         &znode("000000102f7a6f6f6b65657065722f71756f7461"),
     ]
     .concat();
-    let head = chunk("01", index, "00000000", &head);
-    let records = chunk("02", index, "00000001", &records);
+    let head = chunk_of("03", "01", index, "00000000", &head);
+    let records = chunk_of("03", "02", index, "00000001", &records);
     let checksums: Vec<u8> = [&head, &records]
         .iter()
         .flat_map(|chunk| {
@@ -76,9 +81,10 @@ fn the_bytes_of_a_snapshot_stay_as_they_are() {
         "0000000000000001", // permissions
         "0000000000000003", // znodes
         &format!("{:08x}", crc32fast::hash(&checksums)),
+        &format!("{:016x}", harness.coordinator.digest()),
     ]
     .concat();
-    let seal = chunk("03", index, "00000002", &seal);
+    let seal = chunk_of("03", "03", index, "00000002", &seal);
     harness.coordinator.snapshot_begin(Place {
         term: 5,
         members: Bytes::from_static(&[0]),
@@ -329,8 +335,10 @@ fn rewritten(snapshot: &[u8], version: impl Fn(u32) -> u8, has_place: bool) -> V
             body.drain(..zxid);
         }
         if rest.is_empty() {
-            let at = body.len() - 4;
-            body[at..].copy_from_slice(&chain.clone().finalize().to_be_bytes());
+            if version(number) <= VERSION_WITHOUT_DIGEST {
+                body.truncate(body.len() - 8);
+            }
+            body[24..28].copy_from_slice(&chain.clone().finalize().to_be_bytes());
         }
         let mut header = chunk[..CHECKED_BYTES].to_vec();
         header[4] = version(number);
@@ -366,6 +374,34 @@ fn a_snapshot_of_the_first_version_is_read_and_says_no_place() {
     // Nor does it say when the last write was.
     harness.coordinator.state.wall = WallTime(0);
     assert_eq!(restored.digest(), harness.coordinator.digest());
+}
+
+#[test]
+fn a_snapshot_of_the_second_version_is_read() {
+    let mut harness = some_state();
+    let second = rewritten(&harness.snapshot(), |_| VERSION_WITHOUT_DIGEST, true);
+    let restored = restore(&second, Seed(9));
+    assert_eq!(restored.place(), Some(&Harness::place()));
+    let restored = Coordinator::restored(Options::default(), Seed(9), restored);
+    assert_eq!(restored.digest(), harness.coordinator.digest());
+}
+
+/// Every byte is as it was written, and what was written was wrong: a bit of memory had flipped.
+#[test]
+fn a_snapshot_of_another_state_than_its_digest_is_refused() {
+    let mut harness = some_state();
+    let expected = harness.coordinator.digest();
+    let tree = &mut harness.coordinator.state.tree;
+    let id = tree.find(b"/7").expect("it is there");
+    tree.flip_a_bit(id);
+    let found = match error_of(&harness.snapshot()) {
+        Some(SnapshotError::Digest {
+            expected: said,
+            found,
+        }) if said == expected => found,
+        other => panic!("{other:?}"),
+    };
+    assert_ne!(found, expected);
 }
 
 #[test]

@@ -2,6 +2,13 @@ use super::*;
 use crate::coordinator::state::hasher;
 use crate::units::Seed;
 
+impl Tree {
+    /// Memory fails.
+    pub(in crate::coordinator) fn flip_a_bit(&mut self, id: NodeId) {
+        self.node_mut(id).body.mtime.0 ^= 1 << 20;
+    }
+}
+
 fn tree() -> Tree {
     Tree::new(&hasher(Seed(1)))
 }
