@@ -22,6 +22,9 @@ pub struct ClusterStatus {
     pub committed: u64,
     /// The last entry that is applied here.
     pub applied: u64,
+    /// How often this server has found another's data, or its own, to differ since it started.
+    #[serde(default)]
+    pub differing_found: u64,
     /// How many voters more may be lost before nothing is served; `None` where a majority is not there, or not known.
     pub may_be_lost: Option<u64>,
     /// All servers that are members or in `cluster.servers`, by their numbers.
@@ -85,6 +88,10 @@ pub struct ServerPlace {
     pub leaves: bool,
     /// It was a member and has lost its data: it is taken in again by itself.
     pub forgot: bool,
+    /// Its data is not that of the others: it serves nobody until it has a snapshot. A server knows it of itself, the leader of
+    /// all.
+    #[serde(default)]
+    pub differs: bool,
     /// Why it was not let in when it came last.
     pub refused: Option<String>,
 }

@@ -17,7 +17,9 @@ use super::output::Output;
 use crate::consensus::founding::Hello;
 use crate::consensus::message::{Body, Message};
 use crate::units::{GroupId, Moment};
-use crate::wire::peer::{self, Forward, Frame, Malformed, Part, Taken, Touch, Touched, frame};
+use crate::wire::peer::{
+    self, Compare, Forward, Frame, Malformed, Part, Taken, Touch, Touched, frame,
+};
 
 #[cfg(test)]
 mod tests;
@@ -191,6 +193,11 @@ impl PeerConnection {
     /// Tells that it was heard.
     pub fn send_touched(&mut self, touched: &Touched) {
         self.write(|out| peer::request::encode_touched(touched, out));
+    }
+
+    /// Asks or tells something about a state.
+    pub fn send_compare(&mut self, compare: &Compare) {
+        self.write(|out| peer::comparison::encode(compare, out));
     }
 
     /// Whether something waits for [`PeerConnection::flush`], or for the socket since the last one.

@@ -150,6 +150,9 @@ impl Node {
         let others = status.servers.iter().filter(|place| !place.is_own);
         let connected = others.filter(|place| place.connected).count();
         scrape.set(&metrics::ENSEMBLE_CONNECTED, connected as u64);
+        let differing = status.servers.iter().filter(|place| place.differs);
+        scrape.set(&metrics::ENSEMBLE_DIFFERING, differing.count() as u64);
+        scrape.set(&metrics::ENSEMBLE_DIFFERING_FOUND, status.differing_found);
         for place in &status.servers {
             let behind = match place.is_own && leads {
                 true => Some(0),

@@ -330,6 +330,12 @@ impl Node {
         self.world.connections.mark_dirty(id);
     }
 
+    /// The last entry that the coordinator has applied, and the digest of its state then: the same on every server.
+    pub fn digest(&self) -> Option<(u64, u64)> {
+        let core = &self.coordinator.as_ref()?.core;
+        Some((core.status().applied, core.digest()))
+    }
+
     /// Whether clients may come in: what was committed before is applied.
     pub fn serves(&self) -> bool {
         self.coordinator
@@ -544,6 +550,7 @@ impl Node {
             Frame::Forward(forward) => side.forwarded(&forward.commands, world),
             Frame::Touch(touch) => side.touched(touch, from, world),
             Frame::Touched(touched) => side.touch_confirmed(touched, from, world),
+            Frame::Compare(compare) => side.compared(compare, from, world),
         }
     }
 

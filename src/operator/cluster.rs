@@ -99,6 +99,9 @@ fn state(status: &ClusterStatus, place: &ServerPlace) -> String {
     if place.forgot {
         parts.push("comes back without its data".to_owned());
     }
+    if place.differs {
+        parts.push("its data differs, so it serves nobody".to_owned());
+    }
     if let Some(taken) = place.snapshot_bytes {
         parts.push(format!("is sent a snapshot, {} so far", bytes(taken)));
     }
@@ -151,6 +154,14 @@ fn advice(status: &ClusterStatus) -> Vec<String> {
     }
     if matches!(status.standing, Standing::Leads | Standing::Alone) {
         advice.extend(uninvited(status));
+    }
+    let differing = of(status, |it| it.differs);
+    if !differing.is_empty() {
+        advice.push(format!(
+            "The data of {} is not what its entries make of it: bad memory, or a mistake in this program. It gets a snapshot by \
+             itself. Keep the logs, and report it.",
+            list(&differing)
+        ));
     }
     advice
 }

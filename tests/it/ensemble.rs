@@ -12,6 +12,7 @@ use crate::harness::process::eventually;
 use crate::harness::roaming::{NO_NODE, Roamer};
 use crate::harness::server::set_key;
 use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, hello, op};
+use crate::simulation::altered;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
 use std::fs;
@@ -463,10 +464,44 @@ fn a_server_whose_journal_is_older_than_its_snapshot_does_not_go_on_as_who_it_wa
     ledger.check(&cluster);
 }
 
-/// A snapshot in this folder.
+/// The newest snapshot in this folder.
 fn snapshot(folder: &Path) -> Option<PathBuf> {
-    let mut paths = fs::read_dir(folder).ok()?.flatten().map(|it| it.path());
-    paths.find(|path| path.extension().is_some_and(|it| it == "snapshot"))
+    let paths = fs::read_dir(folder).ok()?.flatten().map(|it| it.path());
+    let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|it| it == "snapshot");
+    paths.filter(is_snapshot).max()
+}
+
+#[test]
+fn a_server_whose_data_differs_says_so_and_gets_that_of_the_others() {
+    let mut cluster = Cluster::start_with(3, &[], |config| {
+        set_key(config, "coordinator", "snapshot_every_entries", "100");
+    });
+    let load = Load::start(&cluster, "load");
+    let differs = cluster.followers()[0];
+    let folder = cluster.server(differs).folder().join("data/coordinator");
+    eventually("there is a snapshot", GAP_MAX, || {
+        snapshot(&folder).is_some()
+    });
+    cluster.kill(differs);
+    let path = snapshot(&folder).expect("it is still there");
+    let bytes = fs::read(&path).expect("it can be read");
+    fs::write(&path, altered(&bytes)).expect("it can be written");
+    cluster.begin(differs);
+    eventually("it is found out", START_LIMIT, || {
+        let log = cluster.log(differs);
+        log.contains("the data of this server is not that of the others")
+    });
+    eventually("it has theirs", START_LIMIT, || {
+        let log = cluster.log(differs);
+        log.contains("the state is another server's snapshot now")
+    });
+    cluster.wait_until_serves(differs);
+    let said = "the data of a server is that of the others again";
+    eventually("the leader knows", START_LIMIT, || cluster.said(said) == 1);
+    load.goes_on(GAP_MAX);
+    let ledger = load.end();
+    tell("a server had other data", &ledger);
+    ledger.check(&cluster);
 }
 
 #[test]

@@ -335,7 +335,8 @@ impl CoordinatorSide {
                 Some(server) => {
                     let path = self.snapshots.path(index);
                     let disk = world.disk.as_mut();
-                    self.sendings.begin(server, index, path, message, disk);
+                    self.sendings
+                        .begin(server, index, path, Some(message), disk);
                 }
                 None => self.snapshot_sent(member, false),
             };
@@ -555,6 +556,7 @@ impl CoordinatorSide {
         let seed = Seed(self.ensemble.random.next());
         let mut effects = Vec::new();
         self.core.replace(received.restored, seed, &mut effects);
+        self.comparison.begin(received.index, self.core.digest());
         self.snapshots
             .installed(received.index, world.disk.as_mut());
         for effect in effects {
@@ -669,7 +671,7 @@ impl CoordinatorSide {
         self.ensemble.admit_at = world.now;
     }
 
-    fn transfer(&mut self, to: Option<u64>) {
+    pub(super) fn transfer(&mut self, to: Option<u64>) {
         let group = self.replica.member_mut();
         if let (Some(group), Some(to)) = (group, to) {
             match group.transfer(to) {
@@ -797,6 +799,10 @@ impl CoordinatorSide {
     /// Why no client can be served, in words, as far as it has to do with other servers.
     pub(in crate::node) fn waits_for(&self, world: &World) -> Option<String> {
         let hello = self.hello()?;
+        if self.comparison.is_replaced() {
+            let why = "the data of this server is not that of the others: it waits for a snapshot";
+            return Some(why.to_owned());
+        }
         if self.replica.has_leader() {
             let behind = "this server has not caught up with the ensemble yet";
             return (!self.serves()).then(|| behind.to_owned());

@@ -23,6 +23,8 @@ use crate::report::throttle::Throttle;
 use crate::units::{ConnectionId, Moment, Seed};
 use crate::wire::zookeeper::four_letter::TRACE_MASK_DEFAULT;
 
+// Whether all servers hold the same.
+mod comparison;
 // What it says to other servers, and hears from them.
 mod ensemble;
 // Four-letter words.
@@ -36,6 +38,7 @@ mod sending;
 // Its snapshots on the disk.
 pub(crate) mod snapshots;
 
+use comparison::Comparison;
 use ensemble::Ensemble;
 use four_letter::Facts;
 use receiving::Receiving;
@@ -70,6 +73,7 @@ pub(crate) struct CoordinatorSide {
     /// The snapshot of another server that took the place of everything last, while the journal may not know of it.
     installed: Option<u64>,
     ensemble: Ensemble,
+    comparison: Comparison,
     /// Clients that came while nothing could be served.
     early: BTreeMap<ConnectionId, ConnectRequest>,
     /// Until when each may wait for that, in order; some may be gone.
@@ -106,6 +110,7 @@ impl CoordinatorSide {
             receiving: Receiving::new(snapshots.folder().to_path_buf(), received, seed),
             installed: received,
             ensemble: Ensemble::new(patience, seed),
+            comparison: Comparison::default(),
             snapshots,
             early: BTreeMap::new(),
             early_until: VecDeque::new(),
@@ -120,6 +125,8 @@ impl CoordinatorSide {
             history: None,
         };
         side.pass_over_founding();
+        let (applied, digest) = (side.core.status().applied, side.core.digest());
+        side.comparison.begin(applied, digest);
         // Its own head says the members as of it: of the log only a part is applied yet.
         if let (Some(place), Some(group)) = (place, side.replica.member_mut()) {
             group.offer_snapshot(place);
@@ -214,14 +221,17 @@ impl CoordinatorSide {
             true => needed_to.max(applied),
             false => needed_to,
         };
-        self.snapshots.consider(
-            world.now,
-            applied,
-            needed_to,
-            |index| self.replica.place(index),
-            &mut self.core,
-            world.disk.as_mut(),
-        );
+        // Of a state that is to be replaced nobody wants one.
+        if !self.comparison.is_replaced() {
+            self.snapshots.consider(
+                world.now,
+                applied,
+                needed_to,
+                |index| self.replica.place(index),
+                &mut self.core,
+                world.disk.as_mut(),
+            );
+        }
         self.snapshots.step(&mut self.core, world.disk.as_mut());
         self.send_parts(world);
     }
@@ -238,7 +248,7 @@ impl CoordinatorSide {
 
     /// Whether clients may come in: some server leads, and all that was acknowledged before this one started is applied.
     pub(super) fn serves(&self) -> bool {
-        self.replica.is_caught_up() && self.replica.has_leader()
+        self.replica.is_caught_up() && self.replica.has_leader() && !self.comparison.is_replaced()
     }
 
     /// Something happens, perhaps for the first time in long.
@@ -249,6 +259,7 @@ impl CoordinatorSide {
     /// Lets time pass.
     pub(super) fn tick(&mut self, world: &mut World) {
         self.tick_ensemble(world);
+        self.tick_comparison(world);
         self.look_after_early(world);
         if self.core.deadline().is_some_and(|at| at <= world.now) {
             self.handle(Event::Tick, world);
@@ -261,7 +272,7 @@ impl CoordinatorSide {
             return Some(Moment::START);
         }
         let early = self.early_until.front().map(|(until, _)| *until);
-        let rest = [self.replica.deadline(), early];
+        let rest = [self.replica.deadline(), early, self.comparison.deadline()];
         let core = self.core.deadline().into_iter();
         core.chain(rest.into_iter().flatten()).min()
     }
@@ -276,39 +287,11 @@ impl CoordinatorSide {
         self.replica.turn(&mut world.journal, &mut news)?;
         let any = !news.is_empty();
         for piece in news {
-            match piece {
-                News::Command { index, data } => {
-                    self.snapshots.applied(data.len());
-                    self.handle(Event::Committed { index, data }, world);
-                }
-                News::EntryEnd { index } => {
-                    self.replica.applied(index);
-                    self.handle(Event::EntryEnd { index }, world);
-                }
-                News::Led { term } => {
-                    info!(term, "the coordinator serves");
-                    self.handle(Event::Led { term }, world);
-                    if self.history.is_some() {
-                        self.handle(Event::NewHistory, world);
-                    }
-                }
-                News::Deposed => {
-                    self.end_sendings(world);
-                    self.handle(Event::Deposed, world);
-                }
-                News::Follows => self.handle(Event::Follows, world),
-                News::Forward { leader, commands } => self.forward(leader, commands, world),
-                News::Send(message) => self.send(message, world),
-                News::ReadAt { number, index } => self.read_at(number, index, world),
-                News::SnapshotWanted => self.ensemble.snapshot_wanted = true,
-                News::Forgot { acknowledged, last } => self.forgot(acknowledged, last, world),
-                News::Installed(marker) => {
-                    let received = self.receiving.take(marker.index);
-                    let received =
-                        received.expect("a snapshot is in place before the group is told");
-                    self.installed = Some(marker.index);
-                    self.install(received, world);
-                }
+            if let News::Deposed = piece {
+                self.end_sendings(world);
+            }
+            if let Some(piece) = self.comparison.hold(piece) {
+                self.take_news(piece, world);
             }
         }
         let is_known = self.replica.is_installed(&world.journal);
@@ -319,10 +302,45 @@ impl CoordinatorSide {
         for index in self.receiving.pass_over() {
             self.snapshots.discard(index);
         }
+        self.replace_state(world);
         self.tell_of_members(world);
         match self.halted.take() {
             Some(failure) => Err(failure),
             None => Ok(any),
+        }
+    }
+
+    fn take_news(&mut self, piece: News, world: &mut World) {
+        match piece {
+            News::Command { index, data } => {
+                self.snapshots.applied(data.len());
+                self.handle(Event::Committed { index, data }, world);
+            }
+            News::EntryEnd { index } => {
+                self.replica.applied(index);
+                self.handle(Event::EntryEnd { index }, world);
+                self.note_digest(index, world);
+            }
+            News::Led { term } => {
+                info!(term, "the coordinator serves");
+                self.handle(Event::Led { term }, world);
+                if self.history.is_some() {
+                    self.handle(Event::NewHistory, world);
+                }
+            }
+            News::Deposed => self.handle(Event::Deposed, world),
+            News::Follows => self.handle(Event::Follows, world),
+            News::Forward { leader, commands } => self.forward(leader, commands, world),
+            News::Send(message) => self.send(message, world),
+            News::ReadAt { number, index } => self.read_at(number, index, world),
+            News::SnapshotWanted => self.ensemble.snapshot_wanted = true,
+            News::Forgot { acknowledged, last } => self.forgot(acknowledged, last, world),
+            News::Installed(marker) => {
+                let received = self.receiving.take(marker.index);
+                let received = received.expect("a snapshot is in place before the group is told");
+                self.installed = Some(marker.index);
+                self.install(received, world);
+            }
         }
     }
 

@@ -78,6 +78,7 @@ impl CoordinatorSide {
             term: group.map_or(0, |group| group.term()),
             committed: group.map_or(0, |group| group.committed_index()),
             applied: self.replica.applied_index(),
+            differing_found: self.comparison.found,
             may_be_lost: self.may_be_lost(&members, world),
             servers: places
                 .map(|it| self.place(it, &members, now, world))
@@ -193,6 +194,10 @@ impl CoordinatorSide {
                 && self.ensemble.invited.contains(&server),
             leaves: role != MemberRole::Outside && self.ensemble.dismissed.contains(&server),
             forgot,
+            differs: match is_own {
+                true => self.comparison.is_replaced(),
+                false => self.comparison.differing.contains(&server),
+            },
             refused: {
                 let why = world.peers.stranger(server, now);
                 why.map(|why| why.to_string())

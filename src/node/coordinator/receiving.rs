@@ -265,6 +265,22 @@ impl Receiving {
         Told::Taken(from, taken)
     }
 
+    /// Whether one is on its way, or in place and waits, that is of this entry or a later one.
+    pub(super) fn is_coming(&self, index: u64) -> bool {
+        let ready = self.ready.as_ref().is_some_and(|it| it.index >= index);
+        ready || self.under_way.as_ref().is_some_and(|it| it.index >= index)
+    }
+
+    /// The one that is in place is of no use.
+    pub(super) fn refuse(&mut self) {
+        self.ready = None;
+    }
+
+    /// The entry of the one that is in place and waits.
+    pub(super) fn ready_index(&self) -> Option<u64> {
+        self.ready.as_ref().map(|ready| ready.index)
+    }
+
     /// The group's message names the snapshot that is in place. Whether it is this one: of the same entry, in the same term,
     /// with the same members.
     pub(super) fn accept(&mut self, marker: &Marker) -> bool {

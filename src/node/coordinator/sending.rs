@@ -24,7 +24,8 @@ const UNTAKEN_MAX: u64 = 1 << 20;
 /// One member that is sent a snapshot.
 #[derive(Debug)]
 struct Sending {
-    message: Message,
+    /// What follows for the group; nothing where it only lacks the state.
+    message: Option<Message>,
     index: u64,
     path: PathBuf,
     file: File,
@@ -50,13 +51,14 @@ pub(super) struct Sendings {
 }
 
 impl Sendings {
-    /// Begins to send the snapshot at `path` that `message` speaks of, in the place of one under way to the same server.
+    /// Begins to send the snapshot at `path`, that `message` speaks of if there is one, in the place of one under way to the
+    /// same server.
     pub(super) fn begin(
         &mut self,
         to: ServerId,
         index: u64,
         path: PathBuf,
-        message: Message,
+        message: Option<Message>,
         disk: &mut dyn Disk,
     ) {
         self.end(to, disk);
@@ -97,9 +99,10 @@ impl Sendings {
 
     /// A server is out of reach. The member that will not get its snapshot, if one was on its way.
     pub(super) fn lost(&mut self, server: ServerId, disk: &mut dyn Disk) -> Option<u64> {
-        let member = self.by_server.get(&server)?.message.to;
+        let message = &self.by_server.get(&server)?.message;
+        let member = message.as_ref().map(|message| message.to);
         self.end(server, disk);
-        Some(member)
+        member
     }
 
     /// Nothing is sent any more. The members that will not get theirs.
@@ -186,7 +189,7 @@ impl Sendings {
         }
         let message = sending.message.clone();
         self.end(server, disk);
-        Some(message)
+        message
     }
 }
 

@@ -30,6 +30,7 @@ fn three() -> ClusterStatus {
         term: 4,
         committed: 1_000,
         applied: 1_000,
+        differing_found: 0,
         may_be_lost: Some(1),
         servers: (1..=3).map(|it| place(it, MemberRole::Voter)).collect(),
     }
@@ -105,6 +106,14 @@ fn alone_with_a_list() -> ClusterStatus {
     status
 }
 
+fn differing() -> ClusterStatus {
+    let mut status = three();
+    status.servers[1].differs = true;
+    status.servers[1].snapshot_bytes = Some(3 << 20);
+    status.differing_found = 1;
+    status
+}
+
 fn outside() -> ClusterStatus {
     let mut status = three();
     (status.standing, status.leader, status.term) = (Standing::Outside, None, 0);
@@ -126,6 +135,7 @@ fn the_picture_of_an_ensemble() {
         alone(),
         alone_with_a_list(),
         outside(),
+        differing(),
     ];
     let pictures = pictures.map(|status| cluster(&status, Some(100)));
     assert_golden("src/operator/cluster/cluster.txt", &pictures.join("\n"));

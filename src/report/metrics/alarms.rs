@@ -121,6 +121,14 @@ pub static ALARMS: &[Alarm] = &[
         cure: "See `chrysalis explain E0203`, and look at the disk",
     },
     Alarm {
+        name: "ChrysalisDataDiffers",
+        urgency: Urgency::Ticket,
+        expression: "increase(chrysalis_ensemble_differing_found_total[1h]) > 0",
+        hold: "0m",
+        meaning: "The data of a server was not that of the others; it takes a snapshot of theirs by itself",
+        cure: "Keep the logs of all servers, test the memory of the one that the log names, and report it",
+    },
+    Alarm {
         name: "ChrysalisPartitionsClosed",
         urgency: Urgency::Ticket,
         expression: "chrysalis_broker_closed_partitions > 0",

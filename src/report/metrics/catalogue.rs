@@ -140,6 +140,10 @@ metrics! {
             "The last entry applied here"
         ENSEMBLE_BEHIND Gauge "ensemble_behind_entries" "" ["server"]
             "Committed entries that a member does not have on its disk; only the leader knows"
+        ENSEMBLE_DIFFERING Gauge "ensemble_differing_servers" "" []
+            "Servers whose data is not that of the others, and which serve nobody until they have a snapshot"
+        ENSEMBLE_DIFFERING_FOUND Counter "ensemble_differing_found" "" []
+            "How often this server has found another's data, or its own, to differ"
     }
     "Journal, snapshots and checkpoints" {
         JOURNAL_BATCHES Counter "journal_batches" "" []

@@ -24,6 +24,8 @@
 //!          group u32 | round u64 | session i64 … until the body ends
 //!   kind 7, the leader has heard of them
 //!          group u32 | round u64 | index u64
+//!   kind 8, a word about the state after an entry
+//!          group u32 | index u64 | 1: which digest has it? 2: this one, digest u64; 3: it differs; 4: a snapshot is wanted
 //! ```
 //!
 //! All integers are big-endian. The checksum is the crc32 of the body. Many messages share a frame, those of several groups
@@ -37,6 +39,8 @@ use crate::consensus::message::Message;
 use crate::cursor::Reader;
 use crate::units::GroupId;
 
+// Whether states are the same.
+pub mod comparison;
 // One frame.
 pub mod frame;
 // What a server says of itself.
@@ -48,6 +52,7 @@ pub mod request;
 // Snapshots, in parts.
 pub mod snapshot;
 
+pub use comparison::{Compare, Compared};
 pub use request::{Forward, Touch, Touched};
 pub use snapshot::{Part, Taken};
 
@@ -65,6 +70,8 @@ const FORWARD: u8 = 5;
 const TOUCH: u8 = 6;
 /// The leader has heard of them.
 const TOUCHED: u8 = 7;
+/// A word about a state.
+const COMPARE: u8 = 8;
 
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +90,8 @@ pub enum Frame {
     Touch(Touch),
     /// The leader has heard of them.
     Touched(Touched),
+    /// A word about a state.
+    Compare(Compare),
 }
 
 /// What the body of a frame says.
@@ -99,6 +108,7 @@ pub fn decode(body: &Bytes) -> Result<Frame, Malformed> {
         FORWARD => Frame::Forward(request::decode_forward(&mut reader, body)?),
         TOUCH => Frame::Touch(request::decode_touch(&mut reader)?),
         TOUCHED => Frame::Touched(request::decode_touched(&mut reader)?),
+        COMPARE => Frame::Compare(comparison::decode(&mut reader)?),
         kind => return Err(Malformed::Kind(kind)),
     })
 }

@@ -26,7 +26,7 @@ mod world;
 use crate::harness::lab::seeds;
 use crate::harness::tally::Tally;
 use server::End;
-use world::{SECOND, World};
+use world::{SECOND, SERVERS, World};
 
 /// How long things go wrong.
 const FAULTS_LAST: u64 = 60 * SECOND;
@@ -85,6 +85,7 @@ fn an_ensemble_keeps_what_it_acknowledged() {
         ("synced reads", 300),
         ("acknowledged znodes found", 600),
         ("times that are right", 300),
+        ("states compared", 3000),
     ]);
 }
 
@@ -107,6 +108,72 @@ fn a_server_starts_again_that_ended_between_a_snapshot_and_the_word_of_it() {
         world.calm_down();
         world.check_trees();
     }
+}
+
+/// All have been up for a while, each with a snapshot; who leads.
+fn whole_with_snapshots(world: &mut World) -> usize {
+    world.fault_at = u64::MAX;
+    world.until("all vote", 60 * SECOND, |world| world.whole_since.is_some());
+    world.until("all have snapshots", 60 * SECOND, |world| {
+        (0..SERVERS).all(|server| world.has_snapshot(server))
+    });
+    let (_, (leader, _)) = world.leaders.last_key_value().expect("one leads");
+    *leader
+}
+
+#[test]
+fn a_server_whose_state_differs_is_found_out_and_gets_the_others() {
+    for seed in seeds(3, 30) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        whole_with_snapshots(world);
+        let server = world.below(SERVERS);
+        world.stop(server, End::Kill, SECOND);
+        world.alter(server);
+        let by = world.now + 30 * SECOND;
+        world.until("it is there again", by, |world| {
+            world.servers[server].node.is_some()
+        });
+        assert!(!world.agree(), "it has another state");
+        world.until("all have the same", by, |world| {
+            world.agree() && world.serves(server)
+        });
+        world.altered = false;
+        world.digests.clear();
+        world.check_service();
+        world.calm_down();
+        world.check_trees();
+    }
+}
+
+/// Nobody knows who is right: most are taken to be. A leader that is not one of them cannot go on.
+#[test]
+fn a_leader_whose_state_is_not_that_of_most_hands_over_and_gets_theirs() {
+    let mut led = 0;
+    for seed in seeds(6, 60) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        let leader = whole_with_snapshots(world);
+        for server in (0..SERVERS).filter(|it| *it != leader) {
+            world.stop(server, End::Kill, SECOND);
+            world.alter(server);
+        }
+        let (term, _) = world.leaders.last_key_value().expect("one leads");
+        let (term, by) = (*term, world.now + 30 * SECOND);
+        world.until("one leads again", by, |world| {
+            world.leaders.range(term + 1..).next().is_some()
+        });
+        let (_, (next, _)) = world.leaders.last_key_value().expect("one leads");
+        led += usize::from(*next == leader);
+        world.until("all have the same", by, |world| {
+            world.agree() && (0..SERVERS).all(|server| world.serves(server))
+        });
+        world.altered = false;
+        world.digests.clear();
+        world.check_service();
+        world.calm_down();
+    }
+    assert!(led > 0, "none of the others was ever a leader's");
 }
 
 #[test]

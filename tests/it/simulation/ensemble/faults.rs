@@ -3,7 +3,9 @@
 use super::links::UNCONFIRMED;
 use super::server::End;
 use super::world::{MS, SECOND, SERVERS, World};
+use crate::simulation::altered;
 use crate::simulation::disk::Fault;
+use std::path::PathBuf;
 
 /// So long all servers vote and are in reach before one of them may lose its disk: what they know of it is on disk then.
 const WHOLE_BEFORE_A_WIPE: u64 = SECOND;
@@ -51,6 +53,17 @@ impl World {
             let mut disk = self.servers[server].disk.0.borrow_mut();
             disk.fault(nth, Fault::Power);
         }
+    }
+
+    /// Changes the state in the snapshot of a server that does not run, as no entry has.
+    pub(super) fn alter(&mut self, server: usize) {
+        let mut disk = self.servers[server].disk.0.borrow_mut();
+        let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|it| it == "snapshot");
+        let path = disk.paths().into_iter().filter(is_snapshot).max();
+        let path = path.expect("there is a snapshot");
+        let bytes = altered(disk.bytes(&path));
+        disk.put(&path, Some(bytes));
+        self.altered = true;
     }
 
     /// A server loses its disk; the others can do without it.

@@ -50,6 +50,10 @@ pub(super) struct World {
     pub(super) whole_since: Option<u64>,
     /// One of them has lost its disk, and not all vote again.
     pub(super) wiped: bool,
+    /// The digest of the state after each entry, and who had it first.
+    pub(super) digests: BTreeMap<u64, (u64, usize)>,
+    /// Some have been given another state than their entries make.
+    pub(super) altered: bool,
     /// Nobody writes any more.
     pub(super) calm: bool,
     pub(super) tally: Tally,
@@ -103,6 +107,8 @@ impl World {
             odd,
             whole_since: None,
             wiped: false,
+            digests: BTreeMap::new(),
+            altered: false,
             calm: false,
             tally: Tally::default(),
             hash: 0,
@@ -243,8 +249,30 @@ impl World {
                 let away = self.random.below(6 * SECOND);
                 return self.stop(server, End::Power, away);
             }
+            self.compare_states(server);
         }
         self.write_out(server);
+    }
+
+    /// The same entries make the same state, wherever they are applied.
+    fn compare_states(&mut self, server: usize) {
+        let node = self.servers[server].node.as_ref();
+        let Some((index, digest)) = node.and_then(Node::digest).filter(|_| !self.altered) else {
+            return;
+        };
+        let (known, by) = *self.digests.entry(index).or_insert((digest, server));
+        assert_eq!(
+            digest, known,
+            "after entry {index} server {server} has another state than server {by}"
+        );
+        self.tally.add("states compared", usize::from(by != server));
+    }
+
+    /// Whether all have applied the same, and have the same state.
+    pub(super) fn agree(&self) -> bool {
+        let nodes = self.servers.iter().map(|it| it.node.as_ref());
+        let states: Vec<_> = nodes.map(|node| node.and_then(Node::digest)).collect();
+        states.iter().all(|it| it.is_some() && *it == states[0])
     }
 
     /// A server's process ends, and starts again after a while.
