@@ -5,6 +5,8 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 mod counted;
+// What servers of several releases may write and say.
+pub mod feature;
 mod latency;
 
 pub use counted::counted;

@@ -25,8 +25,9 @@
 //!              5 check     path text, version i32
 //! ```
 //!
-//! To add a new kind: its number here, its evaluation in `apply`. A server that meets a kind or version
-//! it does not know stops there ([`Unreadable`]), so nothing is proposed that the lowest voter lacks.
+//! To add a new kind: its number here, the feature level from which on it may be proposed ([`Command::level`]), its
+//! evaluation in `apply`. A server that meets a kind or version it does not know stops there ([`Unreadable`]), so nothing
+//! is proposed that a member lacks: a leader looks at what other servers want proposed ([`check`]).
 
 use bytes::{Bytes, BytesMut};
 
@@ -34,6 +35,7 @@ use super::acl::{self, Identities, Permissions};
 use super::encoding::{data, length, put_data, put_text, text};
 use super::vocabulary::{Acl, CreateMode, Operation};
 use crate::cursor::{Reader, Truncated, Writer};
+use crate::units::feature::FeatureLevel;
 use crate::units::{ServerId, WallTime};
 
 #[cfg(test)]
@@ -76,14 +78,20 @@ pub(super) enum Unreadable {
     /// More than the command needs.
     #[error("{0} bytes behind the command")]
     TooLong(usize),
+    /// The ensemble is not there yet.
+    #[error("it needs feature level {0}")]
+    Level(FeatureLevel),
 }
 
 impl Unreadable {
     /// Only a later release can have written it: what the journal gives out has passed its checksum.
     pub(super) fn is_newer(&self) -> bool {
         match self {
-            Unreadable::Unknown { .. } | Unreadable::Meaningless(..) => true,
-            Unreadable::Truncated(_) | Unreadable::TooLong(_) => false,
+            Unreadable::Unknown { .. }
+            | Unreadable::Meaningless(..)
+            | Unreadable::TooLong(_)
+            | Unreadable::Level(_) => true,
+            Unreadable::Truncated(_) => false,
         }
     }
 }
@@ -339,6 +347,16 @@ fn put_permissions(writer: &mut Writer<'_>, permissions: &[Acl]) {
 }
 
 impl<'a> Op<'a> {
+    fn level(&self) -> FeatureLevel {
+        match self {
+            Op::Create { .. }
+            | Op::Delete { .. }
+            | Op::SetData { .. }
+            | Op::SetAcl { .. }
+            | Op::Check { .. } => FeatureLevel::FIRST,
+        }
+    }
+
     fn decode(reader: &mut Reader<'a>) -> Result<Op<'a>, Unreadable> {
         Ok(match reader.u8()? {
             CREATE => Op::Create {
@@ -378,6 +396,17 @@ impl<'a> Op<'a> {
 }
 
 impl<'a> Action<'a> {
+    fn level(&self) -> FeatureLevel {
+        match self {
+            Action::One(operation) => operation.level(),
+            Action::Multi(operations) => {
+                let levels = operations.iter().map(Op::level);
+                levels.max().unwrap_or_default()
+            }
+            Action::CloseSession | Action::Malformed => FeatureLevel::FIRST,
+        }
+    }
+
     fn decode(reader: &mut Reader<'a>) -> Result<Action<'a>, Unreadable> {
         Ok(match reader.u8()? {
             ONE => Action::One(Op::decode(reader)?),
@@ -393,6 +422,19 @@ impl<'a> Action<'a> {
             other => return Err(Unreadable::Meaningless(other, "action")),
         })
     }
+}
+
+/// Whether every member of an ensemble at this feature level can read a command.
+///
+/// # Errors
+/// Why not; it must not be proposed.
+pub fn check(command: &[u8], level: FeatureLevel) -> Result<(), String> {
+    let needed = Command::decode(command).map(|command| command.level());
+    let needed = needed.and_then(|needed| match needed <= level {
+        true => Ok(()),
+        false => Err(Unreadable::Level(needed)),
+    });
+    needed.map_err(|why| why.to_string())
 }
 
 /// Where in a write the time of day stands.
@@ -448,6 +490,17 @@ impl<'a> Command<'a> {
                 ..
             })) if !operations.is_empty() => Some(operations.len()),
             _ => None,
+        }
+    }
+
+    /// The feature level from which on it may be in the log.
+    fn level(&self) -> FeatureLevel {
+        match self {
+            Command::Write(write) => write.action.level(),
+            Command::CreateSession(_)
+            | Command::AttachSession(_)
+            | Command::ExpireSession { .. }
+            | Command::NewHistory => FeatureLevel::FIRST,
         }
     }
 

@@ -63,7 +63,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use command::{key, stamp};
+pub use command::{check, key, stamp};
 pub use limits::Limit;
 pub use options::Options;
 pub use restore::{Restore, Restored, SnapshotError};
@@ -154,6 +154,12 @@ pub enum Event {
     Deposed,
     /// Another server leads: one that did not before, or one that was out of reach. What was sent to it may be lost.
     Follows,
+    /// The server that leads does not propose this command, as it came from here: not every server can read it. It never
+    /// will be, so whoever waits for it is sent away.
+    NotProposed {
+        /// The command.
+        command: Bytes,
+    },
 }
 
 /// What has to be done now. Effects for one connection are in the order in which they must reach it.
@@ -254,6 +260,11 @@ pub enum CloseReason {
         /// The last one that is applied here.
         applied: Zxid,
     },
+    /// The server that leads does not take what it wants.
+    #[error(
+        "the server that leads refused a request of it, which another server of the ensemble could not read"
+    )]
+    NotProposed,
     /// The client could not show who it is.
     #[error("authentication failed")]
     AuthFailed,
@@ -412,6 +423,7 @@ impl Coordinator {
             Event::NewHistory => effects.push(Effect::Propose(self.encoder.new_history())),
             Event::Deposed => self.expiry = None,
             Event::Follows => self.follows(now, effects),
+            Event::NotProposed { command } => self.not_proposed(&command, effects),
         }
         self.expire(now, effects);
         if let Some(touch) = self.touches.due(now) {
@@ -504,6 +516,16 @@ impl Coordinator {
                 continue;
             };
             effects.extend(connection.proposed().cloned().map(Effect::Propose));
+        }
+    }
+
+    /// Of a write nothing is done, nor of those behind it, because their turn never comes: the client has to begin again.
+    fn not_proposed(&mut self, command: &Bytes, effects: &mut Vec<Effect>) {
+        for id in self.connections.sorted_ids() {
+            let connection = self.connections.get(id);
+            if connection.is_some_and(|it| it.proposed().any(|proposed| proposed == command)) {
+                self.close(id, CloseReason::NotProposed, effects);
+            }
         }
     }
 

@@ -163,6 +163,11 @@ impl Restore {
         Ok(())
     }
 
+    /// Where in the log the snapshot was taken, as soon as its head was fed and if it says so.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
     /// The state, if all of it was fed.
     ///
     /// # Errors

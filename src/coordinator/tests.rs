@@ -6,3 +6,39 @@ mod moves;
 mod properties;
 mod script;
 mod walk;
+
+use bytes::Bytes;
+
+use super::{Acl, CloseReason, Create, CreateMode, Effect, Event, Options, Request};
+use crate::units::Seed;
+use harness::Harness;
+
+/// It never comes back: who waited for it would wait for ever.
+#[test]
+fn a_client_whose_write_the_leader_does_not_propose_is_sent_away() {
+    let mut harness = Harness::leading(Options::default(), Seed(1));
+    let (connection, _) = harness.connect();
+    let (other, _) = harness.connect();
+    harness.held = true;
+    for (client, path) in [(connection, "/a"), (other, "/b")] {
+        let create = Create {
+            path: path.into(),
+            data: None,
+            acl: vec![Acl::open()],
+            mode: CreateMode::Persistent,
+        };
+        let waits = harness.request(client, 1, Request::Create(create));
+        assert!(waits.is_empty(), "{waits:?}");
+    }
+    let command = harness.proposed.pop_front().expect("it was proposed");
+    let not_proposed = |command: &Bytes| Event::NotProposed {
+        command: command.clone(),
+    };
+    let reason = CloseReason::NotProposed;
+    let closed = harness.handle(not_proposed(&command));
+    assert_eq!(closed, [Effect::Close { connection, reason }]);
+    assert!(harness.handle(not_proposed(&command)).is_empty(), "once");
+    let rest = harness.commit(1);
+    let answers = |effect: &Effect| matches!(effect, Effect::Reply { connection, .. } if *connection == other);
+    assert!(rest.iter().any(answers), "{rest:?}");
+}

@@ -239,3 +239,19 @@ proptest! {
         let _ = Command::decode(&[&[kind, 1], bytes.as_slice()].concat());
     }
 }
+
+#[test]
+fn a_command_is_checked_before_it_is_proposed_for_another_server() {
+    let mut encoder = Encoder::default();
+    let command = encoder.expire_session(7, 1);
+    let check = |bytes: &[u8], level| check(bytes, FeatureLevel(level));
+    assert_eq!(check(&command, 1), Ok(()));
+    assert_eq!(check(&command, 9), Ok(()), "what was known stays known");
+    let below = check(&command, 0).expect_err("it came with the first level");
+    assert_eq!(below, "it needs feature level 1");
+    let longer = [&command[..], &[0]].concat();
+    let later = [&[WRITE, VERSION + 1][..], &command[2..]].concat();
+    for bad in [&[][..], &[200, 1], &command[..9], &longer, &later] {
+        assert!(check(bad, 1).is_err(), "{bad:?}");
+    }
+}
