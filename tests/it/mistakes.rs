@@ -1,5 +1,6 @@
 //! Would the tests notice? Deliberate mistakes, kept as patches in `tests/mistakes`, each of which the tests on the
-//! simulated disk must find: those of the journal alone (`crash`) or those of the whole server (`simulation`).
+//! simulated disk must find: those of the journal alone (`crash`), or those of a whole server, of groups and of an ensemble
+//! (`simulation`).
 //!
 //! Every run checks that the patches still fit the code. `CHRYSALIS_TESTS=full` applies each to a copy of the
 //! tree, builds it in a target folder of its own, and demands that those tests fail; the copy without a

@@ -1,25 +1,38 @@
 //! Three whole servers in one thread, from a seed: real nodes on simulated disks, the connections between them, and
-//! clients that go from one to the other. Servers lose power, are killed, wiped and paused; connections are cut, stalled
-//! and half open.
+//! clients that go from one to the other. Servers lose power, are killed, wiped and paused, leave and come back, and hand the
+//! lead over; disks are slow, full, damaged and fail; connections are cut, stalled and half open.
 //!
 //! What the clients are told has to be true all the time: a read after a `sync` misses nothing that was acknowledged, no
-//! session goes back in time or ends before its time, nothing is done twice. When the faults end all three serve soon, what
-//! was acknowledged is there, and all three have the same tree.
+//! session goes back in time or ends before its time, nothing is done twice, nobody shows a tree that is long out of date, a
+//! lock has one holder, a watch tells once and first. When the faults end all three serve soon, what was acknowledged is
+//! there, all three have the same tree, and there is an order of all that was asked that explains all that was told.
+
+#![allow(clippy::print_stdout, reason = "a simulation tells what it met")]
 
 /// What the clients do and know.
 mod clients;
 /// What goes wrong.
 mod faults;
+/// Whether there is an order that explains what was told.
+mod history;
 /// The connections between the servers.
 mod links;
+/// A lock, and a fence behind it.
+mod locks;
+/// What is done as a whole.
+mod pairs;
 /// Bytes on their way.
 mod pipe;
+/// Znodes whose histories are judged.
+mod registers;
 /// One of the servers.
 mod server;
 /// A disk that stands still.
 mod still;
 /// What has to be true in the end.
 mod verify;
+/// Watches on what is set.
+mod watches;
 /// All of it together.
 mod world;
 
@@ -68,6 +81,7 @@ fn an_ensemble_keeps_what_it_acknowledged() {
     for seed in seeds(12, 300) {
         tally.merge(&run(seed).0);
     }
+    println!("{tally:?}");
     tally.assert_at_least(&[
         ("leaders", 30),
         ("wiped and back", 3),
@@ -86,6 +100,23 @@ fn an_ensemble_keeps_what_it_acknowledged() {
         ("acknowledged znodes found", 600),
         ("times that are right", 300),
         ("states compared", 3000),
+        ("watches that told", 20),
+        ("watches set again", 20),
+        ("pairs set", 20),
+        ("refused as a whole", 20),
+        ("locks held", 20),
+        ("locks lost", 1),
+        ("locks let go", 10),
+        ("writes behind the fence", 20),
+        ("operations in order", 100),
+        ("sets of another version", 5),
+        ("leads handed over", 2),
+        ("members fewer", 1),
+        ("joint changes told", 5),
+        ("full disks", 4),
+        ("ends for a failed disk", 2),
+        ("damaged files", 3),
+        ("losses accepted", 1),
     ]);
 }
 

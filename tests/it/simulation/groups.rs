@@ -239,7 +239,10 @@ impl World {
         if let Some(live) = &mut self.servers[to].live {
             live.group.step(message);
         }
-        self.turn(to);
+        // Mostly several come before a server's turn.
+        if !faults || self.chance(3) {
+            self.turn(to);
+        }
     }
 
     fn crash(&mut self, place: usize) {

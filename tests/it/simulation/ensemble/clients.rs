@@ -8,8 +8,32 @@ use chrysalis::units::{ConnectionId, Zxid};
 use chrysalis::wire::zookeeper::request::xid;
 use chrysalis::wire::zookeeper::{frame, handshake, reply as zk_reply, request as zk_request};
 
+use super::history::History;
+use super::locks::{self, FENCE, LOCK, Place};
+use super::pairs::{self, PAIR};
 use super::pipe::Pipe;
-use super::world::{MS, World};
+use super::registers::{self, REGISTERS};
+use super::world::{MS, SECOND, World};
+
+/// Znodes that all others need.
+const BASES: [&str; 9] = [
+    "/counter",
+    "/s",
+    LARGE,
+    LOCK,
+    FENCE,
+    PAIR[0],
+    PAIR[1],
+    REGISTERS[0],
+    REGISTERS[1],
+];
+/// A server that no leader has confirmed for so long shows nothing: what was acknowledged before that is seen by every read.
+const LATE: u64 = 1_700 * MS;
+/// What is asked while nothing goes wrong is answered by then.
+const ANSWERED_WITHIN: u64 = 2 * SECOND;
+/// What is written so that the journal's files are used again and again, and so many bytes of it.
+const LARGE: &str = "/large";
+const LARGE_BYTES: usize = 60_000;
 
 /// What all clients together were told.
 #[derive(Default)]
@@ -24,6 +48,12 @@ pub(super) struct Memory {
     versions: BTreeMap<i32, u64>,
     /// The last version that anybody was told of.
     pub(super) version: i32,
+    /// When each was acknowledged.
+    acknowledged: BTreeMap<u64, i32>,
+    /// What was done with the registers.
+    pub(super) histories: [History; REGISTERS.len()],
+    /// Whose turn it was when the fence got this version.
+    pub(super) fence: BTreeMap<i32, u64>,
     /// Sessions that ended, as their clients were told.
     pub(super) ended: BTreeSet<i64>,
 }
@@ -42,9 +72,15 @@ pub(super) struct Made {
 }
 
 impl Memory {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
+    }
+
+    /// The counter's last version that was acknowledged by then.
+    fn acknowledged_by(&self, then: u64) -> i32 {
+        let known = self.acknowledged.range(..=then).next_back();
+        known.map_or(-1, |(_, version)| *version)
     }
 
     /// The counter was seen like this.
@@ -58,12 +94,26 @@ impl Memory {
 
 /// What an answer is awaited for.
 #[derive(Clone, Debug)]
-enum Waiting {
+pub(super) enum Waiting {
     Basis(&'static str),
-    Create { number: u64 },
-    Set { value: u64, floor: i32 },
+    Create {
+        number: u64,
+    },
+    Set {
+        value: u64,
+        floor: i32,
+    },
     Sync,
-    Get { floor: i32 },
+    Get {
+        floor: i32,
+        is_synced: bool,
+        watches: bool,
+    },
+    Register(registers::Asked),
+    Pair(pairs::Asked),
+    Lock(locks::Asked),
+    Watches,
+    Large,
     Ping,
     Close,
     Asked(Request),
@@ -99,8 +149,15 @@ pub(super) struct Client {
     alive_at: u64,
     /// The session may have been closed.
     closing: bool,
-    zxid: Zxid,
+    pub(super) zxid: Zxid,
     xid: i32,
+    /// The versions of the registers that it knows of.
+    pub(super) seen: [i32; REGISTERS.len()],
+    /// The version of the pair's first that it has read.
+    pub(super) pair: i32,
+    /// The counter's version when it began to watch it.
+    pub(super) watch: Option<i32>,
+    pub(super) lock: Option<Place>,
     pub(super) act_at: u64,
     /// It writes by itself.
     busy: bool,
@@ -120,6 +177,10 @@ impl Client {
             closing: false,
             zxid: Zxid(0),
             xid: 0,
+            seen: [0; REGISTERS.len()],
+            pair: 0,
+            watch: None,
+            lock: None,
             act_at,
             busy: pinned.is_none(),
             answers: VecDeque::new(),
@@ -134,16 +195,18 @@ impl Client {
         u64::try_from(self.timeout_ms).expect("positive") * MS
     }
 
-    /// Whether it has been without an answer for too long.
-    fn is_impatient(&self, now: u64) -> bool {
-        self.stream.as_ref().is_some_and(|stream| {
-            let first = stream.waiting.front().map(|(_, at, _)| *at);
-            let since = match stream.established {
-                true => first,
-                false => Some(stream.begun_at),
-            };
-            since.is_some_and(|since| since + self.timeout() * 2 / 3 < now)
-        })
+    /// Whether its session may have ended without its knowing.
+    pub(super) fn may_be_over(&self, now: u64) -> bool {
+        now >= self.alive_at + self.timeout()
+    }
+
+    /// Since when it has been without an answer.
+    fn waits_since(&self) -> Option<u64> {
+        let stream = self.stream.as_ref()?;
+        match stream.established {
+            true => stream.waiting.front().map(|(_, at, _)| *at),
+            false => Some(stream.begun_at),
+        }
     }
 
     fn forget_session(&mut self) {
@@ -151,16 +214,26 @@ impl Client {
         self.password = Bytes::from_static(&[0; 16]);
         self.zxid = Zxid(0);
         self.closing = false;
+        self.watch = None;
+        self.lock = None;
     }
 }
 
 fn create(path: String, number: u64, mode: CreateMode) -> Request {
     Request::Create(Create {
+        mode,
+        ..creation(path, number)
+    })
+}
+
+/// A znode that holds a number and stays.
+pub(super) fn creation(path: String, number: u64) -> Create {
+    Create {
         path: Bytes::from(path),
         data: Some(Bytes::from(number.to_string())),
         acl: vec![Acl::open()],
-        mode,
-    })
+        mode: CreateMode::Persistent,
+    }
 }
 
 /// The number that a znode holds.
@@ -218,7 +291,10 @@ impl World {
             None => stream.closes_at = Some(now + MS),
             Some(0) => stream.up.stall(now + MS),
             Some(most) => {
-                let piece = 1 + 4 * self.random.below(64);
+                let piece = match self.random.below(4) {
+                    0 => 1 + 4 * self.random.below(64),
+                    _ => 8192,
+                };
                 let most = most.min(usize::try_from(piece).expect("small"));
                 if let Some(bytes) = stream.up.take(most) {
                     server.receive(now, stream.connection, &bytes);
@@ -255,13 +331,24 @@ impl World {
                 .push((now + MS, stream.server, stream.life, stream.connection));
             self.note(&format!("client {which} leaves {}: {why}", stream.server));
         }
-        self.clients[which].act_at = now + wait;
+        let client = &mut self.clients[which];
+        if let Some(place) = &mut client.lock {
+            place.loses_connection();
+        }
+        client.act_at = now + wait;
     }
 
     fn act(&mut self, which: usize) {
         let now = self.now;
-        if self.clients[which].is_impatient(now) {
-            return self.leave(which, "no answer");
+        if let Some(since) = self.clients[which].waits_since() {
+            let calm_since = self.calm_since.unwrap_or(now).max(since);
+            assert!(
+                calm_since + ANSWERED_WITHIN >= now,
+                "client {which} has no answer, and nothing is wrong since {calm_since}"
+            );
+            if since + self.clients[which].timeout() * 2 / 3 < now {
+                return self.leave(which, "no answer");
+            }
         }
         let pause = MS * (5 + self.random.below(400));
         self.clients[which].act_at = now + pause;
@@ -352,9 +439,10 @@ impl World {
         client.alive_at = stream.begun_at;
         let (session, server) = (client.session, client.home);
         self.note(&format!("session {session:#x} at {server}"));
+        self.watch_again(which);
     }
 
-    fn send(&mut self, which: usize, request: &Request, waiting: Waiting) -> i32 {
+    pub(super) fn send(&mut self, which: usize, request: &Request, waiting: Waiting) -> i32 {
         let now = self.now;
         let delay = 50 + self.random.below(2_000);
         let client = &mut self.clients[which];
@@ -363,6 +451,7 @@ impl World {
         };
         let number = match waiting {
             Waiting::Ping => xid::PING,
+            Waiting::Watches => xid::SET_WATCHES,
             _ => {
                 client.xid += 1;
                 client.xid
@@ -377,37 +466,46 @@ impl World {
     }
 
     fn ask_something(&mut self, which: usize) {
-        for basis in ["/counter", "/s"] {
+        for basis in BASES {
             if !self.memory.ready.contains(basis) {
                 let request = create(basis.to_owned(), 0, CreateMode::Persistent);
                 self.send(which, &request, Waiting::Basis(basis));
                 return;
             }
         }
-        match self.random.below(100) {
-            0..20 => self.create(which, "/n", CreateMode::Persistent),
-            20..30 => self.create(which, "/s/x", CreateMode::PersistentSequential),
-            30..38 => self.create(which, "/e", CreateMode::Ephemeral),
-            38..65 => self.set(which),
-            65..75 => self.get(which, -1),
-            75..90 => {
-                let floor = self.memory.version;
-                let path = Bytes::from_static(b"/counter");
-                self.send(which, &Request::Sync { path }, Waiting::Sync);
-                self.get(which, floor);
+        match self.random.below(140) {
+            0..15 => self.create(which, "/n", CreateMode::Persistent),
+            15..23 => self.create(which, "/s/x", CreateMode::PersistentSequential),
+            23..30 => self.create(which, "/e", CreateMode::Ephemeral),
+            30..45 => self.set(which),
+            45..55 => self.get(which, false),
+            55..68 => self.get(which, true),
+            68..83 => self.use_register(which),
+            83..93 => self.use_pair(which),
+            93..111 => self.use_lock(which),
+            111..121 => {
+                // Several at once: they come in one entry.
+                self.create(which, "/n", CreateMode::Persistent);
+                self.create(which, "/s/x", CreateMode::PersistentSequential);
+                self.set(which);
             }
-            90..97 => {
+            121..123 => self.write_much(which),
+            123..136 => {
                 self.send(which, &Request::Ping, Waiting::Ping);
             }
-            97 => self.leave(which, "it moves on"),
-            98 => {
+            136 => self.leave(which, "it moves on"),
+            137 => {
                 self.clients[which].forget_session();
                 self.tally.add("sessions abandoned", 1);
                 self.leave(which, "it begins anew");
             }
             _ => {
                 self.send(which, &Request::CloseSession, Waiting::Close);
-                self.clients[which].closing = true;
+                let client = &mut self.clients[which];
+                client.closing = true;
+                if let Some(place) = &mut client.lock {
+                    place.lets_go();
+                }
             }
         }
     }
@@ -446,10 +544,36 @@ impl World {
         self.send(which, &request, Waiting::Set { value, floor });
     }
 
-    fn get(&mut self, which: usize, floor: i32) {
+    fn get(&mut self, which: usize, is_synced: bool) {
         let path = Bytes::from_static(b"/counter");
-        let request = Request::GetData { path, watch: false };
-        self.send(which, &request, Waiting::Get { floor });
+        let watches = self.below(3) == 0;
+        let mut floor = self.memory.acknowledged_by(self.now.saturating_sub(LATE));
+        if is_synced {
+            floor = self.memory.version;
+            let path = path.clone();
+            self.send(which, &Request::Sync { path }, Waiting::Sync);
+        }
+        let request = Request::GetData {
+            path,
+            watch: watches,
+        };
+        let waiting = Waiting::Get {
+            floor,
+            is_synced,
+            watches,
+        };
+        self.send(which, &request, waiting);
+    }
+
+    fn write_much(&mut self, which: usize) {
+        for _ in 0..6 {
+            let set = SetData {
+                path: Bytes::from_static(LARGE.as_bytes()),
+                data: Some(Bytes::from(vec![b'x'; LARGE_BYTES])),
+                version: -1,
+            };
+            self.send(which, &Request::SetData(set), Waiting::Large);
+        }
     }
 
     /// Asks something for whoever waits for the answer.
@@ -465,6 +589,9 @@ impl World {
     fn answered(&mut self, which: usize, answer: &Bytes) {
         let now = self.now;
         let header = zk_reply::decode_header(answer).expect("a header");
+        if header.xid == xid::NOTIFICATION {
+            return self.notified(which, answer);
+        }
         let client = &mut self.clients[which];
         let stream = client.stream.as_mut().expect("it spoke");
         let (number, sent_at, waiting) = stream.waiting.pop_front().expect("it was asked");
@@ -490,39 +617,23 @@ impl World {
             Waiting::Create { number } => self.created(number, header.error, answer),
             Waiting::Set { value, floor } => {
                 assert_eq!(header.error, 0, "the counter can be set");
-                let set = SetData {
-                    path: Bytes::new(),
-                    data: None,
-                    version: -1,
-                };
-                let Some(Reply::Stat(stat)) = decode(&Request::SetData(set)) else {
-                    panic!("not a stat");
-                };
-                assert!(
-                    stat.version > floor,
-                    "version {} comes after {floor} was acknowledged",
-                    stat.version
-                );
-                self.memory.saw(stat.version, value);
-                self.memory.version = self.memory.version.max(stat.version);
-                self.tally.add("sets", 1);
+                self.counter_set(which, value, floor, answer);
             }
-            Waiting::Sync => assert_eq!(header.error, 0, "a sync is answered"),
-            Waiting::Get { floor } => {
-                let path = Bytes::new();
-                let get = Request::GetData { path, watch: false };
-                let Some(Reply::Data { data, stat }) = decode(&get) else {
-                    panic!("no counter: {}", header.error);
-                };
-                assert!(
-                    stat.version >= floor,
-                    "a read after a sync sees version {}, and {floor} was acknowledged before",
-                    stat.version
-                );
-                self.tally.add("synced reads", usize::from(floor >= 0));
-                let value = number_in(&data.expect("it has data"));
-                self.memory.saw(stat.version, value);
+            Waiting::Sync | Waiting::Watches | Waiting::Large => {
+                assert_eq!(header.error, 0, "it is answered");
             }
+            Waiting::Get {
+                floor,
+                is_synced,
+                watches,
+            } => {
+                assert_eq!(header.error, 0, "there is a counter");
+                self.tally.add("synced reads", usize::from(is_synced));
+                self.counter_read(which, floor, watches, answer);
+            }
+            Waiting::Register(asked) => self.register_told(which, asked, header.error, answer),
+            Waiting::Pair(asked) => self.pair_told(which, asked, answer),
+            Waiting::Lock(asked) => self.lock_told(which, asked, header.error, answer),
             Waiting::Ping => {
                 assert_eq!(header.error, 0, "a ping is answered");
                 let client = &mut self.clients[which];
@@ -541,6 +652,39 @@ impl World {
             }
         }
         self.note_number(now ^ u64::from(header.xid.unsigned_abs()));
+    }
+
+    fn counter_set(&mut self, which: usize, value: u64, floor: i32, answer: &Bytes) {
+        let reply = zk_reply::decode(answer, zk_reply::Kind::Stat).expect("a reply");
+        let Reply::Stat(stat) = reply else {
+            panic!("{reply:?}");
+        };
+        assert!(
+            stat.version > floor,
+            "version {} comes after {floor} was acknowledged",
+            stat.version
+        );
+        self.memory.saw(stat.version, value);
+        self.memory.version = self.memory.version.max(stat.version);
+        let version = self.memory.version;
+        self.memory.acknowledged.insert(self.now, version);
+        self.check_watch(which, stat.version, false);
+        self.tally.add("sets", 1);
+    }
+
+    fn counter_read(&mut self, which: usize, floor: i32, watches: bool, answer: &Bytes) {
+        let reply = zk_reply::decode(answer, zk_reply::Kind::Data).expect("a reply");
+        let Reply::Data { data, stat } = reply else {
+            panic!("{reply:?}");
+        };
+        assert!(
+            stat.version >= floor,
+            "a read sees version {}, and {floor} was acknowledged before",
+            stat.version
+        );
+        let value = number_in(&data.expect("it has data"));
+        self.memory.saw(stat.version, value);
+        self.check_watch(which, stat.version, watches);
     }
 
     fn created(&mut self, number: u64, error: i32, answer: &Bytes) {

@@ -1,5 +1,8 @@
 //! What goes wrong with an ensemble, and when.
 
+use chrysalis::node::{EnsembleWish, Event};
+use chrysalis::units::ServerId;
+
 use super::links::UNCONFIRMED;
 use super::server::End;
 use super::world::{MS, SECOND, SERVERS, World};
@@ -29,9 +32,13 @@ impl World {
         // Whoever may lose its disk at all does so soon: that is seldom, and asks for most.
         let since = self.whole_since.unwrap_or(self.now);
         if since + WHOLE_BEFORE_A_WIPE <= self.now && self.random.below(3) == 0 {
-            return self.wipe(server, away);
+            return match self.random.below(6) {
+                0..3 => self.wipe(server, away),
+                3..5 => self.damage(server, away),
+                _ => self.dismiss(server),
+            };
         }
-        match self.random.below(100) {
+        match self.random.below(120) {
             0..12 => self.stop(server, End::Power, away),
             12..22 => self.stop(server, End::Kill, away),
             22..32 => self.arm(server),
@@ -42,6 +49,9 @@ impl World {
             75..85 => self.pause(server),
             85..92 => self.cut_one(),
             92..96 => self.stop_all(End::Kill, away),
+            96..104 => self.transfer(server),
+            104..110 => self.let_fail(server),
+            110..116 => self.fill(server),
             _ => {}
         }
     }
@@ -75,6 +85,70 @@ impl World {
         self.tally.add("wipes", 1);
         self.wiped = true;
         self.whole_since = None;
+    }
+
+    /// A bit of a server's files turns over while it is away; its operator accepts what is lost by that.
+    fn damage(&mut self, server: usize, away: u64) {
+        self.stop(server, End::Power, away);
+        if self.servers[server].damage(&mut self.random) {
+            self.note(&format!("{server} has a damaged file"));
+            self.tally.add("damaged files", 1);
+            self.wiped = true;
+            self.whole_since = None;
+        }
+    }
+
+    /// The lead is to go to a server.
+    fn transfer(&mut self, server: usize) {
+        self.note(&format!("{server} is to lead"));
+        self.tell_all(EnsembleWish::Transfer(id_of(server)));
+    }
+
+    /// A server is taken out of the ensemble for a while.
+    fn dismiss(&mut self, server: usize) {
+        self.note(&format!("{server} is to leave"));
+        self.tell_all(EnsembleWish::Dismiss(id_of(server)));
+        let long = SECOND + self.random.below(8 * SECOND);
+        self.dismissed = Some((server, self.now + long));
+    }
+
+    /// Who was taken out is taken in again: whoever leads is told until it is so.
+    pub(super) fn operate(&mut self) {
+        let Some((server, _)) = self.dismissed.filter(|(_, at)| *at <= self.now) else {
+            return;
+        };
+        if self.whole_since.is_some() {
+            self.dismissed = None;
+            return;
+        }
+        self.dismissed = Some((server, self.now + SECOND / 2));
+        self.tell_all(EnsembleWish::Invite(id_of(server)));
+    }
+
+    /// Tells all servers what an operator wants; it is for whoever leads.
+    fn tell_all(&mut self, wish: EnsembleWish) {
+        for server in 0..SERVERS {
+            if self.servers[server].is_awake(self.now) {
+                self.servers[server].handle(self.now, Event::Ensemble(wish));
+            }
+        }
+    }
+
+    /// An operation of a server's disk fails.
+    fn let_fail(&mut self, server: usize) {
+        let nth = self.random.below(200);
+        if self.servers[server].node.is_some() {
+            self.servers[server].let_fail(nth);
+        }
+    }
+
+    /// A server's disk is full for a while.
+    fn fill(&mut self, server: usize) {
+        let until = self.now + 100 * MS + self.random.below(8 * SECOND);
+        let left = self.random.below(6 << 20);
+        self.note(&format!("the disk of {server} is full"));
+        self.servers[server].fill(until, left);
+        self.tally.add("full disks", 1);
     }
 
     /// Servers do not hear each other for a while.
@@ -118,6 +192,7 @@ impl World {
         let side = self.below(2);
         let until = self.now + 100 * MS + self.random.below(4 * SECOND);
         self.links[number].ends[side].sent.stall(until);
+        self.stalled_until = self.stalled_until.max(until);
     }
 
     /// A server takes no turn for a while.
@@ -143,7 +218,10 @@ impl World {
 
     /// A server's disk does nothing for a while.
     fn stand_still(&mut self, server: usize) {
-        let long = self.random.below(3 * SECOND);
+        let long = match self.random.below(4) {
+            0 => self.random.below(10 * SECOND),
+            _ => self.random.below(3 * SECOND),
+        };
         self.note(&format!("the disk of {server} stands still"));
         self.servers[server].still_until = self.now + 100 * MS + long;
         self.tally.add("disks that stood still", 1);
@@ -179,12 +257,17 @@ impl World {
                 end.sent.flow();
             }
         }
+        self.stalled_until = 0;
+        let now = self.now;
+        if let Some((_, at)) = &mut self.dismissed {
+            *at = now.min(*at);
+        }
         for server in &mut self.servers {
-            server.disk.0.borrow_mut().forget_faults();
-            server.paused_until = 0;
-            server.still_until = 0;
-            server.wake_at = server.wake_at.min(self.now);
-            server.start_at = server.start_at.min(self.now);
+            server.heal(now);
         }
     }
+}
+
+fn id_of(server: usize) -> ServerId {
+    ServerId(u16::try_from(server + 1).expect("few"))
 }

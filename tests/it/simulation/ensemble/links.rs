@@ -1,6 +1,7 @@
 //! The connections between the servers: how they are made, carried and cut.
 
 use bytes::{Bytes, BytesMut};
+use chrysalis::consensus::founding::Hello;
 use chrysalis::consensus::message::Body;
 use chrysalis::node::{Event, Port};
 use chrysalis::units::ConnectionId;
@@ -8,7 +9,7 @@ use chrysalis::wire::peer::{self, Frame, frame};
 
 use super::pipe::Pipe;
 use super::server::Written;
-use super::world::{MS, SECOND, World};
+use super::world::{MS, SECOND, SERVERS, World};
 
 /// As long as the real ones wait before they connect again.
 const REDIAL: u64 = 200 * MS;
@@ -107,7 +108,7 @@ impl World {
     /// Brings to the other side what this one has sent, if it is there by now.
     fn carry(&mut self, number: usize, side: usize) {
         let now = self.now;
-        let cut = match self.random.below(4) {
+        let cut = match self.random.below(12) {
             0 => usize::try_from(1 + self.random.below(600)).expect("small"),
             _ => usize::MAX,
         };
@@ -235,13 +236,14 @@ impl World {
 
     fn write_link(&mut self, number: usize, server: usize, connection: ConnectionId) {
         let now = self.now;
-        let delay = match self.random.below(40) {
-            0 => self.random.below(40 * MS),
-            _ => 50 + self.random.below(MS),
-        };
         let side = usize::from(self.links[number].ends[0].server != server);
         let is_whole = self.links[number].is_whole();
         let end = &mut self.links[number].ends[side];
+        // What is on its way keeps what follows from overtaking it: where much is sent, delays must not add up.
+        let delay = match self.random.below(40) {
+            0 if end.sent.due_at().is_none() => self.random.below(40 * MS),
+            _ => 50 + self.random.below(MS),
+        };
         let written = self.servers[server].write(connection, end.sent.room());
         let (bytes, is_over) = match written {
             Written::Open(bytes) => (bytes, false),
@@ -299,7 +301,7 @@ impl World {
         }
         for body in bodies {
             match peer::decode(&body).expect("a frame of ours") {
-                Frame::Hello(hello) => self.said[server] = Some(*hello),
+                Frame::Hello(hello) => self.says(server, *hello),
                 Frame::Messages(messages) => {
                     for (_, message) in messages {
                         match message.body {
@@ -310,6 +312,7 @@ impl World {
                                 self.leads(server, message.term);
                                 self.tally.add("snapshots sent", 1);
                             }
+                            Body::TimeoutNow => self.tally.add("leads handed over", 1),
                             _ => {}
                         }
                     }
@@ -317,6 +320,21 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    fn says(&mut self, server: usize, hello: Hello) {
+        let known = self.said[server].as_ref().map(|it| &it.members);
+        if let Some(members) = hello
+            .members
+            .as_ref()
+            .filter(|_| known != Some(&hello.members))
+        {
+            let joint = usize::from(!members.outgoing.is_empty());
+            self.tally.add("joint changes told", joint);
+            let two = members.outgoing.is_empty() && members.voters.len() < SERVERS;
+            self.tally.add("members fewer", usize::from(two));
+        }
+        self.said[server] = Some(hello);
     }
 
     fn leads(&mut self, server: usize, term: u64) {

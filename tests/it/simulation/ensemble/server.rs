@@ -2,20 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chrysalis::appliance::Ports;
 use chrysalis::config::{self, Config, Machine, ServerFolder};
+use chrysalis::disk::Class;
 use chrysalis::net::output::Chunk;
 use chrysalis::node::{Event, Node, Port};
+use chrysalis::report::{Code, Error};
 use chrysalis::server::{Random as StartRandom, Start};
 use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime};
 
 use super::still::Still;
-use crate::simulation::disk::SimulatedDisk;
+use super::world::{MS, SECOND};
+use crate::simulation::disk::{Fault, SimulatedDisk};
 use crate::simulation::server::Shared;
 use crate::simulation::system;
 
@@ -28,13 +31,21 @@ servers = ["1=10.0.0.1:2888", "2=10.0.0.2:2888", "3=10.0.0.3:2888"]
 window_bytes = 4096
 [coordinator]
 tick_time_ms = 500
-snapshot_every_entries = 40
+session_timeout_min_ms = 4000
+snapshot_every_entries = 25
 [journal]
 files_max = 4
 [disk]
 reserve_bytes = 0
 refuse_below_bytes = 0
 "#;
+
+/// So long after it found no space a server tries to write a snapshot again: until then it may be unable to help who needs
+/// one.
+const TRIES_AGAIN: u64 = 11 * SECOND;
+
+/// A journal's last batches are in so many bytes.
+const TAIL_BYTES: usize = 64 << 10;
 
 /// The true time of day when a simulation begins.
 const WALL_START_MS: i64 = 1_700_000_000_000;
@@ -58,6 +69,15 @@ pub(super) struct Server {
     is_still: Rc<Cell<bool>>,
     /// How often it read entries back for another one.
     pub(super) reads_back: Rc<Cell<usize>>,
+    /// Its disk is full until then.
+    full_until: u64,
+    is_full: bool,
+    /// An operation of its disk is to fail.
+    fails: bool,
+    /// A bit of its files was turned over.
+    pub(super) is_damaged: bool,
+    /// Its operator accepts what was lost.
+    accepts_loss: bool,
     /// When it is started again, while it is not there.
     pub(super) start_at: u64,
     connection_last: u64,
@@ -91,21 +111,28 @@ impl Server {
             still_until: 0,
             is_still: Rc::default(),
             reads_back: Rc::default(),
+            full_until: 0,
+            is_full: false,
+            fails: false,
+            is_damaged: false,
+            accepts_loss: false,
             start_at: 0,
             connection_last: 0,
             dirty: BTreeSet::new(),
         }
     }
 
-    /// Starts on what is on the disk.
-    pub(super) fn start(&mut self, now: u64, random: &mut Random) {
+    /// Starts on what is on the disk. Where that is impossible, and there is a reason for it, that is told, and the server is
+    /// started again later.
+    pub(super) fn start(&mut self, now: u64, random: &mut Random) -> Result<(), &'static str> {
+        self.find_space(now);
         let system = system(|_| true);
         let mut journal = [0; 16];
         journal[..8].copy_from_slice(&random.next().to_be_bytes());
         let started = chrysalis::server::open(Start {
             config: &self.config,
             folder: &ServerFolder::new("/server"),
-            accept_loss: false,
+            accept_loss: self.accepts_loss,
             disk: Box::new(Still {
                 disk: self.disk.clone(),
                 is_still: Rc::clone(&self.is_still),
@@ -120,18 +147,112 @@ impl Server {
         });
         match started {
             Ok(node) => self.node = Some(node),
-            Err(error) => panic!("a server does not start: {error}"),
+            Err(error) => return Err(self.does_not_start(now, &error)),
         }
+        self.is_damaged = false;
+        self.accepts_loss = false;
         self.life += 1;
         self.born = now - now.min(random.below(5_000));
         self.wake_at = now;
         self.dirty.clear();
+        Ok(())
+    }
+
+    /// What the operator does about it.
+    fn does_not_start(&mut self, now: u64, error: &Error) -> &'static str {
+        self.start_at = now + 500 * MS;
+        self.disk.0.borrow_mut().kill();
+        if self.is_full {
+            return "starts on a full disk";
+        }
+        let is_damage = matches!(error.code(), Code::E0201 | Code::E0202);
+        assert!(
+            is_damage && self.is_damaged && !self.accepts_loss,
+            "a server does not start: {error}"
+        );
+        self.accepts_loss = true;
+        "losses accepted"
+    }
+
+    /// There is no more space until then, but for so many bytes.
+    pub(super) fn fill(&mut self, until: u64, left: u64) {
+        let mut disk = self.disk.0.borrow_mut();
+        let used = disk.used();
+        disk.set_capacity(used + left);
+        self.full_until = until;
+        self.is_full = true;
+    }
+
+    /// There is space again, if it is time.
+    pub(super) fn find_space(&mut self, now: u64) {
+        if self.is_full && self.full_until <= now {
+            self.is_full = false;
+            self.disk.0.borrow_mut().set_capacity(u64::MAX);
+        }
+    }
+
+    /// One of its next operations fails.
+    pub(super) fn let_fail(&mut self, nth: u64) {
+        let mut disk = self.disk.0.borrow_mut();
+        disk.fault(nth, Fault::Fails(Class::Damaged));
+        self.fails = true;
+    }
+
+    /// Turns a bit of its journal or of a snapshot over, away from the end, where a power cut might have left such a thing.
+    pub(super) fn damage(&mut self, random: &mut Random) -> bool {
+        let mut disk = self.disk.0.borrow_mut();
+        let is_ours = |path: &PathBuf| {
+            path.extension()
+                .is_some_and(|it| it == "journal" || it == "snapshot")
+        };
+        let paths: Vec<PathBuf> = disk.paths().into_iter().filter(is_ours).collect();
+        let mut below = |end: usize| usize::try_from(random.below(end as u64)).expect("small");
+        for _ in 0..50 {
+            let path = &paths[below(paths.len())];
+            let bytes = disk.bytes(path);
+            let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+            let is_journal = path.extension().is_some_and(|it| it == "journal");
+            let end = match is_journal {
+                true => last.saturating_sub(TAIL_BYTES),
+                false => last,
+            };
+            let position = below(end.max(1));
+            if end > 0 && bytes[position] != 0 {
+                let bit = u8::try_from(below(8)).expect("small");
+                disk.flip(path, position, bit);
+                self.is_damaged = true;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether it is there and nothing holds it up.
+    pub(super) fn works(&self, now: u64) -> bool {
+        self.node.is_some()
+            && self.paused_until <= now
+            && self.still_until <= now
+            && !self.is_full
+            && (self.full_until == 0 || self.full_until + TRIES_AGAIN <= now)
+    }
+
+    /// No more faults.
+    pub(super) fn heal(&mut self, now: u64) {
+        self.disk.0.borrow_mut().forget_faults();
+        self.fails = false;
+        self.paused_until = 0;
+        self.still_until = 0;
+        self.full_until = self.full_until.min(now);
+        self.find_space(now);
+        self.wake_at = self.wake_at.min(now);
+        self.start_at = self.start_at.min(now);
     }
 
     /// The process ends.
     pub(super) fn end(&mut self, end: End) {
         self.node = None;
         self.still_until = 0;
+        self.fails = false;
         let mut disk = self.disk.0.borrow_mut();
         disk.forget_faults();
         match end {
@@ -143,6 +264,10 @@ impl Server {
     /// Its folder is empty when it starts next.
     pub(super) fn wipe(&mut self, seed: u64) {
         self.disk = empty_disk(seed);
+        self.full_until = 0;
+        self.is_full = false;
+        self.is_damaged = false;
+        self.accepts_loss = false;
     }
 
     pub(super) fn is_awake(&self, now: u64) -> bool {
@@ -229,19 +354,18 @@ impl Server {
         }
     }
 
-    /// Takes a turn; false if the power went in it.
-    pub(super) fn turn(&mut self, now: u64, random: &mut Random) -> bool {
+    /// Takes a turn; how it ended if it did.
+    pub(super) fn turn(&mut self, now: u64, random: &mut Random) -> Option<End> {
         let (moment, wall) = self.clocks(now);
-        let Some(node) = &mut self.node else {
-            return true;
-        };
+        let node = self.node.as_mut()?;
         self.is_still.set(now < self.still_until);
         let turned = node.turn(moment, wall);
         if self.disk.0.borrow().is_dead() {
-            return false;
+            return Some(End::Power);
         }
         if let Err(failure) = turned {
-            panic!("a server gave up: {failure}");
+            assert!(self.fails, "a server gave up: {failure}");
+            return Some(End::Kill);
         }
         self.dirty.extend(node.take_dirty());
         let deadline = node.deadline().map(|at| {
@@ -256,7 +380,7 @@ impl Server {
         let disk = disk.map(|at| at.max(self.still_until));
         let next = deadline.into_iter().chain(disk).min();
         self.wake_at = next.unwrap_or(u64::MAX).max(now + 50);
-        true
+        None
     }
 }
 

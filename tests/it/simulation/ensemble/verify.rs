@@ -15,7 +15,7 @@ const PATIENCE: u64 = 20 * SECOND;
 const QUIET: u64 = 12 * SECOND;
 
 /// All that can be read of a tree: data and stat by path.
-type Tree = BTreeMap<Bytes, (Bytes, Stat)>;
+pub(super) type Tree = BTreeMap<Bytes, (Bytes, Stat)>;
 
 impl World {
     /// Goes on until this is true.
@@ -71,6 +71,9 @@ impl World {
         self.check_made(&first);
         self.check_counter(&first);
         self.check_times(&first);
+        self.check_pairs(&first);
+        self.check_last_fence(&first);
+        self.check_histories();
     }
 
     fn read(&mut self, reader: usize, request: Request) -> Reply {

@@ -48,6 +48,12 @@ pub(super) struct World {
     pub(super) pace: u64,
     /// Since when every server votes and is in reach.
     pub(super) whole_since: Option<u64>,
+    /// Since when that is so, and nothing else is wrong either.
+    pub(super) calm_since: Option<u64>,
+    /// Until when some link stands still.
+    pub(super) stalled_until: u64,
+    /// A server that its operator has taken out, and when he wants it in again.
+    pub(super) dismissed: Option<(usize, u64)>,
     /// One of them has lost its disk, and not all vote again.
     pub(super) wiped: bool,
     /// The digest of the state after each entry, and who had it first.
@@ -106,6 +112,9 @@ impl World {
             said: Default::default(),
             odd,
             whole_since: None,
+            calm_since: None,
+            stalled_until: 0,
+            dismissed: None,
             wiped: false,
             digests: BTreeMap::new(),
             altered: false,
@@ -154,6 +163,7 @@ impl World {
         let due = self.due_at();
         self.now = self.now.max(due);
         self.note_number(self.now);
+        self.operate();
         self.restarts();
         self.kernel();
         self.links_step();
@@ -181,7 +191,8 @@ impl World {
             .iter()
             .map(|(at, server, ..)| (*at).max(self.servers[*server].paused_until));
         let all = servers.chain(clients).chain(ends).chain(hangups);
-        let least = all.chain([self.links_due_at()]).min();
+        let operator = self.dismissed.map_or(u64::MAX, |(_, at)| at);
+        let least = all.chain([self.links_due_at(), operator]).min();
         least.expect("there are servers").min(self.fault_at)
     }
 
@@ -191,7 +202,11 @@ impl World {
                 continue;
             }
             self.note(&format!("{server} starts"));
-            self.servers[server].start(self.now, &mut self.random);
+            if let Err(what) = self.servers[server].start(self.now, &mut self.random) {
+                self.tally.add(what, 1);
+                self.note(&format!("{server} does not start: {what}"));
+                continue;
+            }
             for high in server + 1..SERVERS {
                 let at = self.now + self.random.below(10 * MS);
                 self.dial_at.insert((server, high), at);
@@ -242,12 +257,17 @@ impl World {
         if !self.servers[server].is_awake(now) {
             return;
         }
+        self.servers[server].find_space(now);
         if self.servers[server].wake_at <= now {
-            let lives = self.servers[server].turn(now, &mut self.random);
-            if !lives {
-                self.tally.add("power cuts within an operation", 1);
+            let ended = self.servers[server].turn(now, &mut self.random);
+            if let Some(end) = ended {
+                let what = match end {
+                    End::Power => "power cuts within an operation",
+                    End::Kill => "ends for a failed disk",
+                };
+                self.tally.add(what, 1);
                 let away = self.random.below(6 * SECOND);
-                return self.stop(server, End::Power, away);
+                return self.stop(server, end, away);
             }
             self.compare_states(server);
         }
@@ -347,6 +367,16 @@ impl World {
                 }
             }
             false => self.whole_since = None,
+        }
+        let now = self.now;
+        let works = |server: &Server| server.works(now);
+        let is_calm = self.whole_since.is_some()
+            && self.stalled_until <= now
+            && self.servers.iter().all(works)
+            && self.blocked.iter().flatten().all(|until| *until <= now);
+        match is_calm {
+            true => _ = self.calm_since.get_or_insert(now),
+            false => self.calm_since = None,
         }
     }
 
