@@ -511,6 +511,11 @@ impl Journal {
         self.stalled && self.circle.short().is_some()
     }
 
+    /// When the oldest write was handed to the disk that is not finished.
+    pub fn waits_since(&self) -> Option<Moment> {
+        self.writer.waits_since()
+    }
+
     /// Why the last try to make a further file failed, while none has succeeded since.
     pub fn trouble(&self) -> Option<&disk::Error> {
         self.circle.short()

@@ -461,6 +461,11 @@ impl Writer {
         self.in_flight.len()
     }
 
+    /// When the oldest batch was handed over that the disk has not finished.
+    pub(super) fn waits_since(&self) -> Option<Moment> {
+        self.in_flight.front().map(|batch| batch.submitted)
+    }
+
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }

@@ -33,6 +33,11 @@ use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
 /// remembers would have come back by then, if it was only out of reach.
 const NOBODY_ELSE_FOR: Duration = Duration::from_secs(2);
 
+/// A leader whose disk has not finished a write for so long lets another server lead.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+/// How often it tries.
+const HAND_OVER_EVERY: Duration = Duration::from_secs(1);
+
 /// How often servers on their way into the group are looked after.
 const ADMIT_EVERY: Duration = Duration::from_millis(200);
 
@@ -67,6 +72,11 @@ pub(super) struct Ensemble {
     /// How long clients may stay then.
     patience: Duration,
     sent_away: Throttle,
+    /// Since when the journal's disk does nothing.
+    disk_waits: Option<Moment>,
+    /// It has done nothing for so long that clients go on elsewhere.
+    pub(super) parked: bool,
+    handed_over: Throttle,
     /// What followed from another server's word last, as it was told.
     decided: Option<Decision>,
     decided_told: Throttle,
@@ -119,6 +129,9 @@ impl Ensemble {
             leaderless_since: None,
             patience,
             sent_away: Throttle::new(TOLD_EVERY),
+            disk_waits: None,
+            parked: false,
+            handed_over: Throttle::new(HAND_OVER_EVERY),
             decided: None,
             decided_told: Throttle::new(TOLD_EVERY),
             snapshot_wanted: false,
@@ -639,13 +652,41 @@ impl CoordinatorSide {
             self.dismiss();
             self.admit(world);
         }
+        self.look_at_disk(world);
         if self.replica.has_leader() || self.hello().is_none() {
             self.ensemble.leaderless_since = None;
             return;
         }
         let since = *self.ensemble.leaderless_since.get_or_insert(world.now);
         if since + self.ensemble.patience <= world.now {
-            self.send_clients_away(world);
+            self.send_clients_away(
+                "no server leads the ensemble, as far as is known here: clients are sent away",
+                world,
+            );
+        }
+    }
+
+    /// Looks whether the journal's disk does what it is given. Nothing is applied here that is not durable here: if it does not,
+    /// another server had better lead, and clients are better off elsewhere.
+    fn look_at_disk(&mut self, world: &mut World) {
+        let stuck = world.journal.is_stuck();
+        let stuck = stuck.then_some(self.ensemble.disk_waits.unwrap_or(world.now));
+        let has_others = self.replica.member().is_some() && !self.replica.is_alone();
+        let since = world.journal.waits_since().or(stuck);
+        self.ensemble.disk_waits = since.filter(|_| has_others);
+        let waits = self.ensemble.disk_waits;
+        let waits = waits.map_or(Duration::ZERO, |since| world.now.since(since));
+        if waits >= DISK_PATIENCE
+            && self.replica.proposes()
+            && self.ensemble.handed_over.is_due(world.now)
+        {
+            warn!(?waits, "the journal's disk does nothing: another server is to lead");
+            self.transfer(self.successor(world));
+        }
+        self.ensemble.parked = waits >= self.ensemble.patience.max(DISK_PATIENCE);
+        if self.ensemble.parked {
+            let what = "the journal's disk does nothing: clients are sent away until it does";
+            self.send_clients_away(what, world);
         }
     }
 
@@ -764,8 +805,8 @@ impl CoordinatorSide {
         self.handle(Event::Disconnected { connection }, world);
     }
 
-    /// Nobody leads: clients had better look for another server.
-    fn send_clients_away(&mut self, world: &mut World) {
+    /// Clients had better look for another server.
+    fn send_clients_away(&mut self, what: &str, world: &mut World) {
         if !self.core.has_clients() {
             return;
         }
@@ -777,10 +818,7 @@ impl CoordinatorSide {
             return;
         }
         if self.ensemble.sent_away.is_due(world.now) {
-            warn!(
-                count = clients.len(),
-                "no server leads the ensemble, as far as is known here: clients are sent away"
-            );
+            warn!(count = clients.len(), "{what}");
         }
         for id in clients {
             self.send_away(id, world);
@@ -801,6 +839,10 @@ impl CoordinatorSide {
         let hello = self.hello()?;
         if self.comparison.is_replaced() {
             let why = "the data of this server is not that of the others: it waits for a snapshot";
+            return Some(why.to_owned());
+        }
+        if self.ensemble.parked {
+            let why = "the disk of its journal does nothing: look for what keeps it busy, or replace it";
             return Some(why.to_owned());
         }
         if self.replica.has_leader() {

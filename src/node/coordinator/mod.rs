@@ -248,7 +248,8 @@ impl CoordinatorSide {
 
     /// Whether clients may come in: some server leads, and all that was acknowledged before this one started is applied.
     pub(super) fn serves(&self) -> bool {
-        self.replica.is_caught_up() && self.replica.has_leader() && !self.comparison.is_replaced()
+        let is_whole = !self.comparison.is_replaced() && !self.ensemble.parked;
+        self.replica.is_caught_up() && self.replica.has_leader() && is_whole
     }
 
     /// Something happens, perhaps for the first time in long.

@@ -81,7 +81,6 @@ fn an_ensemble_keeps_what_it_acknowledged() {
     for seed in seeds(12, 300) {
         tally.merge(&run(seed).0);
     }
-    println!("{tally:?}");
     tally.assert_at_least(&[
         ("leaders", 30),
         ("wiped and back", 3),
@@ -205,6 +204,29 @@ fn a_leader_whose_state_is_not_that_of_most_hands_over_and_gets_theirs() {
         world.calm_down();
     }
     assert!(led > 0, "none of the others was ever a leader's");
+}
+
+/// Nothing is applied where nothing is durable: such a server is not to lead, and its clients are better off elsewhere.
+#[test]
+fn a_leader_whose_disk_does_nothing_hands_over_and_comes_back_by_itself() {
+    for seed in seeds(3, 30) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        let leader = whole_with_snapshots(world);
+        let (term, _) = world.leaders.last_key_value().expect("one leads");
+        let (term, by) = (*term, world.now + 10 * SECOND);
+        world.servers[leader].still_until = world.now + 20 * SECOND;
+        world.until("another one leads", by, |world| {
+            let mut later = world.leaders.range(term + 1..);
+            later.any(|(_, (next, _))| *next != leader)
+        });
+        world.until("it serves nobody", by, |world| !world.serves(leader));
+        let by = world.now + 30 * SECOND;
+        world.until("it serves again", by, |world| world.serves(leader));
+        world.check_service();
+        world.calm_down();
+        world.check_trees();
+    }
 }
 
 #[test]
