@@ -104,7 +104,6 @@ fn an_ensemble_keeps_what_it_acknowledged() {
         ("pairs set", 20),
         ("refused as a whole", 20),
         ("locks held", 20),
-        ("locks lost", 1),
         ("locks let go", 10),
         ("writes behind the fence", 20),
         ("operations in order", 100),
