@@ -1,5 +1,5 @@
 //! Curator's recipes in their mode for servers of ZooKeeper 3.4, and ZooKeeper's own Java client of 3.4 and of 3.8, against
-//! three servers that are killed, stopped and paused meanwhile. The scenarios are in `tests/conformance/curator`; each
+//! three servers that are killed, stopped, wiped and paused meanwhile. The scenarios are in `tests/conformance/curator`; each
 //! watches over what its recipe promises. They run against three of the original 3.4.14 as well, which proves the
 //! scenarios.
 
@@ -18,7 +18,8 @@ const CLIENT_3_4: &str = "3.4.14";
 const CLIENT_3_8: &str = "3.8.6";
 
 /// What befalls the servers, one after the other; the clients have to go on after each.
-const FIRE: &str = ":kill leader,bring back,kill follower,bring back,stop leader,bring back,stop follower,bring back";
+const FIRE: &str = ":kill leader,bring back,kill follower,bring back,stop leader,bring back,stop follower,bring back,\
+                    wipe follower,bring back";
 
 const RECIPES: &[&str] = &[
     "leader-latch",

@@ -128,6 +128,12 @@ impl ZooKeeper {
             process.terminate(STOP_LIMIT);
         }
     }
+
+    /// One that does not run forgets everything.
+    pub(crate) fn wipe(&mut self) {
+        let data = self.folder.path().join("data/version-2");
+        fs::remove_dir_all(data).expect("there is data");
+    }
 }
 
 /// Three servers, one ensemble.

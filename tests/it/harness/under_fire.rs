@@ -1,12 +1,16 @@
 //! Several servers that are one coordinator, ours or the originals, and what befalls them one after the other while a
-//! conformance program's clients go on: it asks for `kill leader`, `stop follower`, `pause leader`, `kill ADDRESS` and
-//! `bring back`.
+//! conformance program's clients go on: it asks for `kill leader`, `stop follower`, `pause leader`, `wipe follower`,
+//! `kill ADDRESS` and `bring back`.
 
 use super::cluster::Cluster;
-use super::deployment::Deployment;
+use super::deployment::{Deployment, START_LIMIT};
 use super::originals::ZooKeepers;
+use super::process::eventually;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
+
+/// What a leader writes to its log when a server that was wiped is a member as before.
+const VOTES: &str = "a server votes";
 
 /// Servers by their place, from 0.
 pub(crate) trait Servers {
@@ -19,9 +23,13 @@ pub(crate) trait Servers {
     fn kill(&mut self, i: usize);
     /// An orderly stop.
     fn stop(&mut self, i: usize);
+    /// Has one that does not run forget everything.
+    fn wipe(&mut self, i: usize);
     fn signal(&mut self, i: usize, signal: Signal);
     /// Starts one that does not run, and waits until it serves.
     fn resume(&mut self, i: usize);
+    /// The same for one that was wiped: the others may do without one of them again when it returns.
+    fn rejoin(&mut self, i: usize);
     /// Waits until one that runs serves.
     fn wait_until_serves(&mut self, i: usize);
 }
@@ -36,6 +44,7 @@ pub(crate) struct UnderFire<S: Servers> {
 #[derive(Clone, Copy)]
 enum Away {
     Ended(usize),
+    Wiped(usize),
     Paused(usize),
 }
 
@@ -68,6 +77,7 @@ impl<S: Servers> UnderFire<S> {
         match self.away.take() {
             None => {}
             Some(Away::Ended(i)) => self.servers.resume(i),
+            Some(Away::Wiped(i)) => self.servers.rejoin(i),
             Some(Away::Paused(i)) => {
                 self.servers.signal(i, Signal::SIGCONT);
                 self.servers.wait_until_serves(i);
@@ -119,6 +129,11 @@ impl<S: Servers> Deployment for UnderFire<S> {
                 self.servers.kill(i);
                 Away::Ended(i)
             }
+            "wipe" => {
+                self.servers.kill(i);
+                self.servers.wipe(i);
+                Away::Wiped(i)
+            }
             "stop" => {
                 self.servers.stop(i);
                 Away::Ended(i)
@@ -154,12 +169,22 @@ impl Servers for Cluster {
         Cluster::stop(self, i);
     }
 
+    fn wipe(&mut self, i: usize) {
+        Cluster::wipe(self, i);
+    }
+
     fn signal(&mut self, i: usize, signal: Signal) {
         Cluster::signal(self, i, signal);
     }
 
     fn resume(&mut self, i: usize) {
         Cluster::resume(self, i);
+    }
+
+    fn rejoin(&mut self, i: usize) {
+        let before = self.said(VOTES);
+        Cluster::resume(self, i);
+        eventually("it votes", START_LIMIT, || self.said(VOTES) > before);
     }
 
     fn wait_until_serves(&mut self, i: usize) {
@@ -188,11 +213,19 @@ impl Servers for ZooKeepers {
         self.server(i).stop();
     }
 
+    fn wipe(&mut self, i: usize) {
+        self.server(i).wipe();
+    }
+
     fn signal(&mut self, i: usize, signal: Signal) {
         self.server(i).process().signal(signal);
     }
 
     fn resume(&mut self, i: usize) {
+        self.server(i).resume();
+    }
+
+    fn rejoin(&mut self, i: usize) {
         self.server(i).resume();
     }
 

@@ -18,6 +18,8 @@ import org.apache.zookeeper.KeeperException;
 /** Nobody passes before everybody may. */
 final class Barriers {
     private static final int WAITING = 3;
+    /** Long enough for the others to pass, were they let. */
+    private static final int LATE_MILLIS = 100;
 
     private Barriers() {
     }
@@ -93,14 +95,18 @@ final class Barriers {
         AtomicInteger leaving = new AtomicInteger();
         List<Future<Boolean>> members = new ArrayList<>();
         for (CuratorFramework client : clients) {
+            // The last one comes, and goes, when the others have waited for a while.
+            boolean isLate = members.size() == WAITING - 1;
             members.add(threads.submit(() -> {
                 DistributedDoubleBarrier barrier = new DistributedDoubleBarrier(client, path, WAITING);
+                Thread.sleep(isLate ? LATE_MILLIS : 0);
                 entering.incrementAndGet();
                 try {
                     if (!barrier.enter(10, TimeUnit.SECONDS)) {
                         return false;
                     }
                     lab.never(entering.get() < WAITING, "somebody entered before all were there");
+                    Thread.sleep(isLate ? LATE_MILLIS : 0);
                     leaving.incrementAndGet();
                     if (!barrier.leave(10, TimeUnit.SECONDS)) {
                         return false;

@@ -112,7 +112,8 @@ final class Locks {
                 }
                 int all = client.getChildren().forPath(holders).size();
                 lab.never(all > LEASES, all + " znodes of holders of " + LEASES + " leases");
-                Thread.sleep(2);
+                // Longer than it takes to get a lease.
+                Thread.sleep(40);
                 try {
                     client.delete().forPath(mine);
                 } catch (KeeperException.NoNodeException sentAgain) {
