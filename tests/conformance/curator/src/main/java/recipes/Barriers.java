@@ -71,8 +71,8 @@ final class Barriers {
     }
 
     /**
-     * Whoever loses its connection inside is told so, and the others would wait: such a round is given up. Each round has a barrier
-     * of its own.
+     * Whoever loses its connection inside is told so, and the others would wait, or leave without it: such a round is given up. Each round
+     * has a barrier of its own.
      */
     private static void doubleBarrier(Lab lab) throws Exception {
         List<CuratorFramework> clients = clients(lab);
@@ -93,6 +93,7 @@ final class Barriers {
     private static boolean round(Lab lab, ExecutorService threads, List<CuratorFramework> clients, String path) throws Exception {
         AtomicInteger entering = new AtomicInteger();
         AtomicInteger leaving = new AtomicInteger();
+        AtomicBoolean leftEarly = new AtomicBoolean();
         List<Future<Boolean>> members = new ArrayList<>();
         for (CuratorFramework client : clients) {
             // The last one comes, and goes, when the others have waited for a while.
@@ -111,7 +112,7 @@ final class Barriers {
                     if (!barrier.leave(10, TimeUnit.SECONDS)) {
                         return false;
                     }
-                    lab.never(leaving.get() < WAITING, "somebody left before all did");
+                    leftEarly.compareAndSet(false, leaving.get() < WAITING);
                     return true;
                 } catch (KeeperException.ConnectionLossException | KeeperException.NodeExistsException | KeeperException.NoNodeException lost) {
                     // Its request was done, the connection was lost, and it was sent again.
@@ -127,6 +128,7 @@ final class Barriers {
                 throw new AssertionError("a member of the barrier failed", failure.getCause());
             }
         }
+        lab.never(isWhole && leftEarly.get(), "somebody left before all did");
         return isWhole;
     }
 }
