@@ -32,6 +32,7 @@ mod sessions;
 mod settings;
 mod simulation;
 mod skip_damage;
+mod suites;
 mod tidy;
 mod tokio_zookeeper;
 mod waiting;

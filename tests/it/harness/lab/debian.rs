@@ -1,7 +1,7 @@
 //! Programs out of Debian's packages: unpacked under the target folder, or, where they have to be part of
 //! the system (file system tools), installed.
 
-use super::{is_root, made_once, run};
+use super::{fetch, is_root, made_once, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -53,7 +53,7 @@ pub(crate) fn zookeeper_class_path() -> String {
         .join(":")
 }
 
-fn unpack(packages: &[&str], into: &Path) {
+pub(super) fn unpack(packages: &[&str], into: &Path) {
     let download = || {
         Command::new("apt-get")
             .args(["download", "-qq"])
@@ -90,6 +90,65 @@ fn unpack(packages: &[&str], into: &Path) {
             fs::remove_file(&package).expect("remove an unpacked package");
         }
     }
+}
+
+/// Unpacks a source package as it was published, without Debian's changes, into a new folder.
+pub(super) fn source(package: &str, into: &Path) {
+    let folder = into.with_extension("packed");
+    let (lists, state) = (folder.join("sources"), folder.join("lists/partial"));
+    fs::create_dir_all(&lists).expect("make a folder");
+    fs::create_dir_all(&state).expect("make a folder");
+    // Where the machine has its packages from, their sources are, too; it may not have been told to look.
+    let mut places = vec![PathBuf::from("/etc/apt/sources.list")];
+    if let Ok(more) = fs::read_dir("/etc/apt/sources.list.d") {
+        places.extend(more.filter_map(|entry| Some(entry.ok()?.path())));
+    }
+    for place in places {
+        let text = fs::read_to_string(&place).unwrap_or_default();
+        if !text.contains("debian.org") {
+            continue;
+        }
+        let lines = text.lines().map(|line| {
+            match line.strip_prefix("deb ").or(line.strip_prefix("Types:")) {
+                Some(_) if line.starts_with("Types:") => "Types: deb-src".to_owned(),
+                Some(rest) => format!("deb-src {rest}"),
+                None => line.to_owned(),
+            }
+        });
+        let lines: Vec<String> = lines.collect();
+        let name = place.file_name().expect("it is a file");
+        fs::write(lists.join(name), lines.join("\n") + "\n").expect("write a list");
+    }
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .args(["-qq", "-o", "Dir::Etc::sourcelist=-"])
+            .args(["-o", &format!("Dir::Etc::sourceparts={}", lists.display())])
+            .args([
+                "-o",
+                &format!("Dir::State::lists={}", folder.join("lists").display()),
+            ])
+            .args(arguments)
+            .current_dir(&folder);
+        fetch(&mut command, "fetch a source package with apt-get");
+    };
+    apt_get(&["update"]);
+    apt_get(&["source", "--download-only", package]);
+    let files = fs::read_dir(&folder).expect("list what was fetched");
+    let packed = files
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.to_string_lossy().ends_with(".orig.tar.gz"))
+        .expect("a source package has an archive");
+    fs::create_dir(into).expect("make a folder");
+    run(
+        Command::new("tar")
+            .args(["--strip-components=1", "-xf"])
+            .arg(packed)
+            .arg("-C")
+            .arg(into),
+        "unpack a source package",
+    );
+    fs::remove_dir_all(folder).expect("remove what was unpacked");
 }
 
 /// Makes sure that a system tool is there, by installing its package if we may.

@@ -1,12 +1,14 @@
 //! What the tests need from outside: the originals, real clients, tools.
 //!
-//! Everything comes through the ordinary package clients (`mvn`, `apt-get`, `pip`, `cargo`) and is kept
+//! Everything comes through the ordinary package clients (`mvn`, `apt-get`, `pip`, `cargo`, `go`) and is kept
 //! under the target folder, one folder a thing, named for what it was made from. A folder appears by
 //! rename when it is complete, under a file lock, so two runs at once do not disturb each other and an
 //! interrupted one leaves nothing half-made.
 
+pub(crate) mod c_client;
 pub(crate) mod crates;
 pub(crate) mod debian;
+pub(crate) mod go;
 pub(crate) mod maven;
 pub(crate) mod mount;
 pub(crate) mod namespace;

@@ -2,6 +2,8 @@
 
 use super::debian::need;
 use super::run;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,6 +44,16 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        // What still runs there was started by a test that did not come to its end.
+        let listed = Command::new("ip")
+            .args(["netns", "pids", &self.name])
+            .output();
+        let pids = listed.map(|output| output.stdout).unwrap_or_default();
+        for pid in String::from_utf8_lossy(&pids).lines() {
+            let pid = pid.parse().map(Pid::from_raw);
+            // It may have ended a moment ago.
+            let _ = pid.map(|pid| kill(pid, Signal::SIGKILL));
+        }
         // Nothing depends on it: a namespace that stays behind holds only a loopback.
         let _ = Command::new("ip")
             .args(["netns", "delete", &self.name])
