@@ -24,7 +24,8 @@ lay() {
   mkdir -p "$1/conf"
   {
     grep -vE '^(clientPort|dataDir|secureClientPort|authProvider|ssl\.|peerType)' "$config" || true
-    printf 'clientPort=%s\n' "$2"
+    # Of 20 ticks without it: the tests ask for longer sessions than their ticks allow, and the machine may be slow.
+    printf 'clientPort=%s\nmaxSessionTimeout=40000\n' "$2"
     printf 'chrysalis.web.enabled=false\n'
     [[ -z $super_digest ]] || printf 'DigestAuthenticationProvider.superDigest=%s\n' "$super_digest"
   } >"$1/conf/zoo.cfg"

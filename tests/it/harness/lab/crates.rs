@@ -81,9 +81,9 @@ fn build(draft: &Path, name: &str, version: &str, tests: &[&str], prepare: impl 
         cargo()
             .args(["test", "-q", "--no-run", "--message-format=json"])
             .args(["--config", "build.target-dir='target'"])
-            // What was published for an older compiler may be frowned at by a newer one.
-            .args(["--config", "build.rustflags=['--cap-lints=warn']"])
             .args(tests)
+            // What was published for an older compiler may be frowned at by a newer one.
+            .env("RUSTFLAGS", "--cap-lints=warn")
             .current_dir(&source),
         "build a crate's tests",
     );
