@@ -781,15 +781,16 @@ impl Waiting {
         let (lacks, elsewhere) = (consumer.lacks_threads(), consumer.elsewhere);
         let rounds = consumer.rounds;
         let wanted = self.misses_something(owner);
+        // Its partitions elsewhere may wait for a thread, and their brokers cannot tell us: if some here do, those do, too.
+        let short = elsewhere && self.waits_for_a_thread(now, owner);
         match self.may_turn(now, id) {
             Ok(_) if lacks => return End::Turn,
-            Err(why) if lacks && wanted => {
+            Err(why) if lacks && (wanted || short) => {
                 self.note_room(now, owner, why);
                 return End::Room;
             }
             _ => {}
         }
-        // Its partitions elsewhere may wait for a thread, and their brokers cannot tell us.
         let gives_way = elsewhere && rounds.is_multiple_of(GIVES_WAY_EVERY);
         if !java || wanted || gives_way {
             End::Nothing

@@ -113,6 +113,11 @@ impl Mirror {
         self.threads.before > 0 && held + self.asking.len() > self.threads.seen()
     }
 
+    /// The oldest stamp of the keys that no get is outstanding of.
+    pub(super) fn first_in_queue(&self) -> Option<Moment> {
+        self.queue.first().map(|&(stamp, _)| stamp)
+    }
+
     /// How many of the due keys the client takes before this one; no more than `most` are counted.
     pub(super) fn ahead_of(&self, stamp: Moment, key: KeyId, most: usize) -> usize {
         self.queue.range(..(stamp, key)).take(most).count()

@@ -34,11 +34,14 @@ const QUESTIONS_AT_ONCE: usize = 64;
 const WANTED_MAX: Duration = Duration::from_secs(10);
 /// What ZooKeeper was told is not asked for again so soon.
 const POSITIONS_BELIEVED: Duration = Duration::from_millis(500);
-/// While something is wanted of a consumer its gets are held for so long, so that each has its turn.
+/// While something is wanted of a consumer its gets are held for so long, so that each has its turn. So are they, where
+/// they may not be given a turn, while it has partitions on other brokers: one in a few gives way to those.
 const HOLD_WHILE_WANTED: Duration = Duration::from_secs(1);
 /// So long is a get held whose consumer has partitions on other brokers, which cannot say when they have data.
 /// What it read last here has to be known still when it ends (`elsewhere`), with as long again to spare.
 const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(100);
+/// A partition that its client could have asked for so long ago waits for a thread, or for its listener.
+const LATE: Duration = Duration::from_millis(250);
 
 /// What is to be done for what is wanted of a consumer.
 enum Plan {
@@ -78,16 +81,8 @@ impl Waiting {
         }
         let held = self.held_mut(id);
         held.consumer = Some(owner);
-        let consumer = &self.consumers[&owner];
-        let can_turn = self.may_turn(now, id).is_ok();
-        let limit = if can_turn && consumer.elsewhere {
-            limit.min(HOLD_BESIDE_OTHERS)
-        } else if !can_turn && self.misses_something(owner) {
-            limit.min(HOLD_WHILE_WANTED)
-        } else {
-            limit
-        };
-        self.ends_at(id, since + limit);
+        let brief = self.brief_hold(now, id, owner);
+        self.ends_at(id, since + brief.map_or(limit, |brief| limit.min(brief)));
         let group = self.keys[&key].group;
         self.keep_present(now, group, owner);
         self.make_room(now, owner);
@@ -106,12 +101,34 @@ impl Waiting {
         !consumer.wanted.is_empty() || out > consumer.mirror.threads_seen().saturating_sub(held)
     }
 
-    /// What is held of a consumer that has partitions on other brokers is held briefly, if it can be given turns.
+    /// For how long a get is held whose thread another partition may need.
+    fn brief_hold(&self, now: Moment, id: HeldId, owner: ConsumerId) -> Option<Duration> {
+        let elsewhere = self.consumers[&owner].elsewhere;
+        let can_turn = self.may_turn(now, id).is_ok();
+        if elsewhere && (can_turn || self.waits_for_a_thread(now, owner)) {
+            Some(HOLD_BESIDE_OTHERS)
+        } else if !can_turn && (elsewhere || self.misses_something(owner)) {
+            Some(HOLD_WHILE_WANTED)
+        } else {
+            None
+        }
+    }
+
+    /// A partition here is due in a consumer's queue and is not asked for: it has too few threads, and its partitions on
+    /// other brokers wait as well.
+    pub(super) fn waits_for_a_thread(&self, now: Moment, owner: ConsumerId) -> bool {
+        let first = self.consumers[&owner].mirror.first_in_queue();
+        first.is_some_and(|stamp| stamp + LATE <= now)
+    }
+
+    /// What is held of a consumer that was found to have partitions on other brokers is held briefly.
     pub(super) fn hold_beside_others(&mut self, now: Moment, owner: ConsumerId) {
         for id in self.consumers[&owner].held.clone() {
-            let soon = now + HOLD_BESIDE_OTHERS;
-            if self.held[&id].deadline > soon && self.may_turn(now, id).is_ok() {
-                self.ends_at(id, soon);
+            let Some(brief) = self.brief_hold(now, id, owner) else {
+                continue;
+            };
+            if self.held[&id].deadline > now + brief {
+                self.ends_at(id, now + brief);
             }
         }
     }
