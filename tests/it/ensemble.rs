@@ -48,7 +48,7 @@ fn never(mut condition: impl FnMut() -> bool) -> bool {
 }
 
 /// Whether a server turns clients away, and says why.
-fn is_not_serving(cluster: &Cluster, i: usize) -> bool {
+pub(super) fn is_not_serving(cluster: &Cluster, i: usize) -> bool {
     let said = four_letter_word(cluster.address(i), "srvr").unwrap_or_default();
     let mut alone = Roamer::new(vec![cluster.address(i)], 0, 10_000);
     said.contains("not currently serving requests") && alone.ping().is_err()
@@ -780,7 +780,7 @@ fn brokers_of(cluster: &Cluster, i: usize, topic: &str) -> BTreeSet<String> {
     names.unwrap_or_default().into_iter().collect()
 }
 
-fn wait_for_brokers(cluster: &Cluster, expected: &[&str]) {
+pub(super) fn wait_for_brokers(cluster: &Cluster, expected: &[&str]) {
     let expected: BTreeSet<String> = expected.iter().map(|it| (*it).to_owned()).collect();
     for i in cluster.places().filter(|i| cluster.serves(*i)) {
         let what = format!("server {} lists {expected:?}", i + 1);

@@ -7,6 +7,7 @@ mod harness;
 
 mod bad_input;
 mod benches;
+mod brokers;
 mod commands;
 mod crash;
 mod curator;

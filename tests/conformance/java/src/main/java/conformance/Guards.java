@@ -107,7 +107,7 @@ final class Guards {
                 ledger.sent(number, result);
             }
             if (group != null && !over.get()) {
-                Map<Integer, Long> stored = lab.positions(group, topic);
+                Map<String, Long> stored = lab.positions(group, topic);
                 for (Ledger ledger : ledgers) {
                     ledger.stood(stored);
                 }
@@ -135,12 +135,12 @@ final class Guards {
     /** Acknowledges by hand, after every so many messages of a partition. */
     private static void acknowledged(Lab lab, int every) throws Exception {
         Ledger ledger = new Ledger();
-        Map<Integer, List<Integer>> open = new ConcurrentHashMap<>();
+        Map<String, List<Integer>> open = new ConcurrentHashMap<>();
         once(lab, config(lab, lab.group("g")), ledger, listener(ledger, null, (message, number, deliveries) -> {
             Partition partition = message.getPartition();
             partition.setAutoAck(false);
             // One thread at a time has a partition's messages.
-            List<Integer> batch = open.computeIfAbsent(partition.getPartition(), none -> new ArrayList<>());
+            List<Integer> batch = open.computeIfAbsent(partition.toString(), none -> new ArrayList<>());
             batch.add(number);
             if (batch.size() >= every) {
                 batch.forEach(ledger::finished);
@@ -264,7 +264,7 @@ final class Guards {
             first.kill();
             long death = System.nanoTime();
             dead.set(true);
-            Map<Integer, Long> left = lab.positions(group, lab.scenario);
+            Map<String, Long> left = lab.positions(group, lab.scenario);
             Reader successor = Reader.start(lab, group);
             second = successor;
             sender.join();

@@ -44,10 +44,11 @@ final class Inbox implements MessageListener {
         return texts;
     }
 
-    synchronized Set<Integer> partitions() {
-        Set<Integer> partitions = new TreeSet<>();
+    /** The names of the partitions that something came from. */
+    synchronized Set<String> partitions() {
+        Set<String> partitions = new TreeSet<>();
         for (Message message : messages) {
-            partitions.add(message.getPartition().getPartition());
+            partitions.add(message.getPartition().toString());
         }
         return partitions;
     }

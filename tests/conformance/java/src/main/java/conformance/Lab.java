@@ -18,7 +18,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import org.I0Itec.zkclient.ZkClient;
 
 /** What one scenario works with: connections, a group of its own, and a clean-up at its end. */
@@ -52,9 +55,14 @@ final class Lab {
         this(before.zookeeper, before.zkRoot, before.broker, before.scenario + "-" + part, before.argument, before.harness);
     }
 
-    /** The first partition of a topic that somebody publishes. */
-    Partition partition(String topic) {
-        return shared.getPartitionsForTopic(topic).get(0);
+    /** The partitions of a topic, of all brokers. */
+    List<Partition> partitions(String topic) throws Exception {
+        return factory().getPartitionsForTopic(topic);
+    }
+
+    /** Their names, as ZooKeeper has them: the broker's id and the partition's number. */
+    Set<String> names(String topic) throws Exception {
+        return partitions(topic).stream().map(Partition::toString).collect(Collectors.toCollection(TreeSet::new));
     }
 
     /** A group that no other scenario and no other run uses. */
@@ -62,17 +70,17 @@ final class Lab {
         return scenario + "-" + name + "-" + run;
     }
 
-    /** The positions that a group has stored, by partition. */
-    synchronized Map<Integer, Long> positions(String group, String topic) {
+    /** The positions that a group has stored, by the partition's name. */
+    synchronized Map<String, Long> positions(String group, String topic) {
         if (tree == null) {
             tree = new ZkClient(zookeeper, 30_000, 30_000, new ZkUtils.StringSerializer());
         }
         String folder = zkRoot + "/consumers/" + group + "/offsets/" + topic;
-        Map<Integer, Long> positions = new HashMap<>();
+        Map<String, Long> positions = new HashMap<>();
         if (tree.exists(folder)) {
             for (String name : tree.getChildren(folder)) {
                 String stored = ZkUtils.readData(tree, folder + "/" + name);
-                positions.put(Integer.valueOf(name.substring(name.lastIndexOf('-') + 1)), Long.valueOf(stored.substring(stored.lastIndexOf('-') + 1)));
+                positions.put(name, Long.valueOf(stored.substring(stored.lastIndexOf('-') + 1)));
             }
         }
         return positions;

@@ -11,7 +11,7 @@ import java.util.function.IntUnaryOperator;
 /** What was sent to one group, what its consumer read, and where the consumer's positions stood meanwhile. */
 final class Ledger {
     private static final class Entry {
-        int partition;
+        String partition = "";
         /** Where it begins; -1 until its producer was told. */
         long offset = -1;
         int deliveries;
@@ -20,11 +20,11 @@ final class Ledger {
     }
 
     private static final class Position {
-        final int partition;
+        final String partition;
         final long offset;
         final long seen;
 
-        Position(int partition, long offset, long seen) {
+        Position(String partition, long offset, long seen) {
             this.partition = partition;
             this.offset = offset;
             this.seen = seen;
@@ -41,7 +41,7 @@ final class Ledger {
 
     synchronized void sent(int number, SendResult result) {
         Entry entry = entry(number);
-        entry.partition = result.getPartition().getPartition();
+        entry.partition = result.getPartition().toString();
         entry.offset = result.getOffset();
     }
 
@@ -59,7 +59,7 @@ final class Ledger {
     }
 
     /** Where the group stood at this moment, or before. */
-    synchronized void stood(Map<Integer, Long> stored) {
+    synchronized void stood(Map<String, Long> stored) {
         long now = System.nanoTime();
         stored.forEach((partition, offset) -> positions.add(new Position(partition, offset, now)));
     }
@@ -84,7 +84,7 @@ final class Ledger {
         Lab.same(Map.of(), wrong, "messages that were not read as often as they should");
         for (Position position : positions) {
             entries.forEach((number, entry) -> {
-                boolean behind = entry.partition == position.partition && entry.offset >= 0 && entry.offset < position.offset;
+                boolean behind = entry.partition.equals(position.partition) && entry.offset >= 0 && entry.offset < position.offset;
                 Lab.check(!behind || entry.finished != 0 && entry.finished <= position.seen,
                         "the position of partition " + position.partition + " was beyond message " + number + " before that was read");
             });
@@ -92,8 +92,8 @@ final class Ledger {
     }
 
     /** In the end a position is at most one message before what was finished. */
-    synchronized void checkEnd(Map<Integer, Long> stored) {
-        Map<Integer, Long> last = new HashMap<>();
+    synchronized void checkEnd(Map<String, Long> stored) {
+        Map<String, Long> last = new HashMap<>();
         for (Entry entry : entries.values()) {
             if (entry.finished != 0) {
                 last.merge(entry.partition, entry.offset, Math::max);
@@ -108,7 +108,7 @@ final class Ledger {
     }
 
     /** Where message {@code number} is. */
-    synchronized int partition(int number) {
+    synchronized String partition(int number) {
         return entry(number).partition;
     }
 

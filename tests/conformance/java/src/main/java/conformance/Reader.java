@@ -84,7 +84,7 @@ final class Reader {
     }
 
     /** When each message was read first, and how often. */
-    private Map<Integer, List<Long>> read() throws IOException {
+    Map<Integer, List<Long>> read() throws IOException {
         Map<Integer, List<Long>> read = new TreeMap<>();
         String text = Files.readString(file);
         // The last line may be on its way.
@@ -115,12 +115,12 @@ final class Reader {
      * The position that the dead one left in each partition is not beyond what it had read; and of what it had read before its last
      * commit, its successor has read at most one message again.
      */
-    static void checkDeath(Reader dead, Reader successor, Ledger ledger, Map<Integer, Long> left, long death) throws IOException {
+    static void checkDeath(Reader dead, Reader successor, Ledger ledger, Map<String, Long> left, long death) throws IOException {
         Map<Integer, List<Long>> before = dead.read();
         Set<Integer> after = successor.numbers();
-        Map<Integer, List<Integer>> again = new HashMap<>();
+        Map<String, List<Integer>> again = new HashMap<>();
         for (int number : after) {
-            int partition = ledger.partition(number);
+            String partition = ledger.partition(number);
             if (!before.containsKey(number)) {
                 Lab.check(ledger.offset(number) >= left.getOrDefault(partition, 0L), "the position was beyond message " + number + ", which was not read");
             } else if (before.get(number).get(0) < death - COMMITTED_NANOS) {

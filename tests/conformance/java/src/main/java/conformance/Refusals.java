@@ -40,8 +40,8 @@ final class Refusals {
         Lab.check(result.getErrorMessage().contains("do not accept topic unserved-topic"), result.getErrorMessage());
     }
 
-    private static int broker(Lab lab) {
-        return lab.partition("wrong").getBrokerId();
+    private static int broker(Lab lab) throws Exception {
+        return lab.partitions("wrong").get(0).getBrokerId();
     }
 
     /** A selector that insists on a partition the topic does not have. */

@@ -6,7 +6,10 @@ import com.taobao.metamorphosis.client.MetaMessageSessionFactory;
 import com.taobao.metamorphosis.client.producer.MessageProducer;
 import com.taobao.metamorphosis.client.producer.SendMessageCallback;
 import com.taobao.metamorphosis.client.producer.SendResult;
+import com.taobao.metamorphosis.cluster.Partition;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
@@ -24,22 +27,21 @@ final class Sending {
         scenarios.put("send-direct", Sending::sendDirect);
     }
 
-    /** Round robin over four partitions; each offset is where the record before it ended. */
+    /** Round robin over all partitions of all brokers, from the second on; each offset is where the record before it ended. */
     private static void send(Lab lab) throws Exception {
         MessageProducer producer = lab.producer("send");
-        long[] next = {-1, -1, -1, -1};
+        List<Partition> partitions = lab.partitions("send");
+        Map<Partition, Long> next = new HashMap<>();
         for (int i = 0; i < 100; i++) {
             byte[] data = new byte[i];
             SendResult result = Lab.send(producer, new Message("send", data));
-            int partition = result.getPartition().getPartition();
-            int length = 20 + i;
-            Lab.check(next[partition] == -1 || next[partition] == result.getOffset(),
-                    "offset " + result.getOffset() + " in partition " + partition + ", expected " + next[partition]);
-            next[partition] = result.getOffset() + length;
+            Partition partition = result.getPartition();
+            Lab.same(partitions.get((i + 1) % partitions.size()), partition, "partition of message " + i);
+            long expected = next.getOrDefault(partition, result.getOffset());
+            Lab.same(expected, result.getOffset(), "offset in partition " + partition);
+            next.put(partition, expected + 20 + i);
         }
-        for (int partition = 0; partition < 4; partition++) {
-            Lab.check(next[partition] > 0, "nothing went to partition " + partition);
-        }
+        Lab.same(new HashSet<>(partitions), next.keySet(), "partitions that something went to");
     }
 
     private static void sendWithCallback(Lab lab) throws Exception {

@@ -20,6 +20,7 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * How long messages take to a consumer that has fewer fetch threads than partitions, and whether each comes once. The argument
@@ -87,7 +88,7 @@ final class Turns {
             }
         });
         chosen.publish(topic);
-        partitions = lab.factory().getPartitionsForTopic(topic).size();
+        partitions = lab.partitions(topic).size();
 
         ConsumerConfig config = new ConsumerConfig(lab.group("g"));
         config.setFetchRunnerCount(Integer.parseInt(options.get("threads")));
@@ -188,7 +189,7 @@ final class Turns {
         for (int number = first; number < end; number++) {
             millis[number - first] = deliveries.millis(number);
             if ("1".equals(options.get("each"))) {
-                lab.harness.say(String.format("@message %d partition=%d ms=%.2f", number - first, deliveries.partition(number), millis[number - first]));
+                lab.harness.say(String.format("@message %d partition=%s ms=%.2f", number - first, deliveries.partition(number), millis[number - first]));
             }
         }
         Arrays.sort(millis);
@@ -216,14 +217,14 @@ final class Turns {
         private final AtomicLongArray sent = new AtomicLongArray(MOST);
         private final AtomicLongArray came = new AtomicLongArray(MOST);
         private final AtomicIntegerArray times = new AtomicIntegerArray(MOST);
-        private final AtomicIntegerArray from = new AtomicIntegerArray(MOST);
+        private final AtomicReferenceArray<String> from = new AtomicReferenceArray<>(MOST);
 
         @Override
         public void recieveMessages(Message message) {
             long now = System.nanoTime();
             int number = Integer.parseInt(Lab.text(message));
             came.compareAndSet(number, 0, now);
-            from.set(number, message.getPartition().getPartition());
+            from.set(number, message.getPartition().toString());
             times.incrementAndGet(number);
         }
 
@@ -248,7 +249,7 @@ final class Turns {
             return times.get(number) == 0 ? Double.POSITIVE_INFINITY : (came.get(number) - sent.get(number)) / 1e6;
         }
 
-        int partition(int number) {
+        String partition(int number) {
             return from.get(number);
         }
 
