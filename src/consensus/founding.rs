@@ -11,15 +11,19 @@ use std::collections::BTreeMap;
 
 use super::membership::{Identity, Membership};
 use crate::units::ServerId;
+use crate::units::feature::{FeatureLevel, Levels, Release};
 
 /// What a server says of itself to another that it meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
     /// Who it is.
     pub identity: Identity,
+    /// The feature levels that it supports.
+    pub levels: Levels,
     /// The servers that it was told of, itself among them, in order.
     pub servers: Vec<ServerId>,
-    /// The members of its group, as it knows them; `None` for one that belongs to nothing.
+    /// The members of its group, as it knows them; `None` for one that belongs to nothing. Of members that a later release
+    /// wrote there is the level alone.
     pub members: Option<Membership>,
 }
 
@@ -45,18 +49,20 @@ pub enum Decision {
 #[derive(Clone, Debug)]
 pub struct Founding {
     own: Identity,
+    levels: Levels,
     servers: Vec<ServerId>,
-    heard: BTreeMap<ServerId, Identity>,
+    heard: BTreeMap<ServerId, (Identity, Levels)>,
 }
 
 impl Founding {
     /// A server with this list of servers, itself among them.
-    pub fn new(own: Identity, mut servers: Vec<ServerId>) -> Founding {
+    pub fn new(own: Identity, mut servers: Vec<ServerId>, levels: Levels) -> Founding {
         servers.sort_unstable();
         servers.dedup();
         Founding {
-            heard: BTreeMap::from([(own.server, own)]),
+            heard: BTreeMap::from([(own.server, (own, levels))]),
             own,
+            levels,
             servers,
         }
     }
@@ -65,6 +71,7 @@ impl Founding {
     pub fn hello(&self) -> Hello {
         Hello {
             identity: self.own,
+            levels: self.levels,
             servers: self.servers.clone(),
             members: None,
         }
@@ -98,16 +105,30 @@ impl Founding {
             return Some(Decision::Disagrees(said));
         }
         if said != self.own.server && self.servers.contains(&said) {
-            self.heard.insert(said, hello.identity);
+            self.heard.insert(said, (hello.identity, hello.levels));
         }
         let founds = self.servers.first() == Some(&self.own.server);
         if !founds || self.missing().next().is_some() {
             return None;
         }
-        let founders: Vec<Identity> = self.heard.values().copied().collect();
-        Some(Decision::Founds(Membership::founded_by(
-            &founders, ensemble,
-        )))
+        Some(Decision::Founds(self.founded(ensemble)))
+    }
+
+    /// The group of all that were heard, at the highest level that they support.
+    fn founded(&self, ensemble: u128) -> Membership {
+        let founders: Vec<Identity> = self.heard.values().map(|(identity, _)| *identity).collect();
+        let mut founded = Membership::founded_by(&founders, ensemble);
+        for (identity, levels) in self.heard.values() {
+            let number = founded.number_of(*identity);
+            if let Some(number) = number.filter(|_| levels.highest != FeatureLevel::FIRST) {
+                founded.highest.insert(number, levels.highest);
+            }
+        }
+        founded.level = founded.possible_level();
+        if founded.level != FeatureLevel::FIRST {
+            founded.raised_by = Release::OWN;
+        }
+        founded
     }
 }
 
@@ -127,7 +148,11 @@ mod tests {
     }
 
     fn empty(server: u16) -> Founding {
-        Founding::new(identity(server, u128::from(server)), list(&[1, 2, 3]))
+        Founding::new(
+            identity(server, u128::from(server)),
+            list(&[1, 2, 3]),
+            Levels::FIRST,
+        )
     }
 
     #[test]
@@ -140,6 +165,28 @@ mod tests {
             panic!("all are there");
         };
         assert_eq!((members.voters, members.ensemble), (vec![1, 2, 3], 9));
+    }
+
+    #[test]
+    fn a_group_begins_at_the_highest_level_that_all_support() {
+        let supporting = |server: u16, highest: u16| {
+            let levels = Levels {
+                highest: FeatureLevel(highest),
+                ..Levels::FIRST
+            };
+            let own = identity(server, u128::from(server));
+            Founding::new(own, list(&[1, 2, 3]), levels)
+        };
+        for (third, level) in [(3, 2), (1, 1)] {
+            let mut first = supporting(1, 3);
+            first.hear(&supporting(2, 2).hello(), 9);
+            let decision = first.hear(&supporting(3, third).hello(), 9);
+            let Some(Decision::Founds(members)) = decision else {
+                panic!("all are there");
+            };
+            assert_eq!(members.level, FeatureLevel(level));
+            assert_eq!(members.highest_of(3), FeatureLevel(third));
+        }
     }
 
     #[test]
@@ -157,16 +204,17 @@ mod tests {
         let founders: Vec<Identity> = (1..=3).map(|it| identity(it, u128::from(it))).collect();
         let hello = Hello {
             identity: founders[1],
+            levels: Levels::FIRST,
             servers: list(&[1, 2, 3]),
             members: Some(Membership::founded_by(&founders, 9)),
         };
-        let mut wiped = Founding::new(identity(1, 77), list(&[1, 2, 3]));
+        let mut wiped = Founding::new(identity(1, 77), list(&[1, 2, 3]), Levels::FIRST);
         assert_eq!(wiped.hear(&empty(3).hello(), 5), None);
         assert_eq!(wiped.hear(&hello, 5), Some(Decision::Forgot));
-        let mut known = Founding::new(founders[2], list(&[1, 2, 3]));
+        let mut known = Founding::new(founders[2], list(&[1, 2, 3]), Levels::FIRST);
         let joins = Decision::Joins { number: 3 };
         assert_eq!(known.hear(&hello, 5), Some(joins));
-        let mut fourth = Founding::new(identity(4, 4), list(&[1, 2, 3, 4]));
+        let mut fourth = Founding::new(identity(4, 4), list(&[1, 2, 3, 4]), Levels::FIRST);
         assert_eq!(fourth.hear(&hello, 5), Some(Decision::Stranger));
     }
 
@@ -174,7 +222,7 @@ mod tests {
     fn who_has_another_list_keeps_all_from_founding() {
         let mut first = empty(1);
         first.hear(&empty(2).hello(), 9);
-        let mut other = Founding::new(identity(3, 3), list(&[1, 3]));
+        let mut other = Founding::new(identity(3, 3), list(&[1, 3]), Levels::FIRST);
         let disagrees = Some(Decision::Disagrees(ServerId(3)));
         assert_eq!(first.hear(&other.hello(), 9), disagrees);
         let disagrees = Some(Decision::Disagrees(ServerId(1)));

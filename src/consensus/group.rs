@@ -26,9 +26,10 @@ use raft::eraftpb::{
 use raft::{GetEntriesContext, ProgressState, RawNode, SnapshotStatus, StateRole};
 
 use super::log::Log;
-use super::membership::{Identity, Membership, Unreadable, decode_identities, encode_identities};
+use super::membership::{Along, Identity, Membership, Unreadable};
 use super::message::{Body, Message, Round, marker_of};
 use super::record::{Entry, HardState, Marker, Record, Remembered};
+use crate::units::feature::{Levels, Unsupported};
 use crate::units::{GroupId, Random, Seed};
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ pub struct Options {
     pub member: u64,
     /// Where nobody is known to belong to the group, wait to be admitted. Otherwise this server founds it, alone.
     pub joins: bool,
+    /// The feature levels that this server supports.
+    pub levels: Levels,
     /// Who this server is, to the others; of no use where it is alone.
     pub identity: Identity,
     /// Bytes of proposals that may wait for their commit before new ones are refused.
@@ -107,6 +110,24 @@ pub enum Output {
         /// Its last entry.
         last: u64,
     },
+    /// This entry is committed, and this server cannot go on with it: nothing behind it is given out.
+    Halted {
+        /// The entry.
+        index: u64,
+        /// Why.
+        why: Halt,
+    },
+}
+
+/// Why a group cannot go on past a committed entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Halt {
+    /// It raises the feature level to one that this server does not support.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// Only a later release can have written it.
+    #[error("this change of the members is not known")]
+    Unknown,
 }
 
 /// Why a proposal was not taken.
@@ -138,6 +159,9 @@ pub enum Unchanged {
     /// Nobody of that number can lead.
     #[error("no voter of group {0} has that number")]
     NoVoter(GroupId),
+    /// Not every member supports the level.
+    #[error("a member of group {0} does not support that feature level")]
+    Unsupported(GroupId),
 }
 
 /// Why a group cannot go on from what is remembered.
@@ -162,12 +186,12 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    /// Whether a later version wrote it.
+    /// Whether a later version wrote it, or it is of a feature level that is not supported here.
     pub fn is_newer(&self) -> bool {
         matches!(
             self,
             Unusable::Voters {
-                why: Unreadable::Newer(_),
+                why: Unreadable::Newer { .. } | Unreadable::Unsupported(_),
                 ..
             }
         )
@@ -201,6 +225,8 @@ pub struct Group {
     removed: bool,
     /// It has forgotten what it promised: what it had acknowledged at least.
     forgot: Option<u64>,
+    /// An entry was met that this server cannot go on with.
+    halted: bool,
 }
 
 /// A ready whose records are on their way to the disk.
@@ -237,8 +263,13 @@ impl Group {
     ///
     /// # Errors
     /// They cannot be read, so no group could go on from it.
-    pub fn members(group: GroupId, marker: &Marker) -> Result<Membership, Unusable> {
-        membership_of(group, marker)
+    pub fn members(
+        group: GroupId,
+        marker: &Marker,
+        levels: Levels,
+    ) -> Result<Membership, Unusable> {
+        let members = Membership::decode_at(&marker.state, levels);
+        members.map_err(|why| Unusable::Voters { group, why })
     }
 
     /// The group as it was when the server stopped; or a new one whose only voter is this server, or one to be
@@ -247,7 +278,7 @@ impl Group {
     /// # Errors
     /// What is remembered is a later version's, or contradicts itself.
     pub fn new(options: Options, remembered: Remembered, seed: Seed) -> Result<Group, Unusable> {
-        let mut membership = membership_of(options.id, &remembered.marker)?;
+        let mut membership = Group::members(options.id, &remembered.marker, options.levels)?;
         if membership.is_empty() && !options.joins {
             membership = Membership::of_voters([options.member]);
         }
@@ -306,6 +337,7 @@ impl Group {
             fetches: 0,
             removed: false,
             forgot: None,
+            halted: false,
             options,
         };
         group.set_election_timeout();
@@ -493,16 +525,10 @@ impl Group {
         learners: &[u64],
         newcomers: &BTreeMap<u64, Identity>,
     ) -> Result<(), Unchanged> {
-        let id = self.options.id;
-        if !self.proposes() {
-            return Err(Unchanged::NotLeader(id));
-        }
+        self.check_changes()?;
         let now = self.membership();
-        if self.node.raft.has_pending_conf() || !now.outgoing.is_empty() {
-            return Err(Unchanged::Busy(id));
-        }
         if !voters.contains(&self.options.member) {
-            return Err(Unchanged::Leader(id));
+            return Err(Unchanged::Leader(self.options.id));
         }
         let mut changes: Vec<ConfChangeSingle> = Vec::new();
         let mut add = |member: &u64, kind| {
@@ -522,10 +548,47 @@ impl Group {
         if changes.is_empty() {
             return Ok(());
         }
+        let newcomers = newcomers.clone();
+        let along = Along {
+            newcomers,
+            ..Along::default()
+        };
+        self.propose_change(changes, &along)
+    }
+
+    /// Changes what the members' state says beside who they are.
+    ///
+    /// # Errors
+    /// [`Unchanged`].
+    pub(super) fn change_along(&mut self, along: &Along) -> Result<(), Unchanged> {
+        self.check_changes()?;
+        // The crate takes a change of nothing for the end of a joint configuration: this one leaves a voter what it is.
+        let own = change_of(self.options.member, ConfChangeType::AddNode);
+        self.propose_change(vec![own], along)
+    }
+
+    /// Whether the members may change now.
+    fn check_changes(&self) -> Result<(), Unchanged> {
+        let id = self.options.id;
+        if !self.proposes() {
+            return Err(Unchanged::NotLeader(id));
+        }
+        if self.node.raft.has_pending_conf() || !self.membership().outgoing.is_empty() {
+            return Err(Unchanged::Busy(id));
+        }
+        Ok(())
+    }
+
+    fn propose_change(
+        &mut self,
+        changes: Vec<ConfChangeSingle>,
+        along: &Along,
+    ) -> Result<(), Unchanged> {
+        let id = self.options.id;
         let mut change = ConfChangeV2::default();
         change.set_transition(ConfChangeTransition::Auto);
         change.set_changes(changes.into());
-        change.context = encode_identities(newcomers);
+        change.context = along.encode();
         // The crate takes a change that it drops, because too much is uncommitted, for one that is pending: nothing could
         // change until something else has got its place in the log.
         let pending = self.node.raft.pending_conf_index;
@@ -573,6 +636,12 @@ impl Group {
         }
         self.note_forgotten(&message);
         if self.forgot.is_some() {
+            return;
+        }
+        if let Body::Snapshot(marker) = &message.body
+            && Membership::decode_at(&marker.state, self.options.levels).is_err()
+        {
+            // Servers of different levels hear of that by their greetings.
             return;
         }
         let (from, leads) = (message.from, message.is_of_a_leader());
@@ -671,7 +740,7 @@ impl Group {
             return;
         }
         outputs.extend(self.released.drain(..).map(Output::Send));
-        while self.node.has_ready() {
+        while !self.halted && self.node.has_ready() {
             let mut ready = self.node.ready();
             let at_once = ready.take_messages();
             let at_once = at_once.into_iter().filter_map(|it| self.outgoing(it));
@@ -729,7 +798,9 @@ impl Group {
                 self.ticket_last = persist(hard_state_of(&self.node.raft.hard_state()));
             }
             for entry in committed {
-                self.commit(entry, outputs);
+                if !self.halted {
+                    self.commit(entry, outputs);
+                }
             }
         }
         self.tell_wants(outputs);
@@ -768,8 +839,12 @@ impl Group {
     }
 
     fn commit(&mut self, entry: eraftpb::Entry, outputs: &mut Vec<Output>) {
-        if entry.get_entry_type() != EntryType::EntryNormal {
-            self.change_members(&entry);
+        if entry.get_entry_type() != EntryType::EntryNormal
+            && let Err(why) = self.change_members(&entry)
+        {
+            self.halted = true;
+            let index = entry.index;
+            return outputs.push(Output::Halted { index, why });
         }
         let (index, term) = (entry.index, entry.term);
         let log = &self.node.raft.raft_log;
@@ -784,21 +859,28 @@ impl Group {
         }
     }
 
-    fn change_members(&mut self, entry: &eraftpb::Entry) {
+    fn change_members(&mut self, entry: &eraftpb::Entry) -> Result<(), Halt> {
+        // Only this form is ever proposed here.
+        let change = ConfChangeV2::parse_from_bytes(&entry.data).map_err(|_| Halt::Unknown)?;
+        let along = Along::decode(&change.context).ok_or(Halt::Unknown)?;
+        if let Some((level, release)) = along.raised {
+            self.options.levels.check(level, release)?;
+        }
         let recovered = self.membership().recovered;
         if recovered.is_some_and(|it| entry.index <= it.void_to) {
-            return;
+            // The members are void. What the former ensemble wrote behind a raise is of that level all the same.
+            if let Some((level, release)) = along.raised {
+                let membership = self.membership().raised(level, release);
+                self.node.mut_store().change(entry.index, membership);
+            }
+            return Ok(());
         }
-        // Only this form is ever proposed here.
-        let change = ConfChangeV2::parse_from_bytes(&entry.data)
-            .expect("a committed change of members was encoded by a leader of this group");
         let state = self.node.apply_conf_change(&change);
         let state = state.expect("a committed change of members was checked when it was proposed");
-        let newcomers = decode_identities(&change.context)
-            .expect("a change of members names its newcomers as this code writes them");
-        let membership = self.membership().changed(state, newcomers);
+        let membership = self.membership().changed(state, along);
         self.node.mut_store().change(entry.index, membership);
         self.note_removed();
+        Ok(())
     }
 
     fn install(&mut self, marker: Marker, outputs: &mut Vec<Output>) {
@@ -876,11 +958,6 @@ fn at_its_place(
         message.log_term = term(message.index)?;
     }
     Some(message)
-}
-
-/// The members in a marker; none for a group that was never founded.
-fn membership_of(group: GroupId, marker: &Marker) -> Result<Membership, Unusable> {
-    Membership::decode(&marker.state).map_err(|why| Unusable::Voters { group, why })
 }
 
 fn hard_state_of(state: &eraftpb::HardState) -> Record {

@@ -5,11 +5,15 @@
 //!   version 2   2 | flags u8 | ensemble u128 | next u64 | four times: count u8, member u64 …
 //!                 | count u8, each: member u64, server u16, journal u128
 //!                 | of one that was recovered: replaces u128, void_to u64
+//!   version 3   3 | level u16 | release: major u16, minor u16, patch u16 | as version 2, from the flags on
+//!                 | count u8, each: member u64, the highest level that it supports u16
 //! ```
 //!
 //! The four are voters, voters of the outgoing half, learners, and voters of the outgoing half that become learners;
-//! the flags say that the group leaves a joint configuration by itself, that it was recovered, that it was replaced. A group of one that never had other members is
-//! written in version 1, which every release reads.
+//! the flags say that the group leaves a joint configuration by itself, that it was recovered, that it was replaced. A group
+//! of one that never had other members is written in version 1, which every release reads; version 3 only where a level
+//! other than the first has to be named. Every later version begins with level and release, too: so who cannot read the
+//! rest can say what is needed.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +21,14 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use raft::eraftpb::ConfState;
 
 use crate::units::ServerId;
+use crate::units::feature::{FeatureLevel, Levels, Release, Unsupported};
 
 /// Voters alone.
 const VOTERS: u8 = 1;
 /// All that a configuration may be.
 const JOINT: u8 = 2;
+/// The same, at a feature level.
+const LEVELLED: u8 = 3;
 /// The group leaves its joint configuration by itself.
 const LEAVES: u8 = 1;
 /// It goes on from what one server had of another ensemble.
@@ -55,6 +62,12 @@ pub struct Membership {
     pub recovered: Option<Recovered>,
     /// It was recovered elsewhere: what this server has of it serves nobody any more.
     pub replaced: bool,
+    /// The feature level: what may be in the log and in snapshots.
+    pub level: FeatureLevel,
+    /// The release that raised it there; none where it is the first.
+    pub raised_by: Release,
+    /// The highest level that each member supports, as it said last; the first, where it is not here.
+    pub highest: BTreeMap<u64, FeatureLevel>,
 }
 
 /// An ensemble whose majority is gone, and that goes on with one of its servers under another id.
@@ -79,8 +92,20 @@ pub struct Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// A later version wrote it.
-    #[error("the voters in its marker are of version {0}")]
-    Newer(u8),
+    #[error(
+        "the members in its marker are of version {version}: release {release} or a later one is needed"
+    )]
+    Newer {
+        /// Which one.
+        version: u8,
+        /// At this feature level.
+        level: FeatureLevel,
+        /// A release that supports the level.
+        release: Release,
+    },
+    /// It is of a feature level that is not supported here.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
     /// Its bytes do not add up.
     #[error("its marker's voters cannot be read")]
     Malformed,
@@ -109,7 +134,8 @@ impl Membership {
         }
     }
 
-    /// What this ensemble becomes when it goes on with this server alone, as a new one with this id. Its log ends at entry `last`.
+    /// What this ensemble becomes when it goes on with this server alone, as a new one with this id. Its log ends at entry
+    /// `last`. What the log and the snapshots hold is still of the level that they were written at.
     pub fn recovered_by(&self, own: Identity, ensemble: u128, last: u64) -> Membership {
         let members = self.members();
         let number = members.last().map_or(1, |it| it.saturating_add(1));
@@ -119,6 +145,8 @@ impl Membership {
             0 => own.journal,
             ensemble => ensemble,
         };
+        let former = self.number_of(own);
+        let highest = former.and_then(|former| self.highest.get(&former));
         Membership {
             identities: BTreeMap::from([(number, own)]),
             ensemble,
@@ -126,7 +154,19 @@ impl Membership {
                 replaces,
                 void_to: last,
             }),
+            level: self.level,
+            raised_by: self.raised_by,
+            highest: highest.map(|it| (number, *it)).into_iter().collect(),
             ..Membership::of_voters([number])
+        }
+    }
+
+    /// The same, at another level.
+    pub(super) fn raised(&self, level: FeatureLevel, release: Release) -> Membership {
+        Membership {
+            level,
+            raised_by: release,
+            ..self.clone()
         }
     }
 
@@ -134,6 +174,18 @@ impl Membership {
     pub fn replaces(&self, other: &Membership) -> bool {
         let replaces = |it: Recovered| it.replaces == other.ensemble;
         other.ensemble != 0 && self.recovered.is_some_and(replaces)
+    }
+
+    /// The highest level that a member supports.
+    pub fn highest_of(&self, member: u64) -> FeatureLevel {
+        self.highest.get(&member).copied().unwrap_or_default()
+    }
+
+    /// The highest level that every member supports.
+    pub fn possible_level(&self) -> FeatureLevel {
+        let members = self.members().into_iter();
+        let least = members.map(|member| self.highest_of(member)).min();
+        least.unwrap_or_default()
     }
 
     /// Which member this server is, with this journal.
@@ -205,7 +257,13 @@ impl Membership {
             return bytes.freeze();
         }
         let count = |count: usize| u8::try_from(count).expect("a group has fewer than 256 members");
-        bytes.put_u8(JOINT);
+        let is_levelled = self.level != FeatureLevel::FIRST || !self.highest.is_empty();
+        if is_levelled {
+            bytes.put_u8(LEVELLED);
+            put_level(self.level, self.raised_by, &mut bytes);
+        } else {
+            bytes.put_u8(JOINT);
+        }
         let flag = |is_so: bool, flag: u8| if is_so { flag } else { 0 };
         bytes.put_u8(
             flag(self.leaves, LEAVES)
@@ -228,7 +286,20 @@ impl Membership {
             bytes.put_u128(replaces);
             bytes.put_u64(void_to);
         }
+        if is_levelled {
+            put_highest(&self.highest, &mut bytes);
+        }
         bytes.freeze()
+    }
+
+    /// The membership in these bytes, for a server that supports these levels.
+    ///
+    /// # Errors
+    /// As [`Membership::decode`], and where the level is none of them.
+    pub fn decode_at(bytes: &Bytes, levels: Levels) -> Result<Membership, Unreadable> {
+        let membership = Membership::decode(bytes)?;
+        levels.check(membership.level, membership.raised_by)?;
+        Ok(membership)
     }
 
     /// The membership in these bytes; the empty one where nothing was written yet.
@@ -245,9 +316,32 @@ impl Membership {
                 let voters = std::iter::from_fn(|| bytes.try_get_u64().ok());
                 Ok(Membership::of_voters(voters))
             }
-            JOINT => decode_joint(&mut bytes).ok_or(Unreadable::Malformed),
-            VOTERS => Err(Unreadable::Malformed),
-            newer => Err(Unreadable::Newer(newer)),
+            JOINT => decode_joint(&mut bytes)
+                .filter(|_| bytes.is_empty())
+                .ok_or(Unreadable::Malformed),
+            0 | VOTERS => Err(Unreadable::Malformed),
+            version => {
+                let level = take_level(&mut bytes).ok_or(Unreadable::Malformed)?;
+                let (level, release) = level;
+                if version != LEVELLED {
+                    return Err(Unreadable::Newer {
+                        version,
+                        level,
+                        release,
+                    });
+                }
+                let membership = decode_joint(&mut bytes).and_then(|membership| {
+                    Some(Membership {
+                        level,
+                        raised_by: release,
+                        highest: take_highest(&mut bytes)?,
+                        ..membership
+                    })
+                });
+                membership
+                    .filter(|_| bytes.is_empty())
+                    .ok_or(Unreadable::Malformed)
+            }
         }
     }
 
@@ -262,13 +356,8 @@ impl Membership {
         }
     }
 
-    /// What the crate has made of it by a change that brought these newcomers. In order, so that every member writes the
-    /// same bytes.
-    pub(super) fn changed(
-        &self,
-        state: ConfState,
-        newcomers: BTreeMap<u64, Identity>,
-    ) -> Membership {
+    /// What the crate and what goes along have made of it. In order, so that every member writes the same bytes.
+    pub(super) fn changed(&self, state: ConfState, along: Along) -> Membership {
         let sorted = |mut members: Vec<u64>| {
             members.sort_unstable();
             members
@@ -284,8 +373,15 @@ impl Membership {
             ensemble: self.ensemble,
             recovered: self.recovered,
             replaced: self.replaced,
+            level: self.level,
+            raised_by: self.raised_by,
+            highest: self.highest.clone(),
         };
-        changed.identities.extend(newcomers);
+        changed.identities.extend(along.newcomers);
+        changed.highest.extend(along.highest);
+        if let Some((level, release)) = along.raised {
+            (changed.level, changed.raised_by) = (level, release);
+        }
         if changed.ensemble == 0 {
             // A group of one grows: the first journal's id is as good as any, and the same to every member.
             let first = changed.identities.values().next();
@@ -295,26 +391,94 @@ impl Membership {
         changed
             .identities
             .retain(|number, _| members.contains(number));
+        changed
+            .highest
+            .retain(|number, highest| members.contains(number) && *highest != FeatureLevel::FIRST);
         let last = members.last().copied().unwrap_or(0);
         changed.next = changed.next.max(last.saturating_add(1));
         changed
     }
 }
 
-/// Identities by member, as a change of members carries those of the newcomers.
-pub(super) fn encode_identities(identities: &BTreeMap<u64, Identity>) -> Bytes {
-    let mut bytes = BytesMut::new();
-    put_identities(identities, &mut bytes);
-    bytes.freeze()
+/// What goes along with a change of members, and the crate does not know.
+///
+/// ```text
+///   identities of newcomers | nothing more, or:
+///   level u16 (0: not raised), release: major u16, minor u16, patch u16 | count u8, each: member u64, highest level u16
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Along {
+    /// Who those are that were not in the group.
+    pub(super) newcomers: BTreeMap<u64, Identity>,
+    /// The level from this entry on, and the release that raises it.
+    pub(super) raised: Option<(FeatureLevel, Release)>,
+    /// What members support, of whom something else was known.
+    pub(super) highest: BTreeMap<u64, FeatureLevel>,
 }
 
-/// The same, read; none where there are no bytes.
-pub(super) fn decode_identities(bytes: &Bytes) -> Option<BTreeMap<u64, Identity>> {
-    let mut bytes = bytes.clone();
-    if bytes.is_empty() {
-        return Some(BTreeMap::new());
+impl Along {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        put_identities(&self.newcomers, &mut bytes);
+        if self.raised.is_some() || !self.highest.is_empty() {
+            let (level, release) = self.raised.unwrap_or((FeatureLevel(0), Release::default()));
+            put_level(level, release, &mut bytes);
+            put_highest(&self.highest, &mut bytes);
+        }
+        bytes.freeze()
     }
-    take_identities(&mut bytes).filter(|_| bytes.is_empty())
+
+    /// The same, read; nothing where there are no bytes. `None` for what a later release wrote.
+    pub(super) fn decode(bytes: &Bytes) -> Option<Along> {
+        let mut bytes = bytes.clone();
+        if bytes.is_empty() {
+            return Some(Along::default());
+        }
+        let mut along = Along {
+            newcomers: take_identities(&mut bytes)?,
+            ..Along::default()
+        };
+        if !bytes.is_empty() {
+            let raised = take_level(&mut bytes)?;
+            along.raised = Some(raised).filter(|(level, _)| *level != FeatureLevel(0));
+            along.highest = take_highest(&mut bytes)?;
+        }
+        bytes.is_empty().then_some(along)
+    }
+}
+
+fn put_level(level: FeatureLevel, release: Release, bytes: &mut BytesMut) {
+    for number in [level.0, release.major, release.minor, release.patch] {
+        bytes.put_u16(number);
+    }
+}
+
+fn take_level(bytes: &mut Bytes) -> Option<(FeatureLevel, Release)> {
+    let level = FeatureLevel(bytes.try_get_u16().ok()?);
+    let release = Release {
+        major: bytes.try_get_u16().ok()?,
+        minor: bytes.try_get_u16().ok()?,
+        patch: bytes.try_get_u16().ok()?,
+    };
+    Some((level, release))
+}
+
+fn put_highest(highest: &BTreeMap<u64, FeatureLevel>, bytes: &mut BytesMut) {
+    let count = u8::try_from(highest.len()).expect("a group has fewer than 256 members");
+    bytes.put_u8(count);
+    for (member, level) in highest {
+        bytes.put_u64(*member);
+        bytes.put_u16(level.0);
+    }
+}
+
+fn take_highest(bytes: &mut Bytes) -> Option<BTreeMap<u64, FeatureLevel>> {
+    let count = bytes.try_get_u8().ok()?;
+    let mut one = || {
+        let member = bytes.try_get_u64().ok()?;
+        Some((member, FeatureLevel(bytes.try_get_u16().ok()?)))
+    };
+    (0..count).map(|_| one()).collect()
 }
 
 fn put_identities(identities: &BTreeMap<u64, Identity>, bytes: &mut BytesMut) {
@@ -363,9 +527,9 @@ fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
             false => None,
         },
         replaced: flags & REPLACED != 0,
+        ..Membership::default()
     };
-    let is_sound = flags & !FLAGS == 0 && bytes.is_empty() && !membership.is_empty();
-    is_sound.then_some(membership)
+    (flags & !FLAGS == 0 && !membership.is_empty()).then_some(membership)
 }
 
 #[cfg(test)]
@@ -418,8 +582,17 @@ mod tests {
             identities: BTreeMap::from([(4, identity(3))]),
             next: 6,
             ensemble: 1 << 127,
-            recovered: None,
-            replaced: false,
+            ..Membership::default()
+        };
+        let levelled = Membership {
+            level: FeatureLevel(2),
+            raised_by: Release {
+                major: 1,
+                minor: 2,
+                patch: 3,
+            },
+            highest: BTreeMap::from([(1, FeatureLevel(2)), (5, FeatureLevel(3))]),
+            ..joint.clone()
         };
         let lone = Membership::of_voters([u64::MAX]);
         let three = Membership::founded_by(&[identity(2), identity(1), identity(3)], 5);
@@ -428,15 +601,27 @@ mod tests {
             replaced: true,
             ..three.clone()
         };
+        let of_a_level = |membership: &Membership| Membership {
+            highest: levelled.highest.clone(),
+            ..membership.raised(levelled.level, levelled.raised_by)
+        };
         let all = [
             Membership::default(),
             lone,
+            of_a_level(&recovered),
+            of_a_level(&replaced),
             joint,
+            levelled,
             three,
             recovered,
             replaced,
         ];
         for membership in all {
+            let bytes = membership.encode();
+            if bytes.first().is_some_and(|version| *version >= JOINT) {
+                let longer = Bytes::from([&bytes[..], &[0]].concat());
+                assert_eq!(Membership::decode(&longer), Err(Unreadable::Malformed));
+            }
             assert_eq!(Membership::decode(&membership.encode()), Ok(membership));
         }
         assert_eq!(Membership::decode(&Bytes::new()), Ok(Membership::default()));
@@ -448,6 +633,16 @@ mod tests {
         let recovered = three.recovered_by(identity(2), 9, 70);
         assert_eq!(recovered.voters, [4], "a number is never given twice");
         assert_eq!((recovered.next, recovered.ensemble), (5, 9));
+        let levelled = Membership {
+            highest: BTreeMap::from([(1, FeatureLevel(2)), (2, FeatureLevel(3))]),
+            ..three.raised(FeatureLevel(2), Release::OWN)
+        };
+        let of_it = levelled.recovered_by(identity(2), 9, 70);
+        assert_eq!(
+            (of_it.level, of_it.raised_by),
+            (FeatureLevel(2), Release::OWN)
+        );
+        assert_eq!(of_it.highest, BTreeMap::from([(4, FeatureLevel(3))]));
         assert!(recovered.replaces(&three) && !three.replaces(&recovered));
         let grown = Membership::of_voters([2]).recovered_by(identity(2), 9, 70);
         let first = Membership {
@@ -468,10 +663,86 @@ mod tests {
     }
 
     #[test]
+    fn members_at_the_first_level_are_written_as_before_there_were_levels() {
+        let two = Membership::founded_by(&[identity(1), identity(2)], 7);
+        let bytes = two.encode();
+        assert_eq!(bytes[0], 2);
+        let levelled = Membership {
+            highest: BTreeMap::from([(2, FeatureLevel(2))]),
+            ..two
+        };
+        let of_it = levelled.encode();
+        assert_eq!(of_it[..9], [3, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            of_it[9..bytes.len() + 8],
+            bytes[1..],
+            "the rest is the same"
+        );
+    }
+
+    #[test]
+    fn a_level_is_as_high_as_all_members_support() {
+        let mut members = Membership::founded_by(&[identity(1), identity(2)], 7);
+        assert_eq!(members.possible_level(), FeatureLevel::FIRST);
+        members.highest = BTreeMap::from([(1, FeatureLevel(3)), (2, FeatureLevel(2))]);
+        assert_eq!(members.possible_level(), FeatureLevel(2));
+        members.learners = vec![9];
+        assert_eq!(
+            members.possible_level(),
+            FeatureLevel::FIRST,
+            "learners, too"
+        );
+    }
+
+    #[test]
+    fn what_goes_along_with_a_change_comes_back_as_it_was() {
+        let newcomers = BTreeMap::from([(4, identity(3))]);
+        let before = Along {
+            newcomers: newcomers.clone(),
+            ..Along::default()
+        };
+        assert_eq!(before.encode().len(), 27, "as before there were levels");
+        let support = Along {
+            highest: BTreeMap::from([(4, FeatureLevel(2))]),
+            ..before.clone()
+        };
+        let raised = Along {
+            raised: Some((FeatureLevel(2), Release::OWN)),
+            ..Along::default()
+        };
+        for along in [Along::default(), before, support, raised] {
+            let bytes = along.encode();
+            let longer = Bytes::from([&bytes[..], &[0]].concat());
+            assert_eq!(Along::decode(&longer), None);
+            assert_eq!(Along::decode(&bytes), Some(along));
+        }
+        assert_eq!(Along::decode(&Bytes::new()), Some(Along::default()));
+    }
+
+    #[test]
     fn what_is_not_known_is_not_guessed() {
         let decode = |bytes: &'static [u8]| Membership::decode(&Bytes::from_static(bytes));
-        assert_eq!(decode(&[3]), Err(Unreadable::Newer(3)));
-        for bad in [&[1, 0, 0][..], &[2], &[2, 0, 1, 0], &[2; 14], &[2, 0]] {
+        let release = Release {
+            major: 2,
+            ..Release::default()
+        };
+        let level = FeatureLevel(9);
+        let newer = Unreadable::Newer {
+            version: 4,
+            level,
+            release,
+        };
+        assert_eq!(decode(&[4, 0, 9, 0, 2, 0, 0, 0, 0, 77]), Err(newer));
+        for bad in [
+            &[1, 0, 0][..],
+            &[2],
+            &[2, 0, 1, 0],
+            &[2; 14],
+            &[2, 0],
+            &[3],
+            &[4],
+            &[0],
+        ] {
             assert_eq!(decode(bad), Err(Unreadable::Malformed), "{bad:?}");
         }
     }

@@ -13,6 +13,9 @@ pub mod founding;
 // One group.
 pub mod group;
 
+// What all of its members support.
+mod level;
+
 // Its entries in memory.
 mod log;
 

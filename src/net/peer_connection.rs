@@ -18,7 +18,7 @@ use crate::consensus::founding::Hello;
 use crate::consensus::message::{Body, Message};
 use crate::units::{GroupId, Moment};
 use crate::wire::peer::{
-    self, Compare, Forward, Frame, Malformed, Part, Taken, Touch, Touched, frame,
+    self, Compare, Forward, Frame, Malformed, NotProposed, Part, Taken, Touch, Touched, frame,
 };
 
 #[cfg(test)]
@@ -183,6 +183,11 @@ impl PeerConnection {
         let mut bytes = BytesMut::new();
         peer::request::encode_forward(forward, &mut bytes);
         self.push_bulk(bytes.freeze());
+    }
+
+    /// Tells that a command is not proposed.
+    pub fn send_not_proposed(&mut self, refused: &NotProposed) {
+        self.write(|out| peer::request::encode_not_proposed(refused, out));
     }
 
     /// Tells a leader which sessions live.

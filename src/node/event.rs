@@ -71,4 +71,6 @@ pub enum EnsembleWish {
     Transfer(ServerId),
     /// Whichever other server has most is to lead, because this one stops.
     HandOver,
+    /// The feature level is to be as high as every member supports.
+    RaiseLevel,
 }

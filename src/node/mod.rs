@@ -25,6 +25,7 @@ use crate::net::peer_connection::PeerConnection;
 use crate::net::zookeeper_connection::{self, ZookeeperConnection};
 use crate::registry;
 use crate::registry::owners::Question;
+use crate::units::feature::Unsupported;
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 use crate::wire;
 use crate::wire::peer::Frame;
@@ -89,6 +90,14 @@ pub enum Failure {
         acknowledged: u64,
         /// Its last entry.
         last: u64,
+    },
+    /// The ensemble's feature level is none that this server supports.
+    #[error("{entry}: {why}")]
+    Level {
+        /// Where it was raised.
+        entry: String,
+        /// To what.
+        why: Unsupported,
     },
     /// A core gave up.
     #[error("{0}")]
@@ -547,10 +556,11 @@ impl Node {
             }
             Frame::Part(part) => side.part(part, from, world),
             Frame::Taken(taken) => side.taken(taken, from, world),
-            Frame::Forward(forward) => side.forwarded(&forward.commands, world),
+            Frame::Forward(forward) => side.forwarded(&forward.commands, from, world),
             Frame::Touch(touch) => side.touched(touch, from, world),
             Frame::Touched(touched) => side.touch_confirmed(touched, from, world),
             Frame::Compare(compare) => side.compared(compare, from, world),
+            Frame::NotProposed(refused) => side.not_proposed(refused, from, world),
         }
     }
 

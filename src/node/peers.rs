@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::connections::Connections;
 use crate::consensus::founding::Hello;
@@ -16,6 +16,7 @@ use crate::consensus::message::Message;
 use crate::consensus::{Identity, Membership};
 use crate::net::peer_connection::{Full, PeerConnection};
 use crate::report::throttle::Throttle;
+use crate::units::feature::{FeatureLevel, Levels, Unsupported};
 use crate::units::{ConnectionId, GroupId, Moment, ServerId};
 
 /// A refusal is not told again for this long.
@@ -28,6 +29,8 @@ const STRANGE_FOR: Duration = Duration::from_secs(15);
 pub(super) struct Link {
     pub(super) connection: ConnectionId,
     pub(super) identity: Identity,
+    /// The feature levels that it supports.
+    pub(super) levels: Levels,
     /// The members of its group, as it knows them.
     pub(super) members: Option<Membership>,
     /// Since when.
@@ -64,6 +67,39 @@ pub(super) enum Stranger {
         "a second process says that it is this server, and has other data: stop one of the two, or give it a server.id of its own"
     )]
     Second,
+    /// It supports no feature level that is supported here.
+    #[error(
+        "it supports feature {other}, and this server {own}: install releases that have a level in common"
+    )]
+    NoCommonLevel {
+        /// What this server supports.
+        own: Levels,
+        /// What it does.
+        other: Levels,
+    },
+    /// Its ensemble is of a level that this server does not support.
+    #[error("in its ensemble {0}. Install it here: chrysalis explain E0112")]
+    Beyond(Unsupported),
+    /// It does not support the level of this server's ensemble.
+    #[error(
+        "this ensemble is at feature level {level}, and that server supports {other}: install this server's release there"
+    )]
+    Behind {
+        /// The level here.
+        level: FeatureLevel,
+        /// What it supports.
+        other: Levels,
+    },
+}
+
+impl Stranger {
+    /// Whether it is about feature levels: an operator has something to install.
+    fn is_of_levels(self) -> bool {
+        matches!(
+            self,
+            Stranger::NoCommonLevel { .. } | Stranger::Beyond(_) | Stranger::Behind { .. }
+        )
+    }
 }
 
 impl Peers {
@@ -123,12 +159,16 @@ impl Peers {
         let link = Link {
             connection,
             identity: hello.identity,
+            levels: hello.levels,
             members: hello.members.clone(),
             since: now,
         };
         let server = hello.identity.server;
         self.missing.remove(&server);
-        if let Some((Stranger::AnotherEnsemble, _)) = self.strangers.get(&server) {
+        // The second process of its number is still there.
+        if let Some((why, _)) = self.strangers.get(&server)
+            && *why != Stranger::Second
+        {
             self.strangers.remove(&server);
         }
         let former = self.links.get(&server);
@@ -166,6 +206,15 @@ impl Peers {
         self.missing.get(&server).copied()
     }
 
+    /// Whom this server cannot speak to because of feature levels, and why, if it tries still.
+    pub(super) fn apart(&self, now: Moment) -> Option<(ServerId, Stranger)> {
+        let mut servers = self.strangers.keys();
+        servers.find_map(|server| {
+            let why = self.stranger(*server, now);
+            Some((*server, why.filter(|why| why.is_of_levels())?))
+        })
+    }
+
     /// Why a server was not let in when it came last, if it tries still.
     pub(super) fn stranger(&self, server: ServerId, now: Moment) -> Option<Stranger> {
         let (why, at) = self.strangers.get(&server)?;
@@ -174,9 +223,17 @@ impl Peers {
 
     /// Tells that another server was not let in, but not each time.
     pub(super) fn tell_refused(&mut self, server: ServerId, why: Stranger, now: Moment) {
+        // It comes again and again, and nothing changes before an operator does something.
+        let former = self.strangers.get(&server).map(|(former, _)| *former);
+        if why.is_of_levels() && former != Some(why) {
+            error!(%server, %why, "E0112: this server and another one do not speak to each other");
+        }
         // Whoever is on no list may call itself anything.
-        if let Stranger::AnotherEnsemble | Stranger::Second = why {
+        if matches!(why, Stranger::AnotherEnsemble | Stranger::Second) || why.is_of_levels() {
             self.strangers.insert(server, (why, now));
+        }
+        if why.is_of_levels() {
+            return;
         }
         if self.refused.is_due(now) {
             warn!(%server, %why, "another server is not let in");
@@ -245,11 +302,30 @@ pub(super) fn check(own: &Hello, other: &Hello) -> Result<(), Stranger> {
     if !is_listed && !is_member {
         return Err(Stranger::Unknown);
     }
+    check_levels(own, other)?;
     match (&own.members, &other.members) {
         (Some(own), Some(other)) if own.ensemble != other.ensemble || own.ensemble == 0 => {
             Err(Stranger::AnotherEnsemble)
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether both understand what the other one says, and what its ensemble has agreed on.
+fn check_levels(own: &Hello, other: &Hello) -> Result<(), Stranger> {
+    if let Some(members) = &other.members {
+        let checked = own.levels.check(members.level, members.raised_by);
+        checked.map_err(Stranger::Beyond)?;
+    }
+    let level = own.members.as_ref().map(|members| members.level);
+    if let Some(level) = level.filter(|level| !other.levels.contains(*level)) {
+        let other = other.levels;
+        return Err(Stranger::Behind { level, other });
+    }
+    let (own, other) = (own.levels, other.levels);
+    match own.common(other) {
+        Some(_) => Ok(()),
+        None => Err(Stranger::NoCommonLevel { own, other }),
     }
 }
 
@@ -277,6 +353,7 @@ mod tests {
     fn hello(server: u16, members: Option<Membership>) -> Hello {
         Hello {
             identity: identity(server, u128::from(server)),
+            levels: Levels::FIRST,
             servers: vec![ServerId(1), ServerId(2), ServerId(3)],
             members,
         }
@@ -332,10 +409,44 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_different_levels_do_not_speak() {
+        let at = |server: u16, (lowest, highest): (u16, u16), level: Option<u16>| {
+            let mut said = hello(server, level.and_then(|_| ensemble(5)));
+            said.levels = Levels {
+                lowest: FeatureLevel(lowest),
+                highest: FeatureLevel(highest),
+            };
+            if let (Some(members), Some(level)) = (&mut said.members, level) {
+                members.level = FeatureLevel(level);
+            }
+            said
+        };
+        let (old, new) = ((1, 1), (1, 2));
+        let refused = |own: &Hello, other: &Hello| match check(own, other) {
+            Ok(()) => "",
+            Err(Stranger::NoCommonLevel { .. }) => "nothing in common",
+            Err(Stranger::Beyond(_)) => "beyond",
+            Err(Stranger::Behind { .. }) => "behind",
+            Err(why) => panic!("{why}"),
+        };
+        let both = |a: &Hello, b: &Hello| (refused(a, b), refused(b, a));
+        assert_eq!(both(&at(1, old, Some(1)), &at(2, new, Some(1))), ("", ""));
+        assert_eq!(both(&at(1, old, None), &at(2, new, None)), ("", ""));
+        let raised = at(2, new, Some(2));
+        assert_eq!(both(&at(1, old, Some(1)), &raised), ("beyond", "behind"));
+        assert_eq!(both(&at(1, old, None), &raised), ("beyond", "behind"));
+        assert_eq!(both(&at(1, new, None), &raised), ("", ""));
+        let far = at(3, (3, 4), None);
+        let apart = ("nothing in common", "nothing in common");
+        assert_eq!(both(&at(1, old, None), &far), apart);
+    }
+
+    #[test]
     fn a_number_is_spoken_for_by_one_memory() {
         let link = |journal| Link {
             connection: ConnectionId(1),
             identity: identity(2, journal),
+            levels: Levels::FIRST,
             members: ensemble(5),
             since: Moment::START,
         };

@@ -26,6 +26,7 @@ use crate::consensus::{
     Entry, EntryKind, HardState, Identity, Marker, Membership, Record, Remembered,
 };
 use crate::journal::{Journal, Ticket, Unread, Wanted};
+use crate::units::feature::{FeatureLevel, Levels, Release};
 use crate::units::{GroupId, Moment, Seed, ServerId};
 
 /// An entry of joined commands is closed at this size.
@@ -88,6 +89,27 @@ fn alone_as(server: ServerId) -> u64 {
     u64::from(server.0) + 1
 }
 
+/// A new group of this server alone begins at the highest level that it supports.
+fn found_alone(server: ServerId, levels: Levels) -> Marker {
+    let number = alone_as(server);
+    let mut members = Membership::of_voters([number]);
+    members.highest.insert(number, levels.highest);
+    (members.level, members.raised_by) = (levels.highest, Release::OWN);
+    Marker {
+        state: members.encode(),
+        ..Marker::default()
+    }
+}
+
+/// The group cannot go on past an entry, nor can this server.
+fn halted(group: GroupId, index: u64, why: group::Halt, journal: &Journal) -> Failure {
+    let entry = format!("entry {index} of group {group}");
+    match why {
+        group::Halt::Unsupported(why) => Failure::Level { entry, why },
+        group::Halt::Unknown => Failure::halted(true, format!("{entry}: {why}"), journal),
+    }
+}
+
 fn commands_length(bytes: usize) -> [u8; 4] {
     let length = u32::try_from(bytes).expect("a command is smaller than a frame");
     length.to_be_bytes()
@@ -121,6 +143,8 @@ pub(crate) struct Replica {
     standing: Standing,
     /// Whom this group may have beside this server; `None` where it is alone for good.
     others: Option<Others>,
+    /// The feature levels that this server supports.
+    levels: Levels,
     seed: Seed,
     /// Added to the core's questions, so that no answer to a former life's is taken for one of this.
     question_base: u64,
@@ -265,6 +289,31 @@ impl Unusable {
             false => Unusable::Contradiction(why),
         }
     }
+
+    /// Whether it is of a feature level that this server does not support.
+    pub(crate) fn is_of_level(&self) -> bool {
+        matches!(self, Unusable::Newer { why, .. } if why.is_newer())
+    }
+}
+
+/// Whether what the journal remembers of a group, and what the core's own files say of it, is of a feature level that is
+/// supported here; to be asked before anything is changed.
+///
+/// # Errors
+/// It is not.
+pub(crate) fn check_level(
+    id: GroupId,
+    markers: [Option<&Marker>; 2],
+    levels: Levels,
+    journal: &Journal,
+) -> Result<(), Unusable> {
+    for marker in markers.into_iter().flatten() {
+        match Group::members(id, marker, levels) {
+            Err(why) if why.is_newer() => return Err(Unusable::of(why, journal)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a replica goes on from.
@@ -283,6 +332,8 @@ pub(crate) struct Beginning {
     pub(crate) forgets: bool,
     /// The group goes on with this server alone, as another one with this id, unless it does already.
     pub(crate) recovers: Option<u128>,
+    /// The feature levels that this server supports.
+    pub(crate) levels: Levels,
 }
 
 impl Beginning {
@@ -352,25 +403,25 @@ impl Replica {
         seed: Seed,
         journal: &mut Journal,
     ) -> Result<Replica, Unusable> {
-        let restored = beginning.restored;
+        let (restored, levels) = (beginning.restored, beginning.levels);
         // Before anything is changed.
         let marker = beginning.remembered.as_ref().map(|known| &known.marker);
         let mut members = marker.map_or(Ok(Membership::default()), |marker| {
-            Group::members(id, marker).map_err(|why| Unusable::of(why, journal))
+            Group::members(id, marker, levels).map_err(|why| Unusable::of(why, journal))
         })?;
         if beginning.forgets && others.is_some() {
             // Nothing of the group is left: neither what it was, nor what it promised.
             journal.append(id, Record::Reset(Marker::default()));
             journal.append(id, Record::HardState(HardState::default()));
             journal.append(id, Record::Healed);
-            return Ok(Replica::outside(id, joining, others, seed, journal));
+            return Ok(Replica::outside(id, joining, others, levels, seed, journal));
         }
         let named = others.as_ref().map(|it| it.identity);
         let recovers = beginning.recovers;
         let (mut remembered, settled) = beginning.settle(named, id, journal)?;
         if !remembered.marker.state.is_empty() {
-            members =
-                Group::members(id, &remembered.marker).map_err(|why| Unusable::of(why, journal))?;
+            members = Group::members(id, &remembered.marker, levels)
+                .map_err(|why| Unusable::of(why, journal))?;
         }
         if let (Some(ensemble), Some(own)) = (recovers, named)
             && members.ensemble != ensemble
@@ -384,7 +435,7 @@ impl Replica {
         }
         let marker = remembered.marker.index;
         let is_new = members.is_empty() && remembered.last_index() == 0;
-        let mut replica = Replica::outside(id, joining, others, seed, journal);
+        let mut replica = Replica::outside(id, joining, others, levels, seed, journal);
         replica.marker = marker;
         replica.installed = settled;
         replica.restored = marker.max(restored);
@@ -393,6 +444,10 @@ impl Replica {
         }
         if is_new && replica.others.is_some() {
             return Ok(replica);
+        }
+        if is_new && levels.highest != FeatureLevel::FIRST {
+            remembered.marker = found_alone(server, levels);
+            journal.append(id, Record::Reset(remembered.marker.clone()));
         }
         let number = replica.number_in(&members, server);
         if members.replaced || number.is_none() && replica.was_taken_out(&members) {
@@ -423,12 +478,13 @@ impl Replica {
         id: GroupId,
         joining: Joining,
         others: Option<Others>,
+        levels: Levels,
         seed: Seed,
         journal: &Journal,
     ) -> Replica {
         let own = others.as_ref().map_or(lone(ServerId(0)), |it| it.identity);
         let servers = others.as_ref().map_or(Vec::new(), |it| it.servers.clone());
-        let founding = Founding::new(own, servers);
+        let founding = Founding::new(own, servers, levels);
         Replica {
             id,
             standing: Standing::Outside(founding, Remembered::default()),
@@ -447,6 +503,7 @@ impl Replica {
             installed: Ticket::default(),
             restored: 0,
             others,
+            levels,
             seed,
         }
     }
@@ -486,6 +543,7 @@ impl Replica {
             uncommitted_bytes_max: 8 << 20,
             window_bytes: self.others.as_ref().map_or(0, |it| it.window_bytes),
             joins,
+            levels: self.levels,
             election_ticks: ELECTION_TICKS,
             heartbeat_ticks: HEARTBEAT_TICKS,
         };
@@ -517,10 +575,13 @@ impl Replica {
         let members = match &self.standing {
             Standing::Member(group) => Some(group.membership().clone()),
             // Who was taken out says so: nobody is to found a group with it.
-            Standing::Outside(_, remembered) => Group::members(self.id, &remembered.marker).ok(),
+            Standing::Outside(_, remembered) => {
+                Group::members(self.id, &remembered.marker, self.levels).ok()
+            }
         };
         Some(Hello {
             identity: others.identity,
+            levels: self.levels,
             servers: others.servers.clone(),
             members: members.filter(|members| !members.is_empty()),
         })
@@ -604,7 +665,7 @@ impl Replica {
         }
         .encode();
         self.appended = journal.append(self.id, Record::Marker(marker.clone()));
-        let founding = Founding::new(others.identity, others.servers.clone());
+        let founding = Founding::new(others.identity, others.servers.clone(), self.levels);
         let remembered = Remembered {
             marker,
             ..Remembered::default()
@@ -731,12 +792,23 @@ impl Replica {
         }
     }
 
-    /// Takes commands of another server's clients, each behind its length, and gives each to `stamp` first. They are void
-    /// where this server does not lead: whoever sent them hears of another leader, and sends them again. Copies of one
-    /// command have the same `key`.
+    /// The feature levels that this server supports.
+    pub(super) fn supported(&self) -> Levels {
+        self.levels
+    }
+
+    /// The feature level of the group; the first, while this server belongs to none.
+    pub(super) fn level(&self) -> FeatureLevel {
+        self.member().map_or(FeatureLevel::FIRST, Group::level)
+    }
+
+    /// Takes commands of another server's clients, each behind its length, those that `admit` lets in, and gives each to
+    /// `stamp` first. They are void where this server does not lead: whoever sent them hears of another leader, and sends
+    /// them again. Copies of one command have the same `key`.
     pub(super) fn propose_forwarded(
         &mut self,
         commands: &[u8],
+        mut admit: impl FnMut(&[u8]) -> bool,
         key: impl Fn(&[u8]) -> &[u8],
         mut stamp: impl FnMut(&mut [u8]),
     ) {
@@ -747,6 +819,9 @@ impl Replica {
                 return;
             };
             rest = tail;
+            if !admit(command) {
+                continue;
+            }
             if self.is_full {
                 let mut stamped = BytesMut::from(command);
                 stamp(&mut stamped);
@@ -843,6 +918,9 @@ impl Replica {
             &mut outputs,
         );
         for output in outputs {
+            if let Output::Halted { index, why } = output {
+                return Err(halted(id, index, why, journal));
+            }
             if let Output::Fetch {
                 number,
                 from,
@@ -933,6 +1011,7 @@ impl Replica {
                 }
             }
             Output::Fetch { .. } => unreachable!("the journal has been asked"),
+            Output::Halted { .. } => unreachable!("it ends the turn"),
             Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
             Output::Forgot { acknowledged, last } => {
                 news.push(News::Forgot { acknowledged, last });

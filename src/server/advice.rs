@@ -48,6 +48,17 @@ pub(super) fn newer_data(
         .cure("Install the newer version again and start it: chrysalis explain E0106")
 }
 
+/// What an operator is told of data, or of an ensemble, at a feature level that this release does not support.
+pub(super) fn unsupported(
+    what: &str,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::new(Code::E0112, what)
+        .because(why)
+        .means("This release does not serve it, because it could not read all of it; everything is still on disk.")
+        .cure("Install the release that the reason names, or a later one, and start it: chrysalis explain E0112")
+}
+
 /// What an operator is told of a disk that refuses at the start.
 pub(super) fn disk_refused(what: &str, error: disk::Error) -> Error {
     let (code, cure) = match error.class {
@@ -84,6 +95,7 @@ const LOOK_CURE: &str = "Start it again; what the reason names may need to be lo
 pub fn ended(failure: Failure) -> Error {
     let (code, cure) = match &failure {
         Failure::Newer { .. } => return newer_data("apply the journal", failure),
+        Failure::Level { .. } => return unsupported("follow the ensemble", failure),
         Failure::Journal(journal::Failure(error)) | Failure::Files(error) => match error.class {
             Class::NoSpace => (
                 Code::E0204,

@@ -30,6 +30,7 @@ use crate::net::listener::{Bound, Census, is_absent};
 use crate::node::{EnsembleWish, Event, Port};
 use crate::registry::{self, Registry};
 use crate::report::{Code, Error};
+use crate::units::feature::Levels;
 
 /// How long an orderly stop may take before the process ends anyway; nothing is lost by that.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -83,6 +84,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         random: system::random().map_err(|error| lacking("read random bytes", error))?,
         system: system::facts(),
         ports,
+        levels: Levels::OWN,
     })?;
     info!(
         %backend,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::advice::{disk_refused, flag, newer_data, run_without};
+use super::advice::{disk_refused, flag, newer_data, run_without, unsupported};
 use super::descriptors::Shares;
 use super::system::{Random, System};
 use super::{recovery, settings, topics};
@@ -27,9 +27,10 @@ use crate::node::broker::segment_files::SegmentFiles;
 use crate::node::coordinator::four_letter::Facts;
 use crate::node::coordinator::snapshots::{self, Found, RestoreError, Snapshots};
 use crate::node::coordinator::{CoordinatorSide, FORGOT, receiving};
-use crate::node::replica::{Beginning, Joining, Replica, Unusable, was_alone};
+use crate::node::replica::{Beginning, Joining, Replica, Unusable, check_level, was_alone};
 use crate::node::{Node, Parts};
 use crate::report::{Code, Error};
+use crate::units::feature::Levels;
 use crate::units::{GroupId, Seed};
 use crate::wire::zookeeper::four_letter::Configuration;
 
@@ -57,6 +58,8 @@ pub struct Start<'a> {
     pub system: System,
     /// What it will listen on: the configuration may have left the ports open.
     pub ports: Ports,
+    /// The feature levels that it supports.
+    pub levels: Levels,
 }
 
 /// Opens the server in a folder. It serves ([`Node::serves`]) after a few turns, when what the journal holds
@@ -74,6 +77,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         random,
         system,
         ports,
+        levels,
     } = start;
     let (mut journal, mut recovered, renewed) =
         open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
@@ -90,6 +94,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
                 group,
                 lost: renewed || recovered.loss.is_some(),
                 fresh: u128::from_be_bytes(random.journal),
+                levels,
                 seed: random.seed,
             };
             Some(parts.open(accept_loss, &system, &mut journal, disk.as_mut())?)
@@ -267,6 +272,7 @@ struct CoordinatorStart<'a> {
     lost: bool,
     /// Random bits.
     fresh: u128,
+    levels: Levels,
     seed: Seed,
 }
 
@@ -279,9 +285,21 @@ impl CoordinatorStart<'_> {
         disk: &mut dyn Disk,
     ) -> Result<CoordinatorSide, Error> {
         let options = settings::coordinator(self.config, self.options);
-        let marker = self.group.as_ref().map_or(0, |group| group.marker.index);
+        let id = GroupId::COORDINATOR;
+        let marker = self.group.as_ref().map(|group| &group.marker);
+        check_level(id, [marker, None], self.levels, journal)
+            .map_err(|reason| unusable(self.folder, reason))?;
+        let marker = marker.map_or(0, |marker| marker.index);
         let folder = self.folder.coordinator();
-        let restored = snapshots::restore(&folder, marker, &options, self.seed, accept_loss, disk);
+        let restored = snapshots::restore(
+            &folder,
+            marker,
+            &options,
+            self.levels,
+            self.seed,
+            accept_loss,
+            disk,
+        );
         let mut found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
         let forgets = self.forgets(&found, accept_loss, disk)?;
         if forgets {
@@ -291,7 +309,6 @@ impl CoordinatorStart<'_> {
         let recovery = recovery::read(self.folder, lost && accept_loss && !forgets, disk)?;
         let own = self.identity(journal.id(), disk)?;
         let configuration = self.configuration();
-        let id = GroupId::COORDINATOR;
         let (place, received) = (found.place.clone(), found.received);
         let beginning = Beginning {
             remembered: self.group,
@@ -301,6 +318,7 @@ impl CoordinatorStart<'_> {
             received,
             forgets,
             recovers: recovery.filter(|ensemble| *ensemble > 0),
+            levels: self.levels,
         };
         let (server, seed) = (self.config.id, self.seed);
         let others = settings::others(self.config, own);
@@ -428,6 +446,7 @@ fn snapshot_refused(server: &ServerFolder, error: RestoreError) -> Error {
             source: SnapshotError::Version(_),
             ..
         } => newer_data("read the coordinator's snapshot", error),
+        RestoreError::Level { .. } => unsupported("read the coordinator's snapshot", error),
         error => Error::new(Code::E0202, "read the coordinator's snapshot")
             .because(error)
             .means("The tree cannot be read back; the server does not start.")
@@ -439,6 +458,9 @@ fn snapshot_refused(server: &ServerFolder, error: RestoreError) -> Error {
 }
 
 fn unusable(folder: &ServerFolder, reason: Unusable) -> Error {
+    if reason.is_of_level() {
+        return unsupported("read the journal", reason);
+    }
     if let Unusable::Newer { .. } | Unusable::Shared { .. } = reason {
         return newer_data("read the journal", reason);
     }
@@ -516,6 +538,8 @@ impl BrokerStart<'_> {
             received: false,
             forgets: false,
             recovers: None,
+            // Nobody else has to read what its only member writes.
+            levels: Levels::FIRST,
         };
         let (server, seed) = (self.config.id, self.seed);
         let replica = Replica::new(id, server, Joining::Alone, beginning, None, seed, journal)

@@ -4,6 +4,7 @@ use super::*;
 use crate::consensus::EntryKind;
 use crate::consensus::admission::Admission;
 use crate::units::ServerId;
+use crate::units::feature::FeatureLevel;
 
 /// A group and what it handed out to be made durable.
 struct Bench {
@@ -18,6 +19,7 @@ fn options() -> Options {
         member: 1,
         window_bytes: 0,
         joins: false,
+        levels: Levels::FIRST,
         identity: Identity {
             server: ServerId(1),
             journal: 1,
@@ -347,6 +349,101 @@ fn who_was_taken_out_takes_another_number_and_what_it_remembers() {
         bench.turn().is_empty(),
         "it stands for nothing before it is a member"
     );
+}
+
+#[test]
+fn a_level_is_raised_when_every_member_supports_it() {
+    let mut bench = Bench::leading();
+    let support = |member, level| BTreeMap::from([(member, FeatureLevel(level))]);
+    let unsupported = Err(Unchanged::Unsupported(GroupId(1)));
+    assert_eq!(bench.group.raise(FeatureLevel(2)), unsupported);
+    assert_eq!(bench.group.note_support(&support(1, 2)), Ok(true));
+    bench.settle();
+    assert_eq!(bench.group.note_support(&support(1, 2)), Ok(false));
+    assert_eq!(bench.admit(true), Ok(Admission::Joining));
+    bench.settle();
+    let learner = "a learner counts as well";
+    assert_eq!(bench.group.raise(FeatureLevel(2)), unsupported, "{learner}");
+    assert_eq!(bench.group.note_support(&support(2, 3)), Ok(true));
+    bench.settle();
+    // This one does not support what it is about to commit: in its place another release would go on.
+    bench.group.options.levels.highest = FeatureLevel(2);
+    assert_eq!(bench.group.raise(FeatureLevel(2)), Ok(()));
+    bench.settle();
+    assert_eq!(bench.group.level(), FeatureLevel(2));
+    let index = bench.group.applied_index();
+    let marker = bench.group.marker_at(index).expect("it is the last");
+    let old = Group::members(GroupId(1), &marker, Levels::FIRST);
+    assert!(old.is_err_and(|why| why.is_newer()), "an older release");
+    let members = Membership::decode(&marker.state).expect("it is readable");
+    assert_eq!(members.highest_of(2), FeatureLevel(3));
+}
+
+/// What is recovered holds what the former ensemble wrote behind a raise, and the marker may be from before it.
+#[test]
+fn an_ensemble_that_was_recovered_keeps_the_level_and_no_members() {
+    let mut bench = Bench::leading();
+    let newer = Levels {
+        highest: FeatureLevel(2),
+        ..Levels::FIRST
+    };
+    bench.group.options.levels = newer;
+    let support = BTreeMap::from([(1, FeatureLevel(2))]);
+    assert_eq!(bench.group.note_support(&support), Ok(true));
+    bench.settle();
+    assert_eq!(bench.group.raise(FeatureLevel(2)), Ok(()));
+    bench.settle();
+    assert_eq!(bench.admit(true), Ok(Admission::Joining));
+    bench.settle();
+    let mut remembered = bench.remembered((0, 0));
+    let former = Membership::of_voters([1]);
+    let members = former.recovered_by(options().identity, 9, remembered.last_index());
+    remembered.recover(&members);
+    for levels in [newer, Levels::FIRST] {
+        let options = Options {
+            member: members.voters[0],
+            levels,
+            ..options()
+        };
+        let group = Group::new(options, remembered.clone(), Seed(7)).expect("the state is sound");
+        let mut bench = Bench {
+            group,
+            journal: Vec::new(),
+            durable: 0,
+        };
+        let mut outputs = bench.turn();
+        for _ in 0..4 {
+            outputs.extend(bench.sync());
+        }
+        let is_halted = outputs.iter().any(|it| matches!(it, Output::Halted { .. }));
+        assert_eq!(is_halted, levels == Levels::FIRST, "{outputs:?}");
+        let now = bench.group.membership();
+        assert_eq!(now.level, levels.highest);
+        assert_eq!(now.members(), members.voters, "those of the former are void");
+        assert_eq!(now.recovered, members.recovered);
+    }
+}
+
+#[test]
+fn nothing_behind_an_entry_that_cannot_be_followed_is_given_out() {
+    let mut bench = Bench::leading();
+    let support = BTreeMap::from([(1, FeatureLevel(2))]);
+    assert_eq!(bench.group.note_support(&support), Ok(true));
+    bench.settle();
+    let before = bench.group.applied_index();
+    assert_eq!(bench.group.raise(FeatureLevel(2)), Ok(()));
+    let behind = bench.group.propose(Bytes::from_static(b"behind"));
+    behind.expect("it leads");
+    bench.turn();
+    let outputs = bench.sync();
+    assert!(committed(&outputs).is_empty(), "{outputs:?}");
+    let index = before + 1;
+    assert!(
+        matches!(outputs[..], [Output::Halted { index: at, why: Halt::Unsupported(_) }] if at == index),
+        "{outputs:?}"
+    );
+    assert_eq!(bench.sync(), [], "nor later");
+    assert_eq!(bench.group.level(), FeatureLevel::FIRST);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::consensus::{Entry, EntryKind, Identity};
 use crate::units::ServerId;
+use crate::units::feature::Levels;
 
 fn hello(server: u16) -> Hello {
     Hello {
@@ -10,6 +11,7 @@ fn hello(server: u16) -> Hello {
             server: ServerId(server),
             journal: u128::from(server) << 64,
         },
+        levels: Levels::FIRST,
         servers: vec![ServerId(1), ServerId(2)],
         members: None,
     }

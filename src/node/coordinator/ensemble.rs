@@ -26,8 +26,9 @@ use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
 use crate::node::{EnsembleWish, Failure, World};
 use crate::report::throttle::Throttle;
+use crate::units::feature::FeatureLevel;
 use crate::units::{ConnectionId, GroupId, Moment, Random, Seed, ServerId, Zxid};
-use crate::wire::peer::{Forward, Part, Taken, Touch, Touched};
+use crate::wire::peer::{Forward, NotProposed, Part, Taken, Touch, Touched};
 
 /// A server that comes without what it remembered takes its own place when it has been connected for so long: the one that
 /// remembers would have come back by then, if it was only out of reach.
@@ -80,6 +81,10 @@ pub(super) struct Ensemble {
     /// What followed from another server's word last, as it was told.
     decided: Option<Decision>,
     decided_told: Throttle,
+    /// That commands are not proposed, there and here.
+    not_proposed: Throttle,
+    /// The feature level is to be raised.
+    raises: bool,
     /// A member is too far behind for entries.
     pub(super) snapshot_wanted: bool,
     /// For the id of an ensemble that is founded, and the core that a snapshot brings.
@@ -134,6 +139,8 @@ impl Ensemble {
             handed_over: Throttle::new(HAND_OVER_EVERY),
             decided: None,
             decided_told: Throttle::new(TOLD_EVERY),
+            not_proposed: Throttle::new(TOLD_EVERY),
+            raises: false,
             snapshot_wanted: false,
             random: Random::new(seed),
         }
@@ -158,10 +165,12 @@ impl Ensemble {
         };
         let add = named(std::mem::take(&mut self.invited));
         let remove = named(std::mem::take(&mut self.dismissed));
-        if !add.is_empty() || !remove.is_empty() {
+        let raise_level = std::mem::take(&mut self.raises);
+        if !add.is_empty() || !remove.is_empty() || raise_level {
             warn!(
                 add,
                 remove,
+                raise_level,
                 "this server leads no more: what is not done yet is to be asked of the server that leads"
             );
         }
@@ -378,21 +387,63 @@ impl CoordinatorSide {
         }
     }
 
-    /// Commands of another server's clients.
-    pub(in crate::node) fn forwarded(&mut self, commands: &[u8], world: &mut World) {
+    /// Commands of another server's clients. One that a member could not read would stop all of them.
+    pub(in crate::node) fn forwarded(
+        &mut self,
+        commands: &[u8],
+        from: ServerId,
+        world: &mut World,
+    ) {
         if !self.replica.proposes() {
             return;
         }
         let mut sessions = Vec::new();
-        let wall = world.wall;
+        let mut refused = Vec::new();
+        let (wall, level) = (world.wall, self.replica.level());
         let proposals = &mut self.ensemble.proposals;
+        let admit = |command: &[u8]| {
+            let why = coordinator::check(command, level).err();
+            let admitted = why.is_none();
+            refused.extend(why.map(|why| (Bytes::copy_from_slice(command), why)));
+            admitted
+        };
         self.replica
-            .propose_forwarded(commands, coordinator::key, |command| {
+            .propose_forwarded(commands, admit, coordinator::key, |command| {
                 proposals.count(command.len());
                 sessions.extend(stamp(command, wall));
             });
         sessions.dedup();
         self.handle(Event::Touched { sessions }, world);
+        for (command, why) in refused {
+            if self.ensemble.not_proposed.is_due(world.now) {
+                warn!(server = %from, why, "a command of another server is not proposed: not every member could read it");
+            }
+            if let Some(peer) = world.peers.peer(from, &mut world.connections) {
+                let group = GroupId::COORDINATOR;
+                peer.send_not_proposed(&NotProposed { group, command });
+            }
+        }
+    }
+
+    /// The leader does not propose a command of a client here.
+    pub(in crate::node) fn not_proposed(
+        &mut self,
+        refused: NotProposed,
+        from: ServerId,
+        world: &mut World,
+    ) {
+        if self.replica.leader() != Some(from) {
+            return;
+        }
+        if self.ensemble.not_proposed.is_due(world.now) {
+            error!(
+                leader = %from,
+                "the leader does not propose what a client here wants, because not every server could read it: the client's \
+                 connection is closed. Install the same release on all servers"
+            );
+        }
+        let command = refused.command;
+        self.handle(Event::NotProposed { command }, world);
     }
 
     /// The core wants the commit index, for its syncs.
@@ -629,14 +680,20 @@ impl CoordinatorSide {
         }
     }
 
-    /// Tells the others when the members have changed.
+    /// Tells the others when the members have changed, and ends connections to those that do not support the level now.
     pub(super) fn tell_of_members(&mut self, world: &mut World) {
         let since = self.replica.member().map(|group| group.members_since());
-        if since != self.ensemble.told_since
-            && let Some(hello) = self.hello()
-        {
-            self.ensemble.told_since = since;
-            world.peers.greet_all(&hello, &mut world.connections);
+        if since == self.ensemble.told_since {
+            return;
+        }
+        let Some(hello) = self.hello() else { return };
+        self.ensemble.told_since = since;
+        world.peers.greet_all(&hello, &mut world.connections);
+        let level = self.replica.level();
+        let links = world.peers.links();
+        let unsupported = links.filter(|(_, link)| !link.levels.contains(level));
+        for connection in unsupported.map(|(_, link)| link.connection) {
+            world.connections.close(connection);
         }
     }
 
@@ -651,6 +708,7 @@ impl CoordinatorSide {
             self.ensemble.admit_at = world.now + ADMIT_EVERY;
             self.dismiss();
             self.admit(world);
+            self.raise(world);
         }
         self.look_at_disk(world);
         if self.replica.has_leader() || self.hello().is_none() {
@@ -708,6 +766,7 @@ impl CoordinatorSide {
                 self.transfer(number);
             }
             EnsembleWish::HandOver => self.transfer(self.successor(world)),
+            EnsembleWish::RaiseLevel => self.ensemble.raises = true,
         }
         self.ensemble.admit_at = world.now;
     }
@@ -735,6 +794,35 @@ impl CoordinatorSide {
             }
             !matches!(dismissed, Ok(true) | Err(Unchanged::Leader(_)))
         });
+    }
+
+    /// Writes down what the members support, and raises the level where an operator wants that. What is refused, because
+    /// another change is under way, is tried again.
+    fn raise(&mut self, world: &World) {
+        let own = self.replica.supported();
+        let said = world.peers.links();
+        let said: Vec<_> = said
+            .map(|(_, it)| (it.identity, it.levels.highest))
+            .collect();
+        let Some(group) = self.replica.member_mut() else {
+            return;
+        };
+        let members = group.membership();
+        let of_others = said.into_iter();
+        let of_others = of_others.filter_map(|(it, level)| Some((members.number_of(it)?, level)));
+        let all: BTreeMap<u64, FeatureLevel> =
+            of_others.chain([(group.member(), own.highest)]).collect();
+        if group.note_support(&all) != Ok(false) || !self.ensemble.raises {
+            return;
+        }
+        let (now, possible) = (group.level(), group.membership().possible_level());
+        if possible > now && group.raise(possible).is_err() {
+            return;
+        }
+        if possible > now {
+            info!(from = %now, to = %possible, "the feature level of the ensemble is raised");
+        }
+        self.ensemble.raises = false;
     }
 
     /// Brings those further that are on their way into the group.
@@ -861,6 +949,11 @@ impl CoordinatorSide {
                     .to_owned(),
             );
         }
+        if let Some((server, why)) = world.peers.apart(world.now) {
+            return Some(format!(
+                "the ensemble has no leader that is heard here: E0112: server {server} is not let in: {why}"
+            ));
+        }
         let missing = self.replica.missing();
         let is_stranger = (world.peers.links()).any(|(_, link)| link.members.is_some());
         let absent = |server: &&ServerId| {
@@ -893,10 +986,13 @@ mod tests {
         let mut ensemble = Ensemble::new(Duration::ZERO, Seed(1));
         ensemble.invited.insert(ServerId(2));
         ensemble.dismissed.insert(ServerId(3));
+        ensemble.raises = true;
         ensemble.give_up_wishes(Role::Elected { term: 5 });
         ensemble.give_up_wishes(Role::Leads { term: 5, since: 9 });
         assert_eq!((ensemble.invited.len(), ensemble.dismissed.len()), (1, 1));
+        assert!(ensemble.raises);
         ensemble.give_up_wishes(Role::Follows);
         assert_eq!((ensemble.invited.len(), ensemble.dismissed.len()), (0, 0));
+        assert!(!ensemble.raises);
     }
 }

@@ -13,12 +13,13 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::receiving::mark;
-use crate::consensus::Marker;
+use crate::consensus::{Marker, Membership, Unreadable};
 use crate::coordinator::{Coordinator, Options, Place, Restore, Restored, SnapshotError};
 use crate::disk::{
     self, Class, Completion, Disk, File, Lane, Mode, Operation, Outcome, Owner, Token,
 };
 use crate::report::throttle::Complaint;
+use crate::units::feature::Levels;
 use crate::units::{GroupId, Moment, Seed};
 
 /// Whose completions are the snapshots'.
@@ -384,6 +385,14 @@ pub(crate) enum RestoreError {
         /// What is wrong with it.
         source: SnapshotError,
     },
+    /// A snapshot is of a feature level that is not supported here.
+    #[error("{}: {why}", path.display())]
+    Level {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be used.
+        why: Unreadable,
+    },
     /// The journal begins behind the newest snapshot.
     #[error(
         "the journal begins behind entry {journal}, but the newest snapshot in {} holds only {snapshot}",
@@ -446,6 +455,7 @@ pub(crate) fn restore(
     folder: &Path,
     marker: u64,
     options: &Options,
+    levels: Levels,
     seed: Seed,
     accept_loss: bool,
     disk: &mut dyn Disk,
@@ -468,16 +478,19 @@ pub(crate) fn restore(
     for name in names.into_iter().rev() {
         let path = folder.join(&name);
         if name.ends_with(SUFFIX) && state.is_none() {
-            match read(&path, seed, disk)? {
+            match read(&path, levels, seed, disk)? {
+                Err(NotRead::Level(why)) => return Err(RestoreError::Level { path, why }),
                 Ok(restored) => {
                     state = Some(restored);
                     continue;
                 }
                 // What a later version wrote is not lost, and its journal may have forgotten what is in it.
-                Err(source) if !accept_loss || matches!(source, SnapshotError::Version(_)) => {
+                Err(NotRead::Snapshot(source))
+                    if !accept_loss || matches!(source, SnapshotError::Version(_)) =>
+                {
                     return Err(RestoreError::Snapshot { path, source });
                 }
-                Err(error) => {
+                Err(NotRead::Snapshot(error)) => {
                     warn!(path = %path.display(), %error, "a damaged snapshot is ignored, as accepted");
                     lost = true;
                     continue;
@@ -530,21 +543,45 @@ fn came_last(folder: &Path, disk: &mut dyn Disk) -> Result<Option<u64>, disk::Er
     Ok(text.trim().parse().ok())
 }
 
+/// Why a snapshot was not read.
+enum NotRead {
+    /// Something is wrong with it.
+    Snapshot(SnapshotError),
+    /// It is of a feature level that is not supported here.
+    Level(Unreadable),
+}
+
 fn read(
     path: &Path,
+    levels: Levels,
     seed: Seed,
     disk: &mut dyn Disk,
-) -> Result<Result<Restored, SnapshotError>, disk::Error> {
+) -> Result<Result<Restored, NotRead>, disk::Error> {
     let mut restore = Restore::new(seed);
     let mut refused = None;
-    disk::read_pieces(disk, path, 0..u64::MAX, |bytes| match restore.feed(bytes) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            refused = Some(error);
-            ControlFlow::Break(())
+    disk::read_pieces(disk, path, 0..u64::MAX, |bytes| {
+        let fed = restore.feed(bytes).map_err(NotRead::Snapshot);
+        // What follows the head of one at a level that is not known may look damaged.
+        let checked = check_level(&restore, levels).map_err(NotRead::Level);
+        match checked.and(fed) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(why) => {
+                refused = Some(why);
+                ControlFlow::Break(())
+            }
         }
     })?;
-    Ok(refused.map_or_else(|| restore.finish(), Err))
+    Ok(refused.map_or_else(|| restore.finish().map_err(NotRead::Snapshot), Err))
+}
+
+/// Whether the members in a snapshot's head are of a supported level, as far as it is read.
+fn check_level(restore: &Restore, levels: Levels) -> Result<(), Unreadable> {
+    let place = restore.place();
+    let checked = place.map(|place| Membership::decode_at(&place.members, levels));
+    match checked {
+        Some(Err(why @ (Unreadable::Newer { .. } | Unreadable::Unsupported(_)))) => Err(why),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

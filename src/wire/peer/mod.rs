@@ -12,7 +12,8 @@
 //!   kind 1, messages: one behind the other until the body ends
 //!          group u32 | what u8 | from u64 | to u64 | term u64 | the fields of `what`
 //!   kind 2, hello: the first frame, in both directions
-//!          magic "CHRYSPEE" | version u16 | server u16 | journal u128
+//!          magic "CHRYSPEE" | version u16 | from version 2 on: lowest level u16, highest level u16
+//!          | server u16 | journal u128
 //!          | count u16, each: server u16 | length u32, the members' bytes (none: 0)
 //!   kind 3, a part of a snapshot
 //!          group u32 | index u64 | offset u64 | is last u8 | the bytes, until the body ends
@@ -26,6 +27,8 @@
 //!          group u32 | round u64 | index u64
 //!   kind 8, a word about the state after an entry
 //!          group u32 | index u64 | 1: which digest has it? 2: this one, digest u64; 3: it differs; 4: a snapshot is wanted
+//!   kind 9, a command that the leader does not propose
+//!          group u32 | the command, until the body ends
 //! ```
 //!
 //! All integers are big-endian. The checksum is the crc32 of the body. Many messages share a frame, those of several groups
@@ -53,7 +56,7 @@ pub mod request;
 pub mod snapshot;
 
 pub use comparison::{Compare, Compared};
-pub use request::{Forward, Touch, Touched};
+pub use request::{Forward, NotProposed, Touch, Touched};
 pub use snapshot::{Part, Taken};
 
 /// A frame of messages.
@@ -72,6 +75,8 @@ const TOUCH: u8 = 6;
 const TOUCHED: u8 = 7;
 /// A word about a state.
 const COMPARE: u8 = 8;
+/// A command that the leader does not propose.
+const NOT_PROPOSED: u8 = 9;
 
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +97,8 @@ pub enum Frame {
     Touched(Touched),
     /// A word about a state.
     Compare(Compare),
+    /// A command that the leader does not propose.
+    NotProposed(NotProposed),
 }
 
 /// What the body of a frame says.
@@ -109,6 +116,7 @@ pub fn decode(body: &Bytes) -> Result<Frame, Malformed> {
         TOUCH => Frame::Touch(request::decode_touch(&mut reader)?),
         TOUCHED => Frame::Touched(request::decode_touched(&mut reader)?),
         COMPARE => Frame::Compare(comparison::decode(&mut reader)?),
+        NOT_PROPOSED => Frame::NotProposed(request::decode_not_proposed(&mut reader, body)?),
         kind => return Err(Malformed::Kind(kind)),
     })
 }

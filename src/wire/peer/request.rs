@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{FORWARD, Malformed, TOUCH, TOUCHED, frame};
+use super::{FORWARD, Malformed, NOT_PROPOSED, TOUCH, TOUCHED, frame};
 use crate::consensus::ENTRY_BYTES_MAX;
 use crate::cursor::Reader;
 use crate::units::GroupId;
@@ -37,6 +37,24 @@ pub struct Touched {
     pub round: u64,
     /// What was committed then: a session that ended before is no more, wherever this is applied.
     pub index: u64,
+}
+
+/// A command that the leader does not propose: not every member can read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotProposed {
+    /// Whose log it was for.
+    pub group: GroupId,
+    /// The command, as it came.
+    pub command: Bytes,
+}
+
+/// Writes the frame.
+pub fn encode_not_proposed(refused: &NotProposed, out: &mut BytesMut) {
+    frame::encode(out, |writer| {
+        writer.u8(NOT_PROPOSED);
+        writer.u32(refused.group.0);
+        writer.bytes(&refused.command);
+    });
 }
 
 /// Writes the frame.
@@ -83,6 +101,16 @@ pub(super) fn decode_forward(reader: &mut Reader<'_>, owner: &Bytes) -> Result<F
     Ok(Forward { group, commands })
 }
 
+pub(super) fn decode_not_proposed(
+    reader: &mut Reader<'_>,
+    owner: &Bytes,
+) -> Result<NotProposed, Malformed> {
+    let group = GroupId(reader.u32()?);
+    let rest = reader.remaining();
+    let command = reader.take_shared(rest, owner)?;
+    Ok(NotProposed { group, command })
+}
+
 pub(super) fn decode_touch(reader: &mut Reader<'_>) -> Result<Touch, Malformed> {
     let group = GroupId(reader.u32()?);
     let round = reader.u64()?;
@@ -127,6 +155,12 @@ mod tests {
         let mut out = BytesMut::new();
         encode_forward(&forward, &mut out);
         assert_eq!(decoded(out), Ok(Frame::Forward(forward)));
+
+        let command = Bytes::from_static(&[9, 9, 9]);
+        let refused = NotProposed { group, command };
+        let mut out = BytesMut::new();
+        encode_not_proposed(&refused, &mut out);
+        assert_eq!(decoded(out), Ok(Frame::NotProposed(refused)));
 
         let (round, sessions) = (9, vec![i64::MIN, 5]);
         let touch = Touch {

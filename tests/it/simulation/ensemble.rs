@@ -15,6 +15,8 @@ mod clients;
 mod faults;
 /// Whether there is an order that explains what was told.
 mod history;
+/// Servers of several releases.
+mod levels;
 /// The connections between the servers.
 mod links;
 /// A lock, and a fence behind it.

@@ -11,8 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use chrysalis::consensus::admission::Admission;
+use chrysalis::consensus::founding::Hello;
 use chrysalis::consensus::message::{Body, Message};
 use chrysalis::consensus::{Entry, EntryKind, Identity};
+use chrysalis::units::feature::{FeatureLevel, Levels};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
 use chrysalis::wire::peer::{self, Frame, frame, message as wire};
 
@@ -22,11 +24,17 @@ use crate::harness::tally::Tally;
 /// One server.
 mod server;
 
-use server::{News, Server, State};
+use server::{News, SECOND_LEVEL, Server, State};
 
 /// Steps with faults, and at most so many until all is well again.
 const STEPS: u64 = 10_000;
 const STEPS_TO_HEAL: u64 = 20_000;
+
+/// What the newer of two releases supports.
+const NEW: Levels = Levels {
+    lowest: FeatureLevel(1),
+    highest: FeatureLevel(2),
+};
 
 /// A message on its way.
 struct Flight {
@@ -57,19 +65,21 @@ struct World {
     /// Groups that were founded.
     founded: u64,
     met: Tally,
+    /// Servers have one of two releases, another one after some restarts.
+    is_mixed: bool,
     /// Of all that happened, in order.
     trace: u64,
 }
 
 impl World {
-    fn new(seed: u64, count: u16) -> World {
+    fn new(seed: u64, count: u16, is_mixed: bool) -> World {
         let list: Vec<ServerId> = (1..=count).map(ServerId).collect();
         let empty = |server: &ServerId| {
             let identity = Identity {
                 server: *server,
                 journal: u128::from(server.0),
             };
-            Server::new(identity, list.clone(), seed)
+            Server::new(identity, list.clone(), Levels::FIRST, seed)
         };
         World {
             random: Random::new(Seed(seed)),
@@ -87,6 +97,7 @@ impl World {
             whole: true,
             founded: 0,
             met: Tally::default(),
+            is_mixed,
             trace: 0,
         }
     }
@@ -156,6 +167,14 @@ impl World {
                 }
                 News::Fetch { number, from, to } => self.fetches.push((place, number, from, to)),
                 News::SnapshotWanted => self.servers[place].snapshot(),
+                News::Halted => {
+                    // Its operator installs what the message names.
+                    assert_eq!(self.servers[place].levels, Levels::FIRST);
+                    self.crash(place);
+                    self.servers[place].levels = NEW;
+                    self.met.add("halted", 1);
+                    return;
+                }
                 News::Installed => {
                     self.met.add("snapshots_installed", 1);
                     self.check_digest(place);
@@ -263,7 +282,22 @@ impl World {
     fn power_cut(&mut self, but: usize) {
         for place in (0..self.servers.len()).filter(|place| *place != but) {
             self.crash(place);
-            self.servers[place].start();
+            self.start(place);
+        }
+    }
+
+    /// Starts a server, perhaps with another release; and with the newer one where the older refuses.
+    fn start(&mut self, place: usize) {
+        if self.is_mixed && self.chance(3) {
+            let newer = !self.chance(3);
+            self.servers[place].levels = if newer { NEW } else { Levels::FIRST };
+            self.met.add("releases changed", 1);
+        }
+        if !self.servers[place].start() {
+            assert_eq!(self.servers[place].levels, Levels::FIRST);
+            self.met.add("starts refused", 1);
+            self.servers[place].levels = NEW;
+            assert!(self.servers[place].start(), "the newer release supports it");
         }
     }
 
@@ -277,8 +311,9 @@ impl World {
         };
         let servers = self.servers[place].hello().servers;
         let seed = self.random.next();
-        self.servers[place] = Server::new(identity, servers, seed);
-        self.servers[place].start();
+        let levels = self.servers[place].levels;
+        self.servers[place] = Server::new(identity, servers, levels, seed);
+        self.start(place);
         self.met.add("wiped", 1);
     }
 
@@ -304,13 +339,49 @@ impl World {
             return;
         }
         let hello = self.servers[from].hello();
+        let own = self.servers[to].hello();
+        if !is_readable(&hello, own.levels) || !is_readable(&own, hello.levels) {
+            self.met.add("greetings refused", 1);
+            return;
+        }
         let ensemble = u128::from(self.random.next());
         let founded = self.servers[to].hear(&hello, ensemble);
         self.founded += u64::from(founded);
         if self.leader() == Some(to) {
             self.admit(to, hello.identity);
+            self.note_support(to, hello.identity, hello.levels);
             self.turn(to);
         }
+    }
+
+    /// A leader hears what another server supports.
+    fn note_support(&mut self, leader: usize, identity: Identity, levels: Levels) {
+        let own = self.servers[leader].levels;
+        let Some(live) = &mut self.servers[leader].live else {
+            return;
+        };
+        let mut said = BTreeMap::from([(live.group.member(), own.highest)]);
+        if let Some(number) = live.group.membership().number_of(identity) {
+            said.insert(number, levels.highest);
+        }
+        let noted = live.group.note_support(&said);
+        self.met
+            .add("support noted", usize::from(noted == Ok(true)));
+    }
+
+    /// An operator wants the level raised.
+    fn raise(&mut self) {
+        let Some(leader) = self.leader() else { return };
+        let Some(live) = &mut self.servers[leader].live else {
+            return;
+        };
+        let is_due = live.group.level() < NEW.highest;
+        let possible = live.group.membership().possible_level();
+        if is_due && live.group.raise(NEW.highest).is_ok() {
+            assert_eq!(possible, NEW.highest, "a member does not support it");
+            self.met.add("raised", 1);
+        }
+        self.turn(leader);
     }
 
     /// What an ensemble does by itself: a server that forgot is admitted as a learner, and takes its former self's vote
@@ -364,7 +435,7 @@ impl World {
             }
             934..954 => {
                 if !self.servers[place].is_up {
-                    self.servers[place].start();
+                    self.start(place);
                 }
             }
             954..957 => {
@@ -376,6 +447,7 @@ impl World {
             957..963 => self.cut.clear(),
             963..966 => self.transfer(place),
             966..986 => self.fetch(),
+            986..991 if self.is_mixed => self.raise(),
             986..998 => {
                 let other = self.below(self.servers.len());
                 self.meet(other, place);
@@ -394,6 +466,10 @@ impl World {
         let size = 1 + self.below(300);
         let mut data = self.proposed.to_be_bytes().to_vec();
         data.resize(8 + size, 7);
+        let live = self.servers[place].live.as_ref();
+        if live.is_some_and(|live| live.group.level() >= NEW.highest) {
+            data[8] = SECOND_LEVEL;
+        }
         self.servers[place].propose(Bytes::from(data));
         self.turn(place);
     }
@@ -444,8 +520,15 @@ impl World {
     fn heal(&mut self) {
         self.cut.clear();
         for place in 0..self.servers.len() {
+            if self.is_mixed {
+                // Who was refused comes back with the newer release.
+                self.servers[place].levels = NEW;
+                if self.servers[place].is_up {
+                    self.crash(place);
+                }
+            }
             if !self.servers[place].is_up {
-                self.servers[place].start();
+                assert!(self.servers[place].start(), "it is supported");
             }
         }
         let mut last = None;
@@ -520,6 +603,12 @@ impl World {
     }
 }
 
+/// Whether a server that supports these levels may speak to one that says this.
+fn is_readable(hello: &Hello, levels: Levels) -> bool {
+    let members = hello.members.as_ref();
+    members.is_none_or(|members| levels.contains(members.level))
+}
+
 /// A message as the other side decodes it.
 fn carried(message: &Message) -> Message {
     let group = GroupId::COORDINATOR;
@@ -536,8 +625,8 @@ fn carried(message: &Message) -> Message {
 }
 
 /// Runs a seed; what it met, and its trace.
-fn run(seed: u64, count: u16) -> (Tally, u64) {
-    let mut world = World::new(seed, count);
+fn run(seed: u64, count: u16, is_mixed: bool) -> (Tally, u64) {
+    let mut world = World::new(seed, count, is_mixed);
     let mut steps = 0;
     while steps < STEPS {
         world.step();
@@ -552,7 +641,7 @@ fn run(seed: u64, count: u16) -> (Tally, u64) {
 fn check(count: u16, seeds: impl Iterator<Item = u64>, floors: &[(&str, u64)]) {
     let mut all = Tally::default();
     for seed in seeds {
-        let (met, _) = run(seed, count);
+        let (met, _) = run(seed, count, false);
         all.merge(&met);
     }
     println!("{all:?}");
@@ -587,6 +676,28 @@ fn five_servers_have_one_history() {
 #[test]
 fn a_seed_gives_the_same_trace_again() {
     for seed in seeds(3, 20) {
-        assert_eq!(run(seed, 3), run(seed, 3));
+        assert_eq!(run(seed, 3, true), run(seed, 3, true));
     }
+}
+
+/// Servers are started with an older and a newer release by turns, and the level is raised as soon as all support it. An older
+/// one applies nothing that it cannot read, whenever it comes.
+#[test]
+fn servers_of_two_releases_have_one_history() {
+    let mut all = Tally::default();
+    for seed in seeds(40, 1000) {
+        all.merge(&run(seed, 3, true).0);
+    }
+    println!("{all:?}");
+    let each = [
+        "releases changed",
+        "support noted",
+        "raised",
+        "starts refused",
+        "greetings refused",
+        "halted",
+        "wiped",
+        "snapshots_installed",
+    ];
+    all.assert_at_least(&each.map(|what| (what, 1)));
 }

@@ -291,6 +291,18 @@ impl World {
         }
     }
 
+    /// Bytes get into a connection as if its one end had sent them to the other. Nothing else may be on its way.
+    pub(super) fn inject(&mut self, from: usize, to: usize, bytes: Bytes) {
+        let pair = [from.min(to), from.max(to)];
+        let is_it = |link: &&mut Link| {
+            link.is_whole() && link.ends.each_ref().map(|end| end.server) == pair
+        };
+        let link = self.links.iter_mut().find(is_it);
+        let link = link.expect("the two are connected");
+        let side = usize::from(from > to);
+        link.ends[side].sent.put(self.now, bytes);
+    }
+
     /// Takes note of what one server says to another.
     fn overhear(&mut self, number: usize, side: usize) {
         let end = &mut self.links[number].ends[side];
@@ -302,6 +314,7 @@ impl World {
         for body in bodies {
             match peer::decode(&body).expect("a frame of ours") {
                 Frame::Hello(hello) => self.says(server, *hello),
+                Frame::NotProposed(_) => self.note("a command is not proposed"),
                 Frame::Messages(messages) => {
                     for (_, message) in messages {
                         match message.body {

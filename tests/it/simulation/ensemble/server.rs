@@ -11,9 +11,10 @@ use chrysalis::appliance::Ports;
 use chrysalis::config::{self, Config, Machine, ServerFolder};
 use chrysalis::disk::Class;
 use chrysalis::net::output::Chunk;
-use chrysalis::node::{Event, Node, Port};
+use chrysalis::node::{Event, Failure, Node, Port};
 use chrysalis::report::{Code, Error};
 use chrysalis::server::{Random as StartRandom, Start};
+use chrysalis::units::feature::Levels;
 use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime};
 
 use super::still::Still;
@@ -52,6 +53,8 @@ const WALL_START_MS: i64 = 1_700_000_000_000;
 
 pub(super) struct Server {
     config: Config,
+    /// What its release supports.
+    pub(super) levels: Levels,
     pub(super) disk: Shared,
     pub(super) node: Option<Node>,
     /// Counts its starts: a connection belongs to one.
@@ -101,6 +104,7 @@ impl Server {
         config.journal.file_bytes = 4 << 20;
         Server {
             config,
+            levels: Levels::FIRST,
             disk: empty_disk(seed),
             node: None,
             life: 0,
@@ -124,7 +128,7 @@ impl Server {
 
     /// Starts on what is on the disk. Where that is impossible, and there is a reason for it, that is told, and the server is
     /// started again later.
-    pub(super) fn start(&mut self, now: u64, random: &mut Random) -> Result<(), &'static str> {
+    pub(super) fn start(&mut self, now: u64, random: &mut Random) -> Result<(), NotStarted> {
         self.find_space(now);
         let system = system(|_| true);
         let mut journal = [0; 16];
@@ -144,6 +148,7 @@ impl Server {
             },
             system,
             ports: Ports::default(),
+            levels: self.levels,
         });
         match started {
             Ok(node) => self.node = Some(node),
@@ -159,11 +164,14 @@ impl Server {
     }
 
     /// What the operator does about it.
-    fn does_not_start(&mut self, now: u64, error: &Error) -> &'static str {
+    fn does_not_start(&mut self, now: u64, error: &Error) -> NotStarted {
         self.start_at = now + 500 * MS;
         self.disk.0.borrow_mut().kill();
+        if error.code() == Code::E0112 {
+            return NotStarted::Level;
+        }
         if self.is_full {
-            return "starts on a full disk";
+            return NotStarted::For("starts on a full disk");
         }
         let is_damage = matches!(error.code(), Code::E0201 | Code::E0202);
         assert!(
@@ -171,7 +179,7 @@ impl Server {
             "a server does not start: {error}"
         );
         self.accepts_loss = true;
-        "losses accepted"
+        NotStarted::For("losses accepted")
     }
 
     /// There is no more space until then, but for so many bytes.
@@ -354,18 +362,22 @@ impl Server {
         }
     }
 
-    /// Takes a turn; how it ended if it did.
-    pub(super) fn turn(&mut self, now: u64, random: &mut Random) -> Option<End> {
+    /// Takes a turn; what ended the server in it, if anything did.
+    pub(super) fn turn(&mut self, now: u64, random: &mut Random) -> Option<Ended> {
         let (moment, wall) = self.clocks(now);
         let node = self.node.as_mut()?;
         self.is_still.set(now < self.still_until);
         let turned = node.turn(moment, wall);
         if self.disk.0.borrow().is_dead() {
-            return Some(End::Power);
+            return Some(Ended::Power);
         }
-        if let Err(failure) = turned {
-            assert!(self.fails, "a server gave up: {failure}");
-            return Some(End::Kill);
+        match turned {
+            Ok(()) => {}
+            Err(Failure::Level { .. }) => return Some(Ended::Level),
+            Err(failure) => {
+                assert!(self.fails, "a server gave up: {failure}");
+                return Some(Ended::Disk);
+            }
         }
         self.dirty.extend(node.take_dirty());
         let deadline = node.deadline().map(|at| {
@@ -382,6 +394,26 @@ impl Server {
         self.wake_at = next.unwrap_or(u64::MAX).max(now + 50);
         None
     }
+}
+
+/// Why a server did not start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotStarted {
+    /// What is on its disk is of a feature level that its release does not support.
+    Level,
+    /// For this reason; it is started again later.
+    For(&'static str),
+}
+
+/// What ended a server in a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The power went.
+    Power,
+    /// Its disk failed.
+    Disk,
+    /// The ensemble is at a feature level that its release does not support.
+    Level,
 }
 
 /// What a connection had to be written.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrysalis::consensus::founding::Hello;
-use chrysalis::node::{Event, Node};
+use chrysalis::node::{EnsembleWish, Event, Node};
+use chrysalis::units::feature::Levels;
 use chrysalis::units::{ConnectionId, Random, Seed};
 
 use super::clients::{Client, Memory};
 use super::links::Link;
-use super::server::{End, Server};
+use super::server::{End, Ended, NotStarted, Server};
 use crate::harness::tally::Tally;
 
 /// Times are in microseconds since the simulation began.
@@ -62,6 +63,9 @@ pub(super) struct World {
     pub(super) altered: bool,
     /// Nobody writes any more.
     pub(super) calm: bool,
+    /// What the newer of two releases supports, that servers get by chance when they start; one that does not support what
+    /// it finds gets it then.
+    pub(super) newer: Option<Levels>,
     pub(super) tally: Tally,
     hash: u64,
     pub(super) log: Vec<String>,
@@ -119,6 +123,7 @@ impl World {
             digests: BTreeMap::new(),
             altered: false,
             calm: false,
+            newer: None,
             tally: Tally::default(),
             hash: 0,
             log: Vec::new(),
@@ -202,16 +207,56 @@ impl World {
                 continue;
             }
             self.note(&format!("{server} starts"));
-            if let Err(what) = self.servers[server].start(self.now, &mut self.random) {
-                self.tally.add(what, 1);
-                self.note(&format!("{server} does not start: {what}"));
-                continue;
+            if let Some(newer) = self.newer {
+                let is_newer = self.random.below(2) == 0;
+                self.servers[server].levels = if is_newer { newer } else { Levels::FIRST };
+            }
+            match self.servers[server].start(self.now, &mut self.random) {
+                Ok(()) => {}
+                Err(NotStarted::Level) => {
+                    self.refuse_level(server, "starts refused");
+                    continue;
+                }
+                Err(NotStarted::For(what)) => {
+                    self.tally.add(what, 1);
+                    self.note(&format!("{server} does not start: {what}"));
+                    continue;
+                }
             }
             for high in server + 1..SERVERS {
                 let at = self.now + self.random.below(10 * MS);
                 self.dial_at.insert((server, high), at);
             }
         }
+    }
+
+    /// A server's release does not support what the ensemble does: it comes back with the newer one, if there is one.
+    fn refuse_level(&mut self, server: usize, what: &'static str) {
+        self.note(&format!("{server} does not support the feature level"));
+        self.tally.add(what, 1);
+        self.servers[server].start_at = match self.newer.take() {
+            Some(newer) => {
+                // From now on all that start are newer.
+                self.servers.iter_mut().for_each(|it| it.levels = newer);
+                self.now + SECOND
+            }
+            None => u64::MAX,
+        };
+    }
+
+    /// An operator wants the feature level raised, wherever a server leads.
+    pub(super) fn raise_level(&mut self) {
+        for server in 0..SERVERS {
+            let now = self.now;
+            self.servers[server].handle(now, Event::Ensemble(EnsembleWish::RaiseLevel));
+        }
+    }
+
+    /// The feature level, as a server says.
+    pub(super) fn level(&self, server: usize) -> u16 {
+        let said = self.said[server].as_ref();
+        let members = said.and_then(|hello| hello.members.as_ref());
+        members.map_or(0, |members| members.level.0)
     }
 
     /// Connections over which nothing got for long come to their end.
@@ -260,10 +305,14 @@ impl World {
         self.servers[server].find_space(now);
         if self.servers[server].wake_at <= now {
             let ended = self.servers[server].turn(now, &mut self.random);
-            if let Some(end) = ended {
-                let what = match end {
-                    End::Power => "power cuts within an operation",
-                    End::Kill => "ends for a failed disk",
+            if let Some(ended) = ended {
+                let (what, end) = match ended {
+                    Ended::Power => ("power cuts within an operation", End::Power),
+                    Ended::Disk => ("ends for a failed disk", End::Kill),
+                    Ended::Level => {
+                        self.stop(server, End::Kill, SECOND);
+                        return self.refuse_level(server, "servers that could not follow");
+                    }
                 };
                 self.tally.add(what, 1);
                 let away = self.random.below(6 * SECOND);

@@ -7,6 +7,7 @@ use chrysalis::consensus::founding::{Decision, Founding, Hello};
 use chrysalis::consensus::group::{Group, Options, Output};
 use chrysalis::consensus::message::{Body, Message};
 use chrysalis::consensus::{Entry, Identity, Marker, Membership, Record, Remembered};
+use chrysalis::units::feature::{FeatureLevel, Levels};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
 
 /// What the state machine holds: enough to tell two histories apart.
@@ -29,6 +30,9 @@ impl State {
         self.digest = digest;
     }
 }
+
+/// How a command begins, behind its number, that is of the second feature level.
+pub(super) const SECOND_LEVEL: u8 = 2;
 
 /// What outlives a crash.
 #[derive(Clone, Debug, Default)]
@@ -107,11 +111,15 @@ pub(super) enum News {
     },
     SnapshotWanted,
     Installed,
+    /// It cannot go on with the group.
+    Halted,
 }
 
 /// A server, running or not.
 pub(super) struct Server {
     pub(super) identity: Identity,
+    /// What its release supports.
+    pub(super) levels: Levels,
     servers: Vec<ServerId>,
     pub(super) disk: Disk,
     pub(super) is_up: bool,
@@ -125,10 +133,16 @@ pub(super) struct Server {
 
 impl Server {
     /// With an empty folder.
-    pub(super) fn new(identity: Identity, servers: Vec<ServerId>, seed: u64) -> Server {
+    pub(super) fn new(
+        identity: Identity,
+        servers: Vec<ServerId>,
+        levels: Levels,
+        seed: u64,
+    ) -> Server {
         Server {
             identity,
-            founding: Founding::new(identity, servers.clone()),
+            levels,
+            founding: Founding::new(identity, servers.clone(), levels),
             servers,
             disk: Disk::default(),
             is_up: false,
@@ -143,13 +157,22 @@ impl Server {
         self.disk.number
     }
 
-    /// Starts it with what is on its disk.
-    pub(super) fn start(&mut self) {
+    /// Starts it with what is on its disk; false where that is of a level that its release does not support.
+    pub(super) fn start(&mut self) -> bool {
+        let newest = self.disk.snapshots.last_key_value();
+        let snapshot = newest.map(|(_, (marker, _))| marker.clone());
+        let journal = Some(self.disk.remembered().marker);
+        let mut markers = journal.into_iter().chain(snapshot);
+        let group = GroupId::COORDINATOR;
+        if !markers.all(|marker| Group::members(group, &marker, self.levels).is_ok()) {
+            return false;
+        }
         self.is_up = true;
-        self.founding = Founding::new(self.identity, self.servers.clone());
+        self.founding = Founding::new(self.identity, self.servers.clone(), self.levels);
         if let Some(number) = self.disk.number {
             self.start_group(number);
         }
+        true
     }
 
     fn start_group(&mut self, member: u64) {
@@ -169,6 +192,7 @@ impl Server {
             member,
             identity: self.identity,
             joins: true,
+            levels: self.levels,
             uncommitted_bytes_max: 4096,
             window_bytes: 1500,
             election_ticks: 10,
@@ -260,6 +284,12 @@ impl Server {
                 Output::Committed(entry) => {
                     let index = entry.index;
                     if index > live.restored {
+                        // Whoever wrote it was told that everybody can read it.
+                        let second = entry.data.get(8) == Some(&SECOND_LEVEL);
+                        let is_raised = live.group.level() >= FeatureLevel(2);
+                        assert!(!second || is_raised, "what is new comes behind the level");
+                        let is_readable = self.levels.contains(FeatureLevel(2));
+                        assert!(!second || is_readable, "this release cannot read it");
                         live.state.apply(&entry);
                         news.push(News::Applied(entry));
                     }
@@ -282,6 +312,7 @@ impl Server {
                 Output::Fetch {
                     number, from, to, ..
                 } => news.push(News::Fetch { number, from, to }),
+                Output::Halted { .. } => news.push(News::Halted),
                 Output::SnapshotWanted { .. } => news.push(News::SnapshotWanted),
                 Output::Forgot { .. } => panic!("nobody puts an older state back"),
                 Output::Installed(marker) => {

@@ -6,6 +6,7 @@ use chrysalis::coordinator::{self, Acl, Create, CreateMode, SetData};
 use chrysalis::disk::{Disk as _, Operation};
 use chrysalis::journal::{self, Journal};
 use chrysalis::report::Code;
+use chrysalis::units::feature::{FeatureLevel, Levels};
 use chrysalis::units::{GroupId, Moment, ServerId};
 
 use super::clients::{Waiting, ZNODES};
@@ -56,6 +57,47 @@ fn a_server_passes_over_no_file_of_a_later_release() {
     }
     world.accept_loss = false;
     assert!(world.start(), "it knows its own");
+}
+
+/// A release that does not support the level of a folder leaves it as it is, and names one that does.
+#[test]
+fn a_folder_is_started_by_releases_that_support_its_level() {
+    let newer = Levels {
+        highest: FeatureLevel(2),
+        ..Levels::FIRST
+    };
+    for began in [Levels::FIRST, newer] {
+        let mut world = World::new(5);
+        world.levels = began;
+        for levels in [began, newer] {
+            world.levels = levels;
+            assert!(world.start(), "it starts");
+            // Enough for a snapshot.
+            for _ in 0..300 {
+                world.write_znode();
+                world.now = world.now + std::time::Duration::from_millis(50);
+                assert!(world.turn(), "nothing fails");
+            }
+            world.die();
+        }
+        world.levels = Levels::FIRST;
+        if began == newer {
+            for accept_loss in [false, true] {
+                world.accept_loss = accept_loss;
+                let error = world.open().expect_err("it does not support the level");
+                assert_eq!(error.code(), Code::E0112, "{error}");
+                let needed = format!("release {} or a later one", env!("CARGO_PKG_VERSION"));
+                assert!(error.to_string().contains(&needed), "{error}");
+                world.die();
+            }
+            world.accept_loss = false;
+            world.levels = newer;
+        }
+        assert!(
+            world.start(),
+            "nobody has raised the level, or it is supported"
+        );
+    }
 }
 
 /// What a later release wrote stops the server; it does not guess, and it changes nothing.

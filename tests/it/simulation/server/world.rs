@@ -13,6 +13,7 @@ use chrysalis::disk::{Class, Completion, Disk, Error, File, Lane, Operation, Out
 use chrysalis::net::output::Chunk;
 use chrysalis::node::{Node, Port};
 use chrysalis::server::{Random as StartRandom, Start};
+use chrysalis::units::feature::Levels;
 use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime};
 use chrysalis::wire::metaq::reply::Content;
 
@@ -79,6 +80,8 @@ pub(super) struct World {
     pub(super) read: BTreeMap<i32, Content>,
     /// The operator has read what is lost, and goes on without it.
     pub(super) accept_loss: bool,
+    /// What its release supports.
+    pub(super) levels: Levels,
     pub(super) trace: Vec<String>,
     /// What happened so far.
     pub(super) tally: Tally,
@@ -113,6 +116,7 @@ impl World {
             message_last: 0,
             read: BTreeMap::new(),
             accept_loss: false,
+            levels: Levels::FIRST,
             trace: Vec::new(),
             tally: Tally::default(),
         }
@@ -153,6 +157,7 @@ impl World {
             },
             system,
             ports: Ports::default(),
+            levels: self.levels,
         });
         self.node = Some(started?);
         Ok(())
