@@ -27,6 +27,12 @@ pub struct ClusterStatus {
     pub differing_found: u64,
     /// How many voters more may be lost before nothing is served; `None` where a majority is not there, or not known.
     pub may_be_lost: Option<u64>,
+    /// The feature level: what the servers may write into what they share. 0 where there is no ensemble.
+    #[serde(default)]
+    pub level: u16,
+    /// The highest feature level that every member supports.
+    #[serde(default)]
+    pub level_possible: u16,
     /// All servers that are members or in `cluster.servers`, by their numbers.
     pub servers: Vec<ServerPlace>,
 }
@@ -94,6 +100,9 @@ pub struct ServerPlace {
     pub differs: bool,
     /// Why it was not let in when it came last.
     pub refused: Option<String>,
+    /// The highest feature level that it supports, as it said last; `None` where it is no member and is not connected.
+    #[serde(default)]
+    pub level_supported: Option<u16>,
 }
 
 /// What a server is to the ensemble.
@@ -190,6 +199,44 @@ impl ClusterStatus {
         }
     }
 
+    /// The members that keep the level from being as high as others support, each with the highest that it supports.
+    pub fn held_back_by(&self) -> Vec<(u16, u16)> {
+        let members = self.servers.iter();
+        let members = members.filter(|it| it.role != MemberRole::Outside);
+        let supported = members.filter_map(|it| Some((it.server, it.level_supported?)));
+        let highest = supported.clone().map(|(_, level)| level).max();
+        supported
+            .filter(|(_, level)| Some(*level) < highest)
+            .collect()
+    }
+
+    /// Whether the feature level may be raised.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn may_raise(&self) -> Result<(), String> {
+        self.decides_here()?;
+        if self.level_possible > self.level {
+            return Ok(());
+        }
+        let held: Vec<String> = self
+            .held_back_by()
+            .iter()
+            .map(|(server, level)| format!("server {server}, which supports {level}"))
+            .collect();
+        Err(match held.is_empty() {
+            true => format!(
+                "the feature level is {} already, the highest that the servers support",
+                self.level
+            ),
+            false => format!(
+                "the feature level stays {}: it is held back by {}. Install the newer release there, or remove it",
+                self.level,
+                held.join(", and by ")
+            ),
+        })
+    }
+
     /// Only who leads can change anything.
     fn decides_here(&self) -> Result<(), String> {
         match (self.standing, self.leader_named()) {
@@ -273,6 +320,29 @@ mod tests {
         );
         status.servers[2].role = MemberRole::Outside;
         assert_eq!(status.may_add(3), Ok(()));
+    }
+
+    #[test]
+    fn the_level_is_raised_when_every_member_supports_a_higher_one() {
+        let mut status = three(Standing::Leads);
+        (status.level, status.level_possible) = (1, 1);
+        for place in &mut status.servers {
+            place.level_supported = Some(1);
+        }
+        let why = status.may_raise().expect_err("nobody supports more");
+        assert!(why.contains("is 1 already"), "{why}");
+        status.servers[0].level_supported = Some(2);
+        status.servers[1].level_supported = Some(2);
+        let why = status.may_raise().expect_err("one does not");
+        assert!(
+            why.contains("held back by server 3, which supports 1"),
+            "{why}"
+        );
+        status.servers[2].level_supported = Some(2);
+        status.level_possible = 2;
+        assert_eq!(status.may_raise(), Ok(()));
+        status.standing = Standing::Follows;
+        assert!(status.may_raise().is_err(), "only who leads decides");
     }
 
     #[test]

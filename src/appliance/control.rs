@@ -84,6 +84,8 @@ pub enum Request {
         /// Its number.
         server: u16,
     },
+    /// Raise the feature level as high as every member supports: [`Response::Done`], and it is under way.
+    ClusterRaiseLevel,
     /// Stop in order: [`Response::Done`], and then the process ends.
     Shutdown,
 }

@@ -163,7 +163,38 @@ fn advice(status: &ClusterStatus) -> Vec<String> {
             list(&differing)
         ));
     }
+    if !matches!(
+        status.standing,
+        Standing::Outside | Standing::Removed | Standing::Replaced
+    ) {
+        advice.push(level(status));
+    }
     advice
+}
+
+/// The feature level, what is possible, and who holds it back.
+fn level(status: &ClusterStatus) -> String {
+    let (now, possible) = (status.level, status.level_possible);
+    let held = status.held_back_by();
+    let mut text = match (possible > now, held.is_empty()) {
+        (true, _) => format!(
+            "Feature level {now}. Level {possible} is possible: chrysalis cluster raise-level"
+        ),
+        (false, true) => format!("Feature level {now}, the highest that the servers support."),
+        (false, false) => format!("Feature level {now}."),
+    };
+    if !held.is_empty() {
+        let each = held
+            .iter()
+            .map(|(server, level)| format!("server {server}, which supports {level}"));
+        let each: Vec<String> = each.collect();
+        let dot = if text.ends_with('.') { "" } else { "." };
+        text = format!(
+            "{text}{dot} A higher one is held back by {}.",
+            each.join(", and by ")
+        );
+    }
+    text
 }
 
 /// What a server that belongs to nothing waits for.

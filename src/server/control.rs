@@ -334,6 +334,11 @@ impl Server {
                 EnsembleWish::Transfer(ServerId(server)),
                 format!("server {server} is to lead"),
             ),
+            Request::ClusterRaiseLevel => self.ensemble(
+                ClusterStatus::may_raise,
+                EnsembleWish::RaiseLevel,
+                "the feature level is to be raised".to_owned(),
+            ),
             Request::Shutdown => done("stopping"),
         }
     }

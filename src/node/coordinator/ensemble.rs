@@ -145,6 +145,13 @@ impl Ensemble {
             random: Random::new(seed),
         }
     }
+
+    /// When a level that is to be raised is looked after: a server alone has nothing else to wake it. Who is elected looks at
+    /// nothing yet.
+    pub(super) fn deadline(&self, role: Role) -> Option<Moment> {
+        let looks = self.raises && matches!(role, Role::Leads { .. });
+        looks.then_some(self.admit_at)
+    }
 }
 
 /// Questions about the commit index: those of the core are even, those that confirm touches are odd, and both begin behind 1.

@@ -273,7 +273,12 @@ impl CoordinatorSide {
             return Some(Moment::START);
         }
         let early = self.early_until.front().map(|(until, _)| *until);
-        let rest = [self.replica.deadline(), early, self.comparison.deadline()];
+        let rest = [
+            self.replica.deadline(),
+            early,
+            self.comparison.deadline(),
+            self.ensemble.deadline(self.replica.role()),
+        ];
         let core = self.core.deadline().into_iter();
         core.chain(rest.into_iter().flatten()).min()
     }

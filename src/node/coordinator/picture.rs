@@ -66,6 +66,11 @@ impl CoordinatorSide {
         };
         let places = self.known_servers(&members);
         let places = places.into_iter();
+        let places: Vec<ServerPlace> = places
+            .map(|it| self.place(it, &members, now, world))
+            .collect();
+        let of_members = places.iter().filter(|it| it.role != MemberRole::Outside);
+        let possible = of_members.filter_map(|it| it.level_supported).min();
         ClusterStatus {
             name: String::new(),
             server: own.0,
@@ -80,9 +85,13 @@ impl CoordinatorSide {
             applied: self.replica.applied_index(),
             differing_found: self.comparison.found,
             may_be_lost: self.may_be_lost(&members, world),
-            servers: places
-                .map(|it| self.place(it, &members, now, world))
-                .collect(),
+            level: if members.is_empty() {
+                0
+            } else {
+                members.level.0
+            },
+            level_possible: possible.unwrap_or(0),
+            servers: places,
         }
     }
 
@@ -201,6 +210,11 @@ impl CoordinatorSide {
             refused: {
                 let why = world.peers.stranger(server, now);
                 why.map(|why| why.to_string())
+            },
+            level_supported: match (is_own, link) {
+                (true, _) => Some(self.replica.supported().highest.0),
+                (false, Some(link)) => Some(link.levels.highest.0),
+                (false, None) => number.map(|number| members.highest_of(number).0),
             },
         }
     }

@@ -74,6 +74,24 @@ enum Command {
         after_long_help = "Example:\n  chrysalis cluster transfer 2 --folder /srv/server1"
     )]
     Transfer(Change),
+    /// Raise the feature level as high as every member supports, and wait until it is
+    ///
+    /// For when all servers have a newer release and work well: only then it writes what older releases cannot read. There is
+    /// no way back, and no older release can be started again. `cluster status` says whether it is possible, and who holds it
+    /// back. Only the leader can do it.
+    #[command(after_long_help = "Examples:\n  \
+        chrysalis cluster raise-level --folder /srv/server1\n  \
+        chrysalis cluster raise-level --folder /srv/server1 --json | jq .level")]
+    RaiseLevel {
+        #[command(flatten)]
+        folder: FolderArgument,
+        /// How long to wait until it is done; it goes on afterwards
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        wait: u64,
+        /// As JSON: the level, and whether it was raised
+        #[arg(long)]
+        json: bool,
+    },
     Recover(recover::Recover),
 }
 
@@ -97,6 +115,10 @@ impl Cluster {
             Command::Remove(change) => change.run(Kind::Remove, out),
             Command::Transfer(change) => change.run(Kind::Transfer, out),
             Command::Recover(recover) => recover.run(out),
+            Command::RaiseLevel { folder, wait, json } => {
+                let wait = Duration::from_secs(wait);
+                raise_level(&folder.server_folder()?, wait, json, out)
+            }
         }
     }
 }
@@ -108,6 +130,61 @@ fn status(folder: &ServerFolder, json: bool, out: &mut dyn Write) -> anyhow::Res
         false => write!(out, "{}", cluster::cluster(&status, text::columns()))?,
     }
     Ok(())
+}
+
+fn raise_level(
+    folder: &ServerFolder,
+    wait: Duration,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let status = ask(folder)?;
+    let (before, wanted) = (status.level, status.level_possible);
+    // That there is nothing to raise is no failure, unless a server holds it back.
+    let is_done = decides(&status) && wanted <= before && status.held_back_by().is_empty();
+    if !is_done {
+        match server::ask(folder, &Request::ClusterRaiseLevel)? {
+            Response::Done { .. } => wait_for_level(folder, wanted, wait)?,
+            _ => return Err(server::not_an_answer().into()),
+        }
+    }
+    let level = wanted.max(before);
+    if json {
+        let raised = serde_json::json!({ "level": level, "raised": !is_done });
+        return Ok(writeln!(out, "{raised}")?);
+    }
+    Ok(match is_done {
+        true => writeln!(
+            out,
+            "the feature level is {level} already, the highest that the servers support"
+        )?,
+        false => writeln!(out, "the feature level is {level} now")?,
+    })
+}
+
+fn wait_for_level(folder: &ServerFolder, level: u16, wait: Duration) -> Result<(), Error> {
+    let _waiting = progress::wheel("waiting for the members to agree".to_owned());
+    let until = Instant::now() + wait;
+    loop {
+        let status = ask(folder)?;
+        if status.level >= level {
+            return Ok(());
+        }
+        if !decides(&status) || Instant::now() >= until {
+            let now = status.level;
+            return Err(
+                Error::new(Code::E0311, format!("the feature level is still {now}"))
+                    .means(
+                        "It is raised when most of the voters agree, as long as this server leads.",
+                    )
+                    .cure(format!(
+                        "See how it stands: chrysalis cluster status {}",
+                        place::flag(folder)
+                    )),
+            );
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 fn ask(folder: &ServerFolder) -> Result<ClusterStatus, Error> {

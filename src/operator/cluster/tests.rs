@@ -13,6 +13,7 @@ fn place(server: u16, role: MemberRole) -> ServerPlace {
         connected: true,
         since_s: (server != 1).then_some(7_260),
         behind: (server != 1 && role != MemberRole::Outside).then_some(0),
+        level_supported: Some(1),
         ..ServerPlace::default()
     }
 }
@@ -32,6 +33,8 @@ fn three() -> ClusterStatus {
         applied: 1_000,
         differing_found: 0,
         may_be_lost: Some(1),
+        level: 1,
+        level_possible: 1,
         servers: (1..=3).map(|it| place(it, MemberRole::Voter)).collect(),
     }
 }
@@ -114,6 +117,21 @@ fn differing() -> ClusterStatus {
     status
 }
 
+/// Two servers have a new release, and one has not.
+fn half_upgraded() -> ClusterStatus {
+    let mut status = three();
+    status.servers[0].level_supported = Some(2);
+    status.servers[1].level_supported = Some(2);
+    status
+}
+
+fn upgraded() -> ClusterStatus {
+    let mut status = half_upgraded();
+    status.servers[2].level_supported = Some(2);
+    status.level_possible = 2;
+    status
+}
+
 fn outside() -> ClusterStatus {
     let mut status = three();
     (status.standing, status.leader, status.term) = (Standing::Outside, None, 0);
@@ -136,6 +154,8 @@ fn the_picture_of_an_ensemble() {
         alone_with_a_list(),
         outside(),
         differing(),
+        half_upgraded(),
+        upgraded(),
     ];
     let pictures = pictures.map(|status| cluster(&status, Some(100)));
     assert_golden("src/operator/cluster/cluster.txt", &pictures.join("\n"));

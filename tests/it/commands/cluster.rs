@@ -97,6 +97,19 @@ fn a_server_with_znodes_becomes_an_ensemble_of_three() {
         1,
         "E0306 this server follows",
     );
+    // There is one level yet.
+    let already = "the feature level is 1 already, the highest that the servers support";
+    assert_said(&first.command("cluster raise-level", &[]), 0, already);
+    let raised = first.json("cluster raise-level", &[]);
+    assert_eq!(
+        (&raised["level"], &raised["raised"]),
+        (&1.into(), &false.into())
+    );
+    assert_said(
+        &third.command("cluster raise-level", &[]),
+        1,
+        "E0306 this server follows",
+    );
     let kept = chrysalis_in(third, &["zk", "get", "/before"]);
     assert_said(&kept, 0, "kept");
 }
