@@ -153,13 +153,11 @@ fn raise_level(
         let raised = serde_json::json!({ "level": level, "raised": !is_done });
         return Ok(writeln!(out, "{raised}")?);
     }
-    Ok(match is_done {
-        true => writeln!(
-            out,
-            "the feature level is {level} already, the highest that the servers support"
-        )?,
-        false => writeln!(out, "the feature level is {level} now")?,
-    })
+    let text = match is_done {
+        true => format!("is {level} already, the highest that the servers support"),
+        false => format!("is {level} now"),
+    };
+    Ok(writeln!(out, "the feature level {text}")?)
 }
 
 fn wait_for_level(folder: &ServerFolder, level: u16, wait: Duration) -> Result<(), Error> {
