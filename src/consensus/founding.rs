@@ -31,7 +31,7 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It founds the group, of these members.
-    Founds(Membership),
+    Founds(Box<Membership>),
     /// It belongs to a group, as this member, and has promised nothing in it yet.
     Joins {
         /// Its number.
@@ -111,7 +111,7 @@ impl Founding {
         if !founds || self.missing().next().is_some() {
             return None;
         }
-        Some(Decision::Founds(self.founded(ensemble)))
+        Some(Decision::Founds(Box::new(self.founded(ensemble))))
     }
 
     /// The group of all that were heard, at the highest level that they support.

@@ -419,7 +419,11 @@ fn an_ensemble_that_was_recovered_keeps_the_level_and_no_members() {
         assert_eq!(is_halted, levels == Levels::FIRST, "{outputs:?}");
         let now = bench.group.membership();
         assert_eq!(now.level, levels.highest);
-        assert_eq!(now.members(), members.voters, "those of the former are void");
+        assert_eq!(
+            now.members(),
+            members.voters,
+            "those of the former are void"
+        );
         assert_eq!(now.recovered, members.recovered);
     }
 }
