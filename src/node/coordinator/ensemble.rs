@@ -745,7 +745,10 @@ impl CoordinatorSide {
             && self.replica.proposes()
             && self.ensemble.handed_over.is_due(world.now)
         {
-            warn!(?waits, "the journal's disk does nothing: another server is to lead");
+            warn!(
+                ?waits,
+                "the journal's disk does nothing: another server is to lead"
+            );
             self.transfer(self.successor(world));
         }
         self.ensemble.parked = waits >= self.ensemble.patience.max(DISK_PATIENCE);
@@ -937,7 +940,8 @@ impl CoordinatorSide {
             return Some(why.to_owned());
         }
         if self.ensemble.parked {
-            let why = "the disk of its journal does nothing: look for what keeps it busy, or replace it";
+            let why =
+                "the disk of its journal does nothing: look for what keeps it busy, or replace it";
             return Some(why.to_owned());
         }
         if self.replica.has_leader() {
