@@ -413,8 +413,10 @@ impl Replica {
             // Nothing of the group is left: neither what it was, nor what it promised.
             journal.append(id, Record::Reset(Marker::default()));
             journal.append(id, Record::HardState(HardState::default()));
-            journal.append(id, Record::Healed);
-            return Ok(Replica::outside(id, joining, others, levels, seed, journal));
+            let healed = journal.append(id, Record::Healed);
+            let mut replica = Replica::outside(id, joining, others, levels, seed, journal);
+            replica.installed = healed;
+            return Ok(replica);
         }
         let named = others.as_ref().map(|it| it.identity);
         let recovers = beginning.recovers;
@@ -1072,7 +1074,7 @@ impl Replica {
         self.member()?.behind()
     }
 
-    /// Whether the journal knows on disk which snapshot took the place of everything last.
+    /// Whether the journal knows on disk what took the place of everything last: a snapshot, or nothing at all.
     pub(super) fn is_installed(&self, journal: &Journal) -> bool {
         journal.durable(self.id) >= self.installed
     }

@@ -291,20 +291,26 @@ impl CoordinatorStart<'_> {
             .map_err(|reason| unusable(self.folder, reason))?;
         let marker = marker.map_or(0, |marker| marker.index);
         let folder = self.folder.coordinator();
-        let restored = snapshots::restore(
-            &folder,
-            marker,
-            &options,
-            self.levels,
-            self.seed,
-            accept_loss,
-            disk,
-        );
-        let mut found = restored.map_err(|error| snapshot_refused(self.folder, error))?;
-        let forgets = self.forgets(&found, accept_loss, disk)?;
-        if forgets {
-            found = self.forget(&options, disk)?;
+        let note = folder.join(FORGOT);
+        let mut found = None;
+        if !self.is_noted(&note, disk)? {
+            let restored = snapshots::restore(
+                &folder,
+                marker,
+                &options,
+                self.levels,
+                self.seed,
+                accept_loss,
+                disk,
+            );
+            let restored = restored.map_err(|error| snapshot_refused(self.folder, error))?;
+            found = Some(restored).filter(|restored| !self.forgets(restored, accept_loss));
         }
+        let forgets = found.is_none();
+        let found = match found {
+            Some(found) => found,
+            None => self.forget(&note, &options, disk)?,
+        };
         let lost = self.lost || found.lost;
         let recovery = recovery::read(self.folder, lost && accept_loss && !forgets, disk)?;
         let own = self.identity(journal.id(), disk)?;
@@ -332,7 +338,7 @@ impl CoordinatorStart<'_> {
             environment: system.environment.clone(),
             descriptors: system.descriptors,
         };
-        let note = recovery::path(self.folder);
+        let recovery_note = recovery::path(self.folder);
         let mut side = CoordinatorSide::new(
             found.core,
             replica,
@@ -342,27 +348,17 @@ impl CoordinatorStart<'_> {
             settings::leaderless_patience(self.options),
             self.seed,
         );
+        if forgets {
+            side.remove_when_known(note);
+        }
         if recovery.is_some() {
-            side.renew_history(note);
+            side.renew_history(recovery_note);
         }
         Ok(side)
     }
 
     /// Whether this server has forgotten what it promised to others.
-    fn forgets(
-        &self,
-        found: &Found,
-        accept_loss: bool,
-        disk: &mut dyn Disk,
-    ) -> Result<bool, Error> {
-        if self.config.cluster.is_none() {
-            return Ok(false);
-        }
-        let noted = match disk::read_whole(disk, &self.folder.coordinator().join(FORGOT)) {
-            Ok(_) => true,
-            Err(error) if error.class == Class::Missing => false,
-            Err(error) => return Err(disk_refused("read what this server has forgotten", error)),
-        };
+    fn forgets(&self, found: &Found, accept_loss: bool) -> bool {
         let last = self.group.as_ref();
         let last = last.map_or(0, consensus::Remembered::last_index);
         // An older journal: its operator has accepted that.
@@ -373,11 +369,27 @@ impl CoordinatorStart<'_> {
         let is_replaced = matches!(members, Some(Ok(members)) if members.replaced);
         let lost = self.lost || found.lost || accept_loss && (is_behind || is_replaced);
         let was_alone = was_alone(self.config.id, self.group.as_ref(), found.place.as_ref());
-        Ok(noted || lost && !was_alone)
+        self.config.cluster.is_some() && lost && !was_alone
+    }
+
+    /// Whether it was written down that this server has forgotten, and the journal may not know of it yet.
+    fn is_noted(&self, note: &Path, disk: &mut dyn Disk) -> Result<bool, Error> {
+        match disk::read_whole(disk, note) {
+            Ok(_) => Ok(self.config.cluster.is_some()),
+            Err(error) if error.class == Class::Missing => Ok(false),
+            Err(error) => Err(disk_refused("read what this server has forgotten", error)),
+        }
     }
 
     /// Becomes somebody else to the others, before anything else is done with what is left.
-    fn forget(&self, options: &coordinator::Options, disk: &mut dyn Disk) -> Result<Found, Error> {
+    ///
+    /// A note comes first and stays until the journal knows of it: the process may end between any two of these steps.
+    fn forget(
+        &self,
+        note: &Path,
+        options: &coordinator::Options,
+        disk: &mut dyn Disk,
+    ) -> Result<Found, Error> {
         let folder = self.folder.coordinator();
         let refused = |error| disk_refused("become a new member of the ensemble", error);
         warn!(
@@ -386,17 +398,16 @@ impl CoordinatorStart<'_> {
              everything from the others; its snapshots are put aside"
         );
         let text = format!("{:032x}\n", self.fresh);
-        let replace = Operation::Replace {
-            path: folder.join(IDENTITY),
-            pieces: vec![Bytes::from(text)],
-        };
-        disk.run(replace).map_err(refused)?;
+        for path in [note.to_path_buf(), folder.join(IDENTITY)] {
+            let pieces = vec![Bytes::from(text.clone())];
+            disk.run(Operation::Replace { path, pieces })
+                .map_err(refused)?;
+        }
         snapshots::set_aside(&folder, disk).map_err(refused)?;
-        for name in [folder.join(FORGOT), receiving::mark(&folder)] {
-            match disk.run(Operation::Remove { path: name }) {
-                Err(error) if error.class != Class::Missing => return Err(refused(error)),
-                _ => {}
-            }
+        let path = receiving::mark(&folder);
+        match disk.run(Operation::Remove { path }) {
+            Err(error) if error.class != Class::Missing => return Err(refused(error)),
+            _ => {}
         }
         Ok(Found {
             core: Coordinator::new(options.clone(), self.seed),

@@ -11,6 +11,7 @@ use crate::harness::originals::{Jvm, ZooKeepers};
 use crate::harness::process::eventually;
 use crate::harness::roaming::{NO_NODE, Roamer};
 use crate::harness::server::set_key;
+use crate::harness::web::{scrape, value};
 use crate::harness::zookeeper_wire::{Body, Client, create, four_letter_word, hello, op};
 use crate::simulation::altered;
 use nix::sys::signal::Signal;
@@ -505,10 +506,29 @@ fn a_server_whose_data_differs_says_so_and_gets_that_of_the_others() {
 }
 
 #[test]
-fn a_server_that_was_away_for_long_gets_a_snapshot() {
-    let mut cluster = Cluster::start(3);
+fn a_server_that_was_away_for_longer_than_the_journal_reaches_gets_a_snapshot() {
+    let (snapshots, _) = away_for_long("100");
+    assert_eq!(snapshots, 1);
+}
+
+#[test]
+fn a_server_that_was_away_gets_from_the_journal_what_is_in_memory_no_more() {
+    let (snapshots, read_back) = away_for_long("10000000");
+    assert_eq!(snapshots, 0);
+    assert!(read_back > 100, "{read_back} entries");
+}
+
+/// How many snapshots a server got that was away, and how many entries its leader read back for it, where a snapshot is taken
+/// after so many entries.
+fn away_for_long(every: &str) -> (usize, u64) {
+    const GOT: &str = "the state is another server's snapshot now";
+    let mut cluster = Cluster::start_with(3, &[], |config| {
+        set_key(config, "cluster", "window_bytes", "4096");
+        set_key(config, "coordinator", "snapshot_every_entries", every);
+    });
     let (leader, away) = (cluster.leader(), cluster.followers()[0]);
     cluster.kill(away);
+    let before = cluster.log(away).matches(GOT).count();
     let mut client = cluster.client(leader, 30_000);
     // More than the servers keep in memory for each other, and some of it deleted again.
     for number in 0..30_u8 {
@@ -517,10 +537,15 @@ fn a_server_that_was_away_for_long_gets_a_snapshot() {
     for number in 20..30 {
         client.delete(&format!("/large-{number}"));
     }
+    for number in 0..150 {
+        client.create(&format!("/small-{number}"), b"", 0);
+    }
     let load = Load::start(&cluster, "load");
     cluster.resume(away);
-    assert!(cluster.log(away).contains("another server's snapshot"));
+    let got = cluster.log(away).matches(GOT).count() - before;
     load.goes_on(GAP_MAX);
+    let metrics = scrape(cluster.server(leader).web());
+    let read_back = value(&metrics, "chrysalis_journal_entries_read_back_total");
     // It is as good as the others.
     cluster.kill(leader);
     load.goes_on(GAP_MAX);
@@ -539,6 +564,7 @@ fn a_server_that_was_away_for_long_gets_a_snapshot() {
         assert_eq!(session.exists("/large-20", false), Err(NO_NODE));
         session.close();
     }
+    (got, read_back)
 }
 
 #[test]

@@ -88,6 +88,8 @@ pub(crate) struct CoordinatorSide {
     /// Addresses of which it was told that a client there has seen a later zxid.
     ahead_told: BTreeSet<IpAddr>,
     halted: Option<Failure>,
+    /// A file that is to go when the journal knows what took the place of everything.
+    until_known: Option<PathBuf>,
     /// A new history is to begin: see [`CoordinatorSide::renew_history`].
     history: Option<PathBuf>,
 }
@@ -122,6 +124,7 @@ impl CoordinatorSide {
             limit_warned: [Throttle::new(WARNING_EVERY); Limit::ALL.len()],
             ahead_told: BTreeSet::new(),
             halted: None,
+            until_known: None,
             history: None,
         };
         side.pass_over_founding();
@@ -132,6 +135,11 @@ impl CoordinatorSide {
             group.offer_snapshot(place);
         }
         side
+    }
+
+    /// Removes a file when the journal knows what took the place of everything.
+    pub(crate) fn remove_when_known(&mut self, path: PathBuf) {
+        self.until_known = Some(path);
     }
 
     /// Hands an event to the core and carries out what it wants, in order, before anything else is looked at.
@@ -303,6 +311,9 @@ impl CoordinatorSide {
         let is_known = self.replica.is_installed(&world.journal);
         if let Some(index) = self.installed.take_if(|_| is_known) {
             self.receiving.unmark(index, world.disk.as_mut());
+        }
+        if let Some(path) = self.until_known.take_if(|_| is_known) {
+            self.snapshots.remove(path, world.disk.as_mut());
         }
         self.note_leader(world);
         for index in self.receiving.pass_over() {
