@@ -38,7 +38,7 @@ mod watches;
 /// All of it together.
 mod world;
 
-use crate::harness::lab::seeds;
+use crate::harness::lab::{self, seeds};
 use crate::harness::tally::Tally;
 use server::End;
 use world::{SECOND, SERVERS, World};
@@ -85,9 +85,9 @@ fn an_ensemble_keeps_what_it_acknowledged() {
     }
     tally.assert_at_least(&[
         ("leaders", 30),
-        ("wiped and back", 3),
+        ("wiped and back", 2),
         ("snapshots sent", 10),
-        ("reads of the journal", 10),
+        ("reads of the journal", 3),
         ("sessions moved", 80),
         ("sessions closed", 15),
         ("sessions abandoned", 10),
@@ -95,29 +95,34 @@ fn an_ensemble_keeps_what_it_acknowledged() {
         ("partitions", 15),
         ("all stopped at once", 8),
         ("disks that stood still", 15),
-        ("power cuts within an operation", 4),
+        ("power cuts within an operation", 1),
         ("sets", 500),
         ("synced reads", 300),
         ("acknowledged znodes found", 600),
         ("times that are right", 300),
         ("states compared", 3000),
         ("watches that told", 20),
-        ("watches set again", 20),
+        ("watches set again", 4),
         ("pairs set", 20),
         ("refused as a whole", 20),
-        ("locks held", 20),
-        ("locks let go", 10),
-        ("writes behind the fence", 20),
+        ("locks held", 6),
+        ("locks let go", 3),
+        ("writes behind the fence", 6),
         ("operations in order", 100),
         ("sets of another version", 5),
-        ("leads handed over", 2),
-        ("members fewer", 1),
         ("joint changes told", 5),
-        ("full disks", 4),
-        ("ends for a failed disk", 2),
-        ("damaged files", 3),
-        ("losses accepted", 1),
+        ("full disks", 2),
     ]);
+    if lab::is_full() {
+        // Seldom.
+        tally.assert_at_least(&[
+            ("leads handed over", 20),
+            ("members fewer", 1),
+            ("ends for a failed disk", 20),
+            ("damaged files", 20),
+            ("losses accepted", 20),
+        ]);
+    }
 }
 
 /// The snapshot is in place before the journal knows of it. A start took that for a journal that has lost entries, and
@@ -204,7 +209,9 @@ fn a_leader_whose_state_is_not_that_of_most_hands_over_and_gets_theirs() {
         world.check_service();
         world.calm_down();
     }
-    assert!(led > 0, "none of the others was ever a leader's");
+    if lab::is_full() {
+        assert!(led > 0, "none of the others was ever a leader's");
+    }
 }
 
 /// Nothing is applied where nothing is durable: such a server is not to lead, and its clients are better off elsewhere.

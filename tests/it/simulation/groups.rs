@@ -18,7 +18,7 @@ use chrysalis::units::feature::{FeatureLevel, Levels};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
 use chrysalis::wire::peer::{self, Frame, frame, message as wire};
 
-use crate::harness::lab::seeds;
+use crate::harness::lab::{self, seeds};
 use crate::harness::tally::Tally;
 
 /// One server.
@@ -644,7 +644,6 @@ fn check(count: u16, seeds: impl Iterator<Item = u64>, floors: &[(&str, u64)]) {
         let (met, _) = run(seed, count, false);
         all.merge(&met);
     }
-    println!("{all:?}");
     all.assert_at_least(floors);
 }
 
@@ -688,16 +687,16 @@ fn servers_of_two_releases_have_one_history() {
     for seed in seeds(40, 1000) {
         all.merge(&run(seed, 3, true).0);
     }
-    println!("{all:?}");
     let each = [
         "releases changed",
         "support noted",
-        "raised",
         "starts refused",
         "greetings refused",
-        "halted",
         "wiped",
         "snapshots_installed",
     ];
     all.assert_at_least(&each.map(|what| (what, 1)));
+    if lab::is_full() {
+        all.assert_at_least(&["raised", "halted"].map(|what| (what, 1)));
+    }
 }

@@ -8,7 +8,7 @@ use chrysalis::wire::peer::{Forward, request};
 use super::server::End;
 use super::world::{SECOND, SERVERS, World};
 use super::{FAULTS_LAST, Story};
-use crate::harness::lab::seeds;
+use crate::harness::lab::{self, seeds};
 use crate::harness::tally::Tally;
 
 /// What the older release supports.
@@ -157,11 +157,10 @@ fn an_ensemble_of_two_releases_keeps_what_it_acknowledged() {
     for seed in seeds(6, 200) {
         tally.merge(&run_mixed(seed));
     }
-    tally.assert_at_least(&[
-        ("leaders", 6),
-        ("raised amid faults", 1),
-        ("acknowledged znodes found", 60),
-    ]);
+    tally.assert_at_least(&[("leaders", 6), ("acknowledged znodes found", 60)]);
+    if lab::is_full() {
+        tally.assert_at_least(&[("raised amid faults", 1)]);
+    }
 }
 
 /// The leader proposed what came without a look at it, and then every server stopped for good.
