@@ -581,7 +581,8 @@ impl Node {
                 side.give_way(server, world);
             }
             world.peers.tell_refused(server, why, world.now);
-            return self.drop_connection(id, Dropped::Protocol);
+            // Not at once: the other side is to hear who this server is, and may have to give way.
+            return world.connections.close(id);
         }
         let greeted = world.peers.greeted(id, hello, world.now);
         if let Some(Some(former)) = greeted {
