@@ -922,7 +922,9 @@ fn one_server_that_is_left_goes_on_as_another_ensemble_and_the_others_come_back_
     cluster.begin(left);
     cluster.kill(left);
     cluster.resume(left);
-    assert!(zxid(&cluster, left) >> 32 > seen >> 32, "a new history");
+    eventually("a new history begins", GAP_MAX, || {
+        zxid(&cluster, left) >> 32 > seen >> 32
+    });
     ledger.check(&cluster);
     let alone = Load::start_at(&cluster, "alone", &[left]);
     alone.goes_on(GAP_MAX);
