@@ -152,6 +152,14 @@ impl Header {
         batch_bytes(u64::from(self.body_length))
     }
 
+    /// The body of a batch that begins at `start` of these bytes; nothing where it is cut off, or not what the header says.
+    pub(super) fn body(&self, bytes: &Bytes, start: usize) -> Option<Bytes> {
+        let start = start + HEADER_BYTES;
+        let end = start.checked_add(usize::try_from(self.body_length).ok()?)?;
+        let body = (end <= bytes.len()).then(|| bytes.slice(start..end))?;
+        (crc32fast::hash(&body) == self.body_crc).then_some(body)
+    }
+
     /// Writes the header into the first bytes of `batch` and returns its checksum.
     pub(super) fn encode(&self, batch: &mut [u8]) -> u32 {
         let header = &mut batch[..HEADER_BYTES];

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::circle::{Circle, Lying};
-use super::format::{BLOCK, Body, Found, HEADER_BYTES, Header, decode_record};
+use super::format::{BLOCK, Body, Found, Header, decode_record};
 use crate::consensus::{Entry, Record};
 use crate::disk::{self, Disk, Lane, Operation, Outcome, Owner, Token};
 use crate::units::GroupId;
@@ -223,18 +223,14 @@ impl Reading {
                 _ => break,
             };
             let length = usize::try_from(header.batch_bytes()).unwrap_or(usize::MAX);
-            let Some(batch) = chunk.get(at..at.saturating_add(length)) else {
+            if at.saturating_add(length) > chunk.len() {
                 break;
-            };
-            debug_assert!(length.is_multiple_of(usize::try_from(BLOCK).unwrap_or(1)));
-            let body_length = usize::try_from(header.body_length).expect("it is in the batch");
-            if crc32fast::hash(&batch[HEADER_BYTES..HEADER_BYTES + body_length]) != header.body_crc
-            {
+            }
+            let Some(body) = header.body(chunk, at) else {
                 self.position += at as u64;
                 return Err("its body does not match its checksum".to_owned());
-            }
-            let start = at + HEADER_BYTES;
-            self.take_batch(chunk.slice(start..start + body_length))?;
+            };
+            self.take_batch(body)?;
             at += length;
             // Only between batches: one may hold an entry twice, and the later one counts.
             if self.is_enough() {

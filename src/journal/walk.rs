@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::format::{BLOCK, HEADER_BYTES, Header};
+use super::format::{BLOCK, Header};
 use super::survey::{CHUNK_BYTES, Survey, read};
 use super::{Damage, OpenError};
 use crate::disk::{self, Class, Disk};
@@ -238,16 +238,10 @@ impl Reader {
                 0
             }
         };
-        let body_length = usize::try_from(header.body_length).expect("a u32 fits");
-        let start = offset + HEADER_BYTES;
-        if self.chunk.len() < start + body_length {
-            return Ok(None);
-        }
-        let body = self.chunk.slice(start..start + body_length);
         debug_assert!(
             place.position.is_multiple_of(BLOCK),
             "batches begin at blocks"
         );
-        Ok((crc32fast::hash(&body) == header.body_crc).then_some(body))
+        Ok(header.body(&self.chunk, offset))
     }
 }
