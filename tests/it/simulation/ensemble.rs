@@ -70,9 +70,7 @@ fn run(seed: u64) -> (Tally, (u64, u64)) {
         world.fault();
     }
     world.heal();
-    world.check_service();
-    world.calm_down();
-    world.check_trees();
+    world.end_well();
     world.count_reads();
     (world.tally.clone(), world.trace())
 }
@@ -140,9 +138,7 @@ fn a_server_starts_again_that_ended_between_a_snapshot_and_the_word_of_it() {
         });
         world.stop(2, End::Kill, SECOND);
         assert!(world.has_snapshot(2), "it stays");
-        world.check_service();
-        world.calm_down();
-        world.check_trees();
+        world.end_well();
     }
 }
 
@@ -176,9 +172,7 @@ fn a_server_whose_state_differs_is_found_out_and_gets_the_others() {
         });
         world.altered = false;
         world.digests.clear();
-        world.check_service();
-        world.calm_down();
-        world.check_trees();
+        world.end_well();
     }
 }
 
@@ -231,9 +225,7 @@ fn a_leader_whose_disk_does_nothing_hands_over_and_comes_back_by_itself() {
         world.until("it serves nobody", by, |world| !world.serves(leader));
         let by = world.now + 30 * SECOND;
         world.until("it serves again", by, |world| world.serves(leader));
-        world.check_service();
-        world.calm_down();
-        world.check_trees();
+        world.end_well();
     }
 }
 

@@ -68,9 +68,7 @@ fn a_level_is_raised_when_every_server_supports_it_and_an_operator_says_so() {
         world.raise_level();
         let by = world.now + 5 * SECOND;
         world.until("it is raised", by, |world| world.levels() == [2; 3]);
-        world.check_service();
-        world.calm_down();
-        world.check_trees();
+        world.end_well();
     }
 }
 
@@ -113,9 +111,7 @@ fn an_older_server_is_refused_once_the_level_is_raised() {
 
         world.install(2, NEWER);
         world.all_vote();
-        world.check_service();
-        world.calm_down();
-        world.check_trees();
+        world.end_well();
     }
 }
 
@@ -196,8 +192,6 @@ fn a_command_that_not_every_server_could_read_is_never_proposed() {
             world.until("it is refused", by, |world| told(world) > before);
         }
         world.pass(SECOND);
-        world.check_service();
-        world.calm_down();
-        world.check_trees();
+        world.end_well();
     }
 }

@@ -48,6 +48,13 @@ impl World {
         self.note(&format!("all serve {took} ms after the last fault"));
     }
 
+    /// What has to be true when nothing goes wrong any more.
+    pub(super) fn end_well(&mut self) {
+        self.check_service();
+        self.calm_down();
+        self.check_trees();
+    }
+
     /// Nobody writes, and sessions that nobody keeps come to their end.
     pub(super) fn calm_down(&mut self) {
         self.calm = true;
