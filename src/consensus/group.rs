@@ -188,13 +188,7 @@ pub enum Unusable {
 impl Unusable {
     /// Whether a later version wrote it, or it is of a feature level that is not supported here.
     pub fn is_newer(&self) -> bool {
-        matches!(
-            self,
-            Unusable::Voters {
-                why: Unreadable::Newer { .. } | Unreadable::Unsupported(_),
-                ..
-            }
-        )
+        matches!(self, Unusable::Voters { why, .. } if why.is_newer())
     }
 }
 

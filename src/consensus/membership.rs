@@ -111,6 +111,13 @@ pub enum Unreadable {
     Malformed,
 }
 
+impl Unreadable {
+    /// Whether a later version wrote it, or it is of a feature level that is not supported here.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Unreadable::Newer { .. } | Unreadable::Unsupported(_))
+    }
+}
+
 impl Membership {
     /// A group of these voters and nobody else.
     pub fn of_voters(voters: impl IntoIterator<Item = u64>) -> Membership {

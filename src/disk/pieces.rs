@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Disk, Error, Mode, Operation, Outcome};
+use super::{Class, Disk, Error, Mode, Operation, Outcome};
 
 /// How much is read at a time.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -62,4 +62,16 @@ pub fn read_whole(disk: &mut dyn Disk, path: &Path) -> Result<Vec<u8>, Error> {
         ControlFlow::Continue(())
     })?;
     Ok(whole)
+}
+
+/// Reads all of a file, if there is one.
+///
+/// # Errors
+/// The file is there, and cannot be opened or read.
+pub fn read_if_there(disk: &mut dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match read_whole(disk, path) {
+        Ok(whole) => Ok(Some(whole)),
+        Err(error) if error.class == Class::Missing => Ok(None),
+        Err(error) => Err(error),
+    }
 }

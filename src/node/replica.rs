@@ -296,24 +296,22 @@ impl Unusable {
     }
 }
 
-/// Whether what the journal remembers of a group, and what the core's own files say of it, is of a feature level that is
-/// supported here; to be asked before anything is changed.
+/// Whether what the journal remembers of a group is of a feature level that is supported here; to be asked before anything is
+/// changed.
 ///
 /// # Errors
 /// It is not.
 pub(crate) fn check_level(
     id: GroupId,
-    markers: [Option<&Marker>; 2],
+    marker: Option<&Marker>,
     levels: Levels,
     journal: &Journal,
 ) -> Result<(), Unusable> {
-    for marker in markers.into_iter().flatten() {
-        match Group::members(id, marker, levels) {
-            Err(why) if why.is_newer() => return Err(Unusable::of(why, journal)),
-            _ => {}
-        }
+    let members = marker.map(|marker| Group::members(id, marker, levels));
+    match members {
+        Some(Err(why)) if why.is_newer() => Err(Unusable::of(why, journal)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What a replica goes on from.

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::advice::disk_refused;
 use super::system;
 use crate::config::ServerFolder;
-use crate::disk::{self, Class, Disk, Operation};
+use crate::disk::{self, Disk, Operation};
 use crate::report::{Code, Error};
 
 const NAME: &str = "recovery";
@@ -41,12 +41,10 @@ pub(super) fn read(
     disk: &mut dyn Disk,
 ) -> Result<Option<u128>, Error> {
     let path = path(folder);
-    let bytes = match disk::read_whole(disk, &path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.class == Class::Missing => {
-            return lost.then(|| note_loss(path, disk)).transpose();
-        }
-        Err(error) => return Err(disk_refused("read whether it is to go on alone", error)),
+    let bytes = disk::read_if_there(disk, &path);
+    let bytes = bytes.map_err(|error| disk_refused("read whether it is to go on alone", error))?;
+    let Some(bytes) = bytes else {
+        return lost.then(|| note_loss(path, disk)).transpose();
     };
     let text = str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
     u128::from_str_radix(text, 16).map(Some).map_err(|_| {

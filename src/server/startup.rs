@@ -287,7 +287,7 @@ impl CoordinatorStart<'_> {
         let options = settings::coordinator(self.config, self.options);
         let id = GroupId::COORDINATOR;
         let marker = self.group.as_ref().map(|group| &group.marker);
-        check_level(id, [marker, None], self.levels, journal)
+        check_level(id, marker, self.levels, journal)
             .map_err(|reason| unusable(self.folder, reason))?;
         let marker = marker.map_or(0, |marker| marker.index);
         let folder = self.folder.coordinator();
@@ -374,11 +374,9 @@ impl CoordinatorStart<'_> {
 
     /// Whether it was written down that this server has forgotten, and the journal may not know of it yet.
     fn is_noted(&self, note: &Path, disk: &mut dyn Disk) -> Result<bool, Error> {
-        match disk::read_whole(disk, note) {
-            Ok(_) => Ok(self.config.cluster.is_some()),
-            Err(error) if error.class == Class::Missing => Ok(false),
-            Err(error) => Err(disk_refused("read what this server has forgotten", error)),
-        }
+        let noted = disk::read_if_there(disk, note)
+            .map_err(|error| disk_refused("read what this server has forgotten", error))?;
+        Ok(noted.is_some() && self.config.cluster.is_some())
     }
 
     /// Becomes somebody else to the others, before anything else is done with what is left.
@@ -421,10 +419,10 @@ impl CoordinatorStart<'_> {
     /// By what the others know this server: its journal, or what has taken that one's place.
     fn identity(&self, journal: u128, disk: &mut dyn Disk) -> Result<u128, Error> {
         let path = self.folder.coordinator().join(IDENTITY);
-        let bytes = match disk::read_whole(disk, &path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.class == Class::Missing => return Ok(journal),
-            Err(error) => return Err(disk_refused("read who this server is", error)),
+        let bytes = disk::read_if_there(disk, &path)
+            .map_err(|error| disk_refused("read who this server is", error))?;
+        let Some(bytes) = bytes else {
+            return Ok(journal);
         };
         let text = str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
         u128::from_str_radix(text, 16).map_err(|_| {

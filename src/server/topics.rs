@@ -170,10 +170,10 @@ fn read_checkpoint(
     accept_loss: bool,
     disk: &mut dyn Disk,
 ) -> Result<Option<Checkpoint>, Error> {
-    let bytes = match disk::read_whole(disk, path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.class == Class::Missing => return Ok(None),
-        Err(error) => return Err(disk_refused("read the broker's checkpoint", error)),
+    let bytes = disk::read_if_there(disk, path)
+        .map_err(|error| disk_refused("read the broker's checkpoint", error))?;
+    let Some(bytes) = bytes else {
+        return Ok(None);
     };
     match Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(Some(checkpoint)),
@@ -196,15 +196,13 @@ fn read_checkpoint(
 /// Where damage is passed over, as it was kept. Where it cannot be read, damage is told of again.
 pub(super) fn read_skips(checkpoint: &Path, disk: &mut dyn Disk) -> String {
     let path = skips_path(checkpoint);
-    match disk::read_whole(disk, &path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => {
-            if error.class != Class::Missing {
-                tracing::warn!(%error, "it is no longer known where skip-damage passes over damage");
-            }
-            String::new()
-        }
-    }
+    let bytes = disk::read_if_there(disk, &path).unwrap_or_else(|error| {
+        tracing::warn!(%error, "it is no longer known where skip-damage passes over damage");
+        None
+    });
+    bytes.map_or_else(String::new, |bytes| {
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 fn scan_tail(

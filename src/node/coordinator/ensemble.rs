@@ -152,14 +152,7 @@ impl Ensemble {
         let looks = self.raises && matches!(role, Role::Leads { .. });
         looks.then_some(self.admit_at)
     }
-}
 
-/// Questions about the commit index: those of the core are even, those that confirm touches are odd, and both begin behind 1.
-fn question_of_core(round: u64) -> u64 {
-    2 * round
-}
-
-impl Ensemble {
     /// What an operator wanted of a leader he asks the next one for, which may know better. Who is elected, and has not applied
     /// all of former terms yet, keeps it until then.
     fn give_up_wishes(&mut self, role: Role) {
@@ -182,6 +175,11 @@ impl Ensemble {
             );
         }
     }
+}
+
+/// Questions about the commit index: those of the core are even, those that confirm touches are odd, and both begin behind 1.
+fn question_of_core(round: u64) -> u64 {
+    2 * round
 }
 
 impl CoordinatorSide {

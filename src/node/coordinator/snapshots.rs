@@ -534,10 +534,8 @@ pub(crate) fn restore(
 
 /// Of which entry the snapshot is that came from another server and that the journal may not know of.
 fn came_last(folder: &Path, disk: &mut dyn Disk) -> Result<Option<u64>, disk::Error> {
-    let bytes = match disk::read_whole(disk, &mark(folder)) {
-        Ok(bytes) => bytes,
-        Err(error) if error.class == Class::Missing => return Ok(None),
-        Err(error) => return Err(error),
+    let Some(bytes) = disk::read_if_there(disk, &mark(folder))? else {
+        return Ok(None);
     };
     let text = str::from_utf8(&bytes).unwrap_or_default();
     Ok(text.trim().parse().ok())
@@ -579,7 +577,7 @@ fn check_level(restore: &Restore, levels: Levels) -> Result<(), Unreadable> {
     let place = restore.place();
     let checked = place.map(|place| Membership::decode_at(&place.members, levels));
     match checked {
-        Some(Err(why @ (Unreadable::Newer { .. } | Unreadable::Unsupported(_)))) => Err(why),
+        Some(Err(why)) if why.is_newer() => Err(why),
         _ => Ok(()),
     }
 }
