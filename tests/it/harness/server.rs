@@ -24,6 +24,7 @@ pub(crate) struct Server {
     has_coordinator: bool,
     /// False if it serves only ZooKeeper clients.
     has_broker: bool,
+    has_web: bool,
     process: Option<Process>,
 }
 
@@ -123,6 +124,7 @@ impl Server {
             log: folder.with_extension("log"),
             has_coordinator: is_enabled(&text, "coordinator"),
             has_broker: is_enabled(&text, "broker"),
+            has_web: is_enabled(&text, "web"),
             process: None,
         }
     }
@@ -182,12 +184,13 @@ impl Server {
         self.resume_with(&mut command);
     }
 
-    /// Starts it by this command and waits until both ports serve.
+    /// Starts it by this command and waits until all its ports serve.
     pub(crate) fn resume_with(&mut self, command: &mut Command) {
         let mut process = self.spawn(command);
         let coordinator = self.has_coordinator.then(|| self.coordinator());
         let broker = self.has_broker.then(|| self.broker());
-        let addresses: Vec<SocketAddr> = coordinator.into_iter().chain(broker).collect();
+        let web = self.has_web.then(|| self.web());
+        let addresses: Vec<SocketAddr> = [coordinator, broker, web].into_iter().flatten().collect();
         process.wait_until("serving", START_LIMIT, || {
             addresses.iter().all(|address| is_listening(*address))
         });
