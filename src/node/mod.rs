@@ -46,6 +46,8 @@ mod measures;
 mod obstacles;
 // The connections to other servers.
 mod peers;
+// What a server asks about the commit index, and what for.
+mod read_index;
 // This server's part of a Raft group.
 pub(crate) mod replica;
 // How much room the disk has.

@@ -19,6 +19,7 @@ use tracing::warn;
 
 use super::Failure;
 use super::backlog::Backlog;
+use super::read_index::ReadIndex;
 use crate::consensus::founding::{Decision, Founding, Hello};
 use crate::consensus::group::{self, Group, Output, Role};
 use crate::consensus::message::Message;
@@ -50,7 +51,7 @@ const FORGETS_LEADER: Duration = Duration::from_millis(500);
 /// Ticks between two heartbeats.
 const HEARTBEAT_TICKS: usize = 2;
 /// When the question about the commit index is asked again: who was to answer may be gone.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The other servers of a group, as the configuration names them.
 #[derive(Clone, Debug)]
@@ -146,12 +147,11 @@ pub(crate) struct Replica {
     /// The feature levels that this server supports.
     levels: Levels,
     seed: Seed,
-    /// Added to the core's questions, so that no answer to a former life's is taken for one of this.
+    /// Added to the numbers of questions, so that no answer to a former life's is taken for one of this.
     question_base: u64,
     caught_up: CaughtUp,
-    /// How often this server was stopped, and asks anew whether it has caught up: by the question's number an answer to the one
-    /// before is not taken for one to this.
-    wakes: u64,
+    /// How often this server was stopped, or lost its leader.
+    losses: u64,
     /// Who led in which term when the core was last told that another server leads.
     followed: Option<(u64, u64)>,
     next_tick: Moment,
@@ -208,7 +208,7 @@ pub(super) enum News {
     /// The core's question is answered: up to here all was committed when it was asked.
     ReadAt {
         /// The question.
-        number: u64,
+        question: ReadIndex,
         /// The index.
         index: u64,
     },
@@ -490,7 +490,7 @@ impl Replica {
             standing: Standing::Outside(founding, Remembered::default()),
             question_base: journal.status().incarnation << 32,
             caught_up: CaughtUp::No { asked_at: None },
-            wakes: 0,
+            losses: 0,
             followed: None,
             next_tick: Moment::START,
             joining,
@@ -719,8 +719,8 @@ impl Replica {
     }
 
     /// Asks up to which entry the group has committed; [`News::ReadAt`] answers, or nothing does.
-    pub(super) fn read_index(&mut self, number: u64) {
-        let number = self.question_base + number;
+    pub(super) fn read_index(&mut self, question: ReadIndex) {
+        let number = self.question_base + question.number();
         if let Some(group) = self.member_mut() {
             group.read_index(number);
         }
@@ -731,14 +731,17 @@ impl Replica {
     pub(super) fn wake(&mut self, now: Moment) {
         if self.deadline().is_some_and(|at| at + FORGETS_LEADER < now) {
             self.next_tick = now;
-            self.wakes += 1;
-            self.caught_up = CaughtUp::No { asked_at: None };
+            self.fall_behind();
         }
     }
 
-    /// Which question about the commit index is this server's own.
-    fn own_question(&self) -> u64 {
-        self.wakes % 2
+    /// What was acknowledged meanwhile is not known here: it is to be asked for, and an answer that is still on its way
+    /// may be too old.
+    fn fall_behind(&mut self) {
+        if !matches!(self.caught_up, CaughtUp::No { asked_at: None }) {
+            self.losses += 1;
+            self.caught_up = CaughtUp::No { asked_at: None };
+        }
     }
 
     /// Lets the group's time pass: at most a tick a turn, so that a server that was stopped for long hears the others
@@ -759,7 +762,7 @@ impl Replica {
             self.caught_up = CaughtUp::No {
                 asked_at: Some(now),
             };
-            self.read_index(self.own_question());
+            self.read_index(ReadIndex::CaughtUp(self.losses));
         }
     }
 
@@ -1003,11 +1006,11 @@ impl Replica {
             Output::Send(message) => news.push(News::Send(message)),
             Output::ReadAt { number, index } => {
                 // An answer to a former life's question is none.
-                match number.checked_sub(self.question_base) {
+                let number = number.checked_sub(self.question_base);
+                match number.map(ReadIndex::of) {
                     None => {}
-                    Some(number) if number == self.own_question() => self.note_caught_up(index),
-                    Some(0 | 1) => {}
-                    Some(number) => news.push(News::ReadAt { number, index }),
+                    Some(ReadIndex::CaughtUp(losses)) => self.note_caught_up(losses, index),
+                    Some(question) => news.push(News::ReadAt { question, index }),
                 }
             }
             Output::Fetch { .. } => unreachable!("the journal has been asked"),
@@ -1026,8 +1029,10 @@ impl Replica {
         Ok(())
     }
 
-    fn note_caught_up(&mut self, index: u64) {
-        if let CaughtUp::No { .. } = self.caught_up {
+    fn note_caught_up(&mut self, losses: u64, index: u64) {
+        if let CaughtUp::No { .. } = self.caught_up
+            && losses == self.losses
+        {
             self.caught_up = CaughtUp::At(index);
             self.applied(self.applied_index());
         }
@@ -1045,6 +1050,10 @@ impl Replica {
         if stand.is_none() {
             // What goes to whoever leads next may have been lost on its way to who led.
             self.followed = None;
+            if self.others.is_some() {
+                // The next leader's first word comes before what it has committed.
+                self.fall_behind();
+            }
         }
         if stand == self.followed {
             return;

@@ -24,6 +24,7 @@ use crate::coordinator::{self, Event, stamp};
 use crate::disk::{Completion, Operation};
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
+use crate::node::read_index::ReadIndex;
 use crate::node::{EnsembleWish, Failure, World};
 use crate::report::throttle::Throttle;
 use crate::units::feature::FeatureLevel;
@@ -50,7 +51,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Ensemble {
     /// Touches to be confirmed: the question about the commit index that does it, by whose they are (`None`: this server's
     /// own), and the round.
-    confirming: BTreeMap<Option<ServerId>, (u64, u64)>,
+    confirming: BTreeMap<Option<ServerId>, (ReadIndex, u64)>,
     questions: u64,
     /// Since which entry the members are those that were told to the others.
     told_since: Option<u64>,
@@ -175,11 +176,6 @@ impl Ensemble {
             );
         }
     }
-}
-
-/// Questions about the commit index: those of the core are even, those that confirm touches are odd, and both begin behind 1.
-fn question_of_core(round: u64) -> u64 {
-    2 * round
 }
 
 impl CoordinatorSide {
@@ -458,7 +454,7 @@ impl CoordinatorSide {
             let index = self.replica.applied_index();
             self.events.push_back(Event::ReadIndex { round, index });
         } else {
-            self.replica.read_index(question_of_core(round));
+            self.replica.read_index(ReadIndex::Sync(round));
         }
     }
 
@@ -506,7 +502,7 @@ impl CoordinatorSide {
             Some((question, asked)) if *asked == round => *question,
             _ => {
                 self.ensemble.questions += 1;
-                2 * self.ensemble.questions + 1
+                ReadIndex::Touch(self.ensemble.questions)
             }
         };
         self.ensemble.confirming.insert(whose, (question, round));
@@ -514,14 +510,12 @@ impl CoordinatorSide {
     }
 
     /// The group has committed so much, and this server, or the one that leads, has led meanwhile.
-    pub(super) fn read_at(&mut self, number: u64, index: u64, world: &mut World) {
-        if number.is_multiple_of(2) {
-            let round = number / 2;
+    pub(super) fn read_at(&mut self, question: ReadIndex, index: u64, world: &mut World) {
+        if let ReadIndex::Sync(round) = question {
             return self.handle(Event::ReadIndex { round, index }, world);
         }
         let mut waiting = self.ensemble.confirming.iter();
-        let Some((whose, (_, round))) = waiting.find(|(_, (question, _))| *question == number)
-        else {
+        let Some((whose, (_, round))) = waiting.find(|(_, (asked, _))| *asked == question) else {
             return;
         };
         let (whose, round) = (*whose, *round);

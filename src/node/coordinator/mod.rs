@@ -349,7 +349,7 @@ impl CoordinatorSide {
             News::Follows => self.handle(Event::Follows, world),
             News::Forward { leader, commands } => self.forward(leader, commands, world),
             News::Send(message) => self.send(message, world),
-            News::ReadAt { number, index } => self.read_at(number, index, world),
+            News::ReadAt { question, index } => self.read_at(question, index, world),
             News::SnapshotWanted => self.ensemble.snapshot_wanted = true,
             News::Forgot { acknowledged, last } => self.forgot(acknowledged, last, world),
             News::Installed(marker) => {
