@@ -41,7 +41,7 @@ mod world;
 use crate::harness::lab::{self, seeds};
 use crate::harness::tally::Tally;
 use server::End;
-use world::{SECOND, SERVERS, World};
+use world::{MS, SECOND, SERVERS, World};
 
 /// How long things go wrong.
 const FAULTS_LAST: u64 = 60 * SECOND;
@@ -227,6 +227,43 @@ fn a_leader_whose_disk_does_nothing_hands_over_and_comes_back_by_itself() {
         world.until("it serves again", by, |world| world.serves(leader));
         world.end_well();
     }
+}
+
+/// The first word of a leader comes before what it has committed meanwhile.
+#[test]
+fn a_server_that_was_cut_off_shows_nothing_before_it_has_caught_up() {
+    let mut committed = 0;
+    for seed in seeds(6, 60) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        let leader = whole_with_snapshots(world);
+        let server = (leader + 1 + world.below(SERVERS - 1)) % SERVERS;
+        let long = 2 * SECOND + world.random.below(2 * SECOND);
+        let (by, heals) = (world.now + 1_700 * MS, world.now + long);
+        for other in (0..SERVERS).filter(|it| *it != server) {
+            world.block(server, other, heals);
+            world.block(other, server, heals);
+        }
+        let before = world.applied(server);
+        world.until("it serves nobody", by, |world| !world.serves(server));
+        world.until("the others hear it again", u64::MAX, |world| {
+            assert!(!world.serves(server) || world.now >= heals);
+            world.now >= heals
+        });
+        // All that was acknowledged, at least.
+        let known = world
+            .applied(leader)
+            .max(world.applied((leader + 1) % SERVERS));
+        committed += known - before;
+        let by = heals + 10 * SECOND;
+        world.until("it serves again", by, |world| {
+            let serves = world.serves(server);
+            assert!(!serves || world.applied(server) >= known, "an old tree");
+            serves
+        });
+        world.end_well();
+    }
+    assert!(committed > 20, "clients wrote meanwhile: {committed}");
 }
 
 #[test]

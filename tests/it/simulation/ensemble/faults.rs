@@ -176,7 +176,8 @@ impl World {
         self.tally.add("partitions", 1);
     }
 
-    fn block(&mut self, from: usize, to: usize, until: u64) {
+    /// Nothing gets from one server to another for a while.
+    pub(super) fn block(&mut self, from: usize, to: usize, until: u64) {
         let ends = UNCONFIRMED + self.random.below(SECOND);
         self.note(&format!("nothing gets from {from} to {to}"));
         self.blocked[from][to] = until;

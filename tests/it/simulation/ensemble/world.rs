@@ -378,6 +378,12 @@ impl World {
         self.servers[server].node.as_ref().is_some_and(Node::serves)
     }
 
+    /// Up to which entry a server that runs has applied everything.
+    pub(super) fn applied(&self, server: usize) -> u64 {
+        let node = self.servers[server].node.as_ref();
+        node.and_then(Node::digest).map_or(0, |(index, _)| index)
+    }
+
     /// Whether there is a snapshot on a server's disk.
     pub(super) fn has_snapshot(&self, server: usize) -> bool {
         let paths = self.servers[server].disk.0.borrow().paths();
