@@ -229,41 +229,66 @@ fn a_leader_whose_disk_does_nothing_hands_over_and_comes_back_by_itself() {
     }
 }
 
+/// A server that follows, out of reach from now until a moment that is to come.
+fn out_of_reach(world: &mut World) -> (usize, u64) {
+    let leader = whole_with_snapshots(world);
+    let server = (leader + 1 + world.below(SERVERS - 1)) % SERVERS;
+    let until = world.now + 2 * SECOND + world.random.below(2 * SECOND);
+    (server, until)
+}
+
+/// From now on nobody is shown less through a server than what the others have acknowledged by now. How many entries it lacks.
+fn comes_back_whole(world: &mut World, server: usize) -> u64 {
+    let others = (0..SERVERS).filter(|it| *it != server);
+    let known = others.map(|it| world.applied(it)).max();
+    let known = known.expect("there are others");
+    let lacks = known - world.applied(server);
+    let by = world.now + 10 * SECOND;
+    world.until("it serves again", by, |world| {
+        let serves = world.serves(server);
+        assert!(!serves || world.applied(server) >= known, "an old tree");
+        serves
+    });
+    world.end_well();
+    lacks
+}
+
 /// The first word of a leader comes before what it has committed meanwhile.
 #[test]
 fn a_server_that_was_cut_off_shows_nothing_before_it_has_caught_up() {
-    let mut committed = 0;
+    let mut lacked = 0;
     for seed in seeds(6, 60) {
         let mut story = Story(World::new(seed));
         let world = &mut story.0;
-        let leader = whole_with_snapshots(world);
-        let server = (leader + 1 + world.below(SERVERS - 1)) % SERVERS;
-        let long = 2 * SECOND + world.random.below(2 * SECOND);
-        let (by, heals) = (world.now + 1_700 * MS, world.now + long);
+        let (server, until) = out_of_reach(world);
         for other in (0..SERVERS).filter(|it| *it != server) {
-            world.block(server, other, heals);
-            world.block(other, server, heals);
+            world.block(server, other, until);
+            world.block(other, server, until);
         }
-        let before = world.applied(server);
+        let by = world.now + 1_700 * MS;
         world.until("it serves nobody", by, |world| !world.serves(server));
-        world.until("the others hear it again", u64::MAX, |world| {
-            assert!(!world.serves(server) || world.now >= heals);
-            world.now >= heals
+        world.until("all hear each other", u64::MAX, |world| {
+            assert!(!world.serves(server), "nobody leads");
+            world.now >= until
         });
-        // All that was acknowledged, at least.
-        let known = world
-            .applied(leader)
-            .max(world.applied((leader + 1) % SERVERS));
-        committed += known - before;
-        let by = heals + 10 * SECOND;
-        world.until("it serves again", by, |world| {
-            let serves = world.serves(server);
-            assert!(!serves || world.applied(server) >= known, "an old tree");
-            serves
-        });
-        world.end_well();
+        lacked += comes_back_whole(world, server);
     }
-    assert!(committed > 20, "clients wrote meanwhile: {committed}");
+    assert!(lacked > 20, "clients wrote meanwhile: {lacked}");
+}
+
+/// It may believe for a moment that it goes on where it stood.
+#[test]
+fn a_server_that_was_stopped_shows_nothing_before_it_has_caught_up() {
+    let mut lacked = 0;
+    for seed in seeds(6, 60) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        let (server, until) = out_of_reach(world);
+        world.servers[server].paused_until = until;
+        world.until("it goes on", u64::MAX, |world| world.now >= until);
+        lacked += comes_back_whole(world, server);
+    }
+    assert!(lacked > 0, "clients wrote meanwhile: {lacked}");
 }
 
 #[test]
