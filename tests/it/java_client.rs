@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Every scenario has topics of its own, so that several can run at a time.
-const TOPICS: &[Topic] = &[
+pub(super) const TOPICS: &[Topic] = &[
     ("send", 4),
     ("callback", 4),
     ("direct-send", 4),
@@ -44,7 +44,7 @@ const TOPICS: &[Topic] = &[
 ];
 
 /// Consumers with fewer threads than partitions, of each kind that a server might do wrong by, and one that is plain.
-const FEW_THREADS: &[&str] = &[
+pub(super) const FEW_THREADS: &[&str] = &[
     "guard-manual-ack",
     "guard-late-ack",
     "guard-throwing",
@@ -55,10 +55,10 @@ const FEW_THREADS: &[&str] = &[
     "guard-own-id",
     "guard-kill",
 ];
-const TURNS: &str = "turns:topic=turns,threads=2,order=random,gap=100,count=60";
+pub(super) const TURNS: &str = "turns:topic=turns,threads=2,order=random,gap=100,count=60";
 
 /// The guards' topics have their names.
-const FEW_THREADS_TOPICS: &[Topic] = &[
+pub(super) const FEW_THREADS_TOPICS: &[Topic] = &[
     ("guard-manual-ack", 8),
     ("guard-late-ack", 8),
     ("guard-throwing", 8),
@@ -75,7 +75,7 @@ const FEW_THREADS_TOPICS: &[Topic] = &[
 const SILENCE_MAX: Duration = Duration::from_secs(450);
 
 /// Scenarios that leave the servers alone and may run side by side.
-const PEACEFUL: &[&str] = &[
+pub(super) const PEACEFUL: &[&str] = &[
     "send",
     "send-callback",
     "send-direct",
@@ -97,14 +97,14 @@ const PEACEFUL: &[&str] = &[
 ];
 
 /// Not for the originals, which do not deliver a message of this size until another follows, and have no limit.
-const LARGE: &[&str] = &["large", "over-the-limit:4200000"];
+pub(super) const LARGE: &[&str] = &["large", "over-the-limit:4200000"];
 
-const RESTARTS: &[&str] = &["resume", "restart-while-sending", "kill-while-sending"];
+pub(super) const RESTARTS: &[&str] = &["resume", "restart-while-sending", "kill-while-sending"];
 
 /// A JVM that is soon there and small.
 const QUICK: [&str; 2] = ["-Xmx512m", "-XX:TieredStopAtLevel=1"];
 
-fn run(deployment: &mut dyn Deployment, at_a_time: u32, scenarios: &[&str]) {
+pub(super) fn run(deployment: &mut dyn Deployment, at_a_time: u32, scenarios: &[&str]) {
     run_with(&JavaProject::get(), deployment, at_a_time, scenarios);
 }
 
@@ -122,7 +122,7 @@ fn run_with(
     let mut command = java.command(home.path(), &QUICK);
     command
         .args([
-            &deployment.coordinator().to_string(),
+            &deployment.coordinators(),
             ZK_ROOT,
             &deployment.broker().to_string(),
         ])

@@ -39,15 +39,27 @@ impl Cluster {
         edit: impl Fn(&mut String),
     ) -> Cluster {
         let mut cluster = Cluster::prepare(count, topics, edit);
-        for i in cluster.places() {
-            cluster.begin(i);
-        }
-        cluster.wait_until_all_serve();
+        cluster.begin_all();
         cluster
+    }
+
+    /// Starts all, and waits until they serve.
+    pub(crate) fn begin_all(&mut self) {
+        self.places().for_each(|i| self.begin(i));
+        self.wait_until_all_serve();
     }
 
     /// Empty folders; nothing runs.
     pub(crate) fn prepare(count: usize, topics: &[Topic], edit: impl Fn(&mut String)) -> Cluster {
+        Cluster::prepare_each(count, |_| topics.to_vec(), edit)
+    }
+
+    /// The same with these topics on server `i`.
+    pub(crate) fn prepare_each(
+        count: usize,
+        topics: impl Fn(usize) -> Vec<Topic>,
+        edit: impl Fn(&mut String),
+    ) -> Cluster {
         let home = TempDir::new().expect("make a folder");
         let entries: Vec<String> = (1..=count)
             .map(|id| format!("\"{id}=127.0.0.1:{}\"", free_port()))
@@ -55,7 +67,7 @@ impl Cluster {
         let list = format!("[{}]", entries.join(", "));
         let servers = (1..=count).map(|id| {
             let folder = home.path().join(format!("server{id}"));
-            Server::prepare_at(&folder, Ports::free(), topics, |text| {
+            Server::prepare_at(&folder, Ports::free(), &topics(id - 1), |text| {
                 set_key(text, "server", "id", &id.to_string());
                 set_key(text, "server", "host_name", "\"127.0.0.1\"");
                 set_key(text, "cluster", "servers", &list);
@@ -287,8 +299,7 @@ impl Deployment for ThroughFollower {
 
     fn restart(&mut self) {
         self.cluster.places().for_each(|i| self.cluster.stop(i));
-        self.cluster.places().for_each(|i| self.cluster.begin(i));
-        self.cluster.wait_until_all_serve();
+        self.cluster.begin_all();
     }
 
     /// The server that leads is another one's.

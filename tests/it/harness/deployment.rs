@@ -13,6 +13,10 @@ pub(crate) trait Deployment {
     fn name(&self) -> &'static str;
     /// Where ZooKeeper clients connect.
     fn coordinator(&self) -> SocketAddr;
+    /// All servers where ZooKeeper clients connect, as they are told of them.
+    fn coordinators(&self) -> String {
+        self.coordinator().to_string()
+    }
     /// Where MetaQ clients connect.
     fn broker(&self) -> SocketAddr;
     /// An orderly stop of everything, and a start on the same data.

@@ -35,6 +35,7 @@ public final class Main {
         Latency.register(SCENARIOS);
         Turns.register(SCENARIOS);
         Guards.register(SCENARIOS);
+        Brokers.register(SCENARIOS);
         registerIfBuilt("Browsing");
         registerIfBuilt("Filtering");
     }
