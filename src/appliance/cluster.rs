@@ -78,6 +78,9 @@ pub struct ServerPlace {
     pub address: Option<String>,
     /// What it is.
     pub role: MemberRole,
+    /// Whether it stands in `cluster.servers` of this server as an observer; what it is, `role` says.
+    #[serde(default)]
+    pub listed_observer: bool,
     /// Whether it is this very server.
     pub is_own: bool,
     /// Whether it is connected with this one.
@@ -88,10 +91,16 @@ pub struct ServerPlace {
     pub behind: Option<u64>,
     /// Bytes that it has taken of a snapshot that is being sent to it.
     pub snapshot_bytes: Option<u64>,
-    /// An operator has invited it, and it does not vote yet.
+    /// An operator has invited it, and it is not yet what it is to be.
     pub invited: bool,
     /// An operator wants it out, and it is still a member.
     pub leaves: bool,
+    /// Its vote is on its way to another server.
+    #[serde(default)]
+    pub gives_vote: bool,
+    /// Another server's vote is on its way to it.
+    #[serde(default)]
+    pub takes_vote: bool,
     /// It was a member and has lost its data: it is taken in again by itself.
     pub forgot: bool,
     /// Its data is not that of the others: it serves nobody until it has a snapshot. A server knows it of itself, the leader of
@@ -111,8 +120,10 @@ pub struct ServerPlace {
 pub enum MemberRole {
     /// It votes.
     Voter,
-    /// It receives everything, and has no vote.
+    /// It receives everything, and has no vote yet.
     Learner,
+    /// It receives everything, and is to have no vote.
+    Observer,
     /// It is no member.
     #[default]
     Outside,
@@ -144,6 +155,76 @@ impl ClusterStatus {
             _ => Err(format!(
                 "server {server} is not in cluster.servers: add it there on every server, restart one after the other, and \
                  ask again"
+            )),
+        }
+    }
+
+    /// Whether a server may be invited as an observer.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn may_observe(&self, server: u16) -> Result<(), String> {
+        let is_voter = |it: &ServerPlace| it.role == MemberRole::Voter;
+        match self.server(server) {
+            Some(place) if is_voter(place) && self.decides_here().is_ok() => Err(format!(
+                "server {server} votes: give its vote to another one (chrysalis cluster move-vote {server} ID), or remove it first"
+            )),
+            Some(place) if place.role == MemberRole::Observer && !place.forgot => {
+                self.decides_here()?;
+                Err(format!("server {server} is an observer already"))
+            }
+            _ => self.may_add(server),
+        }
+    }
+
+    /// Whether a server's vote may go to another one.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn may_move_vote(&self, giver: u16, taker: u16) -> Result<(), String> {
+        self.decides_here()?;
+        let known = |server: u16| {
+            let place = self.server(server);
+            let place = place.filter(|it| it.role != MemberRole::Outside);
+            place.ok_or_else(|| format!("server {server} is no member of the ensemble"))
+        };
+        let gives = known(giver)?;
+        let takes = known(taker).map_err(|why| {
+            format!("{why}: take it in first (chrysalis cluster add {taker} --observer)")
+        })?;
+        // What is wished and has not begun, another wish takes the place of.
+        let is_moving = |it: &&ServerPlace| it.takes_vote && it.role == MemberRole::Voter;
+        match self.servers.iter().find(is_moving) {
+            Some(place) if place.server == taker && gives.gives_vote => return Ok(()),
+            Some(place) => {
+                return Err(format!(
+                    "a vote is on its way to server {}: wait until it is there",
+                    place.server
+                ));
+            }
+            None => {}
+        }
+        if gives.role != MemberRole::Voter {
+            return Err(format!("server {giver} has no vote to give"));
+        }
+        if takes.role == MemberRole::Voter {
+            return Err(format!("server {taker} votes already"));
+        }
+        if !takes.connected {
+            return Err(format!(
+                "server {taker} is not connected, so it cannot get what it lacks: start it, or see what keeps the two apart"
+            ));
+        }
+        // The taker counts: it is there, and nothing happens before it has everything.
+        let left = self.servers.iter();
+        let left = left.filter(|it| it.role == MemberRole::Voter && it.server != giver);
+        let left: Vec<&ServerPlace> = left.filter(|it| it.server != taker).collect();
+        let is_there = |it: &&&ServerPlace| it.is_own || it.connected && !it.forgot;
+        let there = 1 + left.iter().filter(is_there).count();
+        match there > left.len().div_ceil(2) {
+            true => Ok(()),
+            false => Err(format!(
+                "without server {giver} and with server {taker} too few of the voters are connected to go on: bring them back first"
             )),
         }
     }
@@ -320,6 +401,62 @@ mod tests {
         );
         status.servers[2].role = MemberRole::Outside;
         assert_eq!(status.may_add(3), Ok(()));
+    }
+
+    #[test]
+    fn a_vote_goes_from_who_has_one_to_a_member_that_has_none() {
+        let mut status = three(Standing::Leads);
+        let mut fourth = status.servers[2].clone();
+        (fourth.server, fourth.role) = (4, MemberRole::Observer);
+        status.servers.push(fourth);
+        let why = |status: &ClusterStatus, giver, taker| {
+            let refused = status.may_move_vote(giver, taker);
+            refused.err().unwrap_or_default()
+        };
+        assert_eq!(why(&status, 3, 4), "");
+        assert_eq!(why(&status, 1, 4), "", "also who leads");
+        assert_eq!(why(&status, 4, 4), "server 4 has no vote to give");
+        assert_eq!(why(&status, 3, 2), "server 2 votes already");
+        assert!(why(&status, 9, 4).contains("server 9 is no member"));
+        assert!(why(&status, 3, 9).contains("cluster add 9 --observer"));
+        status.servers[2].connected = false;
+        assert_eq!(why(&status, 3, 4), "", "a dead one gives its vote, too");
+        assert_eq!(why(&status, 2, 4), "", "1 and 4 are two of three");
+        let mut moving = status.clone();
+        (moving.servers[2].gives_vote, moving.servers[3].takes_vote) = (true, true);
+        assert_eq!(why(&moving, 2, 4), "", "it has not begun");
+        moving.servers[3].role = MemberRole::Voter;
+        assert_eq!(why(&moving, 3, 4), "", "it is this very one");
+        assert!(why(&moving, 2, 4).contains("on its way to server 4"));
+        let mut fifth = status.servers[2].clone();
+        fifth.server = 5;
+        let mut five = status.clone();
+        five.servers.extend([5, 6].map(|server| ServerPlace {
+            server,
+            ..fifth.clone()
+        }));
+        // Of 1, 4, 3, 5 and 6 the first two are there.
+        assert!(why(&five, 2, 4).contains("too few of the voters"));
+        status.servers[3].connected = false;
+        assert!(why(&status, 3, 4).contains("not connected"));
+        assert!(
+            three(Standing::Follows)
+                .may_move_vote(3, 4)
+                .is_err_and(|why| why.contains("run the command where server 2"))
+        );
+    }
+
+    #[test]
+    fn who_votes_is_made_no_observer_by_an_invitation() {
+        let mut status = three(Standing::Leads);
+        let why = status.may_observe(2).expect_err("it votes");
+        assert!(why.contains("move-vote 2 ID"), "{why}");
+        status.servers[1].role = MemberRole::Outside;
+        assert_eq!(status.may_observe(2), Ok(()));
+        status.servers[1].role = MemberRole::Observer;
+        let why = status.may_observe(2).expect_err("it observes");
+        assert!(why.contains("already"), "{why}");
+        assert_eq!(status.may_add(2), Ok(()), "it may get a vote of its own");
     }
 
     #[test]

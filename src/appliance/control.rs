@@ -73,6 +73,9 @@ pub enum Request {
     ClusterAdd {
         /// Its number.
         server: u16,
+        /// Without a vote.
+        #[serde(default)]
+        observer: bool,
     },
     /// Take a server out of the ensemble: [`Response::Done`], and it is under way.
     ClusterRemove {
@@ -83,6 +86,13 @@ pub enum Request {
     ClusterTransfer {
         /// Its number.
         server: u16,
+    },
+    /// Let a voter become an observer and another member a voter in its place: [`Response::Done`], and it is under way.
+    ClusterMoveVote {
+        /// Who votes.
+        giver: u16,
+        /// Who is to vote.
+        taker: u16,
     },
     /// Raise the feature level as high as every member supports: [`Response::Done`], and it is under way.
     ClusterRaiseLevel,

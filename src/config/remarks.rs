@@ -62,18 +62,21 @@ fn open_to_all(config: &Config) -> Option<String> {
 
 /// More than half of an even number is as far from all of it as with one server fewer.
 fn even_number(config: &Config) -> Option<String> {
-    let count = config.cluster.as_ref()?.servers.len();
+    let cluster = config.cluster.as_ref()?;
+    let observers = cluster.observers().len();
+    let count = cluster.servers.len() - observers;
     if count % 2 == 1 {
         return None;
     }
-    let servers = counted(count, "servers");
+    let what = if observers == 0 { "servers" } else { "voters" };
+    let servers = counted(count, what);
     Some(match (count - 1) / 2 {
         0 => format!(
             "the cluster has {servers}: it needs both, so it stops more often than one server alone. Add a third, or take one out"
         ),
         without => format!(
             "the cluster has {servers}: it serves on without {without} of them, no more than {} do. Take one out, or add one",
-            counted(count - 1, "servers")
+            counted(count - 1, what)
         ),
     })
 }

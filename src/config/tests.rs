@@ -254,6 +254,17 @@ fn an_even_number_of_servers_is_remarked() {
     for count in [1, 3, 5, 7] {
         assert_eq!(of(count), [""; 0]);
     }
+    let observed = |voters: usize| {
+        let entry = |id: usize| {
+            let role = if id > voters { ":observer" } else { "" };
+            format!("\"{id}=10.0.0.{id}:2888{role}\"")
+        };
+        let servers: Vec<String> = (1..=voters + 1).map(entry).collect();
+        remarks_on(&format!("[cluster]\nservers = [{}]\n", servers.join(",")))
+    };
+    assert_eq!(observed(3), [""; 0], "an observer does not count");
+    let told = observed(4);
+    assert!(told[0].contains("has 4 voters"), "{told:?}");
 }
 
 #[test]

@@ -1,13 +1,22 @@
 //! How a server comes into a group that is there: as a learner first, and with a vote when it has everything.
 //!
 //! A member that comes back without its memory is a new one. It takes the vote of its former self in one change, so that
-//! the number of voters stays what the operator chose.
+//! the number of voters stays what the operator chose. An observer is a learner that stays one.
 
 use std::collections::BTreeMap;
 
 use super::group::{Group, Unchanged};
-use super::membership::{Identity, Membership};
+use super::membership::{Along, Identity, Membership};
 use crate::units::ServerId;
+
+/// What a server is to be in the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seat {
+    /// It votes, once it has everything.
+    Voter,
+    /// It receives everything, and never votes.
+    Observer,
+}
 
 /// How far a server is on its way into the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,34 +31,59 @@ pub enum Admission {
     Promoted,
     /// It votes.
     Votes,
+    /// It is an observer, and stays one.
+    Observes,
 }
 
 impl Group {
-    /// Brings a server a step further on its way into the group; to be called again until it votes. `invited` says that an
-    /// operator wants it in although it never was. It votes when it has all entries up to `up_to`: what was committed a moment
-    /// ago, because under load nobody has ever what is committed now.
+    /// Brings a server a step further on its way into the group; to be called again until it votes or observes. `invited`
+    /// says what an operator wants it to be, although it never was. It votes when it has all entries up to `up_to`: what was
+    /// committed a moment ago, because under load nobody has ever what is committed now. An observer that comes back without
+    /// its memory is one again.
     ///
     /// # Errors
     /// [`Unchanged`]: to be tried again.
     pub fn admit(
         &mut self,
         identity: Identity,
-        invited: bool,
+        invited: Option<Seat>,
         up_to: u64,
     ) -> Result<Admission, Unchanged> {
         let now = self.membership().clone();
         let former = now.former(identity);
         let Some(number) = now.number_of(identity) else {
-            if former.is_empty() && !invited {
+            let Some(seat) = seat_of(&now, &former, invited) else {
                 return Ok(Admission::Stranger);
-            }
+            };
             let number = now.next;
             let learners = [&now.learners[..], &[number]].concat();
-            self.change(&now.voters, &learners, &self.newcomers(number, identity))?;
+            let along = Along {
+                newcomers: self.newcomers(number, identity),
+                observers: (seat == Seat::Observer).then(|| with_observer(&now, number)),
+                ..Along::default()
+            };
+            self.change(&now.voters, &learners, &along)?;
             return Ok(Admission::Joining);
         };
         if now.voters.contains(&number) {
             return Ok(Admission::Votes);
+        }
+        match (now.is_observer(number), invited) {
+            (true, None | Some(Seat::Observer)) => {
+                // What it was is not to be counted beside it.
+                let learners = without_all(&now.learners, &former);
+                self.change(&now.voters, &learners, &Along::default())?;
+                return Ok(Admission::Observes);
+            }
+            (false, Some(Seat::Observer)) if former.is_empty() => {
+                let along = Along {
+                    observers: Some(with_observer(&now, number)),
+                    ..Along::default()
+                };
+                self.change_along(&along)?;
+                return Ok(Admission::Joining);
+            }
+            _ => {}
         }
         if self.matched_index(number) < Some(up_to) {
             return Ok(Admission::CatchingUp);
@@ -57,7 +91,7 @@ impl Group {
         self.change(
             &with_vote(&now, number, &former),
             &without_all(&without(&now.learners, number), &former),
-            &BTreeMap::new(),
+            &Along::default(),
         )?;
         Ok(Admission::Promoted)
     }
@@ -83,7 +117,7 @@ impl Group {
             without_all(&now.voters, &gone),
             without_all(&now.learners, &gone),
         );
-        self.change(&voters, &learners, &BTreeMap::new())?;
+        self.change(&voters, &learners, &Along::default())?;
         Ok(false)
     }
 
@@ -94,6 +128,21 @@ impl Group {
             .filter(|(own, _)| !self.membership().identities.contains_key(own));
         own.into_iter().chain([(number, identity)]).collect()
     }
+}
+
+/// What a server is to be that is no member. One that lost its memory is what it was: nobody but an operator's change of
+/// members takes or gives a vote.
+fn seat_of(now: &Membership, former: &[u64], invited: Option<Seat>) -> Option<Seat> {
+    let was_observer = former.iter().all(|it| now.is_observer(*it));
+    match former.is_empty() {
+        true => invited,
+        false if was_observer && invited != Some(Seat::Voter) => Some(Seat::Observer),
+        false => Some(Seat::Voter),
+    }
+}
+
+fn with_observer(now: &Membership, number: u64) -> Vec<u64> {
+    [&now.observers[..], &[number]].concat()
 }
 
 /// The voters when this member takes the place of what it was.

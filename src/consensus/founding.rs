@@ -2,12 +2,13 @@
 //!
 //! A server that belongs to nothing founds nothing before it has heard from every server of its list, and each of them
 //! belongs to nothing, too, and has the same list. Then the first of the list founds, alone, and the others
-//! learn of it and join. So two halves never found two groups, and a wiped server never founds one beside the group that
-//! it has forgotten: somebody who remembers is on the list, and whoever remembers says so.
+//! learn of it and join. Observers of the list found nothing and are not waited for: they are taken in when there is a group. So
+//! two halves never found two groups, and a wiped server never founds one beside the group that
+//! it has forgotten: somebody who remembers is on the list, and whoever remembers says so, an observer as well.
 //!
 //! What was founded and reached nobody else's disk may be lost with the founder's: nothing was promised by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::membership::{Identity, Membership};
 use crate::units::ServerId;
@@ -22,6 +23,8 @@ pub struct Hello {
     pub levels: Levels,
     /// The servers that it was told of, itself among them, in order.
     pub servers: Vec<ServerId>,
+    /// Those of them that are to be observers, in order.
+    pub observers: Vec<ServerId>,
     /// The members of its group, as it knows them; `None` for one that belongs to nothing. Of members that a later release
     /// wrote there is the level alone.
     pub members: Option<Membership>,
@@ -39,6 +42,8 @@ pub enum Decision {
     },
     /// It was a member before it lost its memory: it waits to be admitted under another number.
     Forgot,
+    /// There is a group, and it is on its own list as an observer: it waits to be taken in.
+    Observes,
     /// There is a group, and it is not on its list.
     Stranger,
     /// This server has another list: one of the two has to be corrected.
@@ -50,20 +55,34 @@ pub enum Decision {
 pub struct Founding {
     own: Identity,
     levels: Levels,
+    /// All of the list.
     servers: Vec<ServerId>,
+    /// Those of them that found nothing.
+    observers: Vec<ServerId>,
     heard: BTreeMap<ServerId, (Identity, Levels)>,
+    /// Who is there and belongs to a group.
+    remembering: BTreeSet<ServerId>,
 }
 
 impl Founding {
-    /// A server with this list of servers, itself among them.
-    pub fn new(own: Identity, mut servers: Vec<ServerId>, levels: Levels) -> Founding {
+    /// A server with this list of servers, itself among them, some of which are to be observers.
+    pub fn new(
+        own: Identity,
+        mut servers: Vec<ServerId>,
+        mut observers: Vec<ServerId>,
+        levels: Levels,
+    ) -> Founding {
         servers.sort_unstable();
         servers.dedup();
+        observers.sort_unstable();
+        observers.retain(|server| servers.contains(server));
         Founding {
             heard: BTreeMap::from([(own.server, (own, levels))]),
             own,
             levels,
             servers,
+            observers,
+            remembering: BTreeSet::new(),
         }
     }
 
@@ -73,42 +92,54 @@ impl Founding {
             identity: self.own,
             levels: self.levels,
             servers: self.servers.clone(),
+            observers: self.observers.clone(),
             members: None,
         }
     }
 
-    /// Whom it has not heard of yet.
+    /// Who founds, all of them together.
+    fn founders(&self) -> impl Iterator<Item = ServerId> {
+        let votes = |server: &&ServerId| !self.observers.contains(server);
+        self.servers.iter().filter(votes).copied()
+    }
+
+    /// Of whom that founds it has not heard yet.
     pub fn missing(&self) -> impl Iterator<Item = ServerId> {
-        let missing = |server: &&ServerId| !self.heard.contains_key(server);
-        self.servers.iter().filter(missing).copied()
+        let missing = |server: &ServerId| !self.heard.contains_key(server);
+        self.founders().filter(missing)
     }
 
     /// What a server said of itself may not be so any more.
     pub fn forget(&mut self, server: ServerId) {
         if server != self.own.server {
             self.heard.remove(&server);
+            self.remembering.remove(&server);
         }
     }
 
     /// Takes what another server says. `ensemble` is the id of a group that would be founded now: fresh random bits.
     pub fn hear(&mut self, hello: &Hello, ensemble: u128) -> Option<Decision> {
+        let said = hello.identity.server;
         if let Some(members) = &hello.members {
+            self.remembering.insert(said);
+            let observes = self.observers.contains(&self.own.server);
             return Some(match members.number_of(self.own) {
                 Some(number) => Decision::Joins { number },
-                None if members.former(self.own).is_empty() => Decision::Stranger,
-                None => Decision::Forgot,
+                None if !members.former(self.own).is_empty() => Decision::Forgot,
+                None if observes => Decision::Observes,
+                None => Decision::Stranger,
             });
         }
-        let said = hello.identity.server;
-        if hello.servers != self.servers {
+        self.remembering.remove(&said);
+        if (&hello.servers, &hello.observers) != (&self.servers, &self.observers) {
             self.heard.remove(&said);
             return Some(Decision::Disagrees(said));
         }
         if said != self.own.server && self.servers.contains(&said) {
             self.heard.insert(said, (hello.identity, hello.levels));
         }
-        let founds = self.servers.first() == Some(&self.own.server);
-        if !founds || self.missing().next().is_some() {
+        let founds = self.founders().next() == Some(self.own.server);
+        if !founds || self.missing().next().is_some() || !self.remembering.is_empty() {
             return None;
         }
         Some(Decision::Founds(Box::new(self.founded(ensemble))))
@@ -116,9 +147,11 @@ impl Founding {
 
     /// The group of all that were heard, at the highest level that they support.
     fn founded(&self, ensemble: u128) -> Membership {
-        let founders: Vec<Identity> = self.heard.values().map(|(identity, _)| *identity).collect();
-        let mut founded = Membership::founded_by(&founders, ensemble);
-        for (identity, levels) in self.heard.values() {
+        let founders = self.heard.values();
+        let founders = founders.filter(|(it, _)| !self.observers.contains(&it.server));
+        let identities: Vec<Identity> = founders.clone().map(|(identity, _)| *identity).collect();
+        let mut founded = Membership::founded_by(&identities, ensemble);
+        for (identity, levels) in founders {
             let number = founded.number_of(*identity);
             if let Some(number) = number.filter(|_| levels.highest != FeatureLevel::FIRST) {
                 founded.highest.insert(number, levels.highest);
@@ -151,6 +184,17 @@ mod tests {
         Founding::new(
             identity(server, u128::from(server)),
             list(&[1, 2, 3]),
+            Vec::new(),
+            Levels::FIRST,
+        )
+    }
+
+    /// 3 is to be an observer.
+    fn empty_observed(server: u16) -> Founding {
+        Founding::new(
+            identity(server, u128::from(server)),
+            list(&[1, 2, 3]),
+            list(&[3]),
             Levels::FIRST,
         )
     }
@@ -175,7 +219,7 @@ mod tests {
                 ..Levels::FIRST
             };
             let own = identity(server, u128::from(server));
-            Founding::new(own, list(&[1, 2, 3]), levels)
+            Founding::new(own, list(&[1, 2, 3]), Vec::new(), levels)
         };
         for (third, level) in [(3, 2), (1, 1)] {
             let mut first = supporting(1, 3);
@@ -206,15 +250,17 @@ mod tests {
             identity: founders[1],
             levels: Levels::FIRST,
             servers: list(&[1, 2, 3]),
+            observers: Vec::new(),
             members: Some(Membership::founded_by(&founders, 9)),
         };
-        let mut wiped = Founding::new(identity(1, 77), list(&[1, 2, 3]), Levels::FIRST);
+        let new = |own, servers: &[u16]| Founding::new(own, list(servers), vec![], Levels::FIRST);
+        let mut wiped = new(identity(1, 77), &[1, 2, 3]);
         assert_eq!(wiped.hear(&empty(3).hello(), 5), None);
         assert_eq!(wiped.hear(&hello, 5), Some(Decision::Forgot));
-        let mut known = Founding::new(founders[2], list(&[1, 2, 3]), Levels::FIRST);
+        let mut known = new(founders[2], &[1, 2, 3]);
         let joins = Decision::Joins { number: 3 };
         assert_eq!(known.hear(&hello, 5), Some(joins));
-        let mut fourth = Founding::new(identity(4, 4), list(&[1, 2, 3, 4]), Levels::FIRST);
+        let mut fourth = new(identity(4, 4), &[1, 2, 3, 4]);
         assert_eq!(fourth.hear(&hello, 5), Some(Decision::Stranger));
     }
 
@@ -222,10 +268,49 @@ mod tests {
     fn who_has_another_list_keeps_all_from_founding() {
         let mut first = empty(1);
         first.hear(&empty(2).hello(), 9);
-        let mut other = Founding::new(identity(3, 3), list(&[1, 3]), Levels::FIRST);
+        let mut other = Founding::new(identity(3, 3), list(&[1, 3]), vec![], Levels::FIRST);
         let disagrees = Some(Decision::Disagrees(ServerId(3)));
         assert_eq!(first.hear(&other.hello(), 9), disagrees);
         let disagrees = Some(Decision::Disagrees(ServerId(1)));
         assert_eq!(other.hear(&first.hello(), 9), disagrees);
+    }
+
+    #[test]
+    fn observers_found_nothing_and_are_not_waited_for() {
+        let mut first = empty_observed(1);
+        assert_eq!(first.hear(&empty_observed(3).hello(), 9), None);
+        let missing: Vec<ServerId> = first.missing().collect();
+        assert_eq!(missing, list(&[2]));
+        let Some(Decision::Founds(members)) = first.hear(&empty_observed(2).hello(), 9) else {
+            panic!("all that vote are there");
+        };
+        assert_eq!((members.voters.len(), members.identities.len()), (2, 2));
+        let mut observer = empty_observed(3);
+        for other in [1, 2] {
+            assert_eq!(observer.hear(&empty_observed(other).hello(), 9), None);
+        }
+        let founded = Hello {
+            members: Some(*members),
+            ..empty_observed(1).hello()
+        };
+        assert_eq!(observer.hear(&founded, 9), Some(Decision::Observes));
+        // Who is an observer to one of them and a voter to the other: nobody founds with that.
+        let disagrees = Some(Decision::Disagrees(ServerId(2)));
+        assert_eq!(empty_observed(1).hear(&empty(2).hello(), 9), disagrees);
+    }
+
+    #[test]
+    fn an_observer_that_remembers_keeps_all_from_founding_another_group() {
+        let voters: Vec<Identity> = [1, 2].map(|it| identity(it, 70 + u128::from(it))).to_vec();
+        let remembers = Hello {
+            members: Some(Membership::founded_by(&voters, 5)),
+            ..empty_observed(3).hello()
+        };
+        let mut first = empty_observed(1);
+        assert_eq!(first.hear(&remembers, 9), Some(Decision::Forgot));
+        assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
+        first.forget(ServerId(3));
+        let founds = first.hear(&empty_observed(2).hello(), 9);
+        assert!(matches!(founds, Some(Decision::Founds(_))));
     }
 }

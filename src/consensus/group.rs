@@ -159,6 +159,9 @@ pub enum Unchanged {
     /// Nobody of that number can lead.
     #[error("no voter of group {0} has that number")]
     NoVoter(GroupId),
+    /// Nobody of that number belongs to it.
+    #[error("no member of group {0} has that number")]
+    NoMember(GroupId),
     /// Not every member supports the level.
     #[error("a member of group {0} does not support that feature level")]
     Unsupported(GroupId),
@@ -405,7 +408,7 @@ impl Group {
     }
 
     /// Whether this server may propose.
-    fn proposes(&self) -> bool {
+    pub(super) fn proposes(&self) -> bool {
         self.node.raft.state == StateRole::Leader
     }
 
@@ -509,15 +512,15 @@ impl Group {
     }
 
     /// Changes who belongs to the group to these voters and learners; one voter more or less at once, several by a
-    /// joint configuration that the group leaves by itself. `newcomers` says who those are that were not in it.
+    /// joint configuration that the group leaves by itself. What goes `along` says who those are that were not in it.
     ///
     /// # Errors
     /// [`Unchanged`].
-    pub fn change(
+    pub(super) fn change(
         &mut self,
         voters: &[u64],
         learners: &[u64],
-        newcomers: &BTreeMap<u64, Identity>,
+        along: &Along,
     ) -> Result<(), Unchanged> {
         self.check_changes()?;
         let now = self.membership();
@@ -542,12 +545,7 @@ impl Group {
         if changes.is_empty() {
             return Ok(());
         }
-        let newcomers = newcomers.clone();
-        let along = Along {
-            newcomers,
-            ..Along::default()
-        };
-        self.propose_change(changes, &along)
+        self.propose_change(changes, along, ConfChangeTransition::Auto)
     }
 
     /// Changes what the members' state says beside who they are.
@@ -558,29 +556,36 @@ impl Group {
         self.check_changes()?;
         // The crate takes a change of nothing for the end of a joint configuration: this one leaves a voter what it is.
         let own = change_of(self.options.member, ConfChangeType::AddNode);
-        self.propose_change(vec![own], along)
+        self.propose_change(vec![own], along, ConfChangeTransition::Auto)
+    }
+
+    /// Whether a change of the members is in the log and not applied.
+    pub(super) fn is_changing(&self) -> bool {
+        self.node.raft.has_pending_conf()
     }
 
     /// Whether the members may change now.
-    fn check_changes(&self) -> Result<(), Unchanged> {
+    pub(super) fn check_changes(&self) -> Result<(), Unchanged> {
         let id = self.options.id;
         if !self.proposes() {
             return Err(Unchanged::NotLeader(id));
         }
-        if self.node.raft.has_pending_conf() || !self.membership().outgoing.is_empty() {
+        if self.is_changing() || !self.membership().outgoing.is_empty() {
             return Err(Unchanged::Busy(id));
         }
         Ok(())
     }
 
-    fn propose_change(
+    /// Proposes a change. By the explicit transition the group stays in the joint configuration until its leader ends it.
+    pub(super) fn propose_change(
         &mut self,
         changes: Vec<ConfChangeSingle>,
         along: &Along,
+        transition: ConfChangeTransition,
     ) -> Result<(), Unchanged> {
         let id = self.options.id;
         let mut change = ConfChangeV2::default();
-        change.set_transition(ConfChangeTransition::Auto);
+        change.set_transition(transition);
         change.set_changes(changes.into());
         change.context = along.encode();
         // The crate takes a change that it drops, because too much is uncommitted, for one that is pending: nothing could
@@ -962,7 +967,7 @@ fn hard_state_of(state: &eraftpb::HardState) -> Record {
     })
 }
 
-fn change_of(member: u64, kind: ConfChangeType) -> ConfChangeSingle {
+pub(super) fn change_of(member: u64, kind: ConfChangeType) -> ConfChangeSingle {
     ConfChangeSingle {
         node_id: member,
         change_type: kind,

@@ -5,13 +5,14 @@
 //!   version 2   2 | flags u8 | ensemble u128 | next u64 | four times: count u8, member u64 …
 //!                 | count u8, each: member u64, server u16, journal u128
 //!                 | of one that was recovered: replaces u128, void_to u64
+//!                 | of one with observers: count u8, member u64 …
 //!   version 3   3 | level u16 | release: major u16, minor u16, patch u16 | as version 2, from the flags on
 //!                 | count u8, each: member u64, the highest level that it supports u16
 //! ```
 //!
 //! The four are voters, voters of the outgoing half, learners, and voters of the outgoing half that become learners;
-//! the flags say that the group leaves a joint configuration by itself, that it was recovered, that it was replaced. A group
-//! of one that never had other members is written in version 1, which every release reads; version 3 only where a level
+//! the flags say that the group leaves a joint configuration by itself, that it was recovered, that it was replaced, that it has
+//! observers. A group of one that never had other members is written in version 1, which every release reads; version 3 only where a level
 //! other than the first has to be named. Every later version begins with level and release, too: so who cannot read the
 //! rest can say what is needed.
 
@@ -35,8 +36,10 @@ const LEAVES: u8 = 1;
 const RECOVERED: u8 = 2;
 /// Another ensemble goes on in its place.
 const REPLACED: u8 = 4;
+/// Some of its members are to have no vote.
+const OBSERVERS: u8 = 8;
 /// All flags that are known.
-const FLAGS: u8 = LEAVES | RECOVERED | REPLACED;
+const FLAGS: u8 = LEAVES | RECOVERED | REPLACED | OBSERVERS;
 
 /// Who belongs to a group at some entry. A member's number is never 0 and never given twice: who comes back without its
 /// memory gets another one.
@@ -50,6 +53,8 @@ pub struct Membership {
     pub learners: Vec<u64>,
     /// Voters of the outgoing half that become learners when it ends.
     pub learners_next: Vec<u64>,
+    /// Learners, present and next ones, that are to stay what they are: every other learner is on its way to a vote.
+    pub observers: Vec<u64>,
     /// The group leaves its joint configuration by itself.
     pub leaves: bool,
     /// Who they are, as far as it is known: a group of one need not say.
@@ -232,6 +237,28 @@ impl Membership {
         u64::try_from(least).ok()
     }
 
+    /// Whether this member is to have no vote. While its vote moves it still has one.
+    pub fn is_observer(&self, member: u64) -> bool {
+        self.observers.contains(&member)
+    }
+
+    /// Whether this member votes, by either half of a joint configuration.
+    pub fn votes(&self, member: u64) -> bool {
+        self.voters.contains(&member) || self.outgoing.contains(&member)
+    }
+
+    /// Whether this member's vote is on its way to another one.
+    pub fn gives_vote(&self, member: u64) -> bool {
+        self.outgoing.contains(&member) && self.is_observer(member)
+    }
+
+    /// Whether another member's vote is on its way to this one.
+    pub fn takes_vote(&self, member: u64) -> bool {
+        let gives = |it: &u64| self.gives_vote(*it);
+        let is_new = self.voters.contains(&member) && !self.outgoing.contains(&member);
+        is_new && self.outgoing.iter().any(gives)
+    }
+
     /// Whether nobody belongs to it: it was never founded.
     pub fn is_empty(&self) -> bool {
         self.voters.is_empty()
@@ -263,7 +290,6 @@ impl Membership {
             self.voters.iter().for_each(|member| bytes.put_u64(*member));
             return bytes.freeze();
         }
-        let count = |count: usize| u8::try_from(count).expect("a group has fewer than 256 members");
         let is_levelled = self.level != FeatureLevel::FIRST || !self.highest.is_empty();
         if is_levelled {
             bytes.put_u8(LEVELLED);
@@ -275,7 +301,8 @@ impl Membership {
         bytes.put_u8(
             flag(self.leaves, LEAVES)
                 | flag(self.recovered.is_some(), RECOVERED)
-                | flag(self.replaced, REPLACED),
+                | flag(self.replaced, REPLACED)
+                | flag(!self.observers.is_empty(), OBSERVERS),
         );
         bytes.put_u128(self.ensemble);
         bytes.put_u64(self.next);
@@ -285,13 +312,15 @@ impl Membership {
             &self.learners,
             &self.learners_next,
         ] {
-            bytes.put_u8(count(list.len()));
-            list.iter().for_each(|member| bytes.put_u64(*member));
+            put_list(list, &mut bytes);
         }
         put_identities(&self.identities, &mut bytes);
         if let Some(Recovered { replaces, void_to }) = self.recovered {
             bytes.put_u128(replaces);
             bytes.put_u64(void_to);
+        }
+        if !self.observers.is_empty() {
+            put_list(&self.observers, &mut bytes);
         }
         if is_levelled {
             put_highest(&self.highest, &mut bytes);
@@ -374,6 +403,7 @@ impl Membership {
             outgoing: sorted(state.voters_outgoing),
             learners: sorted(state.learners),
             learners_next: sorted(state.learners_next),
+            observers: sorted(along.observers.unwrap_or_else(|| self.observers.clone())),
             leaves: state.auto_leave,
             identities: self.identities.clone(),
             next: self.next,
@@ -401,6 +431,10 @@ impl Membership {
         changed
             .highest
             .retain(|number, highest| members.contains(number) && *highest != FeatureLevel::FIRST);
+        let voters = &changed.voters;
+        changed
+            .observers
+            .retain(|number| members.contains(number) && !voters.contains(number));
         let last = members.last().copied().unwrap_or(0);
         changed.next = changed.next.max(last.saturating_add(1));
         changed
@@ -412,6 +446,7 @@ impl Membership {
 /// ```text
 ///   identities of newcomers | nothing more, or:
 ///   level u16 (0: not raised), release: major u16, minor u16, patch u16 | count u8, each: member u64, highest level u16
+///   | nothing more, or: observers: count u8, member u64 …
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Along {
@@ -421,16 +456,21 @@ pub(super) struct Along {
     pub(super) raised: Option<(FeatureLevel, Release)>,
     /// What members support, of whom something else was known.
     pub(super) highest: BTreeMap<u64, FeatureLevel>,
+    /// All that are observers from this entry on, where that changes. Who votes is none, and need not be left out.
+    pub(super) observers: Option<Vec<u64>>,
 }
 
 impl Along {
     pub(super) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::new();
         put_identities(&self.newcomers, &mut bytes);
-        if self.raised.is_some() || !self.highest.is_empty() {
+        if self.raised.is_some() || !self.highest.is_empty() || self.observers.is_some() {
             let (level, release) = self.raised.unwrap_or((FeatureLevel(0), Release::default()));
             put_level(level, release, &mut bytes);
             put_highest(&self.highest, &mut bytes);
+        }
+        if let Some(observers) = &self.observers {
+            put_list(observers, &mut bytes);
         }
         bytes.freeze()
     }
@@ -450,6 +490,9 @@ impl Along {
             along.raised = Some(raised).filter(|(level, _)| *level != FeatureLevel(0));
             along.highest = take_highest(&mut bytes)?;
         }
+        if !bytes.is_empty() {
+            along.observers = Some(take_list(&mut bytes)?);
+        }
         bytes.is_empty().then_some(along)
     }
 }
@@ -468,6 +511,17 @@ fn take_level(bytes: &mut Bytes) -> Option<(FeatureLevel, Release)> {
         patch: bytes.try_get_u16().ok()?,
     };
     Some((level, release))
+}
+
+fn put_list(members: &[u64], bytes: &mut BytesMut) {
+    let count = u8::try_from(members.len()).expect("a group has fewer than 256 members");
+    bytes.put_u8(count);
+    members.iter().for_each(|member| bytes.put_u64(*member));
+}
+
+fn take_list(bytes: &mut Bytes) -> Option<Vec<u64>> {
+    let count = bytes.try_get_u8().ok()?;
+    (0..count).map(|_| bytes.try_get_u64().ok()).collect()
 }
 
 fn put_highest(highest: &BTreeMap<u64, FeatureLevel>, bytes: &mut BytesMut) {
@@ -513,15 +567,11 @@ fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
     let flags = bytes.try_get_u8().ok()?;
     let ensemble = bytes.try_get_u128().ok()?;
     let next = bytes.try_get_u64().ok()?;
-    let mut list = || -> Option<Vec<u64>> {
-        let count = bytes.try_get_u8().ok()?;
-        (0..count).map(|_| bytes.try_get_u64().ok()).collect()
-    };
     let membership = Membership {
-        voters: list()?,
-        outgoing: list()?,
-        learners: list()?,
-        learners_next: list()?,
+        voters: take_list(bytes)?,
+        outgoing: take_list(bytes)?,
+        learners: take_list(bytes)?,
+        learners_next: take_list(bytes)?,
         leaves: flags & LEAVES != 0,
         identities: take_identities(bytes)?,
         next,
@@ -534,6 +584,10 @@ fn decode_joint(bytes: &mut Bytes) -> Option<Membership> {
             false => None,
         },
         replaced: flags & REPLACED != 0,
+        observers: match flags & OBSERVERS != 0 {
+            true => take_list(bytes)?,
+            false => Vec::new(),
+        },
         ..Membership::default()
     };
     (flags & !FLAGS == 0 && !membership.is_empty()).then_some(membership)
@@ -591,6 +645,10 @@ mod tests {
             ensemble: 1 << 127,
             ..Membership::default()
         };
+        let observed = Membership {
+            observers: vec![3, 5],
+            ..joint.clone()
+        };
         let levelled = Membership {
             level: FeatureLevel(2),
             raised_by: Release {
@@ -617,6 +675,12 @@ mod tests {
             lone,
             of_a_level(&recovered),
             of_a_level(&replaced),
+            of_a_level(&observed),
+            Membership {
+                recovered: recovered.recovered,
+                ..observed.clone()
+            },
+            observed,
             joint,
             levelled,
             three,
@@ -717,9 +781,24 @@ mod tests {
             raised: Some((FeatureLevel(2), Release::OWN)),
             ..Along::default()
         };
-        for along in [Along::default(), before, support, raised] {
+        let observed = Along {
+            observers: Some(vec![4, 6]),
+            ..before.clone()
+        };
+        let of_nobody = Along {
+            observers: Some(Vec::new()),
+            ..support.clone()
+        };
+        for along in [
+            Along::default(),
+            before,
+            support,
+            raised,
+            observed,
+            of_nobody,
+        ] {
             let bytes = along.encode();
-            let longer = Bytes::from([&bytes[..], &[0]].concat());
+            let longer = Bytes::from([&bytes[..], &[255]].concat());
             assert_eq!(Along::decode(&longer), None);
             assert_eq!(Along::decode(&bytes), Some(along));
         }

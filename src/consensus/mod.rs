@@ -22,6 +22,9 @@ mod log;
 // Who belongs to a group.
 mod membership;
 
+// How a vote goes from one member to another.
+pub mod moving;
+
 // What members tell each other.
 pub mod message;
 

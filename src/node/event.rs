@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::connections::Port;
 use crate::broker::{Topics, Wish};
+use crate::consensus::admission::Seat;
 use crate::net::listener::Full;
 use crate::registry::owners::Answer;
 use crate::units::{ConnectionId, ServerId};
@@ -63,12 +64,19 @@ pub enum Event {
 /// What an operator wants of the ensemble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnsembleWish {
-    /// A server is to become a member.
-    Invite(ServerId),
+    /// A server is to become a member, as a voter or an observer.
+    Invite(ServerId, Seat),
     /// A server is to be no member any more.
     Dismiss(ServerId),
     /// Another server is to lead.
     Transfer(ServerId),
+    /// The vote of one server is to go to another.
+    MoveVote {
+        /// Who votes, and is to be an observer.
+        giver: ServerId,
+        /// Who is to vote.
+        taker: ServerId,
+    },
     /// Whichever other server has most is to lead, because this one stops.
     HandOver,
     /// The feature level is to be as high as every member supports.

@@ -145,6 +145,9 @@ impl Node {
         let members = status.servers.iter();
         let members = members.filter(|place| place.role != MemberRole::Outside);
         scrape.set(&metrics::ENSEMBLE_MEMBERS, members.count() as u64);
+        let voters = status.servers.iter();
+        let voters = voters.filter(|place| place.role == MemberRole::Voter);
+        scrape.set(&metrics::ENSEMBLE_VOTERS, voters.count() as u64);
         scrape.set(&metrics::ENSEMBLE_COMMITTED, status.committed);
         scrape.set(&metrics::ENSEMBLE_APPLIED, status.applied);
         let others = status.servers.iter().filter(|place| !place.is_own);

@@ -355,6 +355,7 @@ mod tests {
             identity: identity(server, u128::from(server)),
             levels: Levels::FIRST,
             servers: vec![ServerId(1), ServerId(2), ServerId(3)],
+            observers: Vec::new(),
             members,
         }
     }

@@ -60,6 +60,8 @@ pub(crate) struct Others {
     pub(crate) identity: Identity,
     /// All servers of the list, this one among them.
     pub(crate) servers: Vec<ServerId>,
+    /// Those of them that are to be observers.
+    pub(crate) observers: Vec<ServerId>,
     /// Applied entries that stay in memory for members that are behind.
     pub(crate) window_bytes: usize,
 }
@@ -483,8 +485,11 @@ impl Replica {
         journal: &Journal,
     ) -> Replica {
         let own = others.as_ref().map_or(lone(ServerId(0)), |it| it.identity);
-        let servers = others.as_ref().map_or(Vec::new(), |it| it.servers.clone());
-        let founding = Founding::new(own, servers, levels);
+        let (servers, observers) = match &others {
+            Some(others) => (others.servers.clone(), others.observers.clone()),
+            None => (Vec::new(), Vec::new()),
+        };
+        let founding = Founding::new(own, servers, observers, levels);
         Replica {
             id,
             standing: Standing::Outside(founding, Remembered::default()),
@@ -583,6 +588,7 @@ impl Replica {
             identity: others.identity,
             levels: self.levels,
             servers: others.servers.clone(),
+            observers: others.observers.clone(),
             members: members.filter(|members| !members.is_empty()),
         })
     }
@@ -624,6 +630,11 @@ impl Replica {
         let was_member = !remembered.marker.state.is_empty();
         let decision = founding.hear(hello, ensemble);
         let decision = decision.filter(|it| !was_member || !matches!(it, Decision::Founds(_)));
+        let decision = match decision {
+            // Nobody takes it in again by itself.
+            Some(Decision::Observes) if was_member => Some(Decision::Stranger),
+            decision => decision,
+        };
         let remembered = std::mem::take(remembered);
         let begun = match &decision {
             Some(Decision::Founds(members)) => {
@@ -665,7 +676,8 @@ impl Replica {
         }
         .encode();
         self.appended = journal.append(self.id, Record::Marker(marker.clone()));
-        let founding = Founding::new(others.identity, others.servers.clone(), self.levels);
+        let (servers, observers) = (others.servers.clone(), others.observers.clone());
+        let founding = Founding::new(others.identity, servers, observers, self.levels);
         let remembered = Remembered {
             marker,
             ..Remembered::default()
@@ -673,6 +685,12 @@ impl Replica {
         self.standing = Standing::Outside(founding, remembered);
         self.caught_up = CaughtUp::No { asked_at: None };
         true
+    }
+
+    /// Whether a server is on the list as an observer.
+    pub(super) fn is_to_observe(&self, server: ServerId) -> bool {
+        let others = self.others.as_ref();
+        others.is_some_and(|others| others.observers.contains(&server))
     }
 
     /// Who leads, if that is another server.

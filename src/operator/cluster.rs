@@ -56,6 +56,7 @@ fn row(status: &ClusterStatus, place: &ServerPlace) -> [String; 4] {
     let role = match place.role {
         MemberRole::Voter => "voter",
         MemberRole::Learner => "learner",
+        MemberRole::Observer => "observer",
         MemberRole::Outside => "outside",
     };
     let address = place.address.as_deref().unwrap_or("not in cluster.servers");
@@ -116,6 +117,12 @@ fn state(status: &ClusterStatus, place: &ServerPlace) -> String {
     if place.leaves {
         parts.push("is to leave".to_owned());
     }
+    if place.gives_vote {
+        parts.push("gives its vote away".to_owned());
+    }
+    if place.takes_vote {
+        parts.push("takes a vote".to_owned());
+    }
     parts.join(", ")
 }
 
@@ -154,6 +161,7 @@ fn advice(status: &ClusterStatus) -> Vec<String> {
     }
     if matches!(status.standing, Standing::Leads | Standing::Alone) {
         advice.extend(uninvited(status));
+        advice.extend(listed_otherwise(status));
     }
     let differing = of(status, |it| it.differs);
     if !differing.is_empty() {
@@ -208,16 +216,21 @@ fn outside(status: &ClusterStatus) -> Option<String> {
         if own.is_some_and(|own| own.role != MemberRole::Outside) {
             return Some("It is being taken in again by the leader.".to_owned());
         }
+        if own.is_some_and(|own| own.listed_observer) {
+            return Some(
+                "There is an ensemble. It is taken in as an observer by itself, if the leader lists it so.".to_owned(),
+            );
+        }
         return Some(format!(
             "There is an ensemble. To take this server in, ask where its leader runs: chrysalis cluster add {}",
             status.server
         ));
     }
-    let missing = of(status, |it| !it.connected);
+    let missing = of(status, |it| !it.connected && !it.listed_observer);
     match missing.is_empty() {
         true => Some("All servers are there: the ensemble is being founded.".to_owned()),
         false => Some(format!(
-            "It is founded when all servers of cluster.servers are there. Start {}.",
+            "It is founded when all voters of cluster.servers are there. Start {}.",
             list(&missing)
         )),
     }
@@ -241,8 +254,9 @@ fn may_be_lost(status: &ClusterStatus) -> Option<String> {
                 .to_owned()
         }
         Some(0) => format!(
-            "No more voter may be lost. Bring back {}; if its data is gone, it is taken in again with an empty data folder.",
-            list(&missing)
+            "No more voter may be lost. Bring back {}; if its data is gone, it is taken in again with an empty data folder.{}",
+            list(&missing),
+            stand_in(status, &missing).unwrap_or_default()
         ),
         Some(1) => "One voter may be lost, and the others serve on.".to_owned(),
         Some(count) => format!(
@@ -250,6 +264,17 @@ fn may_be_lost(status: &ClusterStatus) -> Option<String> {
             counted(count, "voters")
         ),
     })
+}
+
+/// Who could vote in the place of a voter that is missing.
+fn stand_in(status: &ClusterStatus, missing: &[u16]) -> Option<String> {
+    let observers = of(status, |it| {
+        it.role == MemberRole::Observer && it.connected && !it.takes_vote
+    });
+    let (giver, taker) = (missing.first()?, observers.first()?);
+    Some(format!(
+        " If it is gone for good, server {taker} can vote in its place: chrysalis cluster move-vote {giver} {taker}"
+    ))
 }
 
 /// Servers that could be members.
@@ -262,12 +287,31 @@ fn uninvited(status: &ClusterStatus) -> Vec<String> {
                 "Server {} can be taken in with an empty data folder.",
                 it.server
             ),
+            None if it.listed_observer => format!(
+                "Server {} is to be an observer: start it with an empty data folder, and it is taken in by itself.",
+                it.server
+            ),
             None => format!(
                 "Server {0} is in cluster.servers and no member: chrysalis cluster add {0}",
                 it.server
             ),
         })
         .collect()
+}
+
+/// Servers whose part is not what the list says.
+fn listed_otherwise(status: &ClusterStatus) -> Option<String> {
+    let otherwise = of(status, |it| {
+        let listed = it.address.is_some() && it.role != MemberRole::Outside;
+        listed && it.listed_observer != (it.role == MemberRole::Observer)
+    });
+    let whose = list(&otherwise);
+    (!otherwise.is_empty()).then(|| {
+        format!(
+            "Who votes, the members have agreed on, and cluster.servers says something else of {whose}. Correct :observer there on \
+             every server when there is time: an ensemble is founded by the list alone."
+        )
+    })
 }
 
 fn of(status: &ClusterStatus, is_meant: impl Fn(&ServerPlace) -> bool) -> Vec<u16> {

@@ -21,6 +21,7 @@ use crate::appliance::status::{PartitionStatus, TopicDetail, TopicPattern, Unsho
 use crate::broker::{Name, Wish};
 use crate::config::reload::{Look, reload};
 use crate::config::{self, ServerFolder, suggest};
+use crate::consensus::admission::Seat;
 use crate::disk::Class;
 use crate::node::{EnsembleWish, Event};
 use crate::report::{self, Code, Error};
@@ -200,6 +201,13 @@ fn done(text: impl Into<String>) -> Response {
     Response::Done { text: text.into() }
 }
 
+fn seat(observer: bool) -> Seat {
+    match observer {
+        true => Seat::Observer,
+        false => Seat::Voter,
+    }
+}
+
 /// Why these partitions, from `first` to `last`, cannot be meant.
 fn no_such_partitions(detail: &TopicDetail, first: u32, last: u32) -> String {
     if first > last {
@@ -319,10 +327,21 @@ impl Server {
                 Some(status) => Response::Cluster(Box::new(status)),
                 None => no_coordinator(),
             },
-            Request::ClusterAdd { server } => self.ensemble(
-                |status| status.may_add(server),
-                EnsembleWish::Invite(ServerId(server)),
+            Request::ClusterAdd { server, observer } => self.ensemble(
+                |status| match observer {
+                    true => status.may_observe(server),
+                    false => status.may_add(server),
+                },
+                EnsembleWish::Invite(ServerId(server), seat(observer)),
                 format!("server {server} is invited"),
+            ),
+            Request::ClusterMoveVote { giver, taker } => self.ensemble(
+                |status| status.may_move_vote(giver, taker),
+                EnsembleWish::MoveVote {
+                    giver: ServerId(giver),
+                    taker: ServerId(taker),
+                },
+                format!("the vote of server {giver} is to go to server {taker}"),
             ),
             Request::ClusterRemove { server } => self.ensemble(
                 |status| status.may_remove(server),

@@ -24,6 +24,7 @@ use crate::node::space::Space;
 use crate::node::{CodecOptions, OwnerNodes};
 use crate::report::tracing as log_lines;
 use crate::segments::retention::{Action, Policy, When};
+use crate::units::ServerId;
 use crate::wire::metaq;
 use crate::wire::zookeeper::four_letter::{Ensemble, Whitelist};
 use crate::{disk, journal, registry};
@@ -148,13 +149,13 @@ pub(super) fn dialed(config: &Config) -> Vec<config::ClusterServer> {
 
 /// What `conf` says of an ensemble. Nothing here waits for so many ticks; these are the originals' usual ones, and both ports
 /// are one.
-pub(super) fn ensemble(own: &config::Cluster) -> Ensemble {
+pub(super) fn ensemble(own: &config::Cluster, server: ServerId) -> Ensemble {
     Ensemble {
         init_limit: 10,
         sync_limit: 5,
         election_port: own.port,
         quorum_port: own.port,
-        observer: false,
+        observer: own.observers().contains(&server),
     }
 }
 
@@ -167,6 +168,7 @@ pub(super) fn others(config: &Config, journal: u128) -> Option<Others> {
             journal,
         },
         servers: cluster.servers.iter().map(|server| server.id).collect(),
+        observers: cluster.observers(),
         window_bytes: usize::try_from(cluster.window_bytes).unwrap_or(usize::MAX),
     })
 }

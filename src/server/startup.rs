@@ -443,7 +443,11 @@ impl CoordinatorStart<'_> {
             session_timeout_min_ms: ms(self.options.session_timeout_min),
             session_timeout_max_ms: ms(self.options.session_timeout_max),
             server_id: self.config.cluster.as_ref().map_or(0, |_| self.config.id.0),
-            ensemble: self.config.cluster.as_ref().map(settings::ensemble),
+            ensemble: self
+                .config
+                .cluster
+                .as_ref()
+                .map(|cluster| settings::ensemble(cluster, self.config.id)),
         }
     }
 }

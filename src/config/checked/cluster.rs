@@ -11,8 +11,10 @@ use crate::config::key::quote;
 use crate::config::words::leading_host;
 use crate::units::{ServerId, counted};
 
-/// How many servers a cluster has at most: each further one makes every write slower.
+/// How many voters a cluster has at most: each further one makes every write slower.
 pub const CLUSTER_SERVERS_MAX: usize = 7;
+/// How many observers it has at most: a write waits for none of them, and the leader sends it to all.
+const CLUSTER_OBSERVERS_MAX: usize = 16;
 
 /// Several servers, this one among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,14 @@ pub struct Cluster {
     pub window_bytes: u32,
 }
 
+impl Cluster {
+    /// Those that are to have no vote.
+    pub fn observers(&self) -> Vec<ServerId> {
+        let observers = self.servers.iter().filter(|it| it.observer);
+        observers.map(|it| it.id).collect()
+    }
+}
+
 /// One server of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterServer {
@@ -36,24 +46,32 @@ pub struct ClusterServer {
     pub host: String,
     /// The port for the other servers, never 0.
     pub port: u16,
+    /// Whether it is to have no vote.
+    pub observer: bool,
 }
 
 impl fmt::Display for ClusterServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.id, self.address())
+        let role = if self.observer { OBSERVER } else { "" };
+        write!(f, "{}={}{role}", self.id, self.address())
     }
 }
 
+/// What stands behind the port of a server without a vote.
+const OBSERVER: &str = ":observer";
 /// Why a text names no server.
-const FORM: &str =
-    "must be \"ID=HOST:PORT\", such as \"1=10.0.0.1:2888\" or \"1=[2001:db8::1]:2888\"";
+const FORM: &str = "must be \"ID=HOST:PORT\", such as \"1=10.0.0.1:2888\" or \"1=[2001:db8::1]:2888\", or with \":observer\" behind it";
 
 impl ClusterServer {
-    /// What `ID=HOST:PORT` says, or what is wrong with it.
+    /// What `ID=HOST:PORT` or `ID=HOST:PORT:observer` says, or what is wrong with it.
     fn read(text: &str) -> Result<ClusterServer, String> {
         let form = || FORM.to_owned();
         let (id, address) = text.split_once('=').ok_or_else(form)?;
         let (host, port) = leading_host(address).ok_or_else(form)?;
+        let (port, observer) = match port.trim_end().strip_suffix(OBSERVER) {
+            Some(port) => (port, true),
+            None => (port, false),
+        };
         if !is_number(id) || !is_number(port) {
             return Err(form());
         }
@@ -61,6 +79,7 @@ impl ClusterServer {
             id: server_id(id)?,
             host,
             port: server_port(port)?,
+            observer,
         })
     }
 
@@ -120,6 +139,7 @@ pub(super) fn read(reader: &mut Reader<'_>, id: u16, is_coordinator: bool) -> Op
     // Of entries that cannot be read nobody knows which servers they are.
     if servers.len() == written.len() {
         check_own(reader, &servers, id);
+        check_votes(reader, &servers);
     }
     check_number(reader, written.len(), is_coordinator);
     let port = own?.port;
@@ -192,13 +212,6 @@ fn check_own(reader: &mut Reader<'_>, servers: &[ClusterServer], id: u16) {
 }
 
 fn check_number(reader: &mut Reader<'_>, count: usize, is_coordinator: bool) {
-    if count > CLUSTER_SERVERS_MAX {
-        let text = format!(
-            "there are {}, and there may be {CLUSTER_SERVERS_MAX} at most",
-            counted(count, "servers")
-        );
-        mistake(reader, &text);
-    }
     if count > 1 && !is_coordinator {
         let place = reader.place(&key::COORDINATOR_ENABLED);
         let text = format!(
@@ -208,6 +221,36 @@ fn check_number(reader: &mut Reader<'_>, count: usize, is_coordinator: bool) {
             counted(count, "servers")
         );
         reader.mistakes.add(place, text);
+    }
+}
+
+/// Not too many of either kind, and not one voter with observers: it would decide alone, and nobody who sees the list would
+/// think so.
+fn check_votes(reader: &mut Reader<'_>, servers: &[ClusterServer]) {
+    let observers = servers.iter().filter(|server| server.observer).count();
+    let voters = servers.len() - observers;
+    for (count, kind, most) in [
+        (voters, "voters", CLUSTER_SERVERS_MAX),
+        (observers, "observers", CLUSTER_OBSERVERS_MAX),
+    ] {
+        if count > most {
+            let text = format!(
+                "there are {}, and there may be {most} at most",
+                counted(count, kind)
+            );
+            mistake(reader, &text);
+        }
+    }
+    if observers > 0 && voters < 2 {
+        let text = format!(
+            "of these servers {}: at least two have to, and three serve on without one of them",
+            if voters == 1 {
+                "one alone votes"
+            } else {
+                "none votes"
+            }
+        );
+        mistake(reader, &text);
     }
 }
 

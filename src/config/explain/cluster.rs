@@ -12,13 +12,16 @@ pub static CLUSTER_SERVERS: Key<Vec<String>> = Key {
     unit: "",
     default: Preset::Value(&[]),
     permitted: TextRule {
-        words: "a list of \"ID=HOST:PORT\", such as [\"1=10.0.0.1:2888\", \"2=10.0.0.2:2888\", \"3=10.0.0.3:2888\"]",
+        words: "a list of \"ID=HOST:PORT\", such as [\"1=10.0.0.1:2888\", \"2=10.0.0.2:2888\", \"3=10.0.0.3:2888\"]; behind HOST:PORT may stand :observer",
         // Each is checked by itself, so that the mistake names it.
         accepts: |_| true,
     },
     help: "All servers of the cluster, this one among them; the list is the same on each. ID is the server's `server.id`, HOST:PORT \
            is where the other servers connect to it (clients do not). An IPv6 address stands in brackets. There may be 7 at \
-           most. Take an odd number: 3 serve on without one of them, 5 without two. Empty: this server is alone. There is no \
+           most. Take an odd number: 3 serve on without one of them, 5 without two. With `:observer` behind it a server has \
+           everything and serves clients, but no vote: no write waits for it, and nothing stops without it. There may be 16 \
+           more of these. An observer is taken in by itself; who votes later on, `cluster move-vote` and `cluster add` say, and \
+           this list does not. Empty: this server is alone. There is no \
            encryption and no authentication between servers yet: let nobody but the other servers reach this port.",
     replaces: "zoo.cfg: server.N, dynamicConfigFile",
 };

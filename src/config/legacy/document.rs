@@ -34,7 +34,8 @@ pub fn document() -> String {
          asks for more security than this version has stops the start, because clients would get in that must not.\n\n\
          Several `server.N=HOST:PORT:ELECTION PORT`, in `zoo.cfg` or in the file that `dynamicConfigFile` names, become\n\
          `cluster.servers`. Which of them this server is, the file `myid` says, in `dataDir` or in `conf/`; without it there is no start.\n\
-         The election port is not needed. `:observer` and several addresses of one server (`|`) stop the start. The servers begin\n\
+         The election port is not needed. Behind it may stand `:participant` or `:observer`; an observer has no vote. Several\n\
+         addresses of one server (`|`) stop the start. The servers begin\n\
          with an empty tree, and servers of ZooKeeper cannot be among them. If the file of `dynamicConfigFile` is not there, the server\n\
          looks for it in `conf/`. The `server.N` of this server, or one alone, may name the clients' port\n\
          (`server.1=host:2888:3888;2181`). `clientPortAddress` may be a name in `/etc/hosts`.\n\n\

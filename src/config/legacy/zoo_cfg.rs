@@ -23,7 +23,7 @@ const LISTED: &str = "a server that lists no other is alone, and one that does i
 const NO_RECONFIG: &str =
     "clients cannot change the list of servers: it is in the files of all of them";
 const VOTES: &str = "weighted quorums are not supported yet, and each server would have one vote";
-pub(super) const OBSERVERS: &str = "observers are not supported yet, and each server has a vote";
+const LINES_SAY: &str = "which servers are observers, their lines server.N say, by :observer";
 const NO_TLS_AMONG_SERVERS: &str =
     "there is no TLS between servers yet, and they would talk in the clear";
 const NO_ENFORCING_AMONG_SERVERS: &str =
@@ -145,7 +145,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::nothing("syncLimit", OWN_TIMES),
     Row::nothing("electionAlg", OWN_WAYS),
     Row::nothing("leaderServes", OWN_WAYS),
-    Row::refused_with_others("peerType", is_observer, OBSERVERS),
+    Row::nothing("peerType", LINES_SAY),
     Row::nothing("cnxTimeout", OWN_TIMES),
     Row::key("quorumListenOnAllIPs", &key::CLUSTER_LISTEN),
     Row::nothing("syncEnabled", OWN_WAYS),
@@ -199,10 +199,6 @@ const OWN_PREFIX: &str = "chrysalis.";
 
 fn is_true(value: &str) -> bool {
     value.eq_ignore_ascii_case("true")
-}
-
-fn is_observer(value: &str) -> bool {
-    value.eq_ignore_ascii_case("observer")
 }
 
 /// The entries of a properties file: of two with one name the last counts.

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::ini::Entry;
-use super::zoo_cfg::{Listed, MyId, OBSERVERS, Reader};
+use super::zoo_cfg::{Listed, MyId, Reader};
 use crate::config::checked::{ClusterServer, server_id, server_port};
 use crate::config::explain as key;
 use crate::config::file::shortened;
@@ -15,7 +15,7 @@ use crate::config::mistake::Place;
 use crate::config::words::leading_host;
 use crate::units::ServerId;
 
-const FORM: &str = "must be HOST:PORT:ELECTION PORT, such as 10.0.0.1:2888:3888; behind it may stand :participant and ;CLIENT PORT";
+const FORM: &str = "must be HOST:PORT:ELECTION PORT, such as 10.0.0.1:2888:3888; behind it may stand :participant or :observer, and ;CLIENT PORT";
 const ADDRESSES: &str = "several addresses of one server are not supported yet: name one of them";
 const ALONE: &str = "has no effect: it concerns several servers, and this one is alone";
 const ONE_PORT: &str = "has no effect: the servers use the port before it for everything";
@@ -243,20 +243,17 @@ fn read_line(entry: &Entry) -> Result<ClusterServer, String> {
     if port.parse::<i64>().is_err() || parts.next().is_some_and(|it| it.parse::<u16>().is_err()) {
         return Err(form());
     }
-    match parts.next().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("participant") => {}
-        Some("observer") => {
-            return Err(format!(
-                "{OBSERVERS}; take the line out on every server, or :observer alone, and it votes, too"
-            ));
-        }
+    let observer = match parts.next().map(str::to_ascii_lowercase).as_deref() {
+        None | Some("participant") => false,
+        Some("observer") => true,
         Some(_) => return Err(form()),
-    }
+    };
     match parts.next() {
         None => Ok(ClusterServer {
             id,
             host,
             port: server_port(port)?,
+            observer,
         }),
         Some(_) => Err(form()),
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::consensus::EntryKind;
-use crate::consensus::admission::Admission;
+use crate::consensus::admission::{Admission, Seat};
+use crate::consensus::moving::{Ending, Moving};
 use crate::units::ServerId;
 use crate::units::feature::FeatureLevel;
 
@@ -59,7 +60,30 @@ impl Bench {
 
     fn admit(&mut self, invited: bool) -> Result<Admission, Unchanged> {
         let up_to = self.group.committed_index();
+        let invited = invited.then_some(Seat::Voter);
         self.group.admit(other(), invited, up_to)
+    }
+
+    /// A server is to be an observer.
+    fn observe(&mut self, identity: Identity) -> Result<Admission, Unchanged> {
+        let up_to = self.group.committed_index();
+        self.group.admit(identity, Some(Seat::Observer), up_to)
+    }
+
+    /// A member has everything on disk that this one has.
+    fn acknowledge(&mut self, member: u64) {
+        let message = Message {
+            from: member,
+            to: self.group.member(),
+            term: self.group.term(),
+            body: Body::Appended {
+                index: self.group.node.raft.raft_log.last_index(),
+                commit: 0,
+                refused: None,
+            },
+        };
+        self.group.step(message);
+        self.settle();
     }
 
     fn turn(&mut self) -> Vec<Output> {
@@ -327,6 +351,172 @@ fn who_is_dismissed_is_out_when_that_is_committed_and_the_leader_stays() {
         [3],
         "no number is given twice"
     );
+}
+
+#[test]
+fn an_observer_stays_one_whatever_it_has_and_is_one_again_without_its_memory() {
+    let mut bench = Bench::leading();
+    assert_eq!(bench.observe(other()), Ok(Admission::Joining));
+    bench.settle();
+    bench.acknowledge(2);
+    assert_eq!(bench.admit(false), Ok(Admission::Observes));
+    bench.settle();
+    let members = bench.group.membership();
+    assert_eq!(members.voters, [1]);
+    assert_eq!(
+        (&members.learners[..], &members.observers[..]),
+        (&[2][..], &[2][..])
+    );
+    assert!(!bench.group.is_alone(), "somebody else is to be told");
+
+    let wiped = Identity {
+        journal: 9,
+        ..other()
+    };
+    let up_to = bench.group.committed_index();
+    assert_eq!(
+        bench.group.admit(wiped, None, up_to),
+        Ok(Admission::Joining)
+    );
+    bench.settle();
+    bench.acknowledge(3);
+    assert_eq!(
+        bench.group.admit(wiped, None, up_to),
+        Ok(Admission::Observes)
+    );
+    bench.settle();
+    let members = bench.group.membership();
+    assert_eq!(
+        (&members.learners[..], &members.observers[..]),
+        (&[3][..], &[3][..])
+    );
+    assert_eq!(members.voters, [1]);
+
+    // An operator may want it to vote after all.
+    let voter = Some(Seat::Voter);
+    assert_eq!(
+        bench.group.admit(wiped, voter, up_to),
+        Ok(Admission::Promoted)
+    );
+    bench.settle();
+    bench.acknowledge(3);
+    let members = bench.group.membership();
+    assert_eq!(
+        (&members.voters[..], &members.observers[..]),
+        (&[1, 3][..], &[][..])
+    );
+}
+
+#[test]
+fn a_vote_moves_when_the_taker_has_everything_and_a_leader_that_gives_it_hands_over() {
+    let mut bench = Bench::leading();
+    let own = options().identity.server;
+    let stranger = Err(Unchanged::NoMember(GroupId(1)));
+    assert_eq!(bench.group.move_vote(own, other(), 0), stranger);
+    assert_eq!(bench.observe(other()), Ok(Admission::Joining));
+    bench.settle();
+    let up_to = bench.group.committed_index();
+    let catching_up = Ok(Moving::CatchingUp);
+    assert_eq!(bench.group.move_vote(own, other(), up_to), catching_up);
+    bench.acknowledge(2);
+    let no_vote = Err(Unchanged::NoVoter(GroupId(1)));
+    assert_eq!(bench.group.move_vote(ServerId(7), other(), up_to), no_vote);
+    assert_eq!(bench.group.end_move(), Ok(Ending::Nothing));
+    assert_eq!(
+        bench.group.move_vote(own, other(), up_to),
+        Ok(Moving::Proposed)
+    );
+    assert_eq!(
+        bench.group.end_move(),
+        Ok(Ending::Nothing),
+        "it is not applied"
+    );
+    bench.settle();
+
+    let members = bench.group.membership();
+    assert_eq!(
+        (&members.voters[..], &members.outgoing[..]),
+        (&[2][..], &[1][..])
+    );
+    assert!(members.gives_vote(1) && members.takes_vote(2));
+    assert!(
+        !members.leaves,
+        "only a leader that votes afterwards ends it"
+    );
+    let bytes = members.encode();
+    assert_eq!(Membership::decode(&bytes).as_ref(), Ok(members));
+    assert_eq!(
+        bench.group.move_vote(own, other(), up_to),
+        Ok(Moving::Moves)
+    );
+    assert_eq!(bench.group.end_move(), Ok(Ending::HandsOver));
+    // What is written meanwhile needs both.
+    let index = bench
+        .group
+        .propose(Bytes::from_static(b"a"))
+        .expect("it leads");
+    bench.settle();
+    assert!(bench.group.committed_index() < index);
+    bench.acknowledge(2);
+    assert_eq!(bench.group.committed_index(), index);
+}
+
+/// A group of three in a joint configuration, led by one that votes in both halves.
+#[test]
+fn whoever_leads_next_ends_the_joint_configuration() {
+    let members = Membership {
+        voters: vec![1, 3],
+        outgoing: vec![1, 2],
+        learners_next: vec![2],
+        observers: vec![2],
+        ..Membership::founded_by(
+            &[1, 2, 3].map(|it| Identity {
+                server: ServerId(it),
+                journal: u128::from(it),
+            }),
+            5,
+        )
+    };
+    let mut bench = Bench::new(behind_marker(&members));
+    (0..30).for_each(|_| bench.group.tick());
+    bench.settle();
+    for pre in [true, false] {
+        let term = bench.group.term() + u64::from(pre);
+        for from in [2, 3] {
+            bench.group.step(Message {
+                from,
+                to: 1,
+                term,
+                body: Body::Voted {
+                    pre,
+                    refused: false,
+                    commit: 0,
+                    commit_term: 0,
+                },
+            });
+        }
+        bench.settle();
+    }
+    for member in [2, 3] {
+        bench.acknowledge(member);
+    }
+    assert!(matches!(bench.group.role(), Role::Leads { .. }));
+    assert_eq!(bench.group.end_move(), Ok(Ending::Proposed));
+    assert_eq!(bench.group.end_move(), Ok(Ending::Nothing), "once");
+    bench.settle();
+    for member in [2, 3] {
+        bench.acknowledge(member);
+    }
+    let members = bench.group.membership();
+    assert_eq!(
+        (&members.voters[..], &members.outgoing[..]),
+        (&[1, 3][..], &[][..])
+    );
+    assert_eq!(
+        (&members.learners[..], &members.observers[..]),
+        (&[2][..], &[2][..])
+    );
+    assert_eq!(bench.group.end_move(), Ok(Ending::Nothing));
 }
 
 #[test]

@@ -14,9 +14,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
+use super::moving::moves;
 use super::receiving::{Received, Told};
 use super::{CoordinatorSide, FORGOT};
-use crate::consensus::admission::Admission;
+use crate::consensus::admission::{Admission, Seat};
 use crate::consensus::founding::{Decision, Hello};
 use crate::consensus::group::{Role, Unchanged};
 use crate::consensus::message::{Body, Message};
@@ -56,11 +57,13 @@ pub(super) struct Ensemble {
     /// Since which entry the members are those that were told to the others.
     told_since: Option<u64>,
     /// Servers that an operator has invited.
-    pub(super) invited: BTreeSet<ServerId>,
+    pub(super) invited: BTreeMap<ServerId, Seat>,
     /// Servers that are to vote, while the members change.
     promoted: BTreeSet<ServerId>,
     /// Servers that an operator wants out.
     pub(super) dismissed: BTreeSet<ServerId>,
+    /// Whose vote an operator wants to go to whom, until the change is in force.
+    pub(super) moving: Option<(ServerId, ServerId)>,
     /// Who leads in which term, and since when that is known.
     led: Option<(u64, u64)>,
     pub(super) led_since: Moment,
@@ -78,7 +81,7 @@ pub(super) struct Ensemble {
     disk_waits: Option<Moment>,
     /// It has done nothing for so long that clients go on elsewhere.
     pub(super) parked: bool,
-    handed_over: Throttle,
+    pub(super) handed_over: Throttle,
     /// What followed from another server's word last, as it was told.
     decided: Option<Decision>,
     decided_told: Throttle,
@@ -124,9 +127,10 @@ impl Ensemble {
             confirming: BTreeMap::new(),
             questions: 0,
             told_since: None,
-            invited: BTreeSet::new(),
+            invited: BTreeMap::new(),
             promoted: BTreeSet::new(),
             dismissed: BTreeSet::new(),
+            moving: None,
             led: None,
             led_since: Moment::START,
             proposals: Proposals::default(),
@@ -164,13 +168,17 @@ impl Ensemble {
             let names: Vec<String> = servers.iter().map(ToString::to_string).collect();
             names.join(" ")
         };
-        let add = named(std::mem::take(&mut self.invited));
+        let invited = std::mem::take(&mut self.invited);
+        let add = named(invited.into_keys().collect());
+        let moved = std::mem::take(&mut self.moving);
+        let move_vote = moved.map_or(String::new(), |(giver, taker)| format!("{giver} {taker}"));
         let remove = named(std::mem::take(&mut self.dismissed));
         let raise_level = std::mem::take(&mut self.raises);
-        if !add.is_empty() || !remove.is_empty() || raise_level {
+        if !add.is_empty() || !remove.is_empty() || moved.is_some() || raise_level {
             warn!(
                 add,
                 remove,
+                move_vote,
                 raise_level,
                 "this server leads no more: what is not done yet is to be asked of the server that leads"
             );
@@ -230,6 +238,10 @@ impl CoordinatorSide {
             }
             Some(Decision::Forgot) => warn!(
                 "this server belonged to the ensemble, and its journal is another one now: it is taken in again by itself"
+            ),
+            Some(Decision::Observes) => info!(
+                %server,
+                "there is an ensemble, and this server is to be an observer in it: it waits to be taken in"
             ),
             Some(Decision::Stranger) => warn!(
                 %server,
@@ -706,6 +718,7 @@ impl CoordinatorSide {
         {
             self.ensemble.admit_at = world.now + ADMIT_EVERY;
             self.dismiss();
+            self.end_move(world);
             self.admit(world);
             self.raise(world);
         }
@@ -753,9 +766,12 @@ impl CoordinatorSide {
     /// Does what an operator wants of the ensemble.
     pub(in crate::node) fn wish(&mut self, wish: EnsembleWish, world: &World) {
         match wish {
-            EnsembleWish::Invite(server) => {
+            EnsembleWish::Invite(server, seat) => {
                 self.ensemble.dismissed.remove(&server);
-                self.ensemble.invited.insert(server);
+                self.ensemble.invited.insert(server, seat);
+            }
+            EnsembleWish::MoveVote { giver, taker } => {
+                self.ensemble.moving = Some((giver, taker));
             }
             EnsembleWish::Dismiss(server) => {
                 self.ensemble.invited.remove(&server);
@@ -829,10 +845,22 @@ impl CoordinatorSide {
 
     /// Brings those further that are on their way into the group.
     fn admit(&mut self, world: &World) {
+        // Who is on the list as an observer, and belongs to nothing, needs no operator.
+        let links = world.peers.links();
+        let expected = links
+            .filter(|(server, link)| link.members.is_none() && self.replica.is_to_observe(*server));
+        let expected: BTreeSet<ServerId> = expected.map(|(server, _)| server).collect();
         let Some(group) = self.replica.member_mut() else {
             return;
         };
         let up_to = std::mem::replace(&mut self.ensemble.admit_up_to, group.committed_index());
+        if let Some((giver, taker)) = self.ensemble.moving {
+            let link = world.peers.link(taker);
+            if link.is_some_and(|taker| moves(group, giver, taker.identity, up_to)) {
+                self.ensemble.moving = None;
+            }
+        }
+        let taker = self.ensemble.moving.map(|(_, taker)| taker);
         for (server, link) in world.peers.links() {
             if self.ensemble.dismissed.contains(&server) {
                 continue;
@@ -843,7 +871,13 @@ impl CoordinatorSide {
             if forgot && world.now < link.since + NOBODY_ELSE_FOR {
                 continue;
             }
-            let invited = self.ensemble.invited.contains(&server);
+            // Who is to take a vote does not get another one.
+            let invited = match taker == Some(server) {
+                true => Some(Seat::Observer),
+                false => self.ensemble.invited.get(&server).copied(),
+            };
+            let observes = expected.contains(&server).then_some(Seat::Observer);
+            let invited = invited.or(observes);
             // What is refused, because another change is under way, is tried again.
             match group.admit(link.identity, invited, up_to) {
                 Ok(Admission::Joining) => info!(%server, "a server is taken into the ensemble"),
@@ -858,6 +892,11 @@ impl CoordinatorSide {
                         && self.ensemble.promoted.remove(&server)
                     {
                         info!(%server, "a server votes");
+                    }
+                }
+                Ok(Admission::Observes) => {
+                    if self.ensemble.invited.remove(&server).is_some() {
+                        info!(%server, "a server observes");
                     }
                 }
                 Ok(Admission::Stranger | Admission::CatchingUp) | Err(_) => {}
@@ -959,8 +998,16 @@ impl CoordinatorSide {
         }
         let missing = self.replica.missing();
         let is_stranger = (world.peers.links()).any(|(_, link)| link.members.is_some());
+        let waited_for = |server: &ServerId| match &hello.members {
+            Some(members) => {
+                let mut numbers = members.numbers_of(*server).into_iter();
+                numbers.any(|it| members.votes(it))
+            }
+            None => !hello.observers.contains(server),
+        };
         let absent = |server: &&ServerId| {
-            **server != hello.identity.server && world.peers.link(**server).is_none()
+            let is_other = **server != hello.identity.server;
+            is_other && world.peers.link(**server).is_none() && waited_for(server)
         };
         let absent: Vec<String> = hello
             .servers
@@ -970,6 +1017,9 @@ impl CoordinatorSide {
             .collect();
         let who = match (missing.is_empty(), absent.is_empty()) {
             (_, false) => format!("waiting for server {}", absent.join(", ")),
+            (_, true) if is_stranger && self.replica.is_to_observe(hello.identity.server) => {
+                "waiting to be taken in as an observer".to_owned()
+            }
             (false, true) if is_stranger => {
                 "this server belongs to no ensemble, and the others do: chrysalis cluster add, where their leader runs".to_owned()
             }
@@ -987,15 +1037,16 @@ mod tests {
     #[test]
     fn who_is_elected_keeps_what_an_operator_wants_until_it_leads() {
         let mut ensemble = Ensemble::new(Duration::ZERO, Seed(1));
-        ensemble.invited.insert(ServerId(2));
+        ensemble.invited.insert(ServerId(2), Seat::Voter);
+        ensemble.moving = Some((ServerId(4), ServerId(5)));
         ensemble.dismissed.insert(ServerId(3));
         ensemble.raises = true;
         ensemble.give_up_wishes(Role::Elected { term: 5 });
         ensemble.give_up_wishes(Role::Leads { term: 5, since: 9 });
         assert_eq!((ensemble.invited.len(), ensemble.dismissed.len()), (1, 1));
-        assert!(ensemble.raises);
+        assert!(ensemble.raises && ensemble.moving.is_some());
         ensemble.give_up_wishes(Role::Follows);
         assert_eq!((ensemble.invited.len(), ensemble.dismissed.len()), (0, 0));
-        assert!(!ensemble.raises);
+        assert!(!ensemble.raises && ensemble.moving.is_none());
     }
 }

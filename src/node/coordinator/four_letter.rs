@@ -10,7 +10,7 @@ use crate::node::World;
 use crate::node::connections::Protocol;
 use crate::units::{ConnectionId, Moment, ServerId, WallTime};
 use crate::wire::zookeeper::four_letter::{
-    self, Configuration, Connection, Environment, ExpiryBucket, Server, Word,
+    self, Configuration, Connection, Environment, ExpiryBucket, Mode, Server, Word,
 };
 
 /// How many paths a word gathers: sorting more would hold everybody up, and anybody may ask.
@@ -74,7 +74,16 @@ fn write(
 ) {
     match word {
         Word::Ruok => four_letter::ruok(out),
-        Word::Conf => four_letter::conf(&side.facts.configuration, out),
+        Word::Conf => {
+            let mut configuration = side.facts.configuration.clone();
+            if let (Some(ensemble), true) =
+                (&mut configuration.ensemble, side.replica.member().is_some())
+            {
+                // Its vote may have moved since the list was written.
+                ensemble.observer = side.mode() == Mode::Observer;
+            }
+            four_letter::conf(&configuration, out);
+        }
         Word::Envi => four_letter::envi(&side.facts.environment, out),
         Word::Srvr => four_letter::srvr(&server(side, world), out),
         Word::Mntr => four_letter::mntr(&server(side, world), out),

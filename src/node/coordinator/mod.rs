@@ -29,6 +29,8 @@ mod comparison;
 mod ensemble;
 // Four-letter words.
 pub(crate) mod four_letter;
+// A vote that moves.
+mod moving;
 // The ensemble as this server sees it.
 mod picture;
 // A snapshot that comes from another server.

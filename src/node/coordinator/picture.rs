@@ -178,29 +178,40 @@ impl CoordinatorSide {
             Some(link) => members.number_of(link.identity),
             None => numbers.last().copied(),
         };
-        let votes = |number: &u64| members.voters.contains(number);
-        let role = match (numbers.iter().any(votes), numbers.is_empty()) {
+        let votes = |number: &u64| members.votes(*number);
+        let observes = |number: &u64| members.is_observer(*number);
+        let role = match (numbers.iter().any(votes), numbers.iter().any(observes)) {
             (true, _) => MemberRole::Voter,
+            (false, true) => MemberRole::Observer,
+            (false, false) if numbers.is_empty() => MemberRole::Outside,
             (false, false) => MemberRole::Learner,
-            (false, true) => MemberRole::Outside,
         };
         let since = match link {
             Some(link) => Some(link.since),
             None => world.peers.missing_since(server),
         };
-        let forgot =
-            link.is_some() && role == MemberRole::Voter && !number.is_some_and(|it| votes(&it));
+        let forgot = match role {
+            MemberRole::Voter => link.is_some() && !number.is_some_and(|it| votes(&it)),
+            MemberRole::Observer => link.is_some() && number.is_none(),
+            MemberRole::Learner | MemberRole::Outside => false,
+        };
+        let moving = self.ensemble.moving;
         ServerPlace {
             server: server.0,
             address: None,
             role,
+            listed_observer: self.replica.is_to_observe(server),
             is_own,
             connected: is_own || link.is_some(),
             since_s: since.map(|since| now.since(since).as_secs()),
             behind: number.filter(|_| !is_own).and_then(|it| self.behind(it)),
             snapshot_bytes: self.sendings.taken_by(server),
             invited: (role != MemberRole::Voter || forgot)
-                && self.ensemble.invited.contains(&server),
+                && self.ensemble.invited.contains_key(&server),
+            gives_vote: moving.is_some_and(|(giver, _)| giver == server)
+                || numbers.iter().any(|it| members.gives_vote(*it)),
+            takes_vote: moving.is_some_and(|(_, taker)| taker == server)
+                || numbers.iter().any(|it| members.takes_vote(*it)),
             leaves: role != MemberRole::Outside && self.ensemble.dismissed.contains(&server),
             forgot,
             differs: match is_own {

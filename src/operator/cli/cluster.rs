@@ -12,6 +12,8 @@ use crate::operator::{cluster, text};
 use crate::report::{Code, Error};
 use crate::units::counted;
 
+// A vote goes from one server to another.
+mod move_vote;
 // One server that is left goes on.
 mod recover;
 
@@ -27,6 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     chrysalis cluster status --folder /srv/server1\n  \
     chrysalis cluster add 2 --folder /srv/server1\n  \
     chrysalis cluster transfer 2 --folder /srv/server1\n  \
+    chrysalis cluster move-vote 3 4 --folder /srv/server1\n  \
     chrysalis cluster remove 3 --folder /srv/server1\n  \
     chrysalis cluster recover --folder /srv/server1")]
 pub(super) struct Cluster {
@@ -52,12 +55,21 @@ enum Command {
     /// Take a server into the ensemble, and wait until it votes
     ///
     /// It must be in `cluster.servers` of every server, and its data folder must be empty. It is sent all znodes first. One
-    /// that was a member and comes back with an empty data folder needs no command.
+    /// that was a member and comes back with an empty data folder needs no command, nor does one that is listed as an observer.
+    /// With --observer it gets everything and serves clients, and has no vote. An observer that is added without that votes.
     #[command(
         override_usage = "chrysalis cluster add [OPTIONS] [DIR] <ID>",
-        after_long_help = "Example:\n  chrysalis cluster add 2 --folder /srv/server1"
+        after_long_help = "Examples:\n  \
+            chrysalis cluster add 2 --folder /srv/server1\n  \
+            chrysalis cluster add 4 --observer --folder /srv/server1"
     )]
-    Add(Change),
+    Add {
+        #[command(flatten)]
+        change: Change,
+        /// It is to have no vote
+        #[arg(long)]
+        observer: bool,
+    },
     /// Take a server out of the ensemble, and wait until it is out
     ///
     /// It may be dead. The leader cannot take out itself: `cluster transfer` first.
@@ -74,6 +86,7 @@ enum Command {
         after_long_help = "Example:\n  chrysalis cluster transfer 2 --folder /srv/server1"
     )]
     Transfer(Change),
+    MoveVote(move_vote::MoveVote),
     /// Raise the feature level as high as every member supports, and wait until it is
     ///
     /// For when all servers have a newer release and work well: only then it writes what older releases cannot read. There is
@@ -111,9 +124,17 @@ impl Cluster {
     pub(super) fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self.command {
             Command::Status { folder, json } => status(&folder.server_folder()?, json, out),
-            Command::Add(change) => change.run(Kind::Add, out),
+            Command::Add {
+                change,
+                observer: false,
+            } => change.run(Kind::Add, out),
+            Command::Add {
+                change,
+                observer: true,
+            } => change.run(Kind::Observe, out),
             Command::Remove(change) => change.run(Kind::Remove, out),
             Command::Transfer(change) => change.run(Kind::Transfer, out),
+            Command::MoveVote(move_vote) => move_vote.run(out),
             Command::Recover(recover) => recover.run(out),
             Command::RaiseLevel { folder, wait, json } => {
                 let wait = Duration::from_secs(wait);
@@ -196,6 +217,7 @@ fn ask(folder: &ServerFolder) -> Result<ClusterStatus, Error> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Add,
+    Observe,
     Remove,
     Transfer,
 }
@@ -208,7 +230,10 @@ impl Change {
             .parse()
             .map_err(|_| usage(format!("{word} is no server's number")))?;
         let request = match kind {
-            Kind::Add => Request::ClusterAdd { server },
+            Kind::Add | Kind::Observe => Request::ClusterAdd {
+                server,
+                observer: kind == Kind::Observe,
+            },
             Kind::Remove => Request::ClusterRemove { server },
             Kind::Transfer => Request::ClusterTransfer { server },
         };
@@ -250,6 +275,9 @@ fn done(status: &ClusterStatus, kind: Kind, server: u16) -> Option<String> {
         Kind::Add if role == MemberRole::Voter && !forgot => {
             Some(format!("server {server} is a member and votes"))
         }
+        Kind::Observe if role == MemberRole::Observer && !forgot => {
+            Some(format!("server {server} is a member and observes"))
+        }
         Kind::Remove if role == MemberRole::Outside => {
             Some(format!("server {server} is no member any more"))
         }
@@ -286,6 +314,13 @@ fn late(
         Kind::Add => (
             format!(
                 "server {server} does not vote after {seconds}: {}",
+                cluster::waits_for(status, server)
+            ),
+            "It stays invited as long as this server leads.",
+        ),
+        Kind::Observe => (
+            format!(
+                "server {server} is no observer after {seconds}: {}",
                 cluster::waits_for(status, server)
             ),
             "It stays invited as long as this server leads.",
@@ -331,6 +366,9 @@ mod tests {
         let ends = |kind, role, leader| done(&with(role, leader), kind, 2).is_some();
         assert!(ends(Kind::Add, MemberRole::Voter, 1));
         assert!(!ends(Kind::Add, MemberRole::Learner, 1));
+        assert!(ends(Kind::Observe, MemberRole::Observer, 1));
+        assert!(!ends(Kind::Observe, MemberRole::Learner, 1));
+        assert!(!ends(Kind::Add, MemberRole::Observer, 1));
         assert!(ends(Kind::Remove, MemberRole::Outside, 1));
         assert!(!ends(Kind::Remove, MemberRole::Learner, 1));
         assert!(ends(Kind::Transfer, MemberRole::Voter, 2));

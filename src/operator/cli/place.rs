@@ -121,6 +121,25 @@ impl FolderOption {
         };
         Ok((self.or(first)?, word))
     }
+
+    /// The folder, and the two words that a command takes; `two` says what they are.
+    ///
+    /// # Errors
+    /// As [`FolderOption::and_one`].
+    pub(super) fn and_two<'a>(
+        &self,
+        words: &'a [String],
+        two: &str,
+    ) -> Result<(ServerFolder, [&'a str; 2]), Error> {
+        match words {
+            [first, one, other] if may_be_folder(first) => {
+                Ok((self.or(Some(Path::new(first)))?, [one, other]))
+            }
+            [one, other] => Ok((self.or(None)?, [one, other])),
+            [first, ..] => Err(usage(format!("{two}; {first} is no server's folder"))),
+            [] => Err(usage(two.to_owned())),
+        }
+    }
 }
 
 /// Whether a word before others is meant for a folder: a topic has no slash in its name.

@@ -157,6 +157,7 @@ fn changes(request: &Request) -> bool {
         | Request::ClusterAdd { .. }
         | Request::ClusterRemove { .. }
         | Request::ClusterTransfer { .. }
+        | Request::ClusterMoveVote { .. }
         | Request::ClusterRaiseLevel
         | Request::Shutdown => true,
     }

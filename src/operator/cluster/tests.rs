@@ -132,6 +132,59 @@ fn upgraded() -> ClusterStatus {
     status
 }
 
+/// Two observers, one of them lost; nobody has to do anything about that.
+fn observed() -> ClusterStatus {
+    let mut status = three();
+    for server in [4, 5] {
+        let mut place = place(server, MemberRole::Observer);
+        place.listed_observer = true;
+        status.servers.push(place);
+    }
+    status.servers[4] = ServerPlace {
+        connected: false,
+        behind: Some(3_000),
+        ..status.servers[4].clone()
+    };
+    status
+}
+
+/// A voter is missing, and an observer is there.
+fn replaceable() -> ClusterStatus {
+    let mut status = observed();
+    status.servers.truncate(4);
+    (status.servers[2].connected, status.may_be_lost) = (false, Some(0));
+    status
+}
+
+/// The vote of server 3 goes to server 4, which has what it needs; server 3 is dead.
+fn moving() -> ClusterStatus {
+    let mut status = observed();
+    status.servers.truncate(4);
+    status.servers[2].gives_vote = true;
+    (status.servers[2].connected, status.may_be_lost) = (false, Some(0));
+    status.servers[3].takes_vote = true;
+    status.servers[3].behind = Some(12);
+    status
+}
+
+/// And has gone there.
+fn moved() -> ClusterStatus {
+    let mut status = observed();
+    status.servers.truncate(4);
+    status.servers[2].role = MemberRole::Observer;
+    status.servers[3].role = MemberRole::Voter;
+    status
+}
+
+/// An observer that is on the list and was never started.
+fn awaited() -> ClusterStatus {
+    let mut status = observed();
+    status.servers.truncate(4);
+    status.servers[3].role = MemberRole::Outside;
+    (status.servers[3].connected, status.servers[3].behind) = (false, None);
+    status
+}
+
 fn outside() -> ClusterStatus {
     let mut status = three();
     (status.standing, status.leader, status.term) = (Standing::Outside, None, 0);
@@ -156,6 +209,11 @@ fn the_picture_of_an_ensemble() {
         differing(),
         half_upgraded(),
         upgraded(),
+        observed(),
+        replaceable(),
+        moving(),
+        moved(),
+        awaited(),
     ];
     let pictures = pictures.map(|status| cluster(&status, Some(100)));
     assert_golden("src/operator/cluster/cluster.txt", &pictures.join("\n"));

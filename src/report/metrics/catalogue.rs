@@ -132,6 +132,8 @@ metrics! {
             "The term: it grows with each election"
         ENSEMBLE_MEMBERS Gauge "ensemble_members" "" []
             "Servers that are members, as far as this one knows, itself included"
+        ENSEMBLE_VOTERS Gauge "ensemble_voters" "" []
+            "Members that vote: a majority of them has to be there; observers are members, and nothing waits for them"
         ENSEMBLE_CONNECTED Gauge "ensemble_connected_servers" "" []
             "Other servers that are connected with this one"
         ENSEMBLE_COMMITTED Gauge "ensemble_committed_index" "" []

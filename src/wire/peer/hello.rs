@@ -1,14 +1,14 @@
 //! What a server says of itself: the first frame of a connection, in both directions.
 //!
 //! A server that supports the first feature level alone says so by version 1, which is what servers said before there were
-//! levels. Whatever else a later release says of itself stands behind the rest, and is passed over here.
+//! levels, unless some are to be observers. Whatever else a later release says of itself stands behind the rest, and is passed over here.
 
 use bytes::{Bytes, BytesMut};
 
 use super::{HELLO, Malformed, counted, frame, length};
 use crate::consensus::founding::Hello;
 use crate::consensus::{Identity, Membership, Unreadable};
-use crate::cursor::Reader;
+use crate::cursor::{Reader, Writer};
 use crate::units::ServerId;
 use crate::units::feature::{FeatureLevel, Levels};
 
@@ -24,7 +24,8 @@ pub fn encode(hello: &Hello, out: &mut BytesMut) {
     frame::encode(out, |writer| {
         writer.u8(HELLO);
         writer.bytes(&MAGIC);
-        if hello.levels == Levels::FIRST {
+        let is_first = hello.levels == Levels::FIRST && hello.observers.is_empty();
+        if is_first {
             writer.u16(WITHOUT_LEVELS);
         } else {
             writer.u16(VERSION);
@@ -33,18 +34,32 @@ pub fn encode(hello: &Hello, out: &mut BytesMut) {
         }
         writer.u16(hello.identity.server.0);
         writer.u128(hello.identity.journal);
-        let count = u16::try_from(hello.servers.len()).expect("there are not so many servers");
-        writer.u16(count);
-        for server in &hello.servers {
-            writer.u16(server.0);
-        }
+        put_servers(&hello.servers, writer);
         let members = hello
             .members
             .as_ref()
             .map_or(Bytes::new(), Membership::encode);
         writer.u32(length(members.len()));
         writer.bytes(&members);
+        if !is_first {
+            put_servers(&hello.observers, writer);
+        }
     });
+}
+
+fn put_servers(servers: &[ServerId], writer: &mut Writer<'_>) {
+    let count = u16::try_from(servers.len()).expect("there are not so many servers");
+    writer.u16(count);
+    servers.iter().for_each(|server| writer.u16(server.0));
+}
+
+fn take_servers(reader: &mut Reader<'_>) -> Result<Vec<ServerId>, Malformed> {
+    let count = reader.u16()?;
+    let mut servers = Vec::new();
+    for _ in 0..count {
+        servers.push(ServerId(reader.u16()?));
+    }
+    Ok(servers)
 }
 
 pub(super) fn decode(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Hello, Malformed> {
@@ -64,11 +79,7 @@ pub(super) fn decode(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Hello, Ma
         server: ServerId(reader.u16()?),
         journal: reader.u128()?,
     };
-    let count = reader.u16()?;
-    let mut servers = Vec::new();
-    for _ in 0..count {
-        servers.push(ServerId(reader.u16()?));
-    }
+    let servers = take_servers(reader)?;
     let members = match Membership::decode(&counted(reader, owner)?) {
         Ok(members) => Some(members).filter(|members| !members.is_empty()),
         Err(Unreadable::Newer { level, release, .. }) => Some(Membership {
@@ -81,10 +92,16 @@ pub(super) fn decode(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Hello, Ma
     if version == WITHOUT_LEVELS && !reader.is_empty() {
         return Err(Malformed::Impossible("something behind a greeting"));
     }
+    // Who was built before there were observers says nothing of them.
+    let observers = match reader.is_empty() {
+        true => Vec::new(),
+        false => take_servers(reader)?,
+    };
     Ok(Hello {
         identity,
         levels,
         servers,
+        observers,
         members,
     })
 }
@@ -111,6 +128,7 @@ mod tests {
                 ..Levels::FIRST
             },
             servers: vec![ServerId(1), ServerId(2)],
+            observers: Vec::new(),
             members: Some(members),
         }
     }
@@ -125,7 +143,11 @@ mod tests {
 
     #[test]
     fn each_comes_back_as_it_was() {
-        for hello in [hello(1, 1), hello(2, 1), hello(7, 3)] {
+        let observed = Hello {
+            observers: vec![ServerId(2)],
+            ..hello(1, 1)
+        };
+        for hello in [hello(1, 1), hello(2, 1), hello(7, 3), observed] {
             let mut out = BytesMut::new();
             encode(&hello, &mut out);
             assert_eq!(decoded(out), Ok(hello));
@@ -159,6 +181,7 @@ mod tests {
             writer.u16(0);
             writer.u32(length(members.len()));
             writer.bytes(members);
+            writer.u16(0);
             writer.bytes(b"more");
         });
         out
