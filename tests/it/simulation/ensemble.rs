@@ -21,6 +21,8 @@ mod levels;
 mod links;
 /// A lock, and a fence behind it.
 mod locks;
+/// Observers, and votes that move.
+mod observers;
 /// What is done as a whole.
 mod pairs;
 /// Bytes on their way.
@@ -63,7 +65,11 @@ impl Drop for Story {
 
 /// Faults, and then none: what happened, and a trace of it.
 fn run(seed: u64) -> (Tally, (u64, u64)) {
-    let mut story = Story(World::new(seed));
+    run_in(World::new(seed))
+}
+
+fn run_in(world: World) -> (Tally, (u64, u64)) {
+    let mut story = Story(world);
     let world = &mut story.0;
     while world.now < FAULTS_LAST {
         world.step();

@@ -1,6 +1,6 @@
 //! Groups of several servers, alone: no sockets, no files, no clients. Messages are lost, doubled, delayed and come in any
 //! order; servers crash with part of what they wrote, are cut off, are wiped and come back as somebody new; members
-//! change, leads are handed over, snapshots and the journal's forgetting go on all the time.
+//! change, leads are handed over, votes move to observers, snapshots and the journal's forgetting go on all the time.
 //!
 //! What holds at every step: there is one history, and every server has a beginning of it; one leader a term; a
 //! read index misses nothing that was committed before it was asked. And when the faults end, all go on together.
@@ -10,9 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use chrysalis::consensus::admission::Admission;
+use chrysalis::consensus::admission::{Admission, Seat};
 use chrysalis::consensus::founding::Hello;
+use chrysalis::consensus::group::Role;
 use chrysalis::consensus::message::{Body, Message};
+use chrysalis::consensus::moving::{Ending, Moving};
 use chrysalis::consensus::{Entry, EntryKind, Identity};
 use chrysalis::units::feature::{FeatureLevel, Levels};
 use chrysalis::units::{GroupId, Random, Seed, ServerId};
@@ -65,6 +67,8 @@ struct World {
     /// Groups that were founded.
     founded: u64,
     met: Tally,
+    /// So many of the servers vote.
+    voters: usize,
     /// Servers have one of two releases, another one after some restarts.
     is_mixed: bool,
     /// Of all that happened, in order.
@@ -72,14 +76,17 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, count: u16, is_mixed: bool) -> World {
+    fn new(seed: u64, voters: u16, observers: u16, is_mixed: bool) -> World {
+        let count = voters + observers;
         let list: Vec<ServerId> = (1..=count).map(ServerId).collect();
+        let (_, observe) = list.split_at(usize::from(voters));
         let empty = |server: &ServerId| {
             let identity = Identity {
                 server: *server,
                 journal: u128::from(server.0),
             };
-            Server::new(identity, list.clone(), Levels::FIRST, seed)
+            let lists = (list.clone(), observe.to_vec());
+            Server::new(identity, lists, Levels::FIRST, seed)
         };
         World {
             random: Random::new(Seed(seed)),
@@ -96,6 +103,7 @@ impl World {
             fetches: Vec::new(),
             whole: true,
             founded: 0,
+            voters: usize::from(voters),
             met: Tally::default(),
             is_mixed,
             trace: 0,
@@ -180,6 +188,12 @@ impl World {
                     self.check_digest(place);
                 }
             }
+        }
+        if let Some(live) = &self.servers[place].live
+            && live.group.role() != Role::Follows
+        {
+            let votes = live.group.membership().votes(live.group.member());
+            assert!(votes, "server {place} leads without a vote");
         }
     }
 
@@ -309,10 +323,17 @@ impl World {
             journal: self.journals,
             ..self.servers[place].identity
         };
-        let servers = self.servers[place].hello().servers;
+        let hello = self.servers[place].hello();
+        let number = self.servers[place].number();
+        let observes = hello
+            .members
+            .zip(number)
+            .is_some_and(|(members, it)| members.is_observer(it));
+        self.met.add("observers wiped", usize::from(observes));
+        let lists = (hello.servers, hello.observers);
         let seed = self.random.next();
         let levels = self.servers[place].levels;
-        self.servers[place] = Server::new(identity, servers, levels, seed);
+        self.servers[place] = Server::new(identity, lists, levels, seed);
         self.start(place);
         self.met.add("wiped", 1);
     }
@@ -348,7 +369,8 @@ impl World {
         let founded = self.servers[to].hear(&hello, ensemble);
         self.founded += u64::from(founded);
         if self.leader() == Some(to) {
-            self.admit(to, hello.identity);
+            self.end_move(to);
+            self.admit(to, &hello);
             self.note_support(to, hello.identity, hello.levels);
             self.turn(to);
         }
@@ -386,15 +408,61 @@ impl World {
 
     /// What an ensemble does by itself: a server that forgot is admitted as a learner, and takes its former self's vote
     /// when it has everything.
-    fn admit(&mut self, leader: usize, identity: Identity) {
+    fn admit(&mut self, leader: usize, hello: &Hello) {
+        let server = hello.identity.server;
+        let is_listed = self.servers[leader].hello().observers.contains(&server);
+        let expected = is_listed && hello.members.is_none();
         let Some(live) = &mut self.servers[leader].live else {
             return;
         };
         // What is refused, because another change is under way, is asked for again.
         let up_to = live.group.committed_index();
-        let admitted = live.group.admit(identity, false, up_to);
+        let seat = expected.then_some(Seat::Observer);
+        let admitted = live.group.admit(hello.identity, seat, up_to);
         self.met
             .add("admitted", usize::from(admitted == Ok(Admission::Promoted)));
+        self.met.add(
+            "observing",
+            usize::from(admitted == Ok(Admission::Observes)),
+        );
+    }
+
+    /// An operator wants a vote to go from one server to another, whatever they are.
+    fn move_vote(&mut self, giver: usize) {
+        let Some(leader) = self.leader() else { return };
+        let taker = self.below(self.servers.len());
+        let giver = self.servers[giver].identity.server;
+        let taker = self.servers[taker].identity;
+        let Some(live) = &mut self.servers[leader].live else {
+            return;
+        };
+        let before = live.group.membership().clone();
+        let up_to = live.group.committed_index();
+        if live.group.move_vote(giver, taker, up_to) == Ok(Moving::Proposed) {
+            let of_giver = before.numbers_of(giver);
+            let gives = of_giver.iter().any(|it| before.voters.contains(it));
+            assert!(gives, "it has no vote to give");
+            self.met.add("moves proposed", 1);
+        }
+        self.turn(leader);
+    }
+
+    /// What whoever leads does by itself where a vote moves.
+    fn end_move(&mut self, leader: usize) {
+        let Some(live) = &mut self.servers[leader].live else {
+            return;
+        };
+        match live.group.end_move() {
+            Ok(Ending::HandsOver) => {
+                let heirs = live.group.membership().voters.clone();
+                let heir = heirs[self.below(heirs.len())];
+                let live = self.servers[leader].live.as_mut().expect("it is there");
+                let handed = live.group.transfer(heir).is_ok();
+                self.met.add("givers that led", usize::from(handed));
+            }
+            Ok(Ending::Proposed) => self.met.add("votes moved", 1),
+            Ok(Ending::Nothing) | Err(_) => {}
+        }
     }
 
     fn step(&mut self) {
@@ -448,6 +516,7 @@ impl World {
             963..966 => self.transfer(place),
             966..986 => self.fetch(),
             986..991 if self.is_mixed => self.raise(),
+            986..990 if self.voters < self.servers.len() => self.move_vote(place),
             986..998 => {
                 let other = self.below(self.servers.len());
                 self.meet(other, place);
@@ -569,7 +638,7 @@ impl World {
         );
     }
 
-    /// Whether everybody votes and knows it: the next one may fail. Only the leader's word would not do: a server that still
+    /// Whether everybody is what it is to be and knows it: the next one may fail. Only the leader's word would not do: a server that still
     /// has both halves of a joint configuration in mind needs a majority of each to be elected.
     fn is_whole(&self) -> bool {
         let present: Vec<u64> = self.servers.iter().filter_map(Server::number).collect();
@@ -580,7 +649,9 @@ impl World {
                 // And remembers it.
                 server.disk.durable == server.disk.journal.len()
                     && now.is_some_and(|now| {
-                        now.outgoing.is_empty() && present.iter().all(|it| now.voters.contains(it))
+                        let is_in = |it: &u64| now.voters.contains(it) || now.is_observer(*it);
+                        let is_all = now.members().len() == present.len();
+                        now.outgoing.is_empty() && is_all && present.iter().all(is_in)
                     })
             })
     }
@@ -626,7 +697,10 @@ fn carried(message: &Message) -> Message {
 
 /// Runs a seed; what it met, and its trace.
 fn run(seed: u64, count: u16, is_mixed: bool) -> (Tally, u64) {
-    let mut world = World::new(seed, count, is_mixed);
+    run_in(World::new(seed, count, 0, is_mixed))
+}
+
+fn run_in(mut world: World) -> (Tally, u64) {
     let mut steps = 0;
     while steps < STEPS {
         world.step();
@@ -635,6 +709,11 @@ fn run(seed: u64, count: u16, is_mixed: bool) -> (Tally, u64) {
     }
     world.heal();
     assert_eq!(world.founded, 1, "one group is founded");
+    for server in &world.servers {
+        let live = server.live.as_ref().expect("it is there");
+        let members = live.group.membership();
+        assert_eq!(members.voters.len(), world.voters, "no vote is lost or won");
+    }
     (world.met, world.trace)
 }
 
@@ -670,6 +749,29 @@ fn three_servers_have_one_history() {
 fn five_servers_have_one_history() {
     let floors = [("committed", 1), ("snapshots_installed", 1)];
     check(5, seeds(30, 1000), &floors);
+}
+
+/// Observers are wiped as voters are, and votes move in all directions at any moment, also from servers that lead or have just
+/// lost everything.
+#[test]
+fn votes_move_among_voters_and_observers_and_there_is_one_history() {
+    let mut all = Tally::default();
+    for seed in seeds(60, 2000) {
+        let observers = 1 + u16::try_from(seed % 2).expect("small");
+        all.merge(&run_in(World::new(seed, 3, observers, false)).0);
+    }
+    let each = [
+        "moves proposed",
+        "votes moved",
+        "givers that led",
+        "observing",
+        "observers wiped",
+        "admitted",
+        "wiped",
+        "snapshots_installed",
+        "reads",
+    ];
+    all.assert_at_least(&each.map(|what| (what, 1)));
 }
 
 #[test]

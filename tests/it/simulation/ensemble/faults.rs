@@ -1,11 +1,13 @@
 //! What goes wrong with an ensemble, and when.
 
+use chrysalis::consensus::Membership;
+use chrysalis::consensus::admission::Seat;
 use chrysalis::node::{EnsembleWish, Event};
 use chrysalis::units::ServerId;
 
 use super::links::UNCONFIRMED;
 use super::server::End;
-use super::world::{MS, SECOND, SERVERS, World};
+use super::world::{MOST, MS, SECOND, SERVERS, World};
 use crate::simulation::altered;
 use crate::simulation::disk::Fault;
 use std::path::PathBuf;
@@ -24,7 +26,8 @@ impl World {
             let away = self.random.below(5 * SECOND);
             return self.stop_all(End::Power, away);
         }
-        let server = self.below(SERVERS);
+        let count = self.count();
+        let server = self.below(count);
         let away = match self.random.below(3) {
             0 => self.random.below(10 * SECOND),
             _ => self.random.below(SECOND),
@@ -52,6 +55,7 @@ impl World {
             96..104 => self.transfer(server),
             104..110 => self.let_fail(server),
             110..116 => self.fill(server),
+            116..120 if self.count() > SERVERS => self.move_vote(),
             _ => {}
         }
     }
@@ -122,12 +126,45 @@ impl World {
             return;
         }
         self.dismissed = Some((server, self.now + SECOND / 2));
-        self.tell_all(EnsembleWish::Invite(id_of(server)));
+        let voters = self.members().map_or(SERVERS, |it| it.voters.len());
+        let seat = match self.count() > SERVERS && voters >= SERVERS {
+            true => Seat::Observer,
+            false => Seat::Voter,
+        };
+        self.tell_all(EnsembleWish::Invite(id_of(server), seat));
+    }
+
+    /// The members, as the server says that led last.
+    pub(super) fn members(&self) -> Option<&Membership> {
+        let (_, (leader, _)) = self.leaders.last_key_value()?;
+        self.said[*leader].as_ref()?.members.as_ref()
+    }
+
+    /// The vote of some server is to go to one that has none, whether that is possible or not.
+    pub(super) fn move_vote(&mut self) {
+        let Some(members) = self.members().cloned() else {
+            return;
+        };
+        let servers: Vec<ServerId> = (0..self.count()).map(id_of).collect();
+        let votes = |server: &ServerId| {
+            let numbers = members.numbers_of(*server);
+            numbers.iter().any(|it| members.votes(*it))
+        };
+        let (givers, takers): (Vec<ServerId>, Vec<ServerId>) = servers.into_iter().partition(votes);
+        if givers.is_empty() || takers.is_empty() {
+            return;
+        }
+        let giver = givers[self.below(givers.len())];
+        let taker = takers[self.below(takers.len())];
+        self.note(&format!(
+            "the vote of server {giver} is to go to server {taker}"
+        ));
+        self.tell_all(EnsembleWish::MoveVote { giver, taker });
     }
 
     /// Tells all servers what an operator wants; it is for whoever leads.
     fn tell_all(&mut self, wish: EnsembleWish) {
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             if self.servers[server].is_awake(self.now) {
                 self.servers[server].handle(self.now, Event::Ensemble(wish));
             }
@@ -154,8 +191,8 @@ impl World {
     /// Servers do not hear each other for a while.
     fn partition(&mut self, server: usize) {
         let until = self.now + 300 * MS + self.random.below(12 * SECOND);
-        let other = (server + 1) % SERVERS;
-        let third = (server + 2) % SERVERS;
+        let other = (server + 1) % self.count();
+        let third = (server + 2) % self.count();
         match self.random.below(4) {
             0 => self.block(server, other, until),
             1 => {
@@ -230,7 +267,7 @@ impl World {
 
     /// The power fails everywhere, when most disks have had something to do for a moment.
     fn black_out(&mut self) {
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             if self.random.below(4) > 0 {
                 self.stand_still(server);
             }
@@ -240,7 +277,7 @@ impl World {
     }
 
     fn stop_all(&mut self, end: End, away: u64) {
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             let later = self.random.below(SECOND);
             self.stop(server, end, away / 3 + later);
         }
@@ -251,7 +288,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.note("no more faults");
         self.fault_at = u64::MAX;
-        self.blocked = [[0; SERVERS]; SERVERS];
+        self.blocked = [[0; MOST]; MOST];
         self.ends_at.clear();
         for link in &mut self.links {
             for end in &mut link.ends {
@@ -269,6 +306,6 @@ impl World {
     }
 }
 
-fn id_of(server: usize) -> ServerId {
+pub(super) fn id_of(server: usize) -> ServerId {
     ServerId(u16::try_from(server + 1).expect("few"))
 }

@@ -346,6 +346,8 @@ impl World {
             self.tally.add("joint changes told", joint);
             let two = members.outgoing.is_empty() && members.voters.len() < SERVERS;
             self.tally.add("members fewer", usize::from(two));
+            let gives = members.outgoing.iter().any(|it| members.gives_vote(*it));
+            self.tally.add("moves told", usize::from(gives));
         }
         self.said[server] = Some(hello);
     }

@@ -18,7 +18,7 @@ use chrysalis::units::feature::Levels;
 use chrysalis::units::{ConnectionId, Moment, Random, Seed, WallTime};
 
 use super::still::Still;
-use super::world::{MS, SECOND};
+use super::world::{MS, SECOND, SERVERS};
 use crate::simulation::disk::{Fault, SimulatedDisk};
 use crate::simulation::server::Shared;
 use crate::simulation::system;
@@ -27,9 +27,6 @@ use crate::simulation::system;
 const CONFIG: &str = r#"
 [broker]
 enabled = false
-[cluster]
-servers = ["1=10.0.0.1:2888", "2=10.0.0.2:2888", "3=10.0.0.3:2888"]
-window_bytes = 4096
 [coordinator]
 tick_time_ms = 500
 session_timeout_min_ms = 4000
@@ -96,8 +93,18 @@ pub(super) enum End {
 }
 
 impl Server {
-    pub(super) fn new(place: usize, seed: u64, skew_ms: i64) -> Server {
-        let text = format!("[server]\nid = {}\n{CONFIG}", place + 1);
+    /// One of so many servers; those behind the third are observers.
+    pub(super) fn new(place: usize, count: usize, seed: u64, skew_ms: i64) -> Server {
+        let entry = |id: usize| {
+            let role = if id > SERVERS { ":observer" } else { "" };
+            format!("\"{id}=10.0.0.{id}:2888{role}\"")
+        };
+        let servers: Vec<String> = (1..=count).map(entry).collect();
+        let servers = servers.join(", ");
+        let text = format!(
+            "[server]\nid = {}\n[cluster]\nservers = [{servers}]\nwindow_bytes = 4096\n{CONFIG}",
+            place + 1
+        );
         let config = config::from_toml(Path::new("/server"), &text, &Machine::default());
         let mut config = config.expect("the configuration is sound");
         // An operator may not have so small a journal beside other servers, whose clients may write more; here none does.

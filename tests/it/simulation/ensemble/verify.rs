@@ -7,7 +7,7 @@ use chrysalis::coordinator::{Reply, Request, Stat};
 
 use super::clients::number_in;
 use super::server::wall_ms;
-use super::world::{SECOND, SERVERS, World};
+use super::world::{SECOND, World};
 
 /// How long an ensemble may take to serve again.
 const PATIENCE: u64 = 20 * SECOND;
@@ -30,19 +30,19 @@ impl World {
     pub(super) fn check_service(&mut self) {
         let (by, now) = (self.now + PATIENCE, self.now);
         self.until("all serve", by, |world| {
-            (0..SERVERS).all(|server| world.serves(server))
+            (0..world.count()).all(|server| world.serves(server))
         });
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             self.clients[World::reader(server)].act_at = self.now;
         }
         self.until("each has a client", by, |world| {
-            (0..SERVERS).all(|it| world.clients[World::reader(it)].is_established())
+            (0..world.count()).all(|it| world.clients[World::reader(it)].is_established())
         });
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             self.create_by(World::reader(server));
         }
         self.until("each answers a write", by, |world| {
-            (0..SERVERS).all(|it| world.is_answered(World::reader(it)))
+            (0..world.count()).all(|it| world.is_answered(World::reader(it)))
         });
         let took = (self.now - now) / 1000;
         self.note(&format!("all serve {took} ms after the last fault"));
@@ -68,7 +68,7 @@ impl World {
     /// Reads everything through each server and compares it with what was acknowledged.
     pub(super) fn check_trees(&mut self) {
         let first = self.read_tree(0);
-        for server in 1..SERVERS {
+        for server in 1..self.count() {
             let tree = self.read_tree(server);
             for path in first.keys().chain(tree.keys()) {
                 let (here, there) = (first.get(path), tree.get(path));

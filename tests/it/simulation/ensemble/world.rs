@@ -16,7 +16,10 @@ use crate::harness::tally::Tally;
 pub(super) const MS: u64 = 1_000;
 pub(super) const SECOND: u64 = 1_000 * MS;
 
+/// Servers that vote.
 pub(super) const SERVERS: usize = 3;
+/// Servers that there are at most: the last may be an observer.
+pub(super) const MOST: usize = 4;
 /// Clients that write by themselves; behind them comes one for each server that only reads in the end.
 const CLIENTS: usize = 5;
 const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
@@ -29,7 +32,7 @@ pub(super) struct World {
     /// When a pair of servers is connected again.
     pub(super) dial_at: BTreeMap<(usize, usize), u64>,
     /// Until when nothing gets from one server to another.
-    pub(super) blocked: [[u64; SERVERS]; SERVERS],
+    pub(super) blocked: [[u64; MOST]; MOST],
     /// Pairs whose connections the kernel ends then, because nothing got through.
     pub(super) ends_at: Vec<(u64, usize, usize)>,
     pub(super) clients: Vec<Client>,
@@ -39,7 +42,7 @@ pub(super) struct World {
     /// Who led which term, and when that was heard first.
     pub(super) leaders: BTreeMap<u64, (usize, u64)>,
     /// What each server said of itself last.
-    pub(super) said: [Option<Hello>; SERVERS],
+    pub(super) said: [Option<Hello>; MOST],
     /// Whose time of day is off.
     pub(super) odd: usize,
     pub(super) fault_at: u64,
@@ -73,22 +76,31 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> World {
+        World::of(SERVERS, seed)
+    }
+
+    /// Three voters and an observer.
+    pub(super) fn observed(seed: u64) -> World {
+        World::of(MOST, seed)
+    }
+
+    fn of(count: usize, seed: u64) -> World {
         let mut random = Random::new(Seed(seed));
         let place = |end: u64, random: &mut Random| usize::try_from(random.below(end));
-        let odd = place(SERVERS as u64, &mut random).expect("small");
+        let odd = place(count as u64, &mut random).expect("small");
         let sign = if random.below(2) == 0 { 1 } else { -1 };
         let mut servers = Vec::new();
-        for server in 0..SERVERS {
+        for server in 0..count {
             let skew = match server == odd {
                 true => sign * YEAR_MS,
                 false => i64::try_from(random.below(400)).expect("small") - 200,
             };
-            let mut made = Server::new(server, random.next(), skew);
+            let mut made = Server::new(server, count, random.next(), skew);
             made.start_at = random.below(3 * SECOND);
             servers.push(made);
         }
         let mut clients = Vec::new();
-        for which in 0..CLIENTS + SERVERS {
+        for which in 0..CLIENTS + count {
             let timeout = 2_000 + 500 * random.below(9);
             let timeout = i32::try_from(timeout).expect("small");
             // The readers come in the end.
@@ -107,7 +119,7 @@ impl World {
             servers,
             links: Vec::new(),
             dial_at: BTreeMap::new(),
-            blocked: [[0; SERVERS]; SERVERS],
+            blocked: [[0; MOST]; MOST],
             ends_at: Vec::new(),
             clients,
             hangups: Vec::new(),
@@ -128,6 +140,11 @@ impl World {
             hash: 0,
             log: Vec::new(),
         }
+    }
+
+    /// How many servers there are.
+    pub(super) fn count(&self) -> usize {
+        self.servers.len()
     }
 
     pub(super) fn below(&mut self, end: usize) -> usize {
@@ -178,7 +195,7 @@ impl World {
                 self.client_step(which);
             }
         }
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             self.server_step(server);
         }
         self.look_whether_whole();
@@ -202,7 +219,7 @@ impl World {
     }
 
     fn restarts(&mut self) {
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             if self.servers[server].node.is_some() || self.servers[server].start_at > self.now {
                 continue;
             }
@@ -223,7 +240,7 @@ impl World {
                     continue;
                 }
             }
-            for high in server + 1..SERVERS {
+            for high in server + 1..self.count() {
                 let at = self.now + self.random.below(10 * MS);
                 self.dial_at.insert((server, high), at);
             }
@@ -246,7 +263,7 @@ impl World {
 
     /// An operator wants the feature level raised, wherever a server leads.
     pub(super) fn raise_level(&mut self) {
-        for server in 0..SERVERS {
+        for server in 0..self.count() {
             let now = self.now;
             self.servers[server].handle(now, Event::Ensemble(EnsembleWish::RaiseLevel));
         }
@@ -391,25 +408,26 @@ impl World {
         endings.any(|ending| ending == "snapshot")
     }
 
-    /// Whether everybody votes, says so, and is in reach.
+    /// Whether everybody votes or observes, says so, and is in reach.
     fn is_whole(&self) -> bool {
         let present: Vec<_> = self.said.iter().flatten().map(|it| it.identity).collect();
         let votes = |hello: &Hello| {
             hello.members.as_ref().is_some_and(|members| {
                 let number = |identity| members.number_of(identity);
                 let mut present = present.iter();
+                let is_in = |it| members.voters.contains(&it) || members.is_observer(it);
                 members.outgoing.is_empty()
-                    && present.all(|identity| {
-                        number(*identity).is_some_and(|it| members.voters.contains(&it))
-                    })
+                    && members.voters.len() >= SERVERS
+                    && present.all(|identity| number(*identity).is_some_and(is_in))
             })
         };
-        let pairs = SERVERS * (SERVERS - 1) / 2;
+        let count = self.count();
+        let pairs = count * (count - 1) / 2;
         let whole = self.links.iter().filter(|link| link.is_whole()).count();
-        present.len() == SERVERS
+        present.len() == count
             && whole >= pairs
             && self.said.iter().flatten().all(votes)
-            && (0..SERVERS).all(|server| self.serves(server))
+            && (0..count).all(|server| self.serves(server))
     }
 
     fn look_whether_whole(&mut self) {

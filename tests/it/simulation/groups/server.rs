@@ -120,7 +120,8 @@ pub(super) struct Server {
     pub(super) identity: Identity,
     /// What its release supports.
     pub(super) levels: Levels,
-    servers: Vec<ServerId>,
+    /// All of the list, and those of them that are to be observers.
+    lists: (Vec<ServerId>, Vec<ServerId>),
     pub(super) disk: Disk,
     pub(super) is_up: bool,
     /// While it belongs to nothing.
@@ -135,15 +136,16 @@ impl Server {
     /// With an empty folder.
     pub(super) fn new(
         identity: Identity,
-        servers: Vec<ServerId>,
+        lists: (Vec<ServerId>, Vec<ServerId>),
         levels: Levels,
         seed: u64,
     ) -> Server {
+        let (servers, observers) = lists.clone();
         Server {
             identity,
             levels,
-            founding: Founding::new(identity, servers.clone(), levels),
-            servers,
+            founding: Founding::new(identity, servers, observers, levels),
+            lists,
             disk: Disk::default(),
             is_up: false,
             live: None,
@@ -168,7 +170,8 @@ impl Server {
             return false;
         }
         self.is_up = true;
-        self.founding = Founding::new(self.identity, self.servers.clone(), self.levels);
+        let (servers, observers) = self.lists.clone();
+        self.founding = Founding::new(self.identity, servers, observers, self.levels);
         if let Some(number) = self.disk.number {
             self.start_group(number);
         }
