@@ -21,6 +21,7 @@ mod messaging;
 mod metrics;
 mod mistakes;
 mod name_service;
+mod observers;
 mod pipes;
 mod power_cut;
 mod ready;
