@@ -6,7 +6,7 @@
 //!
 //! | level | release | what may be written and said from then on |
 //! | --- | --- | --- |
-//! | 1 | 0.1.0 | all that there was when levels were introduced |
+//! | 1 | 0.1.0 | all that the first release has, observers among it |
 //!
 //! To add a level: a line here, [`Levels::OWN`], and what is new asks for the level before it is written.
 

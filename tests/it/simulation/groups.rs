@@ -661,8 +661,9 @@ impl World {
         let line = |server: &Server| match &server.live {
             None => format!("\n  {:?} has no group", server.identity),
             Some(live) => format!(
-                "\n  {}: term {}, leader {:?}, applied {}, committed {}, {:?}",
+                "\n  {}: {:?}, term {}, leader {:?}, applied {}, committed {}, {:?}",
                 server.identity.server,
+                live.group.role(),
                 live.group.term(),
                 live.group.leader(),
                 live.state.index,
