@@ -602,8 +602,10 @@ impl World {
         }
         let mut last = None;
         for step in 0..STEPS_TO_HEAL {
-            let place = usize::try_from(step).expect("small") % self.servers.len();
-            if step % 8 < 3
+            let count = self.servers.len();
+            let place = usize::try_from(step).expect("small") % count;
+            let round = step / count as u64;
+            if round % 8 < 3
                 && let Some(live) = &mut self.servers[place].live
             {
                 live.group.tick();
