@@ -121,7 +121,7 @@ fn commands_length(bytes: usize) -> [u8; 4] {
 /// Where a server is before it belongs to the group, and then.
 enum Standing {
     /// It belongs to nothing; it may have voted in a former life.
-    Outside(Founding, Remembered),
+    Outside(Box<Founding>, Remembered),
     /// It is a member.
     Member(Box<Group>),
 }
@@ -492,7 +492,7 @@ impl Replica {
         let founding = Founding::new(own, servers, observers, levels);
         Replica {
             id,
-            standing: Standing::Outside(founding, Remembered::default()),
+            standing: Standing::Outside(Box::new(founding), Remembered::default()),
             question_base: journal.status().incarnation << 32,
             caught_up: CaughtUp::No { asked_at: None },
             losses: 0,
@@ -682,7 +682,7 @@ impl Replica {
             marker,
             ..Remembered::default()
         };
-        self.standing = Standing::Outside(founding, remembered);
+        self.standing = Standing::Outside(Box::new(founding), remembered);
         self.caught_up = CaughtUp::No { asked_at: None };
         true
     }
