@@ -879,7 +879,17 @@ impl Group {
         let membership = self.membership().changed(state, along);
         self.node.mut_store().change(entry.index, membership);
         self.note_removed();
+        self.give_up_lead();
         Ok(())
+    }
+
+    /// Who has no vote any more does not lead on: it may have been elected with the change that took its vote in its log, and
+    /// where one voter is left, the crate would let it answer reads alone.
+    fn give_up_lead(&mut self) {
+        if self.proposes() && !self.membership().votes(self.options.member) {
+            let term = self.node.raft.term;
+            self.node.raft.become_follower(term, 0);
+        }
     }
 
     fn install(&mut self, marker: Marker, outputs: &mut Vec<Output>) {

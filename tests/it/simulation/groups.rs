@@ -763,6 +763,8 @@ fn votes_move_among_voters_and_observers_and_there_is_one_history() {
         let observers = 1 + u16::try_from(seed % 2).expect("small");
         all.merge(&run_in(World::new(seed, 3, observers, false)).0);
     }
+    // A giver is elected that has the end of the joint configuration in its log already, and led on.
+    run_in(World::new(832, 3, 1, false));
     let each = [
         "moves proposed",
         "votes moved",
