@@ -63,7 +63,7 @@ pub enum ServerState {
 /// The coordinator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CoordinatorStatus {
-    /// `standalone`, `leader`, `follower`.
+    /// `standalone`, `leader`, `follower`, or `read-only` while no server leads and clients may read all the same.
     pub role: String,
     /// The last transaction's number.
     pub zxid: i64,
@@ -75,6 +75,9 @@ pub struct CoordinatorStatus {
     pub watches: u64,
     /// Sessions that are open.
     pub sessions: u64,
+    /// Sessions of clients that only read, while that is all they may do here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_sessions: Option<u64>,
     /// Connections that are open.
     pub connections: u64,
     /// Bytes of paths and data, about.

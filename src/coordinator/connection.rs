@@ -86,6 +86,8 @@ pub(super) struct Established {
     pub(super) touched: Bucket,
     /// Whether the session's last write was proposed: what comes now is not looked at.
     pub(super) closing: bool,
+    /// Whether it can only read, because nobody leads; see `read_only`.
+    pub(super) read_only: bool,
 }
 
 /// A request that waits for its answer.

@@ -25,6 +25,7 @@ impl Coordinator {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
+        self.end_read_only(effects);
         self.let_a_write_overtake(command, effects);
         let outcome = match self.state.apply(index, command, &mut self.consequences) {
             Ok(outcome) => outcome,

@@ -6,7 +6,7 @@
 use super::command::{AttachSession, Command, CreateSession};
 use super::connection::{Connecting, Established, PendingSession, Phase, Waiting, WaitingFor};
 use super::expiry::Bucket;
-use super::session::{Session, password};
+use super::session::{Session, is_local, password};
 use super::vocabulary::{ConnectReply, ConnectRequest, Refusal, Reply};
 use super::{CloseReason, Coordinator, Effect};
 use crate::units::{ConnectionId, Moment, WallTime};
@@ -55,7 +55,9 @@ impl Coordinator {
             )
         } else {
             let session = request.session;
-            if *request.password != password(session) {
+            // A local session is over with the read-only mode it was for, and no server's log is to hear of it.
+            let is_over = is_local(session) && self.state.sessions.get(session).is_none();
+            if is_over || *request.password != password(session) {
                 return self.refuse(id, request.read_only.is_some(), effects);
             }
             let number = self.random.next();
@@ -235,6 +237,7 @@ impl Coordinator {
             sequence: 0,
             touched: Bucket::default(),
             closing: false,
+            read_only: false,
         });
         let Phase::Connecting(connecting) = std::mem::replace(&mut connection.phase, established)
         else {
@@ -261,14 +264,19 @@ impl Coordinator {
         }
     }
 
-    fn refuse(&mut self, id: ConnectionId, sent_read_only: bool, effects: &mut Vec<Effect>) {
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnectionId,
+        sent_read_only: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         effects.push(Effect::ConnectReply {
             connection: id,
             reply: ConnectReply {
                 timeout_ms: 0,
                 session: 0,
                 password: [0; 16],
-                read_only: sent_read_only.then_some(false),
+                read_only: sent_read_only.then_some(self.read_only.is_some()),
             },
         });
         self.close(id, CloseReason::SessionInvalid, effects);

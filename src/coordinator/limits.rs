@@ -20,6 +20,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 
 use super::connection::acl_bytes;
+use super::read_only::ReadOnly;
 use super::state::State;
 use super::tree::ZNODE_BYTES;
 use super::vocabulary::{Create, Operation, Request, SetData};
@@ -109,7 +110,8 @@ impl Origins {
 impl Coordinator {
     /// Whether a client at this address may have one session more; the limit it ran into if not.
     pub(super) fn admit_session(&self, address: IpAddr) -> Result<(), Limit> {
-        let sessions = self.state.sessions.len() + self.creating.len();
+        let read_only = self.read_only.as_ref().map_or(0, ReadOnly::len);
+        let sessions = self.state.sessions.len() + self.creating.len() + read_only;
         if sessions >= self.options.sessions_max {
             Err(Limit::Sessions)
         } else if self.origins.count(address) >= self.options.sessions_per_address_max {

@@ -23,6 +23,7 @@ use self::command::Encoder;
 use self::connection::{Connection, Connections, PendingSession, Phase};
 use self::expiry::Expiry;
 use self::limits::Origins;
+use self::read_only::ReadOnly;
 use self::session::SessionIds;
 use self::snapshot::Snapshot;
 use self::state::State;
@@ -48,6 +49,7 @@ mod path;
 mod propose;
 mod quota;
 mod read;
+mod read_only;
 mod restore;
 mod session;
 mod slab;
@@ -160,6 +162,11 @@ pub enum Event {
         /// The command.
         command: Bytes,
     },
+    /// Nobody has led for a while, and what this server has may be shown: clients that are content with reading are served
+    /// until somebody leads, or anything more is committed.
+    ReadOnly,
+    /// That is over: those clients are sent away.
+    ReadOnlyOver,
 }
 
 /// What has to be done now. Effects for one connection are in the order in which they must reach it.
@@ -287,6 +294,15 @@ pub enum CloseReason {
     /// in between.
     #[error("this server was far behind, and has got a snapshot of another one")]
     StateReplaced,
+    /// Nobody leads, and the client did not say that it is content with reading.
+    #[error("no server leads, and it wants to write")]
+    NoLeader,
+    /// Nobody leads, and the session that it wants to go on with is not known here: it may be known elsewhere.
+    #[error("no server leads, and its session is not known here")]
+    SessionElsewhere,
+    /// It could only read here, and need not any more.
+    #[error("read-only mode is over")]
+    ReadOnlyOver,
 }
 
 /// A subtree that outgrew its quota.
@@ -333,6 +349,8 @@ pub struct Coordinator {
     origins: Origins,
     /// When sessions end; only while this server leads.
     expiry: Option<Expiry>,
+    /// What is served to clients that only read, while nobody leads.
+    read_only: Option<ReadOnly>,
     snapshot: Option<Snapshot>,
     session_ids: SessionIds,
     encoder: Encoder,
@@ -369,6 +387,7 @@ impl Coordinator {
             attaching: HashMap::with_hasher(hasher.clone()),
             origins: Origins::new(&hasher),
             expiry: None,
+            read_only: None,
             snapshot: None,
             encoder: Encoder::default(),
             random: Random::new(Seed(!seed.0)),
@@ -388,6 +407,9 @@ impl Coordinator {
         if let Some(expiry) = &mut self.expiry {
             expiry.wake(now);
         }
+        if let Some(read_only) = &mut self.read_only {
+            read_only.wake(now);
+        }
         self.names_bytes = 0;
         match event {
             Event::Connected {
@@ -401,7 +423,10 @@ impl Coordinator {
                 connection,
                 wall,
                 request,
-            } => self.connect(connection, wall, &request, effects),
+            } => match self.read_only {
+                Some(_) => self.connect_read_only(connection, &request, now, effects),
+                None => self.connect(connection, wall, &request, effects),
+            },
             Event::Request {
                 connection,
                 xid,
@@ -424,8 +449,11 @@ impl Coordinator {
             Event::Deposed => self.expiry = None,
             Event::Follows => self.follows(now, effects),
             Event::NotProposed { command } => self.not_proposed(&command, effects),
+            Event::ReadOnly => self.begin_read_only(now),
+            Event::ReadOnlyOver => self.end_read_only(effects),
         }
         self.expire(now, effects);
+        self.expire_read_only(now, effects);
         if let Some(touch) = self.touches.due(now) {
             effects.push(touch);
         }
@@ -437,7 +465,8 @@ impl Coordinator {
     /// When `handle` wants to be called with [`Event::Tick`], at the latest.
     pub fn deadline(&self) -> Option<Moment> {
         let expiry = self.expiry.as_ref().and_then(Expiry::deadline);
-        let rest = [self.syncs.deadline(), self.touches.deadline()];
+        let read_only = self.read_only.as_ref().and_then(ReadOnly::deadline);
+        let rest = [self.syncs.deadline(), self.touches.deadline(), read_only];
         expiry.into_iter().chain(rest.into_iter().flatten()).min()
     }
 
@@ -488,6 +517,7 @@ impl Coordinator {
     /// This server leads now. Every session gets its full time, and what was proposed under another
     /// leader and did not come back is proposed again: what did come through is not done twice.
     fn led(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.end_read_only(effects);
         let mut expiry = Expiry::new(self.options.tick, now, &self.hasher);
         for session in self.state.sessions.sorted() {
             expiry.begin(session.id, expiry.bucket(now, session.timeout_ms));
@@ -503,6 +533,7 @@ impl Coordinator {
     /// Another server leads now. What was proposed and did not come back is sent to it, in order, because it may not have
     /// got it; so is the word of what lives.
     fn follows(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.end_read_only(effects);
         let (sessions, creating) = (&self.state.sessions, &self.creating);
         self.origins
             .retain(|id| sessions.get(id).is_some() || creating.contains_key(&id));
@@ -610,8 +641,13 @@ impl Coordinator {
                 }
             },
             Phase::Established(established) => {
-                if self.local.get(&established.session) == Some(&id) {
-                    self.local.remove(&established.session);
+                let session = established.session;
+                if established.read_only {
+                    if let Some(read_only) = &mut self.read_only {
+                        read_only.disconnected(session, id);
+                    }
+                } else if self.local.get(&session) == Some(&id) {
+                    self.local.remove(&session);
                 }
             }
         }

@@ -39,6 +39,9 @@ impl Coordinator {
         if established.closing {
             return;
         }
+        if established.read_only {
+            return self.request_read_only(id, xid, request, now, effects);
+        }
         // Who only shows who he is does not keep his session alive, as with ZooKeeper: kazoo's SASL loop ends so.
         let shows_who = matches!(request, Request::Auth { .. } | Request::Sasl { .. });
         let pings = matches!(request, Request::Ping);
@@ -156,7 +159,7 @@ impl Coordinator {
     }
 
     /// An auth packet: answered at once, whatever else waits.
-    fn authenticate(
+    pub(super) fn authenticate(
         &mut self,
         id: ConnectionId,
         xid: i32,

@@ -146,6 +146,25 @@ fn counter(id: i64) -> u64 {
     id.cast_unsigned() & COUNTER_MASK
 }
 
+/// The first byte of the ids of local sessions: no coordinator has this number.
+const LOCAL: u8 = 0xff;
+
+/// The id of a session that only `server` knows, made of random bits: a number of no server, the server's, six bytes.
+pub(super) fn local_id(server: ServerId, random: u64) -> i64 {
+    let [_, number] = server.0.to_be_bytes();
+    let [_, _, rest @ ..] = random.to_be_bytes();
+    let mut id = [0; 8];
+    id[..2].copy_from_slice(&[LOCAL, number]);
+    id[2..].copy_from_slice(&rest);
+    i64::from_be_bytes(id)
+}
+
+/// Whether a session of this id is one that a server had to itself, in read-only mode.
+pub(super) fn is_local(id: i64) -> bool {
+    let [first, ..] = id.to_be_bytes();
+    first == LOCAL
+}
+
 /// Gives out session ids: the server's number, five bytes of the time of its first session, and a
 /// counter that starts there.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! What people may see of the coordinator: plain data for commands, four-letter words and metrics.
 
 use super::Coordinator;
-use super::connection::Phase;
+use super::connection::{Connection, Phase};
+use super::read_only::ReadOnly;
 use super::vocabulary::Shared;
 use crate::units::{ConnectionId, Moment, Zxid};
 
@@ -33,6 +34,10 @@ pub struct Status {
     pub acls: usize,
     /// Sessions.
     pub sessions: usize,
+    /// Whether clients that only read are served, because nobody leads.
+    pub read_only: bool,
+    /// Sessions of such clients here, which are not among the others.
+    pub read_only_sessions: usize,
     /// Connections of this server, those without a session included.
     pub connections: usize,
     /// Watches of this server.
@@ -96,6 +101,8 @@ impl Coordinator {
             ephemerals: tree.ephemeral_count(),
             acls: tree.acls.len(),
             sessions: self.state.sessions.len(),
+            read_only: self.read_only.is_some(),
+            read_only_sessions: self.read_only.as_ref().map_or(0, ReadOnly::len),
             connections: self.connections.len(),
             watches: self.watches.len(),
             outstanding: self.connections.outstanding(),
@@ -155,6 +162,19 @@ impl Coordinator {
             timeout_ms: established.map_or(0, |established| established.timeout_ms),
             outstanding: connection.outstanding(),
         })
+    }
+
+    /// Whether clients that only read are served, because nobody leads.
+    #[inline]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only.is_some()
+    }
+
+    /// Whether a connection's client is one of those.
+    pub fn is_read_only_client(&self, connection: ConnectionId) -> bool {
+        let connection = self.connections.get(connection);
+        let established = connection.and_then(Connection::established);
+        established.is_some_and(|established| established.read_only)
     }
 
     /// Whether a connection has a session, or has asked for one.

@@ -333,6 +333,9 @@ pub enum Refusal {
     /// This server would have to keep more than it may: see [`super::Limit`].
     #[error("a limit of this server is reached")]
     LimitReached,
+    /// No server leads, and this one only answers reads.
+    #[error("the server is read-only now")]
+    NotReadOnly,
 }
 
 /// Permission bits of an [`Acl`].

@@ -20,6 +20,7 @@ impl Node {
             ephemerals: status.ephemerals,
             watches: status.watches as u64,
             sessions: status.sessions as u64,
+            read_only_sessions: status.read_only.then_some(status.read_only_sessions as u64),
             connections: status.connections as u64,
             data_bytes: status.data_bytes,
             requests: side.totals.traffic.received,
@@ -197,8 +198,13 @@ impl Node {
             );
         }
         if let Some(side) = &self.coordinator {
-            let outstanding = side.core.status().outstanding.requests;
+            let status = side.core.status();
+            let outstanding = status.outstanding.requests;
             scrape.set(&metrics::COORDINATOR_OUTSTANDING, outstanding as u64);
+            let read_only = u64::from(status.read_only);
+            scrape.set(&metrics::COORDINATOR_READ_ONLY, read_only);
+            let readers = status.read_only_sessions as u64;
+            scrape.set(&metrics::COORDINATOR_READ_ONLY_SESSIONS, readers);
             scrape.set_latency(
                 &metrics::COORDINATOR_WRITE_LATENCY,
                 &[],

@@ -355,6 +355,12 @@ impl Node {
             && self.broker.as_ref().is_none_or(BrokerSide::serves)
     }
 
+    /// Whether clients that are content with reading are served, because nobody leads.
+    pub fn is_read_only(&self) -> bool {
+        let side = self.coordinator.as_ref();
+        side.is_some_and(|side| side.core.is_read_only())
+    }
+
     /// Whether the ports may be opened: an ensemble's servers answer before there is a quorum that they cannot serve.
     pub fn opens(&self) -> bool {
         self.coordinator.as_ref().is_none_or(CoordinatorSide::opens)

@@ -75,7 +75,7 @@ pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
 }
 
 fn coordinator(it: &CoordinatorStatus) -> String {
-    format!(
+    let mut text = format!(
         "{}, zxid 0x{:x}; {} ({} ephemeral), {}, {}; {}, {} since the start",
         it.role,
         it.zxid,
@@ -85,7 +85,15 @@ fn coordinator(it: &CoordinatorStatus) -> String {
         counted(it.watches, "watches"),
         counted(it.connections, "connections"),
         counted(it.requests, "requests"),
-    )
+    );
+    if let Some(readers) = it.read_only_sessions {
+        let _ = write!(
+            text,
+            "; no server leads: {} of clients that only read, and what they read may be old",
+            counted(readers, "sessions")
+        );
+    }
+    text
 }
 
 fn broker(it: &BrokerStatus) -> String {

@@ -18,6 +18,7 @@ use crate::coordinator;
 use crate::net::listener::{Census, reachable};
 use crate::net::zookeeper_connection;
 use crate::node::connections::Limits;
+use crate::node::coordinator::Leaderless;
 use crate::node::coordinator::snapshots::Every;
 use crate::node::replica::Others;
 use crate::node::space::Space;
@@ -26,7 +27,7 @@ use crate::report::tracing as log_lines;
 use crate::segments::retention::{Action, Policy, When};
 use crate::units::ServerId;
 use crate::wire::metaq;
-use crate::wire::zookeeper::four_letter::{Ensemble, Whitelist};
+use crate::wire::zookeeper::four_letter::{Ensemble, Whitelist, Word};
 use crate::{disk, journal, registry};
 
 /// How long a request may take from its first byte to its last.
@@ -173,9 +174,17 @@ pub(super) fn others(config: &Config, journal: u128) -> Option<Others> {
     })
 }
 
-/// How long clients may stay where no server leads: well below the shortest session, so that they can go on elsewhere.
-pub(super) fn leaderless_patience(own: &config::Coordinator) -> Duration {
-    own.session_timeout_min / 2
+/// A read-only server waits for a leader for so long at least: an election is over by then. As ZooKeeper does.
+const READ_ONLY_AFTER_MIN: Duration = Duration::from_secs(2);
+
+/// What becomes of clients where no server leads: they may stay for well below the shortest session, so that they can go on
+/// elsewhere.
+pub(super) fn leaderless(own: &config::Coordinator) -> Leaderless {
+    let read_only_after = own.tick_time.max(READ_ONLY_AFTER_MIN);
+    Leaderless {
+        patience: own.session_timeout_min / 2,
+        read_only_after: own.read_only.then_some(read_only_after),
+    }
 }
 
 /// How the broker registers, if it does; `coordinator` is where this server's own one listens.
@@ -272,10 +281,19 @@ fn zookeeper_codec(config: &Config) -> zookeeper_connection::Options {
     match &config.coordinator {
         Some(own) => zookeeper_connection::Options {
             payload_bytes_max: usize::try_from(own.request_bytes_max).unwrap_or(usize::MAX),
-            whitelist: Whitelist::parse(&own.four_letter_words.join(",")),
+            whitelist: whitelist(own),
             unread_bytes_max: unread_bytes_max(config),
         },
         None => zookeeper_connection::Options::default(),
+    }
+}
+
+/// Clients of a read-only server ask with `isro` for one that writes, so that word goes with it, as in ZooKeeper.
+fn whitelist(own: &config::Coordinator) -> Whitelist {
+    let whitelist = Whitelist::parse(&own.four_letter_words.join(","));
+    match own.read_only {
+        true => whitelist.with(Word::Isro),
+        false => whitelist,
     }
 }
 

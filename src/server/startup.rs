@@ -345,7 +345,7 @@ impl CoordinatorStart<'_> {
             Snapshots::new(folder, every, found.index, received),
             place,
             facts,
-            settings::leaderless_patience(self.options),
+            settings::leaderless(self.options),
             self.seed,
         );
         if forgets {

@@ -24,6 +24,7 @@ mod name_service;
 mod observers;
 mod pipes;
 mod power_cut;
+mod read_only;
 mod ready;
 mod registry;
 mod release;

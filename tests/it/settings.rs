@@ -91,6 +91,10 @@ const SHOWN: &[(&[&str], &str)] = &[
         "no_acl_holds_where_none_is_checked",
     ),
     (
+        &["coordinator.read_only"],
+        "a_server_without_a_leader_serves_clients_that_only_read",
+    ),
+    (
         &["coordinator.four_letter_words"],
         "only_the_words_of_the_list_are_answered",
     ),

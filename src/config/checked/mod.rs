@@ -80,6 +80,8 @@ pub struct Coordinator {
     pub super_digest: Option<String>,
     /// Whether no ACL is checked.
     pub skip_acl: bool,
+    /// Whether clients that ask for it may read while no server leads.
+    pub read_only: bool,
     /// The monitoring commands that are answered, by name; `*` is among them where all are.
     pub four_letter_words: Vec<String>,
     /// Entries after which a snapshot is made.

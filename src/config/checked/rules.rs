@@ -143,6 +143,7 @@ fn read_coordinator(reader: &mut Reader<'_>, listen: IpAddr, id: u16) -> Option<
         super_digest: Some(reader.get(&key::COORDINATOR_SUPER_DIGEST))
             .filter(|digest| !digest.is_empty()),
         skip_acl: reader.get(&key::COORDINATOR_SKIP_ACL),
+        read_only: reader.get(&key::COORDINATOR_READ_ONLY),
         four_letter_words: reader.get(&key::COORDINATOR_FOUR_LETTER_WORDS),
         snapshot_every_entries: reader.get(&key::COORDINATOR_SNAPSHOT_EVERY_ENTRIES),
     };

@@ -226,6 +226,18 @@ pub static COORDINATOR_SKIP_ACL: Key<bool> = Key {
     replaces: "zoo.cfg: skipACL",
 };
 
+/// `coordinator.read_only`
+pub static COORDINATOR_READ_ONLY: Key<bool> = Key {
+    section: Section::Coordinator,
+    name: "read_only",
+    unit: "",
+    default: Preset::Value(false),
+    permitted: (),
+    help: "One server of several, when no leader has been known for 2 seconds or a tick: whether clients that ask for it (Java: \
+           `canBeReadOnly`) may read what this server has, however old that is. They are closed when there is a leader again.",
+    replaces: "zookeeper: readonlymode.enabled",
+};
+
 /// `coordinator.four_letter_words`
 pub static COORDINATOR_FOUR_LETTER_WORDS: Key<Vec<String>> = Key {
     section: Section::Coordinator,

@@ -122,6 +122,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::nearest("snapCount", &key::COORDINATOR_SNAPSHOT_EVERY_ENTRIES),
     Row::nearest("jute.maxbuffer", &key::COORDINATOR_REQUEST_BYTES_MAX),
     Row::key("skipACL", &key::COORDINATOR_SKIP_ACL),
+    Row::key("readonlymode.enabled", &key::COORDINATOR_READ_ONLY),
     Row::key(
         "4lw.commands.whitelist",
         &key::COORDINATOR_FOUR_LETTER_WORDS,
@@ -184,7 +185,6 @@ pub(super) static ROWS: &[Row] = &[
         "admin.",
         "the web port has `/health`, `/ready` and `/metrics`: web.listen and web.port",
     ),
-    Row::nothing("readonlymode.enabled", NOT_YET),
     Row::nothing("serverCnxnFactory", NOT_YET),
     Row::nothing("metricsProvider.", NOT_YET),
     Row::nothing("extendedTypesEnabled", NOT_YET),
@@ -287,6 +287,7 @@ impl Reader<'_> {
             "clientPortAddress" => self.listen(value, &written),
             "4lw.commands.whitelist" => self.whitelist(&written),
             "skipACL" => self.skip_acl(&written),
+            "readonlymode.enabled" => self.read_only_mode(&written),
             "quorumListenOnAllIPs" => self.listen_for_servers(&written),
             _ => self.row(name, written),
         }
@@ -382,6 +383,17 @@ impl Reader<'_> {
                 self.reading
                     .note(place, shown, "skipACL", becomes.to_owned());
             }
+        }
+    }
+
+    /// Everything but `true` is no to ZooKeeper.
+    fn read_only_mode(&mut self, written: &Written<'_>) {
+        if is_true(written.value) {
+            let shown = format!("{} = {}", written.shown_key, written.value);
+            let known = &key::COORDINATOR_READ_ONLY;
+            let place = written.place.clone();
+            self.reading
+                .push(known, None, Value::Boolean(true), shown, place);
         }
     }
 

@@ -6,7 +6,8 @@
 //!   options [skip_acl] [super=ID] [limit=N] [limit_bytes=N] [server=N] [limit_watches=BYTES]
 //!           [limit_all_watches=BYTES] [limit_sessions=N] [limit_sessions_per_address=N]
 //!           [limit_tree=BYTES]        only as the first command
-//!   connect C [from=ADDRESS] [timeout=MS] [session=C2] [password=wrong] [seen=ZXID] [no_read_only]
+//!   connect C [from=ADDRESS] [timeout=MS] [session=C2] [password=wrong] [seen=ZXID]
+//!           [read_only|no_read_only]
 //!   connected C                       without a handshake
 //!   handshake C ...                   the same on a connection that exists
 //!   create C PATH [DATA] [mode=ephemeral|sequential|ephemeral_sequential|N] [acl=BITS:SCHEME:ID,...]
@@ -20,8 +21,9 @@
 //!   overtake N                        the N-th proposal that waits goes first
 //!   lose                              nothing that waits is ever committed
 //!   wait MS                           time passes;  sleep MS: and nobody wakes the server
-//!   led, deposed, restart             (from a snapshot)
-//!   state, sessions, watches, ephemerals, accepts C
+//!   led, deposed, follows, restart    (from a snapshot)
+//!   leaderless, not_leaderless        read-only mode begins, and ends
+//!   readers, state, sessions, watches, ephemerals, accepts C
 //!   raw HEX                           commits these bytes
 //! ```
 //!
@@ -48,7 +50,7 @@ scripts! {
     an_entry_that_nobody_understands_stops_the_server, create, delete, limits, multi,
     outstanding_requests_are_bounded, permissions, permissions_are_those_when_the_request_was_read,
     permissions_can_be_switched_off, permissions_of_the_superuser, quotas,
-    replies_come_in_the_order_of_requests, requests_before_the_session_is_there_follow_it,
+    read_only_clients_read, read_only_sessions_end_by_themselves, replies_come_in_the_order_of_requests, requests_before_the_session_is_there_follow_it,
     sessions_are_resumed, sessions_attach_in_the_order_of_the_log, sessions_begin, sessions_close,
     sessions_expire, sessions_ids_are_never_used_twice, sessions_outlive_a_stopped_server, set_acl,
     set_data, sync, the_tree_of_a_new_ensemble, watches, watches_are_set_again, writes_count_once => play;
@@ -302,6 +304,14 @@ impl Runner {
             }
             "led" => self.harness.handle(Event::Led { term: 2 }),
             "deposed" => self.harness.handle(Event::Deposed),
+            "follows" => self.harness.handle(Event::Follows),
+            "leaderless" => self.harness.handle(Event::ReadOnly),
+            "not_leaderless" => self.harness.handle(Event::ReadOnlyOver),
+            "readers" => {
+                let status = self.harness.coordinator.status();
+                let (count, proposed) = (status.read_only_sessions, self.harness.proposed.len());
+                return vec![format!("{count} sessions that read, {proposed} proposals")];
+            }
             "restart" => {
                 self.harness.restart(Seed(2));
                 Vec::new()
@@ -331,7 +341,12 @@ impl Runner {
 
     fn connect(&mut self, is_new: bool, words: &mut Words<'_>) -> Vec<Effect> {
         let name = words.next().to_owned();
-        let read_only = (!words.flag("no_read_only")).then_some(false);
+        let read_only = match words.plain.next() {
+            None => Some(false),
+            Some("read_only") => Some(true),
+            Some("no_read_only") => None,
+            Some(other) => panic!("{other} is not a read-only flag"),
+        };
         let session = words
             .named
             .get("session")

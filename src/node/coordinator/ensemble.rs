@@ -21,7 +21,7 @@ use crate::consensus::admission::{Admission, Seat};
 use crate::consensus::founding::{Decision, Hello};
 use crate::consensus::group::{Role, Unchanged};
 use crate::consensus::message::{Body, Message};
-use crate::coordinator::{self, Event, stamp};
+use crate::coordinator::{self, ConnectRequest, Event, stamp};
 use crate::disk::{Completion, Operation};
 use crate::node::connections::Port;
 use crate::node::peers::{self, Link};
@@ -74,8 +74,7 @@ pub(super) struct Ensemble {
     admit_up_to: u64,
     /// Since when no server leads, as far as is known here.
     leaderless_since: Option<Moment>,
-    /// How long clients may stay then.
-    patience: Duration,
+    leaderless: Leaderless,
     sent_away: Throttle,
     /// Since when the journal's disk does nothing.
     disk_waits: Option<Moment>,
@@ -93,6 +92,15 @@ pub(super) struct Ensemble {
     pub(super) snapshot_wanted: bool,
     /// For the id of an ensemble that is founded, and the core that a snapshot brings.
     random: Random,
+}
+
+/// What becomes of clients while nobody leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leaderless {
+    /// How long they may stay.
+    pub(crate) patience: Duration,
+    /// After how long those are served that are content with reading; never, without it.
+    pub(crate) read_only_after: Option<Duration>,
 }
 
 /// Bytes of the commands that a leader has proposed; -1 before the first.
@@ -122,7 +130,7 @@ impl Proposals {
 }
 
 impl Ensemble {
-    pub(super) fn new(patience: Duration, seed: Seed) -> Ensemble {
+    pub(super) fn new(leaderless: Leaderless, seed: Seed) -> Ensemble {
         Ensemble {
             confirming: BTreeMap::new(),
             questions: 0,
@@ -137,7 +145,7 @@ impl Ensemble {
             admit_at: Moment::START,
             admit_up_to: u64::MAX,
             leaderless_since: None,
-            patience,
+            leaderless,
             sent_away: Throttle::new(TOLD_EVERY),
             disk_waits: None,
             parked: false,
@@ -149,6 +157,11 @@ impl Ensemble {
             snapshot_wanted: false,
             random: Random::new(seed),
         }
+    }
+
+    /// After how long without a leader clients are served that only read, if they are.
+    pub(super) fn read_only_after(&self) -> Option<Duration> {
+        self.leaderless.read_only_after
     }
 
     /// When a level that is to be raised is looked after: a server alone has nothing else to wake it. Who is elected looks at
@@ -343,6 +356,7 @@ impl CoordinatorSide {
             };
         if is_there {
             group.step(message);
+            self.end_read_only_if_led(world);
         }
     }
 
@@ -725,15 +739,16 @@ impl CoordinatorSide {
         self.look_at_disk(world);
         if self.replica.has_leader() || self.hello().is_none() {
             self.ensemble.leaderless_since = None;
-            return;
+            return self.end_read_only(world);
         }
         let since = *self.ensemble.leaderless_since.get_or_insert(world.now);
-        if since + self.ensemble.patience <= world.now {
+        if since + self.ensemble.leaderless.patience <= world.now {
             self.send_clients_away(
                 "no server leads the ensemble, as far as is known here: clients are sent away",
                 world,
             );
         }
+        self.look_whether_read_only(since, world);
     }
 
     /// Looks whether the journal's disk does what it is given. Nothing is applied here that is not durable here: if it does not,
@@ -756,7 +771,7 @@ impl CoordinatorSide {
             );
             self.transfer(self.successor(world));
         }
-        self.ensemble.parked = waits >= self.ensemble.patience.max(DISK_PATIENCE);
+        self.ensemble.parked = waits >= self.ensemble.leaderless.patience.max(DISK_PATIENCE);
         if self.ensemble.parked {
             let what = "the journal's disk does nothing: clients are sent away until it does";
             self.send_clients_away(what, world);
@@ -913,19 +928,23 @@ impl CoordinatorSide {
             let Some(request) = self.early.remove(&id) else {
                 continue;
             };
-            if !serves {
-                self.send_away(id, world);
-                continue;
+            match serves {
+                true => self.let_in(id, request, world),
+                false => self.send_away(id, world),
             }
-            let (connection, wall) = (id, world.wall);
-            let connect = Event::Connect {
-                connection,
-                wall,
-                request,
-            };
-            self.handle(connect, world);
-            world.connections.stall(id);
         }
+    }
+
+    /// A client that came too early has its turn.
+    pub(super) fn let_in(&mut self, id: ConnectionId, request: ConnectRequest, world: &mut World) {
+        let (connection, wall) = (id, world.wall);
+        let connect = Event::Connect {
+            connection,
+            wall,
+            request,
+        };
+        self.handle(connect, world);
+        world.connections.stall(id);
     }
 
     /// A client is gone.
@@ -942,7 +961,10 @@ impl CoordinatorSide {
         // Whoever only asks for words may stay. One whose session is still to be agreed on would wait as long as nobody
         // leads.
         let clients = world.connections.ids(Port::Coordinator).into_iter();
-        let clients: Vec<ConnectionId> = clients.filter(|id| self.core.is_client(*id)).collect();
+        // Clients that only read have what they came for.
+        let waits =
+            |id: &ConnectionId| self.core.is_client(*id) && !self.core.is_read_only_client(*id);
+        let clients: Vec<ConnectionId> = clients.filter(waits).collect();
         if clients.is_empty() {
             return;
         }
@@ -1036,7 +1058,11 @@ mod tests {
 
     #[test]
     fn who_is_elected_keeps_what_an_operator_wants_until_it_leads() {
-        let mut ensemble = Ensemble::new(Duration::ZERO, Seed(1));
+        let leaderless = Leaderless {
+            patience: Duration::ZERO,
+            read_only_after: None,
+        };
+        let mut ensemble = Ensemble::new(leaderless, Seed(1));
         ensemble.invited.insert(ServerId(2), Seat::Voter);
         ensemble.moving = Some((ServerId(4), ServerId(5)));
         ensemble.dismissed.insert(ServerId(3));

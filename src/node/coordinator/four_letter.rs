@@ -41,7 +41,7 @@ pub(super) fn answer(
     let mut out = BytesMut::new();
     if word == Word::Ruok && world.journal.is_stuck() {
         // Silence says that no write is answered, and clients turn to another server.
-    } else if side.serves() || word.needs_no_service() || word == Word::Isro {
+    } else if side.serves() || side.core.is_read_only() || word.needs_no_service() {
         write(side, id, word, mask, world, &mut out);
     } else {
         four_letter::not_serving(&mut out);
@@ -115,7 +115,10 @@ fn write(
             four_letter::wchp(side.core.watches_by_path(PATHS_MAX), out);
             cut_if(side.core.watch_summary().paths > PATHS_MAX, out);
         }
-        Word::Isro => four_letter::isro(side.serves().then_some(false), out),
+        Word::Isro => {
+            let read_only = side.core.is_read_only();
+            four_letter::isro((side.serves() || read_only).then_some(read_only), out);
+        }
         Word::Gtmk => four_letter::trace_mask(side.trace_mask, out),
         Word::Stmk => {
             // Nothing is traced by it; the number is kept for whoever asks.

@@ -33,6 +33,8 @@ pub(crate) mod four_letter;
 mod moving;
 // The ensemble as this server sees it.
 mod picture;
+// What is served while nobody leads.
+mod read_only;
 // A snapshot that comes from another server.
 pub(crate) mod receiving;
 // Snapshots that go to other servers.
@@ -42,6 +44,7 @@ pub(crate) mod snapshots;
 
 use comparison::Comparison;
 use ensemble::Ensemble;
+pub(crate) use ensemble::Leaderless;
 use four_letter::Facts;
 use receiving::Receiving;
 use sending::Sendings;
@@ -103,7 +106,7 @@ impl CoordinatorSide {
         snapshots: Snapshots,
         place: Option<Marker>,
         facts: Facts,
-        patience: Duration,
+        leaderless: Leaderless,
         seed: Seed,
     ) -> Self {
         let received = snapshots.received();
@@ -113,7 +116,7 @@ impl CoordinatorSide {
             sendings: Sendings::default(),
             receiving: Receiving::new(snapshots.folder().to_path_buf(), received, seed),
             installed: received,
-            ensemble: Ensemble::new(patience, seed),
+            ensemble: Ensemble::new(leaderless, seed),
             comparison: Comparison::default(),
             snapshots,
             early: BTreeMap::new(),
@@ -167,7 +170,8 @@ impl CoordinatorSide {
                 return;
             };
             let has_session = client.session().is_some();
-            if has_session && !self.serves() || self.early.contains_key(&id) {
+            let waits = has_session && !self.serves() && !self.core.is_read_only_client(id);
+            if waits || self.early.contains_key(&id) {
                 world.connections.park(id);
                 return;
             }
@@ -191,7 +195,7 @@ impl CoordinatorSide {
                         world,
                     );
                 }
-                Ok(Some(Received::Connect(request))) if !self.serves() => {
+                Ok(Some(Received::Connect(request))) if !self.lets_in(&request) => {
                     self.early.insert(id, request);
                     self.early_until.push_back((world.now + EARLY_PATIENCE, id));
                 }
@@ -301,6 +305,7 @@ impl CoordinatorSide {
     pub(super) fn turn(&mut self, world: &mut World) -> Result<bool, Failure> {
         let mut news = Vec::new();
         self.replica.turn(&mut world.journal, &mut news)?;
+        self.end_read_only_if_led(world);
         let any = !news.is_empty();
         for piece in news {
             if let News::Deposed = piece {
@@ -416,6 +421,7 @@ impl CoordinatorSide {
                 });
                 if let (CloseReason::ClientAhead { seen, applied }, Some(address)) =
                     (reason, address)
+                    && !self.core.is_read_only()
                     && self.ahead_told.len() < AHEAD_TOLD_MAX
                     && self.ahead_told.insert(address.ip())
                 {

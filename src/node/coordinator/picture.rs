@@ -22,6 +22,9 @@ impl CoordinatorSide {
         let Some(group) = self.replica.member() else {
             return Mode::Follower;
         };
+        if self.core.is_read_only() {
+            return Mode::ReadOnly;
+        }
         match (group.is_alone(), group.role()) {
             (true, _) => Mode::Standalone,
             (false, Role::Leads { .. } | Role::Elected { .. }) => Mode::Leader,
@@ -95,7 +98,7 @@ impl CoordinatorSide {
         }
     }
 
-    fn standing(&self, world: &World) -> Standing {
+    pub(super) fn standing(&self, world: &World) -> Standing {
         let role = self.replica.role();
         match self.replica.member() {
             _ if self.is_replaced() => Standing::Replaced,

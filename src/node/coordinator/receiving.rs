@@ -106,6 +106,11 @@ impl Receiving {
         }
     }
 
+    /// Whether a snapshot is on its way into the place of the state.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.is_some() || self.ready.is_some() || self.accepted.is_some()
+    }
+
     /// Takes a part; false if it is damaged, and nothing that follows is of use.
     pub(super) fn part(&mut self, from: ServerId, part: Part, disk: &mut dyn Disk) -> bool {
         if part.offset == 0 {

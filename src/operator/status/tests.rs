@@ -28,6 +28,7 @@ fn status_of_everything() -> ServerStatus {
             ephemerals: 4,
             watches: 9,
             sessions: 3,
+            read_only_sessions: None,
             connections: 1,
             data_bytes: 1234,
             requests: 5000,
@@ -191,6 +192,22 @@ fn topic_that_is_only_on_disk() -> TopicDetail {
         settings: vec![setting("delete_policy", "delete,168", None)],
         ..TopicDetail::default()
     }
+}
+
+#[test]
+fn a_read_only_server_says_so() {
+    let mut status = status_of_everything();
+    let coordinator = status.coordinator.as_mut().expect("it is one");
+    coordinator.role = "read-only".to_owned();
+    coordinator.read_only_sessions = Some(1);
+    let text = super::coordinator(coordinator);
+    assert!(text.starts_with("read-only, "), "{text}");
+    assert!(
+        text.ends_with(
+            "no server leads: 1 session of clients that only read, and what they read may be old"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn told(config: &Config) -> String {
     if let Some(own) = &config.coordinator {
         let _ = writeln!(told, "{:?}", coordinator(config, own));
         let _ = writeln!(told, "{:?}", snapshot_every(config, own));
-        let _ = writeln!(told, "{:?}", leaderless_patience(own));
+        let _ = writeln!(told, "{:?}", leaderless(own));
     }
     if let Some(own) = &config.broker {
         let folders = data_folders(own);

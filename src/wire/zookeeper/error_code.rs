@@ -31,6 +31,7 @@ pub const fn number(refusal: Refusal) -> i32 {
         Refusal::InvalidAcl => -114,
         Refusal::AuthFailed => -115,
         Refusal::SessionMoved => -118,
+        Refusal::NotReadOnly => -119,
     }
 }
 
@@ -51,6 +52,7 @@ pub const fn refusal(number: i32) -> Option<Refusal> {
         -114 => Refusal::InvalidAcl,
         -115 => Refusal::AuthFailed,
         -118 => Refusal::SessionMoved,
+        -119 => Refusal::NotReadOnly,
         _ => return None,
     })
 }

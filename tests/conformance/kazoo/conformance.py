@@ -13,7 +13,7 @@ import uuid
 
 from kazoo.client import KazooClient, KazooState
 from kazoo import exceptions
-from kazoo.protocol.states import EventType
+from kazoo.protocol.states import EventType, KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import ACL, Id, Permissions, make_digest_acl, CREATOR_ALL_ACL, READ_ACL_UNSAFE
 from kazoo.recipe.barrier import DoubleBarrier
@@ -399,6 +399,32 @@ def an_expired_session_leaves_nothing(lab):
     assert gone.wait(20), "the ephemeral of a session that expired"
     took = time.monotonic() - start
     assert 2.0 < took < 9.0, "expired after %.1f s of a timeout of 4 s" % took
+
+
+@scenario
+def read_only_mode(lab):
+    """Without a leader a client that asks for it reads what the last server has; with one it writes."""
+    zk = lab.client(read_only=True)
+    zk.create(lab.root, b"old")
+    session = zk.client_id[0]
+    ask("leave %s" % lab.hosts.split(",")[0])
+    eventually("it may only read", lambda: zk.client_state == KeeperState.CONNECTED_RO, 60)
+    assert zk.retry(zk.get, lab.root)[0] == b"old"
+    assert zk.client_id[0] == session
+    refuses(exceptions.NotReadOnlyCallError, zk.set, lab.root, b"new")
+    refuses(exceptions.NotReadOnlyCallError, zk.create, lab.root + "/new")
+    assert zk.retry(zk.get_children, lab.root) == []
+    # One that begins now has a session of this server alone.
+    late = lab.client(read_only=True, connection_retry=KazooRetry(max_tries=-1))
+    eventually("another one may only read", lambda: late.client_state == KeeperState.CONNECTED_RO, 60)
+    seen = []
+    assert late.get(lab.root, watch=seen.append)[0] == b"old"
+    refuses(exceptions.NotReadOnlyCallError, late.set, lab.root, b"new")
+    ask("bring back")
+    eventually("both may write", lambda: zk.client_state == late.client_state == KeeperState.CONNECTED, 60)
+    assert zk.client_id[0] == session
+    assert zk.retry(zk.set, lab.root, b"new").version == 1
+    assert late.retry(late.set, lab.root, b"newer").version == 2
 
 
 @scenario

@@ -17,6 +17,8 @@ data=$(setting dataDir)
 # What the original reads as properties of its Java machine.
 password_of_super() { printf '%s' "$* ${SERVER_JVMFLAGS:-}" | sed -n 's/.*superDigest=\([^ ]*\).*/\1/p'; }
 super_digest=$(password_of_super "$@")
+read_only=
+[[ "$* ${SERVER_JVMFLAGS:-}" != *-Dreadonlymode.enabled=true* ]] || read_only=true
 
 # lay FOLDER CLIENT_PORT: a server's folder. TLS, SASL and the type of a peer are not for us; the tests that need them are
 # left out, or ask for what we are anyway.
@@ -27,6 +29,7 @@ lay() {
     # Of 20 ticks without it: the tests ask for longer sessions than their ticks allow, and the machine may be slow.
     printf 'clientPort=%s\nmaxSessionTimeout=40000\n' "$2"
     printf 'chrysalis.web.enabled=false\n'
+    [[ -z $read_only ]] || printf 'readonlymode.enabled=true\n'
     [[ -z $super_digest ]] || printf 'DigestAuthenticationProvider.superDigest=%s\n' "$super_digest"
   } >"$1/conf/zoo.cfg"
 }

@@ -41,6 +41,8 @@ pub(crate) struct ZooKeeper {
     folder: TempDir,
     class_path: String,
     jvm: Jvm,
+    /// Flags of the JVM that `zoo.cfg` has no place for.
+    properties: &'static [&'static str],
     address: SocketAddr,
     process: Option<Process>,
 }
@@ -60,6 +62,7 @@ impl ZooKeeper {
             folder,
             class_path: debian::zookeeper_class_path(),
             jvm,
+            properties: &[],
             address,
             process: None,
         };
@@ -82,13 +85,14 @@ impl ZooKeeper {
 
     /// The command that runs one in the foreground with the configuration in `folder`.
     pub(crate) fn command(folder: &Path, jvm: Jvm) -> Command {
-        ZooKeeper::command_of(&debian::zookeeper_class_path(), folder, jvm)
+        ZooKeeper::command_of(&debian::zookeeper_class_path(), folder, jvm, &[])
     }
 
-    fn command_of(class_path: &str, folder: &Path, jvm: Jvm) -> Command {
+    fn command_of(class_path: &str, folder: &Path, jvm: Jvm, properties: &[&str]) -> Command {
         let mut command = Command::new("java");
         command
             .args(jvm.flags())
+            .args(properties)
             .args(["-cp", class_path])
             .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
             .arg(folder.join("zoo.cfg"));
@@ -118,7 +122,8 @@ impl ZooKeeper {
     /// Starts it and waits for nothing.
     fn begin(&mut self) {
         let folder = self.folder.path();
-        let mut command = ZooKeeper::command_of(&self.class_path, folder, self.jvm);
+        let mut command =
+            ZooKeeper::command_of(&self.class_path, folder, self.jvm, self.properties);
         let log = folder.join("zookeeper.log");
         self.process = Some(Process::start("ZooKeeper", &mut command, &log));
     }
@@ -149,6 +154,15 @@ impl ZooKeepers {
 
     /// Starts three out of these jars with an empty tree.
     pub(crate) fn start_from(class_path: &str, jvm: Jvm) -> ZooKeepers {
+        ZooKeepers::start_with(class_path, jvm, &[])
+    }
+
+    /// The same, that may be read while nobody leads.
+    pub(crate) fn start_read_only(class_path: &str, jvm: Jvm) -> ZooKeepers {
+        ZooKeepers::start_with(class_path, jvm, &["-Dreadonlymode.enabled=true"])
+    }
+
+    fn start_with(class_path: &str, jvm: Jvm, properties: &'static [&'static str]) -> ZooKeepers {
         let addresses: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
         let lines: String = (1..=3)
             .map(|id| format!("server.{id}=127.0.0.1:{}:{}\n", free_port(), free_port()))
@@ -167,6 +181,7 @@ impl ZooKeepers {
                 folder,
                 class_path: class_path.to_owned(),
                 jvm,
+                properties,
                 address: *address,
                 process: None,
             };

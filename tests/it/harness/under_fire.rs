@@ -1,6 +1,6 @@
 //! Several servers that are one coordinator, ours or the originals, and what befalls them one after the other while a
 //! conformance program's clients go on: it asks for `kill leader`, `stop follower`, `pause leader`, `wipe follower`,
-//! `kill ADDRESS` and `bring back`.
+//! `kill ADDRESS`, `leave ADDRESS` (all others are killed) and `bring back`.
 
 use super::cluster::Cluster;
 use super::deployment::{Deployment, START_LIMIT};
@@ -46,6 +46,8 @@ enum Away {
     Ended(usize),
     Wiped(usize),
     Paused(usize),
+    /// All but this one.
+    Others(usize),
 }
 
 impl<S: Servers> UnderFire<S> {
@@ -73,11 +75,22 @@ impl<S: Servers> UnderFire<S> {
         }
     }
 
+    fn others(&self, left: usize) -> impl Iterator<Item = usize> + use<S> {
+        let count = self.servers.addresses().len();
+        (0..count).filter(move |i| *i != left)
+    }
+
     fn bring_back(&mut self) {
         match self.away.take() {
             None => {}
             Some(Away::Ended(i)) => self.servers.resume(i),
             Some(Away::Wiped(i)) => self.servers.rejoin(i),
+            Some(Away::Others(left)) => {
+                for i in self.others(left) {
+                    self.servers.resume(i);
+                }
+                self.servers.wait_until_serves(left);
+            }
             Some(Away::Paused(i)) => {
                 self.servers.signal(i, Signal::SIGCONT);
                 self.servers.wait_until_serves(i);
@@ -137,6 +150,12 @@ impl<S: Servers> Deployment for UnderFire<S> {
             "stop" => {
                 self.servers.stop(i);
                 Away::Ended(i)
+            }
+            "leave" => {
+                for other in self.others(i) {
+                    self.servers.kill(other);
+                }
+                Away::Others(i)
             }
             "pause" => {
                 self.servers.signal(i, Signal::SIGSTOP);

@@ -192,6 +192,8 @@ pub(crate) struct Welcome {
     pub(crate) password: Vec<u8>,
     /// Length of the answer: 37 if it had the read-only byte, else 36.
     pub(crate) length: usize,
+    /// Whether the server only reads, if it says so.
+    pub(crate) read_only: Option<bool>,
 }
 
 /// Opcodes, by the name the protocol gives them.
@@ -271,14 +273,35 @@ impl Client {
         password: &[u8],
         with_read_only: bool,
     ) -> Option<Welcome> {
+        let read_only = with_read_only.then_some(false);
+        self.say_hello(last_zxid, timeout, (session, password), read_only)
+    }
+
+    /// The same of a client that is content with reading.
+    pub(crate) fn handshake_to_read(
+        &mut self,
+        last_zxid: i64,
+        session: i64,
+        password: &[u8],
+    ) -> Option<Welcome> {
+        self.say_hello(last_zxid, 10_000, (session, password), Some(true))
+    }
+
+    fn say_hello(
+        &mut self,
+        last_zxid: i64,
+        timeout: i32,
+        (session, password): (i64, &[u8]),
+        read_only: Option<bool>,
+    ) -> Option<Welcome> {
         let mut body = Body::new()
             .int(0)
             .long(last_zxid)
             .int(timeout)
             .long(session)
             .bytes(password);
-        if with_read_only {
-            body = body.bool(false);
+        if let Some(read_only) = read_only {
+            body = body.bool(read_only);
         }
         self.send_frame(&body.0);
         let frame = self.frame().ok()?;
@@ -289,6 +312,7 @@ impl Client {
             session: reader.long(),
             password: reader.bytes().expect("a password"),
             length: frame.len(),
+            read_only: (!reader.0.is_empty()).then(|| reader.bool()),
         })
     }
 

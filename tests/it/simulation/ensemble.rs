@@ -35,6 +35,8 @@ mod server;
 mod still;
 /// What has to be true in the end.
 mod verify;
+/// Clients that only read.
+mod visitors;
 /// Watches on what is set.
 mod watches;
 /// All of it together.

@@ -285,6 +285,8 @@ impl World {
                 let at = stream.down.last_at().max(now + delay);
                 stream.closes_at.get_or_insert(at);
             }
+        } else {
+            self.tell_visitor(server, connection, &bytes, is_over);
         }
         if is_over {
             self.servers[server].handle(now, Event::Disconnected { connection });

@@ -30,6 +30,7 @@ enabled = false
 [coordinator]
 tick_time_ms = 500
 session_timeout_min_ms = 4000
+read_only = true
 snapshot_every_entries = 25
 [journal]
 files_max = 4

@@ -1,6 +1,6 @@
 //! Three servers, what lies between them, and who uses them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrysalis::consensus::founding::Hello;
 use chrysalis::node::{EnsembleWish, Event, Node};
@@ -10,6 +10,7 @@ use chrysalis::units::{ConnectionId, Random, Seed};
 use super::clients::{Client, Memory};
 use super::links::Link;
 use super::server::{End, Ended, NotStarted, Server};
+use super::visitors::Visitor;
 use crate::harness::tally::Tally;
 
 /// Times are in microseconds since the simulation began.
@@ -22,6 +23,8 @@ pub(super) const SERVERS: usize = 3;
 pub(super) const MOST: usize = 4;
 /// Clients that write by themselves; behind them comes one for each server that only reads in the end.
 const CLIENTS: usize = 5;
+/// Clients beside them that are content with reading.
+const VISITORS: u64 = 2;
 const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
 
 pub(super) struct World {
@@ -36,6 +39,9 @@ pub(super) struct World {
     /// Pairs whose connections the kernel ends then, because nothing got through.
     pub(super) ends_at: Vec<(u64, usize, usize)>,
     pub(super) clients: Vec<Client>,
+    pub(super) visitors: Vec<Visitor>,
+    /// The sessions that servers had to themselves.
+    pub(super) local_sessions: BTreeSet<i64>,
     /// Clients' ends of connections that the servers will learn of: when, which server, its life, the connection.
     pub(super) hangups: Vec<(u64, usize, u64, ConnectionId)>,
     pub(super) memory: Memory,
@@ -122,6 +128,8 @@ impl World {
             blocked: [[0; MOST]; MOST],
             ends_at: Vec::new(),
             clients,
+            visitors: (1..=VISITORS).map(|it| Visitor::new(it * SECOND)).collect(),
+            local_sessions: BTreeSet::new(),
             hangups: Vec::new(),
             memory: Memory::default(),
             leaders: BTreeMap::new(),
@@ -195,6 +203,9 @@ impl World {
                 self.client_step(which);
             }
         }
+        for which in 0..self.visitors.len() {
+            self.visitor_step(which);
+        }
         for server in 0..self.count() {
             self.server_step(server);
         }
@@ -212,7 +223,9 @@ impl World {
             .hangups
             .iter()
             .map(|(at, server, ..)| (*at).max(self.servers[*server].paused_until));
-        let all = servers.chain(clients).chain(ends).chain(hangups);
+        let visitors = self.visitors.iter().map(|visitor| visitor.act_at);
+        let all = servers.chain(clients).chain(visitors);
+        let all = all.chain(ends).chain(hangups);
         let operator = self.dismissed.map_or(u64::MAX, |(_, at)| at);
         let least = all.chain([self.links_due_at(), operator]).min();
         least.expect("there are servers").min(self.fault_at)

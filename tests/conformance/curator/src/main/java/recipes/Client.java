@@ -50,6 +50,11 @@ final class Client extends ZooKeeper {
         return lab.keep(new Client(servers, timeoutMillis, new States(), maybeReadOnly)).connected();
     }
 
+    /** Begins to connect. */
+    static Client begin(Lab lab, String servers, boolean maybeReadOnly) throws Exception {
+        return lab.keep(new Client(servers, Lab.SESSION_MILLIS, new States(), maybeReadOnly));
+    }
+
     /** Goes on with a session, at one of these servers; it may be refused. */
     static Client resume(Lab lab, String servers, long id, byte[] password, boolean maybeReadOnly) throws Exception {
         return lab.keep(new Client(servers, new States(), id, password, maybeReadOnly));
@@ -58,6 +63,11 @@ final class Client extends ZooKeeper {
     Client connected() throws Exception {
         Lab.await("a client connects", () -> getState() == ZooKeeper.States.CONNECTED);
         return this;
+    }
+
+    /** Waits for a server that it may only read at. */
+    void readOnly() throws Exception {
+        Lab.await("a client may read", () -> getState() == ZooKeeper.States.CONNECTEDREADONLY);
     }
 
     List<KeeperState> states() {

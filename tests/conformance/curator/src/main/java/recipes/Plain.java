@@ -29,6 +29,7 @@ final class Plain {
         scenarios.put("multi", Plain::multi);
         scenarios.put("chroot", Plain::chroot);
         scenarios.put("read-only-flag", Plain::readOnlyFlag);
+        scenarios.put("read-only-mode", Plain::readOnlyMode);
         scenarios.put("pipeline", Plain::pipeline);
     }
 
@@ -244,6 +245,48 @@ final class Plain {
         Lab.same(client.getSessionId(), Client.again(() -> second.exists(ephemeral, false)).getEphemeralOwner(), "session");
         Lab.check(!client.states().contains(KeeperState.ConnectedReadOnly), "never read-only");
         Lab.check(!client.states().contains(KeeperState.Expired), "never expired");
+    }
+
+    /** Who may be read-only reads what the last server has while nobody leads, in its own session, and writes when somebody does again. */
+    private static void readOnlyMode(Lab lab) throws Exception {
+        Client client = Client.connect(lab, lab.servers, Lab.SESSION_MILLIS, true);
+        client.make(lab.root, "");
+        String data = client.make(lab.path("data"), "old");
+        String ephemeral = client.make(lab.path("ephemeral"), "", CreateMode.EPHEMERAL);
+        long id = client.getSessionId();
+        lab.harness.ask("leave " + client.server());
+        client.readOnly();
+        Lab.same("old", client.read(data), "without a leader");
+        Lab.same(id, client.getSessionId(), "session without a leader");
+        onlyReads(client, data);
+        // One that begins now has a session of this server alone.
+        Client late = Client.begin(lab, lab.servers, true);
+        late.readOnly();
+        Lab.same("old", late.read(data), "to who came later");
+        Client.again(() -> late.exists(data, true));
+        onlyReads(late, data);
+        Client writer = Client.begin(lab, lab.servers, false);
+        Lab.check(writer.states().isEmpty(), "who did not say that it may be read-only is not served");
+        lab.harness.ask("bring back");
+        for (Client each : List.of(client, late, writer)) {
+            each.connected();
+            String written = "by " + each.getSessionId();
+            Client.again(() -> each.setData(data, Lab.bytes(written), -1));
+            Lab.same(written, each.read(data), "what was written");
+        }
+        Lab.same(id, client.getSessionId(), "session when there is a leader again");
+        Lab.same(id, Client.again(() -> late.exists(ephemeral, false)).getEphemeralOwner(), "owner");
+        Lab.check(!client.states().contains(KeeperState.Expired), "never expired");
+        Lab.check(late.states().contains(KeeperState.ConnectedReadOnly), "it was told");
+    }
+
+    private static void onlyReads(Client client, String path) throws Exception {
+        try {
+            Client.again(() -> client.setData(path, Lab.bytes("new"), -1));
+            Lab.check(false, "it was written without a leader");
+        } catch (KeeperException.NotReadOnlyException refused) {
+            Lab.same("old", client.read(path), "after a refusal");
+        }
     }
 
     /** Many requests on the way at once are carried out, and answered, in the order that they were sent. */
