@@ -437,6 +437,8 @@ impl Coordinator {
                 self.forget(connection);
             }
             Event::Tick => {}
+            Event::ReadOnly => self.begin_read_only(now),
+            Event::ReadOnlyOver => self.end_read_only(effects),
             Event::Committed { index, data } => self.committed(index, &data, now, effects),
             Event::EntryEnd { index } => self.entry_end(index, effects),
             Event::ReadIndex { round, index } => self.read_index(round, index, now, effects),
@@ -449,8 +451,6 @@ impl Coordinator {
             Event::Deposed => self.expiry = None,
             Event::Follows => self.follows(now, effects),
             Event::NotProposed { command } => self.not_proposed(&command, effects),
-            Event::ReadOnly => self.begin_read_only(now),
-            Event::ReadOnlyOver => self.end_read_only(effects),
         }
         self.expire(now, effects);
         self.expire_read_only(now, effects);

@@ -152,6 +152,8 @@ pub(crate) struct Replica {
     /// Added to the numbers of questions, so that no answer to a former life's is taken for one of this.
     question_base: u64,
     caught_up: CaughtUp,
+    /// Whether it was in this life: nothing that was ever applied here is missing since.
+    is_complete: bool,
     /// How often this server was stopped, or lost its leader.
     losses: u64,
     /// Who led in which term when the core was last told that another server leads.
@@ -495,6 +497,7 @@ impl Replica {
             standing: Standing::Outside(Box::new(founding), Remembered::default()),
             question_base: journal.status().incarnation << 32,
             caught_up: CaughtUp::No { asked_at: None },
+            is_complete: false,
             losses: 0,
             followed: None,
             next_tick: Moment::START,
@@ -684,6 +687,7 @@ impl Replica {
         };
         self.standing = Standing::Outside(Box::new(founding), remembered);
         self.caught_up = CaughtUp::No { asked_at: None };
+        self.is_complete = false;
         true
     }
 
@@ -715,6 +719,11 @@ impl Replica {
     /// Whether all that was acknowledged before this start is applied.
     pub(super) fn is_caught_up(&self) -> bool {
         matches!(self.caught_up, CaughtUp::Yes)
+    }
+
+    /// Whether nothing is missing that was ever applied here. A start knows less of what is committed than was known before it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 
     /// A server is in reach that was not, or has come back: what was sent to it may be lost.
@@ -922,7 +931,7 @@ impl Replica {
             && at <= group.applied_index()
         {
             // A snapshot may have brought all of it.
-            self.caught_up = CaughtUp::Yes;
+            self.note_complete();
         }
         self.propose_waiting(news);
         let Standing::Member(group) = &mut self.standing else {
@@ -1017,7 +1026,7 @@ impl Replica {
         match output {
             Output::Committed(entry) => self.give_out(entry, news)?,
             Output::Led { term } => {
-                self.caught_up = CaughtUp::Yes;
+                self.note_complete();
                 news.push(News::Led { term });
             }
             Output::Deposed { .. } => news.push(News::Deposed),
@@ -1045,6 +1054,11 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    fn note_complete(&mut self) {
+        self.caught_up = CaughtUp::Yes;
+        self.is_complete = true;
     }
 
     fn note_caught_up(&mut self, losses: u64, index: u64) {
@@ -1090,7 +1104,7 @@ impl Replica {
         if let CaughtUp::At(at) = self.caught_up
             && at <= index
         {
-            self.caught_up = CaughtUp::Yes;
+            self.note_complete();
         }
     }
 

@@ -16,7 +16,7 @@ use crate::harness::web::{scrape, value};
 use crate::harness::zookeeper_wire::{Body, Client, Welcome, create, four_letter_word, op};
 use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The original, as client and as server.
@@ -162,6 +162,43 @@ fn a_server_without_a_leader_is_read_only_as_the_original_is() {
     assert_eq!(ours, originals);
 }
 
+/// What a server says of its readers, in its metrics: whether it only reads, and how many there are.
+fn readers(cluster: &Cluster, i: usize) -> (u64, u64) {
+    let text = scrape(cluster.server(i).web());
+    let metric = |name: &str| value(&text, &format!("chrysalis_coordinator_{name}"));
+    (metric("read_only"), metric("read_only_sessions"))
+}
+
+/// A server that has lost the others is read, and nothing else. `own` is a session of the ensemble.
+fn is_read_only(cluster: &Cluster, left: usize, own: &Welcome) {
+    let address = cluster.address(left);
+    assert!(said(address, "srvr").contains("Mode: read-only"));
+    let told = &status(cluster.server(left))["coordinator"];
+    assert_eq!(told["role"], "read-only");
+    // It has a session that nothing else knows.
+    let (mut client, welcome) = reader(address, 0, &[0; 16]);
+    assert_eq!(welcome.session.to_be_bytes()[0], LOCAL);
+    assert_eq!(readers(cluster, left), (1, 1));
+    let (data, stat) = client.get("/kept", true).expect("it is there");
+    assert_eq!(data.as_deref(), Some(&b"old"[..]));
+    let asked = ask_all(&mut client);
+    let refused = asked.iter().filter(|(_, error)| *error == NOT_READ_ONLY);
+    let refused: Vec<&str> = refused.map(|(what, _)| *what).collect();
+    let writes = ["create", "set", "delete", "set acl", "multi", "sync"];
+    assert_eq!(refused, writes, "{asked:?}");
+    // Who wants to write is turned away, and who has seen more than there is.
+    let mut wants = Client::raw(address);
+    assert_eq!(wants.handshake(0, 10_000, 0, &[0; 16], true), None);
+    let mut ahead = Client::raw(address);
+    let seen = stat.mzxid + 1_000_000;
+    assert_eq!(ahead.handshake_to_read(seen, 0, &[0; 16]), None);
+    // A session of the ensemble is not this server's to end.
+    let (mut kept, again) = reader(address, own.session, &own.password);
+    assert_eq!(again.session, own.session);
+    assert_eq!(kept.call(op::CLOSE, &Body::new()).error, NOT_READ_ONLY);
+    assert_eq!(readers(cluster, left), (1, 2));
+}
+
 #[test]
 fn a_server_without_a_leader_serves_clients_that_only_read() {
     let mut cluster = Cluster::start_with(3, &[], |config| {
@@ -171,58 +208,23 @@ fn a_server_without_a_leader_serves_clients_that_only_read() {
     });
     let left = cluster.followers()[0];
     let address = cluster.address(left);
-    let web = cluster.server(left).web();
-    let metric = |name: &str| value(&scrape(web), &format!("chrysalis_coordinator_{name}"));
     let (mut writer, own) = Client::session(address, 10_000);
     writer.create("/kept", b"old", 0).expect("it is made");
     assert_eq!(said(address, "isro"), "rw");
-    assert_eq!(metric("read_only"), 0);
+    assert_eq!(readers(&cluster, left), (0, 0));
     let others: Vec<usize> = cluster.places().filter(|i| *i != left).collect();
     for _ in 0..lab::rounds(1, 4) {
         others.iter().for_each(|i| cluster.kill(*i));
         wait_until_it_says(address, "ro");
-        assert!(said(address, "srvr").contains("Mode: read-only"));
-        let told = &status(cluster.server(left))["coordinator"];
-        assert_eq!(told["role"], "read-only");
+        is_read_only(&cluster, left, &own);
 
-        // It has a session of its own, which nothing else knows.
         let (mut client, welcome) = reader(address, 0, &[0; 16]);
-        assert_eq!(welcome.session.to_be_bytes()[0], LOCAL);
-        assert_eq!((metric("read_only"), metric("read_only_sessions")), (1, 1));
-        let (data, stat) = client.get("/kept", true).expect("it is there");
-        assert_eq!(data.as_deref(), Some(&b"old"[..]));
-        let asked = ask_all(&mut client);
-        let refused = asked.iter().filter(|(_, error)| *error == NOT_READ_ONLY);
-        let refused: Vec<&str> = refused.map(|(what, _)| *what).collect();
-        let writes = ["create", "set", "delete", "set acl", "multi", "sync"];
-        assert_eq!(refused, writes, "{asked:?}");
-
-        // Who wants to write is turned away, and who has seen more than there is.
-        let mut wants = Client::raw(address);
-        assert_eq!(wants.handshake(0, 10_000, 0, &[0; 16], true), None);
-        let mut ahead = Client::raw(address);
-        assert_eq!(
-            ahead.handshake_to_read(stat.mzxid + 1_000, 0, &[0; 16]),
-            None
-        );
-
-        // A session of the ensemble is not this server's to end.
-        let (mut kept, again) = reader(address, own.session, &own.password);
-        assert_eq!(again.session, own.session);
-        assert_eq!(kept.call(op::CLOSE, &Body::new()).error, NOT_READ_ONLY);
-        assert_eq!(metric("read_only_sessions"), 2);
-
-        // Who comes back to the server itself, after a start without a leader, reads too.
-        cluster.kill(left);
-        cluster.open(left);
-        wait_until_it_says(address, "ro");
-        let (mut client, welcome) = reader(address, 0, &[0; 16]);
-        client.get("/kept", true).expect("it is there");
+        let (_, stat) = client.get("/kept", true).expect("it is there");
         others.iter().for_each(|i| cluster.begin(*i));
-        cluster.wait_until_all_serve();
+        cluster.wait_until_serves(left);
         assert!(client.is_closed(), "it is to come again");
         assert_eq!(said(address, "isro"), "rw");
-        assert_eq!((metric("read_only"), metric("read_only_sessions")), (0, 0));
+        assert_eq!(readers(&cluster, left), (0, 0));
 
         // Its session is nobody's any more; the other one lives.
         let mut gone = Client::raw(address);
@@ -235,6 +237,7 @@ fn a_server_without_a_leader_serves_clients_that_only_read() {
         assert_eq!(back.exists("/none", false), Err(NO_NODE));
         back.create("/back", b"", 0).expect("it writes again");
         assert_eq!(back.delete("/back", -1), 0);
+        cluster.wait_until_all_serve();
     }
 }
 
@@ -245,17 +248,39 @@ fn a_server_without_a_leader_is_read_by_nobody_unless_it_is_told_to() {
     let address = cluster.address(left);
     let others = cluster.places().filter(|i| *i != left);
     others.for_each(|i| cluster.kill(i));
-    eventually("it does not serve", START_LIMIT, || {
+    nobody_reads(address);
+    let mut alone = Roamer::new(vec![address], 0, 10_000);
+    assert!(alone.ping().is_err());
+}
+
+/// What it had shown before it was stopped, it may not know to be committed.
+#[test]
+fn a_server_that_is_started_without_a_leader_shows_nothing() {
+    let mut cluster = ours();
+    let left = cluster.followers()[0];
+    let address = cluster.address(left);
+    cluster.places().for_each(|i| cluster.kill(i));
+    cluster.open(left);
+    nobody_reads(address);
+    cluster
+        .places()
+        .filter(|i| *i != left)
+        .for_each(|i| cluster.begin(i));
+    cluster.wait_until_all_serve();
+    assert_eq!(said(address, "isro"), "rw");
+}
+
+/// For longer than it would take to be read-only.
+fn nobody_reads(address: SocketAddr) {
+    eventually("it says so", START_LIMIT, || {
         said(address, "isro") == "null"
     });
-    let end = std::time::Instant::now() + Duration::from_secs(5);
-    while std::time::Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
         let mut client = Client::raw(address);
         assert_eq!(client.handshake_to_read(0, 0, &[0; 16]), None);
         assert_eq!(said(address, "isro"), "null");
     }
-    let mut alone = Roamer::new(vec![address], 0, 10_000);
-    assert!(alone.ping().is_err());
 }
 
 /// ZooKeeper's own client reads on, in its session, and writes when the others are back.

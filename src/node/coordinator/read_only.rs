@@ -2,7 +2,8 @@
 //! has, if its operator wants that.
 //!
 //! It is the state that was applied last, which the ensemble may have left behind long ago. It is shown only where nothing
-//! is wrong with it: by a voter that has applied all that it knows to be committed, and that waits for nothing but a leader.
+//! is wrong with it: by a voter that has applied all that it knows to be committed, and that waits for nothing but a leader. One
+//! that was started and has met no leader since knows too little of that: what it had applied before may be missing.
 
 use tracing::info;
 
@@ -50,7 +51,8 @@ impl CoordinatorSide {
             return false;
         };
         let is_voter = group.membership().voters.contains(&group.member());
-        let is_whole = !self.comparison.is_replaced()
+        let is_whole = self.replica.is_complete()
+            && !self.comparison.is_replaced()
             && !self.ensemble.parked
             && !self.receiving.is_busy()
             && self.history.is_none()

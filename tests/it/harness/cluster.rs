@@ -326,5 +326,6 @@ impl Drop for Cluster {
 
 fn serves(address: SocketAddr) -> bool {
     let said = is_listening(address).then(|| four_letter_word(address, "srvr"));
-    said.flatten().is_some_and(|said| said.contains("Mode: "))
+    let said = said.flatten().unwrap_or_default();
+    said.contains("Mode: ") && !said.contains("Mode: read-only")
 }

@@ -116,7 +116,8 @@ impl ZooKeeper {
     pub(crate) fn wait_until_serves(&mut self) {
         let address = self.address;
         let process = self.process();
-        process.wait_until("serving", START_LIMIT, || mode(address).is_some());
+        let serves = || mode(address).is_some_and(|mode| mode != "read-only");
+        process.wait_until("serving", START_LIMIT, serves);
     }
 
     /// Starts it and waits for nothing.

@@ -411,11 +411,11 @@ fn a_server_without_a_leader_is_read_and_nothing_is_done_there() {
         tally.merge(&world.tally);
     }
     tally.assert_at_least(&[
-        ("sessions that only read", 20),
+        ("sessions that only read", 8),
         ("sessions that only read meanwhile", 3),
-        ("visitors that could write", 20),
-        ("reads without a leader", 100),
-        ("writes that were refused", 50),
+        ("visitors that could write", 12),
+        ("reads without a leader", 60),
+        ("writes that were refused", 40),
     ]);
 }
 
@@ -429,27 +429,34 @@ fn a_server_that_may_be_wrong_shows_nothing_without_a_leader() {
         world.fault_at = u64::MAX;
         world.until("all vote", 60 * SECOND, |world| world.whole_since.is_some());
         let left = world.below(SERVERS);
-        for server in (0..SERVERS).filter(|it| *it != left) {
-            world.stop(server, End::Kill, 40 * SECOND);
-        }
         let reads = |world: &World| {
             let node = world.servers[left].node.as_ref();
             node.is_some_and(Node::is_read_only)
         };
-        let by = world.now + 10 * SECOND;
-        world.until("it is read", by, reads);
-        // A write of its own that the disk does not do: it votes for itself again and again.
-        world.servers[left].still_until = world.now + 10 * SECOND;
-        let by = world.now + 9 * SECOND;
-        world.until("its disk does nothing", by, |world| !reads(world));
+        // Its disk does nothing from a moment on in which there is something to do.
+        world.servers[left].still_until = world.now + 15 * SECOND;
+        let on = world.now + SECOND;
+        world.until("it is given something", u64::MAX, |world| world.now >= on);
+        for server in (0..SERVERS).filter(|it| *it != left) {
+            world.stop(server, End::Kill, 40 * SECOND);
+        }
+        while world.servers[left].still_until > world.now {
+            assert!(!reads(world), "its disk does nothing");
+            world.step();
+        }
         let by = world.now + 10 * SECOND;
         world.until("its disk is back", by, reads);
-        // It has forgotten all.
-        world.wipe(left, SECOND);
-        let on = world.now + 8 * SECOND;
-        while world.now < on {
-            assert!(!reads(world), "it has nothing to show");
-            world.step();
+        // It is started again and does not know what is committed; and then it has forgotten all.
+        for wiped in [false, true] {
+            match wiped {
+                true => world.wipe(left, SECOND),
+                false => world.stop(left, End::Kill, SECOND),
+            }
+            let on = world.now + 6 * SECOND;
+            while world.now < on {
+                assert!(!reads(world), "it has nothing to show");
+                world.step();
+            }
         }
         world.end_well();
     }
