@@ -110,8 +110,8 @@ impl Origins {
 impl Coordinator {
     /// Whether a client at this address may have one session more; the limit it ran into if not.
     pub(super) fn admit_session(&self, address: IpAddr) -> Result<(), Limit> {
-        let read_only = self.read_only.as_ref().map_or(0, ReadOnly::len);
-        let sessions = self.state.sessions.len() + self.creating.len() + read_only;
+        let local = self.read_only.as_ref().map_or(0, ReadOnly::local);
+        let sessions = self.state.sessions.len() + self.creating.len() + local;
         if sessions >= self.options.sessions_max {
             Err(Limit::Sessions)
         } else if self.origins.count(address) >= self.options.sessions_per_address_max {

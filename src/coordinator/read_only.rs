@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use ahash::RandomState;
 
 use super::connection::{Established, Phase};
-use super::expiry::Expiry;
+use super::expiry::{Bucket, Expiry};
 use super::session::{is_local, local_id, password};
 use super::vocabulary::{ConnectReply, ConnectRequest, Refusal, Reply, Request};
 use super::{CloseReason, Coordinator, Effect};
@@ -26,6 +26,8 @@ use crate::units::{ConnectionId, Moment, Zxid};
 pub(super) struct ReadOnly {
     /// The sessions that are used here, with their connections; local ones stay for their time without one.
     sessions: HashMap<i64, Option<ConnectionId>, RandomState>,
+    /// How many of them are local.
+    local: usize,
     expiry: Expiry,
 }
 
@@ -33,6 +35,11 @@ impl ReadOnly {
     /// How many sessions are used here.
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How many sessions only this server knows.
+    pub(super) fn local(&self) -> usize {
+        self.local
     }
 
     /// Says that the server is awake.
@@ -59,9 +66,24 @@ impl ReadOnly {
         }
     }
 
+    /// A session is used on a connection from now on. The one that it was used on before.
+    fn begin(
+        &mut self,
+        session: i64,
+        connection: ConnectionId,
+        until: Bucket,
+    ) -> Option<ConnectionId> {
+        self.expiry.begin(session, until);
+        let former = self.sessions.insert(session, Some(connection));
+        self.local += usize::from(former.is_none() && is_local(session));
+        former.flatten()
+    }
+
     fn end(&mut self, session: i64) -> Option<ConnectionId> {
         self.expiry.forget(session);
-        self.sessions.remove(&session).flatten()
+        let former = self.sessions.remove(&session);
+        self.local -= usize::from(former.is_some() && is_local(session));
+        former.flatten()
     }
 }
 
@@ -70,6 +92,7 @@ impl Coordinator {
     pub(super) fn begin_read_only(&mut self, now: Moment) {
         self.read_only.get_or_insert_with(|| ReadOnly {
             sessions: HashMap::with_hasher(self.hasher.clone()),
+            local: 0,
             expiry: Expiry::new(self.options.tick, now, &self.hasher),
         });
     }
@@ -126,7 +149,10 @@ impl Coordinator {
             return self.close(id, CloseReason::SessionElsewhere, effects);
         }
         let address = connection.address;
-        if !is_used && let Err(limit) = self.admit_session(address) {
+        // One of the ensemble counts already.
+        if session == 0
+            && let Err(limit) = self.admit_session(address)
+        {
             self.limit_reached(id, limit, effects);
             return self.close(id, CloseReason::TooManySessions, effects);
         }
@@ -162,8 +188,7 @@ impl Coordinator {
             return;
         };
         let touched = read_only.expiry.bucket(now, timeout_ms);
-        read_only.expiry.begin(session, touched);
-        let former = read_only.sessions.insert(session, Some(id)).flatten();
+        let former = read_only.begin(session, id, touched);
         // The client has left it, whatever it was for.
         let former = former.or_else(|| self.local.get(&session).copied());
         if let Some(former) = former {

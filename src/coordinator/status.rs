@@ -36,7 +36,7 @@ pub struct Status {
     pub sessions: usize,
     /// Whether clients that only read are served, because nobody leads.
     pub read_only: bool,
-    /// Sessions of such clients here, which are not among the others.
+    /// Sessions of such clients here: those of the ensemble, which are among the others, and those that this server alone knows.
     pub read_only_sessions: usize,
     /// Connections of this server, those without a session included.
     pub connections: usize,

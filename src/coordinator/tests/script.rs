@@ -50,7 +50,8 @@ scripts! {
     an_entry_that_nobody_understands_stops_the_server, create, delete, limits, multi,
     outstanding_requests_are_bounded, permissions, permissions_are_those_when_the_request_was_read,
     permissions_can_be_switched_off, permissions_of_the_superuser, quotas,
-    read_only_clients_read, read_only_sessions_end_by_themselves, replies_come_in_the_order_of_requests, requests_before_the_session_is_there_follow_it,
+    read_only_clients_read, read_only_sessions_are_counted, read_only_sessions_end_by_themselves,
+    replies_come_in_the_order_of_requests, requests_before_the_session_is_there_follow_it,
     sessions_are_resumed, sessions_attach_in_the_order_of_the_log, sessions_begin, sessions_close,
     sessions_expire, sessions_ids_are_never_used_twice, sessions_outlive_a_stopped_server, set_acl,
     set_data, sync, the_tree_of_a_new_ensemble, watches, watches_are_set_again, writes_count_once => play;

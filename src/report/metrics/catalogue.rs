@@ -117,7 +117,7 @@ metrics! {
         COORDINATOR_READ_ONLY Gauge "coordinator_read_only" "" []
             "1 while no server leads and clients that ask for it are served old data, read-only, otherwise 0"
         COORDINATOR_READ_ONLY_SESSIONS Gauge "coordinator_read_only_sessions" "" []
-            "Sessions of such clients, which only this server knows"
+            "Sessions of such clients here"
         COORDINATOR_ZNODES Gauge "coordinator_znodes" "" []
             "Znodes"
         COORDINATOR_EPHEMERALS Gauge "coordinator_ephemerals" "" []

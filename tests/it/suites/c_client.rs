@@ -11,7 +11,7 @@ use std::time::Duration;
 /// What runs, and how many tests it is. What is left out:
 ///
 /// - `TestReconfigServer`, `Zookeeper_reconfig`: the reconfiguration of 3.5; the second meets no server at all.
-/// - `Zookeeper_readOnly`: a server without a leader is not a read-only one.
+/// - `Zookeeper_readOnly`: it reads an empty server that has met no leader since its start, which shows nothing here.
 /// - `Zookeeper_SASLAuth`, `testSSL`: SASL and TLS for clients are not supported yet.
 /// - `testCreate`, `testAsyncWatcherAutoReset`: `create2` is of 3.5.
 /// - `testCreateContainer`, `testCreateTtl`, `testRemoveWatchers`: containers, TTLs and the removal of watches are of 3.5.
