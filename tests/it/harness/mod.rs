@@ -12,6 +12,8 @@ pub(crate) mod deployment;
 pub(crate) mod dice;
 /// A broker of ours alone, and the ZooKeeper that it registers in.
 pub(crate) mod ensemble;
+/// The judge of what clients were told, whoever the servers are.
+pub(crate) mod history;
 /// What comes from outside: the originals, real clients, tools; what this machine lets us do.
 pub(crate) mod lab;
 /// Small writers, and a ledger of what was acknowledged to them.

@@ -13,8 +13,6 @@
 mod clients;
 /// What goes wrong.
 mod faults;
-/// Whether there is an order that explains what was told.
-mod history;
 /// Servers of several releases.
 mod levels;
 /// The connections between the servers.

@@ -8,12 +8,12 @@ use chrysalis::units::{ConnectionId, Zxid};
 use chrysalis::wire::zookeeper::request::xid;
 use chrysalis::wire::zookeeper::{frame, handshake, reply as zk_reply, request as zk_request};
 
-use super::history::History;
 use super::locks::{self, FENCE, LOCK, Place};
 use super::pairs::{self, PAIR};
 use super::pipe::Pipe;
 use super::registers::{self, REGISTERS};
 use super::world::{MS, SECOND, World};
+use crate::harness::history::History;
 
 /// Znodes that all others need.
 const BASES: [&str; 9] = [

@@ -6,8 +6,8 @@ use chrysalis::coordinator::{Reply, Request, SetData};
 use chrysalis::wire::zookeeper::reply as zk_reply;
 
 use super::clients::{Waiting, number_in};
-use super::history::{Action, Register, Told};
 use super::world::World;
+use crate::harness::history::{Action, Register, Told};
 
 /// Where they are.
 pub(super) const REGISTERS: [&str; 2] = ["/r0", "/r1"];

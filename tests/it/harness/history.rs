@@ -14,14 +14,14 @@ const STATES_MAX: usize = 100_000;
 
 /// What a znode holds: a number, and how often it was set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Register {
-    pub(super) value: u64,
-    pub(super) version: i32,
+pub(crate) struct Register {
+    pub(crate) value: u64,
+    pub(crate) version: i32,
 }
 
 /// What somebody did with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Sets it, whatever it holds.
     Set(u64),
     /// Sets it if it has this version.
@@ -32,7 +32,7 @@ pub(super) enum Action {
 
 /// What somebody was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// It was set, and has this version now.
     Version(i32),
     /// It has another version.
@@ -76,7 +76,7 @@ impl Operation {
 
 /// All that was done with one znode.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(crate) struct History {
     operations: Vec<Operation>,
 }
 
@@ -85,7 +85,7 @@ type State = (BTreeSet<usize>, Register);
 
 impl History {
     /// Somebody asks for this. Its number.
-    pub(super) fn asked(&mut self, now: u64, action: Action) -> usize {
+    pub(crate) fn asked(&mut self, now: u64, action: Action) -> usize {
         self.operations.push(Operation {
             asked_at: now,
             told: None,
@@ -95,18 +95,18 @@ impl History {
     }
 
     /// It was told this.
-    pub(super) fn told(&mut self, number: usize, now: u64, told: Told) {
+    pub(crate) fn told(&mut self, number: usize, now: u64, told: Told) {
         self.operations[number].told = Some((now, told));
     }
 
     /// How many were answered.
-    pub(super) fn answered(&self) -> usize {
+    pub(crate) fn answered(&self) -> usize {
         let answered = self.operations.iter().filter(|it| it.told.is_some());
         answered.count()
     }
 
     /// Whether there is an order in which all of it makes sense, from a register that holds 0 and was never set.
-    pub(super) fn has_an_order(&self) -> bool {
+    pub(crate) fn has_an_order(&self) -> bool {
         let mut left: Vec<State> = vec![(BTreeSet::new(), Register::default())];
         let mut met: BTreeSet<State> = BTreeSet::new();
         while let Some((mut placed, register)) = left.pop() {
