@@ -13,6 +13,7 @@ mod crash;
 mod curator;
 mod differential;
 mod ensemble;
+mod faults;
 mod install;
 mod java_client;
 mod kazoo;

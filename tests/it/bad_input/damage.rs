@@ -1,48 +1,18 @@
 //! A byte that flipped on the disk is found before it is served, and told with its file and the way out.
 
 use super::{assert_serves_others, refused_start};
+use crate::harness::bits::{files, flip};
 use crate::harness::deployment::Deployment;
 use crate::harness::metaq_wire::{Answer, Client, records};
 use crate::harness::server::{CHRYSALIS, Server, set_key};
 use crate::harness::zookeeper_wire;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const DAMAGED_DATA: i32 = 11;
 
 fn prepared(edit: impl FnOnce(&mut String)) -> Server {
     Server::start_with(&[("alive", 1), ("hurt", 1), ("well", 1)], edit)
-}
-
-/// The files below a folder that end like this, by name.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .expect("list a folder")
-        .map(|entry| entry.expect("list a folder").path())
-        .filter(|path| path.is_file() && path.to_string_lossy().ends_with(ending))
-        .collect();
-    files.sort();
-    files
-}
-
-/// Flips a bit in the first byte of `needle`, where that is found.
-fn flip(files: &[PathBuf], needle: &[u8]) -> PathBuf {
-    for file in files {
-        let mut bytes = fs::read(file).expect("read a file");
-        if let Some(at) = bytes
-            .windows(needle.len())
-            .position(|window| window == needle)
-        {
-            bytes[at] ^= 0x10;
-            fs::write(file, bytes).expect("write a file");
-            return file.clone();
-        }
-    }
-    panic!(
-        "{} is in none of {files:?}",
-        String::from_utf8_lossy(needle)
-    );
 }
 
 fn run_accepting_loss(server: &mut Server) {

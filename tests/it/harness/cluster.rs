@@ -1,16 +1,18 @@
-//! Several servers of ours that are one coordinator, each with a broker of its own, on the loopback.
+//! Several servers of ours that are one coordinator, each with a broker of its own, on the loopback or on hosts of their own.
 
 use super::deployment::{Deployment, START_LIMIT, Topic};
 use super::lab;
+use super::lab::network::Network;
 use super::process::eventually;
 use super::roaming::Roamer;
-use super::server::{Ports, Server, set_key};
+use super::server::{Ports, Server, set_key, set_text};
 use super::socket::{free_port, is_listening};
 use super::zookeeper_wire::{Client, four_letter_word};
 use nix::sys::signal::Signal;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -23,6 +25,8 @@ const LEADS: &str = "the coordinator serves";
 pub(crate) struct Cluster {
     servers: Vec<Server>,
     running: Vec<bool>,
+    /// The hosts that they run on, if each has its own.
+    network: Option<Network>,
     _home: TempDir,
 }
 
@@ -60,25 +64,53 @@ impl Cluster {
         topics: impl Fn(usize) -> Vec<Topic>,
         edit: impl Fn(&mut String),
     ) -> Cluster {
+        Cluster::prepare_at(&vec![Ipv4Addr::LOCALHOST; count], topics, edit)
+    }
+
+    /// The same with a server on each host of a network.
+    pub(crate) fn prepare_on(network: Network, edit: impl Fn(&mut String)) -> Cluster {
+        let mut cluster = Cluster::prepare_at(&network.addresses(), |_| Vec::new(), edit);
+        cluster.network = Some(network);
+        cluster
+    }
+
+    fn prepare_at(
+        hosts: &[Ipv4Addr],
+        topics: impl Fn(usize) -> Vec<Topic>,
+        edit: impl Fn(&mut String),
+    ) -> Cluster {
         let home = TempDir::new().expect("make a folder");
-        let entries: Vec<String> = (1..=count)
-            .map(|id| format!("\"{id}=127.0.0.1:{}\"", free_port()))
+        let numbered = || (1..).zip(hosts);
+        let entries: Vec<String> = numbered()
+            .map(|(id, host)| format!("\"{id}={host}:{}\"", free_port()))
             .collect();
         let list = format!("[{}]", entries.join(", "));
-        let servers = (1..=count).map(|id| {
+        let servers = numbered().map(|(id, host): (usize, _)| {
             let folder = home.path().join(format!("server{id}"));
-            Server::prepare_at(&folder, Ports::free(), &topics(id - 1), |text| {
+            let topics = topics(id - 1);
+            let mut server = Server::prepare_at(&folder, Ports::free(), &topics, |text| {
                 set_key(text, "server", "id", &id.to_string());
-                set_key(text, "server", "host_name", "\"127.0.0.1\"");
+                set_text(text, "server", "host_name", &host.to_string());
+                set_text(text, "server", "listen", &host.to_string());
                 set_key(text, "cluster", "servers", &list);
                 edit(text);
-            })
+            });
+            server.set_host(*host);
+            server
         });
         Cluster {
             servers: servers.collect(),
-            running: vec![false; count],
+            running: vec![false; hosts.len()],
+            network: None,
             _home: home,
         }
+    }
+
+    /// Has a server that never ran keep its data in another folder.
+    pub(crate) fn keep_data_in(&self, i: usize, folder: &Path) {
+        let data = self.servers[i].folder().join("data");
+        fs::remove_dir(&data).expect("it is empty");
+        symlink(folder, data).expect("nothing is there");
     }
 
     /// Another server with the number of this one, and a folder and ports of its own; it does not run.
@@ -115,15 +147,27 @@ impl Cluster {
         self.servers.iter().map(Server::coordinator).collect()
     }
 
+    /// The hosts that the servers run on.
+    pub(crate) fn network(&self) -> &Network {
+        self.network.as_ref().expect("each has its own host")
+    }
+
     /// Starts a server and waits for nothing.
     pub(crate) fn begin(&mut self, i: usize) {
-        self.servers[i].begin();
-        self.running[i] = true;
+        self.begin_by(i, Server::begin);
     }
 
     /// Starts a server whose operator has accepted what is lost, and waits for nothing.
     pub(crate) fn begin_accepting_loss(&mut self, i: usize) {
-        self.servers[i].begin_accepting_loss();
+        self.begin_by(i, Server::begin_accepting_loss);
+    }
+
+    fn begin_by(&mut self, i: usize, begin: fn(&mut Server)) {
+        let server = &mut self.servers[i];
+        match &self.network {
+            Some(network) => network.on(i, || begin(server)),
+            None => begin(server),
+        }
         self.running[i] = true;
     }
 

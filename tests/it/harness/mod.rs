@@ -1,5 +1,7 @@
 //! What the tests use and what is no test itself. benches/figures uses it as well.
 
+/// Bits of files that turn over.
+pub(crate) mod bits;
 /// Several servers of ours that are one coordinator.
 pub(crate) mod cluster;
 /// Commands of ours, run in a server's folder.

@@ -61,7 +61,7 @@ impl Roamer {
     }
 
     /// Tries to connect to its server, and looks at the next one if that fails.
-    fn connect(&mut self) -> Result<(), Lost> {
+    pub(crate) fn connect(&mut self) -> Result<(), Lost> {
         if self.client.is_some() {
             return Ok(());
         }

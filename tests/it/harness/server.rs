@@ -17,6 +17,8 @@ pub(crate) struct Server {
     /// Removes the folder in the end, if it is ours.
     _home: Option<TempDir>,
     folder: PathBuf,
+    /// Where coordinator and broker listen.
+    host: Ipv4Addr,
     ports: Ports,
     /// Where its output goes. Beside the folder, unless told otherwise: the tests fill and break the folder itself.
     log: PathBuf,
@@ -120,6 +122,7 @@ impl Server {
         Server {
             _home: None,
             folder: folder.to_owned(),
+            host: Ipv4Addr::LOCALHOST,
             ports,
             log: folder.with_extension("log"),
             has_coordinator: is_enabled(&text, "coordinator"),
@@ -214,6 +217,11 @@ impl Server {
         Process::start("chrysalis", command, &self.log)
     }
 
+    /// It is found at this address, where its configuration has it listen.
+    pub(crate) fn set_host(&mut self, host: Ipv4Addr) {
+        self.host = host;
+    }
+
     /// Has its output written to this file.
     pub(crate) fn log_to(&mut self, log: &Path) {
         self.log = log.to_owned();
@@ -244,11 +252,11 @@ impl Deployment for Server {
     }
 
     fn coordinator(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.coordinator))
+        SocketAddr::from((self.host, self.ports.coordinator))
     }
 
     fn broker(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.broker))
+        SocketAddr::from((self.host, self.ports.broker))
     }
 
     fn restart(&mut self) {

@@ -12,6 +12,7 @@ pub(crate) mod go;
 pub(crate) mod maven;
 pub(crate) mod mount;
 pub(crate) mod namespace;
+pub(crate) mod network;
 pub(crate) mod python;
 
 use super::replay::{Seeds, this_test};
