@@ -17,6 +17,8 @@ mod harness;
 mod alone;
 // Three coordinators.
 mod ensembles;
+// A leader that ends.
+mod failover;
 // Messages: put, consume, and from end to end with the Java client.
 mod messages;
 // Runs in turn, and their medians.
@@ -26,12 +28,13 @@ mod turns;
 // The coordinator's operations.
 mod znodes;
 
+use harness::cluster::Cluster;
 use std::fs;
 
 /// A figure's name, what it measures, and how.
 type Figure = (&'static str, &'static str, fn());
 
-const FIGURES: [Figure; 17] = [
+const FIGURES: [Figure; 19] = [
     ("put-pipelined", "put 1 KB, 8 connections x 64", || {
         messages::put(8, 64)
     }),
@@ -92,6 +95,16 @@ const FIGURES: [Figure; 17] = [
         "three-get",
         "three coordinators, get 100 B, 64 x 32",
         || ensembles::measure("get", 64, 32),
+    ),
+    (
+        "leader-killed",
+        "three coordinators, their leader is killed",
+        || failover::measure(Cluster::kill),
+    ),
+    (
+        "leader-stopped",
+        "three coordinators, their leader stops in good order",
+        || failover::measure(Cluster::stop),
     ),
     ("idle", "a server without clients", alone::idle),
     (

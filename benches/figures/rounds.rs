@@ -15,7 +15,8 @@ pub(crate) fn seconds() -> usize {
     from_environment("SECONDS", 5)
 }
 
-fn from_environment(name: &str, default: usize) -> usize {
+/// What is asked for by an environment variable.
+pub(crate) fn from_environment(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("{name}={text}: it is a number"))
