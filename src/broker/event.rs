@@ -1,12 +1,15 @@
 //! Everything that can reach the broker core, and everything it can ask for. Both are closed.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::reply::Reply;
 use super::request::{Name, Request};
 use super::topic::Topics;
+use super::word::Word;
 use crate::segments::{FileId, FileOperation, PartitionId, Place};
-use crate::units::{ConnectionId, WallTime};
+use crate::units::{ConnectionId, ServerId, WallTime};
 
 /// A number the core gives to work that is reported back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +26,15 @@ pub struct Owned {
     pub consumer: Name,
     /// The position that its group has told ZooKeeper, if it has.
     pub position: Option<u64>,
+}
+
+/// A consumer that owns partitions of other brokers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The consumer.
+    pub consumer: Name,
+    /// Those brokers. `None` is one that could not be seen.
+    pub brokers: BTreeSet<Option<ServerId>>,
 }
 
 /// What an operator wants of the broker.
@@ -157,7 +169,24 @@ pub enum Event {
         owned: Vec<Owned>,
         /// Its consumers that own partitions of other brokers, of whatever topic. A consumer that is in `owned` and
         /// not here owned none when its nodes were read.
-        elsewhere: Vec<Name>,
+        elsewhere: Vec<Elsewhere>,
+    },
+    /// There is a connection to another server, whose broker understands words: a new one if there was one before.
+    Met {
+        /// The server.
+        server: ServerId,
+    },
+    /// There is none any more.
+    Parted {
+        /// The server.
+        server: ServerId,
+    },
+    /// The broker of another server says something.
+    Told {
+        /// The server.
+        from: ServerId,
+        /// What it says.
+        word: Word,
     },
     /// How much room there is. Reported when it changes.
     Pressure(Pressure),
@@ -304,6 +333,13 @@ pub enum Effect {
     AskOwned {
         /// The consumer group.
         group: Name,
+    },
+    /// Say this to the broker of another server. It may be lost.
+    Tell {
+        /// The server, as it was met.
+        to: ServerId,
+        /// What to say.
+        word: Word,
     },
     /// Close the connection after what was sent to it has been delivered.
     Close {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Broker;
-use super::event::{Effect, Owned, Ticket, Warning};
+use super::event::{Effect, Elsewhere, Owned, Ticket, Warning};
 use super::put::excerpt;
 use super::reply::{Refusal, RefusalKind, Reply};
 use super::request::{Get, Name};
@@ -422,7 +422,7 @@ impl Broker {
         now: Moment,
         group: &Name,
         owned: Vec<Owned>,
-        elsewhere: &[Name],
+        elsewhere: &[Elsewhere],
     ) {
         let here = |one: Owned| {
             let topic = self.catalog.find(&one.topic)?;
@@ -441,6 +441,9 @@ impl Broker {
 
     /// Answers the gets whose waiting ended, and asks what the waiting wants to know.
     pub(super) fn answer_waiting(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        for (to, word) in std::mem::take(&mut self.waiting.words) {
+            effects.push(Effect::Tell { to, word });
+        }
         while !self.waiting.answers.is_empty() || !self.waiting.questions.is_empty() {
             for question in std::mem::take(&mut self.waiting.questions) {
                 effects.push(match question {

@@ -34,6 +34,7 @@ mod stats;
 pub mod status;
 pub mod topic;
 mod waiting;
+pub mod word;
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,7 @@ mod tests;
 use std::collections::HashSet;
 
 pub use event::{
-    Effect, Event, Owned, Pressure, Shortage, Ticket, TopicRegistration, Warning, Wish,
+    Effect, Elsewhere, Event, Owned, Pressure, Shortage, Ticket, TopicRegistration, Warning, Wish,
 };
 pub use message_id::made_at;
 pub use options::{Options, WaitingOptions};
@@ -137,7 +138,11 @@ impl Broker {
         let topics = std::mem::replace(&mut options.topics, empty);
         let mut broker = Broker {
             catalog: Catalog::new(topics, Seed(random.next())),
-            waiting: Waiting::new(options.waiting.clone(), Seed(random.next())),
+            waiting: Waiting::new(
+                options.waiting.clone(),
+                options.broker_id,
+                Seed(random.next()),
+            ),
             ids: MessageIds::new(options.broker_id, opening.last_message_id),
             options,
             random,
@@ -248,6 +253,17 @@ impl Broker {
             } => {
                 self.owned(now, &group, owned, &elsewhere);
                 self.answer_waiting(now, effects);
+            }
+            Event::Met { server } => {
+                self.waiting.parted(now, server);
+                self.waiting.met(now, server);
+            }
+            Event::Parted { server } => self.waiting.parted(now, server),
+            Event::Told { from, word } => {
+                if self.leading {
+                    self.waiting.told(now, from, word);
+                    self.answer_waiting(now, effects);
+                }
             }
             Event::Pressure(pressure) => {
                 self.pressure = pressure;
@@ -368,6 +384,8 @@ impl Broker {
         }
         self.write_files(now, effects);
         self.remove_files(now, effects);
+        self.waiting.call_out();
+        self.answer_waiting(now, effects);
         self.begin_checkpoint(now, effects);
         self.pace_reading(effects);
     }

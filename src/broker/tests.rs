@@ -2,8 +2,10 @@
 
 mod golden;
 mod harness;
+mod java_brokers;
 mod java_client;
 mod java_consumers;
 mod java_matrix;
 mod properties;
 mod script;
+mod words;

@@ -33,6 +33,9 @@
 //! takes. A get that may not be given a turn makes room with 404, and of those the one whose partition expects its
 //! next message last.
 //!
+//! *Beside other brokers* (`call`, `beside`). A consumer's threads may be held by other brokers. Those of the same ensemble are asked to
+//! give turns, and tell how much they sent to its process. Where they cannot be asked, holds are short.
+//!
 //! *No partition is starved.* Data may also lie there already: from before this server was started, before
 //! the consumer was, or behind what it was told last. So when a group begins to be held, or something
 //! happened to it (an owner changed, a connection went, a client began to fetch anew), its owner nodes are
@@ -45,12 +48,15 @@
 //! gets are let go and its threads are counted anew; what is still miscounted is forgotten after
 //! `THREADS_WINDOW`, and that is the longest a partition can be passed over.
 
+mod beside;
+mod call;
 mod client;
 mod elsewhere;
 mod expectation;
 mod identity;
 mod index;
 mod memory;
+mod owners;
 mod queue;
 mod reading;
 mod room;
@@ -60,7 +66,9 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use self::elsewhere::Elsewhere;
+use self::beside::Beside;
+use self::call::Call;
+use self::elsewhere::Processes;
 use self::identity::Client;
 use self::index::FORGET_AFTER;
 use self::memory::{Appended, Sent};
@@ -70,11 +78,13 @@ use self::room::OWNER_BELIEVED;
 pub use self::turn::NotTurned;
 use self::turn::{Asked, Budget};
 use self::wanted::Wanted;
+use super::event::Elsewhere;
 use super::options::WaitingOptions;
 use super::request::Name;
 use super::status::ReaderStatus;
+use super::word::Word;
 use crate::segments::PartitionId;
-use crate::units::{ConnectionId, Moment, Seed};
+use crate::units::{ConnectionId, Moment, Seed, ServerId};
 
 /// A get that can be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,10 +270,15 @@ struct Key {
     /// A client that waited less than the hold: which, how long it is held now, holds since that ended in
     /// time.
     impatient: Option<(ConnectionId, Duration, u32)>,
+    /// When its get was last given a turn because another broker wanted the thread.
+    lent: Option<Moment>,
     /// The connection that asked last.
     connection: ConnectionId,
     used: Moment,
 }
+
+/// Other brokers; `None` is one that could not be seen.
+type Brokers = BTreeSet<Option<ServerId>>;
 
 #[derive(Debug)]
 struct Group {
@@ -273,10 +288,12 @@ struct Group {
     shaken: bool,
     /// When it was read last.
     read: Option<Moment>,
+    /// The answer is due.
+    asked: bool,
     keys: usize,
     consumers: usize,
-    /// The processes of those of its consumers that own partitions of other brokers.
-    elsewhere: Vec<String>,
+    /// The processes of those of its consumers that own partitions of other brokers, and of which.
+    elsewhere: Vec<(String, Brokers)>,
     /// Partitions that got data and had no owner in this group when last asked.
     unclaimed: BTreeMap<PartitionId, Moment>,
 }
@@ -291,8 +308,10 @@ struct Consumer {
     mirror: Mirror,
     /// Keys with data and without a get.
     wanted: Wanted,
-    /// It owns partitions of other brokers.
-    elsewhere: bool,
+    /// It owns partitions of these other brokers.
+    brokers: Brokers,
+    /// What was done to have a thread of it from there.
+    call: Call,
     /// So often in succession the partition that was wanted was the one that had its data longest ago.
     in_turn: u8,
     follows: Follows,
@@ -310,13 +329,18 @@ struct Consumer {
 }
 
 impl Consumer {
+    /// It owns partitions of other brokers.
+    fn is_elsewhere(&self) -> bool {
+        !self.brokers.is_empty()
+    }
+
     fn heard(&mut self, key: KeyId) {
         self.unheard.take_if(|(unheard, _)| *unheard == key);
     }
 
     /// It has more partitions than threads, as far as one can see.
     fn lacks_threads(&self) -> bool {
-        self.elsewhere || self.keys.len() > self.mirror.threads_seen()
+        self.is_elsewhere() || self.keys.len() > self.mirror.threads_seen()
     }
 }
 
@@ -348,6 +372,7 @@ struct PartitionState {
 #[derive(Debug)]
 pub(super) struct Waiting {
     options: WaitingOptions,
+    broker: ServerId,
     next_id: u64,
     held: HashMap<HeldId, Held, ahash::RandomState>,
     ends: BTreeSet<(Moment, HeldId)>,
@@ -363,20 +388,24 @@ pub(super) struct Waiting {
     connections: HashMap<ConnectionId, Connection, ahash::RandomState>,
     partitions: Vec<PartitionState>,
     sent: Sent,
-    elsewhere: Elsewhere,
+    elsewhere: Processes,
+    beside: Beside,
     swept: Moment,
     pub(super) ended: HoldsEnded,
     /// Taken by the caller after each call.
     pub(super) answers: Vec<Answer>,
     /// Taken by the caller after each call.
     pub(super) questions: Vec<Question>,
+    /// To the brokers of other servers; taken by the caller after each call.
+    pub(super) words: Vec<(ServerId, Word)>,
 }
 
 impl Waiting {
-    pub(super) fn new(options: WaitingOptions, seed: Seed) -> Waiting {
+    pub(super) fn new(options: WaitingOptions, broker: ServerId, seed: Seed) -> Waiting {
         let hasher = ahash::RandomState::with_seeds(seed.0, 4, 5, 6);
         Waiting {
             options,
+            broker,
             next_id: 0,
             held: HashMap::with_hasher(hasher.clone()),
             ends: BTreeSet::new(),
@@ -391,11 +420,13 @@ impl Waiting {
             connections: HashMap::with_hasher(hasher.clone()),
             partitions: Vec::new(),
             sent: Sent::new(hasher),
-            elsewhere: Elsewhere::default(),
+            elsewhere: Processes::default(),
+            beside: Beside::default(),
             swept: Moment::START,
             ended: HoldsEnded::default(),
             answers: Vec::new(),
             questions: Vec::new(),
+            words: Vec::new(),
         }
     }
 
@@ -413,7 +444,10 @@ impl Waiting {
     pub(super) fn deadline(&self) -> Option<Moment> {
         let end = self.ends.first().map(|&(at, _)| at);
         let look = self.looks.first().map(|&(at, _)| at);
-        [end, look].into_iter().flatten().min()
+        [end, look, self.beside.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// All consumers known, in a fixed order.
@@ -425,7 +459,7 @@ impl Waiting {
                 group: self.groups[&consumer.group].name.clone(),
                 consumer: consumer.name.clone(),
                 partitions: consumer.keys.len(),
-                elsewhere: consumer.elsewhere,
+                elsewhere: consumer.is_elsewhere(),
                 held: consumer.held.len(),
                 threads_seen: consumer.mirror.threads_seen(),
                 lacks_threads: consumer.lacks_threads(),
@@ -541,104 +575,6 @@ impl Waiting {
         }
     }
 
-    /// The answer to a question.
-    pub(super) fn owner(
-        &mut self,
-        now: Moment,
-        group: &Name,
-        partition: PartitionId,
-        consumer: Option<&Name>,
-    ) {
-        let Some(&group_id) = self.group_ids.get(group) else {
-            return;
-        };
-        let Some(name) = consumer else {
-            if let Some(&key) = self.key_ids.get(&(group_id, partition)) {
-                let state = self.key_mut(key);
-                state.asked = false;
-                for id in state.held.clone() {
-                    self.answer(now, id, End::Nothing);
-                }
-                self.disown(key);
-                self.forget_key(key);
-            }
-            return;
-        };
-        let key = self.key_or_new(now, group, partition);
-        let owner = self.consumer_or_new(group_id, name);
-        self.own(now, key, owner);
-        let client = self.consumers[&owner].client.clone();
-        if let Some(connection) = self.connections.get_mut(&self.keys[&key].connection) {
-            connection.identified(client);
-        }
-        let claimed = self
-            .group_mut(group_id)
-            .unclaimed
-            .remove(&partition)
-            .is_some();
-        let state = self.key_mut(key);
-        state.asked = false;
-        state.fresh |= claimed;
-        let fresh = state.fresh;
-        let parked = state.held.clone();
-        if parked.is_empty() && fresh {
-            self.want(now, key);
-        }
-        for id in parked {
-            if self
-                .held
-                .get(&id)
-                .is_some_and(|held| held.consumer.is_none())
-            {
-                self.hold(now, id, owner);
-            }
-        }
-    }
-
-    /// All that a group owns here, and who of it owns partitions of other brokers.
-    pub(super) fn owned(
-        &mut self,
-        now: Moment,
-        group: &Name,
-        owned: &[Ownership],
-        elsewhere: &[Name],
-    ) {
-        let Some(&group_id) = self.group_ids.get(group) else {
-            return;
-        };
-        self.note_elsewhere(group_id, elsewhere);
-        let mut unread = Vec::new();
-        let mut owners = BTreeSet::new();
-        for one in owned {
-            let key = self.key_or_new(now, group, one.partition);
-            let owner = self.consumer_or_new(group_id, &one.consumer);
-            self.own(now, key, owner);
-            owners.insert((owner, elsewhere.contains(&one.consumer)));
-            self.told_zookeeper(owner, key, one.position);
-            if one.has_messages {
-                unread.push(key);
-            }
-        }
-        for (owner, elsewhere) in owners {
-            let before = std::mem::replace(&mut self.consumer_mut(owner).elsewhere, elsewhere);
-            self.judge_positions(now, owner);
-            if elsewhere && !before {
-                self.hold_beside_others(now, owner);
-            }
-        }
-        for key in unread {
-            let state = self.key_mut(key);
-            if state.settled || !state.held.is_empty() || state.told == Told::Data {
-                continue;
-            }
-            if state.told == Told::Never {
-                (state.told, state.told_at) = (Told::Starting, now);
-            }
-            self.want(now, key);
-        }
-        self.group_mut(group_id).shaken = false;
-    }
-
     /// Records were appended to a partition in this run; `last` is where the last of them begins.
     pub(super) fn appended(
         &mut self,
@@ -738,8 +674,10 @@ impl Waiting {
         self.partitions.clear();
         self.sent.clear();
         self.elsewhere.clear();
+        self.beside.clear();
         self.answers.clear();
         self.questions.clear();
+        self.words.clear();
     }
 
     /// Ends the holds whose time has come, and looks after what is wanted.
@@ -762,6 +700,7 @@ impl Waiting {
             self.look_at(owner, None);
             self.make_room(now, owner);
         }
+        self.tell_counts_when_due(now);
         if now.since(self.swept) >= FORGET_AFTER {
             self.swept = now;
             self.sweep(now);
@@ -778,11 +717,10 @@ impl Waiting {
         let java = self.is_java(held.get.connection);
         let consumer = self.consumer_mut(owner);
         consumer.rounds += 1;
-        let (lacks, elsewhere) = (consumer.lacks_threads(), consumer.elsewhere);
-        let rounds = consumer.rounds;
+        let (lacks, rounds) = (consumer.lacks_threads(), consumer.rounds);
         let wanted = self.misses_something(owner);
         // Its partitions elsewhere may wait for a thread, and their brokers cannot tell us: if some here do, those do, too.
-        let short = elsewhere && self.waits_for_a_thread(now, owner);
+        let short = self.is_apart(now, owner) && self.waits_for_a_thread(now, owner);
         match self.may_turn(now, id) {
             Ok(_) if lacks => return End::Turn,
             Err(why) if lacks && (wanted || short) => {
@@ -791,7 +729,7 @@ impl Waiting {
             }
             _ => {}
         }
-        let gives_way = elsewhere && rounds.is_multiple_of(GIVES_WAY_EVERY);
+        let gives_way = rounds.is_multiple_of(GIVES_WAY_EVERY) && self.may_be_missed(now, owner);
         if !java || wanted || gives_way {
             End::Nothing
         } else {
@@ -858,6 +796,6 @@ impl Waiting {
 
 /// Why a consumer gets 404s says something for so long after the last of them.
 const REASON_HOLDS: Duration = Duration::from_secs(60);
-/// Of a consumer's holds that end with the bad record although it has partitions on other brokers, one in so many
-/// ends with 404.
+/// Of a consumer's holds that end with the bad record although it has partitions on other brokers that may not ask for it,
+/// one in so many ends with 404.
 const GIVES_WAY_EVERY: u64 = 4;

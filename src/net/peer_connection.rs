@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use super::codec::Codec;
 use super::input::Input;
 use super::output::Output;
+use crate::broker::word::Word;
 use crate::consensus::founding::Hello;
 use crate::consensus::message::{Body, Message};
 use crate::units::{GroupId, Moment};
@@ -203,6 +204,13 @@ impl PeerConnection {
     /// Asks or tells something about a state.
     pub fn send_compare(&mut self, compare: &Compare) {
         self.write(|out| peer::comparison::encode(compare, out));
+    }
+
+    /// Says a word of the broker's, unless the other side does not read: a later word says it anew.
+    pub fn send_word(&mut self, word: &Word) {
+        if self.output.held_bytes() <= BULK_AHEAD_BYTES + URGENT_BYTES_MAX as u64 {
+            self.write(|out| peer::word::encode(word, out));
+        }
     }
 
     /// Whether something waits for [`PeerConnection::flush`], or for the socket since the last one.

@@ -25,7 +25,7 @@ use crate::net::peer_connection::PeerConnection;
 use crate::net::zookeeper_connection::{self, ZookeeperConnection};
 use crate::registry;
 use crate::registry::owners::Question;
-use crate::units::feature::Unsupported;
+use crate::units::feature::{FeatureLevel, Levels, Unsupported};
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 use crate::wire;
 use crate::wire::peer::Frame;
@@ -569,6 +569,7 @@ impl Node {
             Frame::Touched(touched) => side.touch_confirmed(touched, from, world),
             Frame::Compare(compare) => side.compared(compare, from, world),
             Frame::NotProposed(refused) => side.not_proposed(refused, from, world),
+            Frame::Word(word) => self.tell_broker(BrokerEvent::Told { from, word }),
         }
     }
 
@@ -600,6 +601,13 @@ impl Node {
         if let Err(failure) = side.hear(hello, greeted.is_some(), world) {
             self.failed = Some(failure);
         }
+        if greeted.is_some() {
+            let speak = |levels: Levels| levels.contains(FeatureLevel::BROKERS_SPEAK);
+            self.tell_broker(match speak(own.levels) && speak(hello.levels) {
+                true => BrokerEvent::Met { server },
+                false => BrokerEvent::Parted { server },
+            });
+        }
     }
 
     fn disconnected(&mut self, connection: ConnectionId) {
@@ -617,6 +625,9 @@ impl Node {
                 let gone = self.world.peers.gone(connection, self.world.now);
                 if let (Some(server), Some(side)) = (gone, &mut self.coordinator) {
                     side.out_of_reach(server, &mut self.world);
+                }
+                if let Some(server) = gone {
+                    self.tell_broker(BrokerEvent::Parted { server });
                 }
             }
         }

@@ -7,7 +7,7 @@
 //! The tree of this process is looked into at once (`node/broker/owners`); another ZooKeeper's nodes are read and kept
 //! (`cache`, `reader`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::above;
 use crate::units::ServerId;
@@ -52,15 +52,21 @@ pub struct Owner {
 pub struct Owned {
     /// The partitions of the broker that asks.
     pub here: Vec<Owner>,
-    /// The consumers that own partitions of other brokers; those that may, where not all could be seen.
-    pub elsewhere: BTreeSet<String>,
+    /// The consumers that own partitions of other brokers, and of which. `None` is a broker that could not be seen: where not
+    /// all could, each consumer may have one.
+    pub elsewhere: BTreeMap<String, BTreeSet<Option<ServerId>>>,
 }
 
 impl Owned {
     /// Not all was seen: whoever owns partitions here may own some elsewhere.
     fn incomplete(mut self) -> Owned {
-        let here = self.here.iter().map(|owner| owner.consumer.clone());
-        self.elsewhere.extend(here);
+        for owner in &self.here {
+            let brokers = self.elsewhere.entry(owner.consumer.clone());
+            brokers.or_default().insert(None);
+        }
+        for brokers in self.elsewhere.values_mut() {
+            brokers.insert(None);
+        }
         self
     }
 }
@@ -235,7 +241,8 @@ fn owned(znodes: &mut impl Znodes, root: &str, group: &str, broker: ServerId) ->
                     position,
                 });
             } else {
-                owned.elsewhere.insert(consumer);
+                let brokers = owned.elsewhere.entry(consumer).or_default();
+                brokers.insert(Some(id));
             }
         }
     }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::broker::{Broker, Effect, Event, Name, Options, Owned, Request, Shortage, Ticket};
+use crate::broker::{
+    Broker, Effect, Elsewhere, Event, Name, Options, Owned, Request, Shortage, Ticket,
+};
 use crate::segments::checkpoint::Checkpoint;
 use crate::segments::format::{file_name, folder_partition};
 use crate::segments::recovery::{Damage, Found, FoundFile, Opening, Scanner};
 use crate::segments::verify::{Checker, Outcome, Range};
 use crate::segments::{FileId, FileOperation, Place};
-use crate::units::{ConnectionId, Moment, Random, Seed, WallTime};
+use crate::units::{ConnectionId, Moment, Random, Seed, ServerId, WallTime};
 
 /// The wall clock when a test begins.
 pub(crate) const WALL_START: i64 = 1_700_000_000_000;
@@ -50,7 +52,7 @@ pub(crate) struct World {
     /// What groups have told of their reading.
     pub(crate) positions: BTreeMap<(String, String, i32), u64>,
     /// Consumers that own partitions of other brokers.
-    pub(crate) elsewhere: BTreeSet<String>,
+    pub(crate) elsewhere: BTreeMap<String, BTreeSet<Option<ServerId>>>,
     /// Proposals, file jobs and questions wait.
     pub(crate) hold_commits: bool,
     pub(crate) hold_writes: bool,
@@ -86,7 +88,7 @@ impl World {
             checkpoint: None,
             owners: BTreeMap::new(),
             positions: BTreeMap::new(),
-            elsewhere: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
             hold_commits: false,
             hold_writes: false,
             hold_syncs: false,
@@ -241,7 +243,11 @@ impl World {
                     })
                     .collect();
                 let elsewhere = self.elsewhere.iter();
-                let elsewhere = elsewhere.map(|name| Name::from(name.as_str())).collect();
+                let elsewhere = elsewhere.map(|(consumer, brokers)| Elsewhere {
+                    consumer: Name::from(consumer.as_str()),
+                    brokers: brokers.clone(),
+                });
+                let elsewhere = elsewhere.collect();
                 self.event(Event::Owned {
                     group,
                     owned,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::harness::World;
+use crate::broker::word::Word;
 use crate::broker::{Effect, Event, Get, Name, OffsetQuery, Options, Put, Reply, Request, Topics};
 use crate::segments::format::{HEADER_BYTES, Next, next_record};
 use crate::units::{ConnectionId, Moment, Random, Seed, ServerId};
@@ -158,9 +159,24 @@ impl Habits {
     };
 }
 
-/// A group before a broker.
+/// What a broker told another, and when it arrives.
+#[derive(Debug)]
+struct Letter {
+    at: Moment,
+    from: usize,
+    to: usize,
+    word: Word,
+}
+
+/// A group before a broker, or several.
 pub(super) struct Run {
-    pub(super) world: World,
+    /// One a broker. A partition's is the rest of its number.
+    pub(super) worlds: Vec<World>,
+    /// On their way between brokers.
+    letters: Vec<Letter>,
+    /// One in so many is lost; none if 0.
+    pub(super) letters_lost_one_in: u64,
+    pub(super) letters_sent: u64,
     random: Random,
     partitions: i32,
     pub(super) consumers: Vec<Consumer>,
@@ -190,15 +206,34 @@ impl Run {
         habits: Habits,
         change: impl FnOnce(&mut Options),
     ) -> Run {
+        Run::before(1, seed, partitions, threads, habits, change)
+    }
+
+    /// Before so many brokers, which have not met.
+    pub(super) fn before(
+        brokers: u16,
+        seed: u64,
+        partitions: i32,
+        threads: &[usize],
+        habits: Habits,
+        change: impl FnOnce(&mut Options),
+    ) -> Run {
         let mut random = Random::new(Seed(seed));
         let url = "meta://10.0.0.1:8123".to_owned();
         let topics = Topics::plain(&[(TOPIC, partitions)]);
         let mut options = Options::new(ServerId(1), url, 8123, topics);
         change(&mut options);
-        let world = World::new(options, Seed(random.next()));
+        let world = |id| {
+            options.broker_id = ServerId(id);
+            World::new(options.clone(), Seed(random.next()))
+        };
+        let worlds: Vec<World> = (1..=brokers).map(world).collect();
         let mut run = Run {
-            quiet_since: world.now,
-            world,
+            quiet_since: worlds[0].now,
+            worlds,
+            letters: Vec::new(),
+            letters_lost_one_in: 0,
+            letters_sent: 0,
             random,
             partitions,
             consumers: Vec::new(),
@@ -222,9 +257,37 @@ impl Run {
         run
     }
 
+    pub(super) fn now(&self) -> Moment {
+        self.worlds[0].now
+    }
+
+    /// All brokers are connected with each other, or none.
+    pub(super) fn meet(&mut self, connected: bool) {
+        let brokers = self.worlds.len();
+        self.letters.clear();
+        for (index, world) in self.worlds.iter_mut().enumerate() {
+            for other in (0..brokers).filter(|other| *other != index) {
+                let server = server(other);
+                world.event(match connected {
+                    true => Event::Met { server },
+                    false => Event::Parted { server },
+                });
+            }
+        }
+    }
+
+    /// Where a partition is, and its number there.
+    fn place(&self, partition: i32) -> (usize, i32) {
+        let brokers = i32::try_from(self.worlds.len()).unwrap();
+        let index = usize::try_from(partition % brokers).unwrap();
+        (index, partition / brokers)
+    }
+
     fn connect(&mut self, connection: u64) {
         let connection = ConnectionId(connection);
-        self.world.event(Event::Connected { connection });
+        for world in &mut self.worlds {
+            world.event(Event::Connected { connection });
+        }
     }
 
     pub(super) fn join(&mut self, threads: usize) {
@@ -246,17 +309,22 @@ impl Run {
             next: i32::MIN,
             memory: Memory::default(),
             batches: 0,
-            commit_at: self.world.now + COMMIT_EVERY,
+            commit_at: self.worlds[0].now + COMMIT_EVERY,
         });
     }
 
     /// The partitions go round; everybody tells what was read and begins anew.
     pub(super) fn balance(&mut self) {
-        self.quiet_since = self.world.now;
+        let now = self.now();
+        self.quiet_since = now;
         for index in 0..self.consumers.len() {
             self.commit(index);
         }
-        self.world.owners.clear();
+        for world in &mut self.worlds {
+            world.owners.clear();
+            world.elsewhere.clear();
+        }
+        let brokers = self.worlds.len();
         let members = self.consumers.len();
         for (index, consumer) in self.consumers.iter_mut().enumerate() {
             consumer.busy.clear();
@@ -265,13 +333,19 @@ impl Run {
                 if usize::try_from(partition).unwrap() % members != index {
                     continue;
                 }
-                let key = (GROUP.to_owned(), TOPIC.to_owned(), partition);
-                self.world.owners.insert(key, consumer.name.clone());
+                let at = usize::try_from(partition).unwrap() % brokers;
+                let number = partition / i32::try_from(brokers).unwrap();
+                let key = (GROUP.to_owned(), TOPIC.to_owned(), number);
+                self.worlds[at].owners.insert(key, consumer.name.clone());
+                for other in (0..brokers).filter(|other| *other != at) {
+                    let elsewhere = self.worlds[other].elsewhere.entry(consumer.name.clone());
+                    elsewhere.or_default().insert(Some(server(at)));
+                }
                 consumer.queue.push(Fetch {
                     partition,
                     offset: self.committed.get(&partition).copied().unwrap_or(0),
                     delay: Duration::ZERO,
-                    stamp: self.world.now.as_millis(),
+                    stamp: now.as_millis(),
                     retries: 0,
                     to_tell: None,
                 });
@@ -283,17 +357,23 @@ impl Run {
     pub(super) fn leave(&mut self, index: usize) {
         let gone = self.consumers.remove(index);
         let connection = ConnectionId(gone.connection);
-        self.world.event(Event::Disconnected { connection });
+        for world in &mut self.worlds {
+            world.event(Event::Disconnected { connection });
+        }
     }
 
     /// The broker dies and is back after a while; its clients find it again, each request after its own pause.
     pub(super) fn restart(&mut self) {
-        self.world.kill();
+        let [world] = &mut self.worlds[..] else {
+            panic!("only one that is alone is restarted");
+        };
+        world.kill();
         let away = Duration::from_millis(self.random.below(5000));
-        self.world.now = self.world.now + away;
-        self.world.start(false).expect("nothing is damaged");
-        self.world.seen.clear();
-        self.quiet_since = self.world.now;
+        world.now = world.now + away;
+        world.start(false).expect("nothing is damaged");
+        world.seen.clear();
+        self.quiet_since = world.now;
+        let now = world.now;
         self.connect(PRODUCER);
         for index in 0..self.consumers.len() {
             self.last_connection += 1;
@@ -309,7 +389,7 @@ impl Run {
                 fetch.delay = (DELAY_STEP * failures).min(DELAY_MAX);
                 let pause = u64::try_from(fetch.delay.as_millis()).unwrap();
                 let pause = self.random.below(pause + 1);
-                fetch.stamp = self.world.now.as_millis() + pause;
+                fetch.stamp = now.as_millis() + pause;
             }
         }
     }
@@ -324,29 +404,33 @@ impl Run {
     pub(super) fn put(&mut self, partition: i32, bytes: usize) {
         let data = Bytes::from(vec![b'x'; bytes]);
         let offset = self.ends.entry(partition).or_default();
-        self.waiting.insert((partition, *offset), self.world.now);
+        self.waiting
+            .insert((partition, *offset), self.worlds[0].now);
         *offset += u64::try_from(HEADER_BYTES + data.len()).unwrap();
         self.last_opaque += 1;
+        let (index, number) = self.place(partition);
         let put = Put {
             topic: Name::from(TOPIC),
-            partition,
+            partition: number,
             flag: 0,
             checksum: -1,
             transaction: None,
             data,
         };
-        self.world
-            .request(PRODUCER, self.last_opaque, Request::Put(put));
+        self.worlds[index].request(PRODUCER, self.last_opaque, Request::Put(put));
         self.act();
     }
 
     /// Everything that can be done at this moment.
     fn act(&mut self) {
         loop {
-            self.world.turn();
-            let mut any = self.take_answers();
+            let mut any = self.deliver();
+            for index in 0..self.worlds.len() {
+                self.worlds[index].turn();
+                any |= self.take_answers(index);
+            }
             for index in 0..self.consumers.len() {
-                if self.consumers[index].commit_at <= self.world.now {
+                if self.consumers[index].commit_at <= self.now() {
                     self.commit(index);
                 }
                 any |= self.end_work(index);
@@ -360,8 +444,10 @@ impl Run {
 
     /// A consumer tells ZooKeeper how far it has read.
     fn commit(&mut self, index: usize) {
+        let now = self.now();
+        let brokers = self.worlds.len();
         let consumer = &mut self.consumers[index];
-        consumer.commit_at = self.world.now + COMMIT_EVERY;
+        consumer.commit_at = now + COMMIT_EVERY;
         let busy = consumer.busy.values_mut().map(|(_, work)| match work {
             Work::SendGet(fetch)
             | Work::SendOffset(fetch)
@@ -381,14 +467,16 @@ impl Run {
             );
             self.committed.insert(fetch.partition, offset);
             if consumer.kind != Kind::PositionsElsewhere {
-                let key = (GROUP.to_owned(), TOPIC.to_owned(), fetch.partition);
-                self.world.positions.insert(key, offset);
+                let at = usize::try_from(fetch.partition).unwrap() % brokers;
+                let number = fetch.partition / i32::try_from(brokers).unwrap();
+                let key = (GROUP.to_owned(), TOPIC.to_owned(), number);
+                self.worlds[at].positions.insert(key, offset);
             }
         }
     }
 
     fn begin_work(&mut self, index: usize) -> bool {
-        let now = self.world.now;
+        let now = self.now();
         let consumer = &mut self.consumers[index];
         if !consumer.idle() {
             return false;
@@ -404,37 +492,38 @@ impl Run {
     }
 
     fn end_work(&mut self, index: usize) -> bool {
-        let now = self.world.now;
+        let now = self.now();
         let consumer = &mut self.consumers[index];
         let done = consumer.busy.iter().find(|(_, (until, _))| *until <= now);
         let Some(opaque) = done.map(|(&opaque, _)| opaque) else {
             return false;
         };
         let (_, work) = consumer.busy.remove(&opaque).unwrap();
+        let (at, number) = self.place(work.fetch().partition);
+        let consumer = &mut self.consumers[index];
         match work {
             Work::SendGet(fetch) => {
                 let get = Get {
                     topic: Name::from(TOPIC),
                     group: Name::from(GROUP),
-                    partition: fetch.partition,
+                    partition: number,
                     offset: i64::try_from(fetch.offset).unwrap(),
                     max_size: 300,
                 };
                 let opaque = consumer.start(now + TIMEOUT, Work::Get(fetch));
                 let connection = consumer.connection;
-                self.world.request(connection, opaque, Request::Get(get));
+                self.worlds[at].request(connection, opaque, Request::Get(get));
             }
             Work::SendOffset(fetch) => {
                 let query = OffsetQuery {
                     topic: Name::from(TOPIC),
                     group: Name::from(GROUP),
-                    partition: fetch.partition,
+                    partition: number,
                     offset: i64::try_from(fetch.offset).unwrap(),
                 };
                 let opaque = consumer.start(now + TIMEOUT, Work::Offset(fetch));
                 let connection = consumer.connection;
-                self.world
-                    .request(connection, opaque, Request::Offset(query));
+                self.worlds[at].request(connection, opaque, Request::Offset(query));
             }
             Work::Get(fetch) | Work::Offset(fetch) => empty(consumer, fetch, now),
             Work::Listen(fetch, records) => self.heard(index, fetch, records),
@@ -444,7 +533,7 @@ impl Run {
 
     /// The listener is through with what it was given.
     fn heard(&mut self, index: usize, mut fetch: Fetch, mut records: Bytes) {
-        let now = self.world.now;
+        let now = self.now();
         let consumer = &mut self.consumers[index];
         consumer.batches += 1;
         let acknowledges = match consumer.kind {
@@ -498,8 +587,30 @@ impl Run {
         consumer.queue.push(fetch);
     }
 
-    fn take_answers(&mut self) -> bool {
-        let seen = std::mem::take(&mut self.world.seen);
+    /// Words that have arrived.
+    fn deliver(&mut self) -> bool {
+        let now = self.now();
+        let due: Vec<Letter> = self.letters.extract_if(.., |it| it.at <= now).collect();
+        let any = !due.is_empty();
+        for Letter { from, to, word, .. } in due {
+            let from = server(from);
+            self.worlds[to].event(Event::Told { from, word });
+        }
+        any
+    }
+
+    fn send(&mut self, from: usize, to: ServerId, word: Word) {
+        self.letters_sent += 1;
+        let one_in = self.letters_lost_one_in;
+        if one_in == 0 || self.random.below(one_in) > 0 {
+            let to = usize::from(to.0) - 1;
+            let at = self.now() + STEP;
+            self.letters.push(Letter { at, from, to, word });
+        }
+    }
+
+    fn take_answers(&mut self, index: usize) -> bool {
+        let seen = std::mem::take(&mut self.worlds[index].seen);
         let any = !seen.is_empty();
         for effect in seen {
             match effect {
@@ -508,7 +619,7 @@ impl Run {
                     opaque,
                     place,
                 } => {
-                    let bytes = self.world.read(&place);
+                    let bytes = self.worlds[index].read(&place);
                     self.given(connection, opaque, bytes.into());
                 }
                 Effect::Reply {
@@ -516,6 +627,7 @@ impl Run {
                     opaque,
                     reply,
                 } if connection.0 != PRODUCER => self.answered(connection, opaque, reply),
+                Effect::Tell { to, word } => self.send(index, to, word),
                 _ => {}
             }
         }
@@ -540,12 +652,12 @@ impl Run {
         } else {
             Duration::from_micros(self.random.below(500))
         };
-        let until = self.world.now + STEP + listens;
+        let until = self.now() + STEP + listens;
         self.consumers[index].start(until, Work::Listen(fetch, bytes));
     }
 
     fn answered(&mut self, connection: ConnectionId, opaque: i32, reply: Reply) {
-        let now = self.world.now;
+        let now = self.now();
         let Some((index, work)) = self.asked(connection, opaque) else {
             return;
         };
@@ -575,7 +687,7 @@ impl Run {
     /// The longest that a message has waited by now.
     pub(super) fn longest_wait(&self) -> Option<(i32, u64, Duration)> {
         let (&(partition, offset), &put) = self.waiting.iter().min_by_key(|(_, put)| **put)?;
-        let waited = self.world.now.since(put.max(self.quiet_since));
+        let waited = self.now().since(put.max(self.quiet_since));
         Some((partition, offset, waited))
     }
 
@@ -592,25 +704,32 @@ impl Run {
             let next = busy
                 .chain(due)
                 .chain(consumers.iter().map(|one| one.commit_at))
-                .chain(self.world.broker.deadline());
-            let next = next.min().unwrap_or(end).clamp(self.world.now, end);
+                .chain(self.letters.iter().map(|letter| letter.at))
+                .chain(self.worlds.iter().filter_map(|it| it.broker.deadline()));
+            let next = next.min().unwrap_or(end).clamp(self.now(), end);
             if let Some((partition, offset, waited)) = self.longest_wait() {
                 assert!(
                     waited <= late,
                     "message {offset} of partition {partition} waits for {waited:?}: {:#?} {:#?}",
                     self.consumers,
-                    self.world.broker.status().consumers
+                    self.worlds[self.place(partition).0]
+                        .broker
+                        .status()
+                        .consumers
                 );
             }
-            if self.world.now >= end {
+            if self.now() >= end {
                 return;
             }
-            self.world.wait(next.since(self.world.now));
+            let passed = next.since(self.now());
+            for world in &mut self.worlds {
+                world.wait(passed);
+            }
         }
     }
 
     pub(super) fn pass(&mut self, duration: Duration, late: Duration) {
-        self.until(self.world.now + duration, late);
+        self.until(self.now() + duration, late);
     }
 }
 
@@ -619,4 +738,9 @@ fn empty(consumer: &mut Consumer, mut fetch: Fetch, now: Moment) {
     fetch.delay = (fetch.delay + DELAY_STEP).min(DELAY_MAX);
     fetch.stamp = (now + fetch.delay).as_millis();
     consumer.queue.push(fetch);
+}
+
+/// The server of a broker.
+fn server(index: usize) -> ServerId {
+    ServerId(u16::try_from(index + 1).unwrap())
 }

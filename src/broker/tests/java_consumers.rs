@@ -104,12 +104,12 @@ fn two_threads(seed: u64, partitions: i32, gap: Duration, kind: Kind, exempt: bo
 }
 
 fn turns(run: &Run) -> u64 {
-    let consumers = run.world.broker.status().consumers;
+    let consumers = run.worlds[0].broker.status().consumers;
     consumers.iter().map(|consumer| consumer.turns).sum()
 }
 
 fn refused_because(run: &Run) -> Option<NotTurned> {
-    let consumers = run.world.broker.status().consumers;
+    let consumers = run.worlds[0].broker.status().consumers;
     consumers[0].not_turned.map(|(why, _)| why)
 }
 

@@ -115,7 +115,7 @@ fn measure(cell: Cell, seed: u64, messages: i32, held: bool) -> Waits {
 }
 
 fn turns_of(run: &Run) -> u64 {
-    let consumers = run.world.broker.status().consumers;
+    let consumers = run.worlds[0].broker.status().consumers;
     consumers.iter().map(|one| one.turns).sum()
 }
 

@@ -12,7 +12,11 @@
 //!   version C #O    stats C #O [ITEM]    transaction C #O STEP    sync C #O    quit C
 //!   own GROUP TOPIC PARTITION [CONSUMER]      nobody when no consumer is named
 //!   told GROUP TOPIC PARTITION OFFSET          the group's position in ZooKeeper
-//!   elsewhere CONSUMER                         it owns partitions of other brokers too
+//!   elsewhere CONSUMER [BROKER]...             it owns partitions of other brokers too
+//!   meet S    part S                           there is a connection to server S, or none any more
+//!   wanted S GROUP CONSUMER                    the broker of server S wants a thread of it
+//!   counts S BROKER [asks] [PROCESS:SENT:OUT]...   it tells what it has sent, and has heard all from here
+//!   answers S BROKER [PROCESS:SENT:OUT]...     it does so whenever it is asked; without more it is silent
 //!   wait MS                                    time passes
 //!   hold|let commits|writes|syncs|owners       they wait until they are let
 //!   together COMMAND; COMMAND; ...             within one turn
@@ -25,14 +29,16 @@
 //!
 //! A message id is shown as `+MS.SEQUENCE`, milliseconds since the test began.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::harness::{File, Path, WALL_START, World, short_name};
+use super::words;
 use crate::broker::command::{Command, Commands};
+use crate::broker::word::Word;
 use crate::broker::{
     Effect, Event, Get, Name, OffsetQuery, Options, Pressure, Put, Reply, Request, Section,
     Settings, Sync, Topics, Transaction, TransactionStep, Wish,
@@ -48,7 +54,7 @@ scripts! {
     "src/broker/scripts":
     adoption, checkpoints, closed_partitions, damage, full_disk, get_decisions, not_yet_visible,
     order_of_a_connection, pacing, purge, put_admission, reload, restart, retention, rolling, stats,
-    topic_detail, verification, waiting_holds, waiting_off, waiting_room, waiting_turns => play;
+    topic_detail, verification, waiting_beside, waiting_holds, waiting_off, waiting_room, waiting_turns => play;
 }
 
 fn play(script: &str) -> String {
@@ -60,6 +66,8 @@ struct Runner {
     world: World,
     /// Files that were renamed away, as archived ones are.
     out: Vec<String>,
+    /// What brokers answer who are asked for counts.
+    answers: BTreeMap<ServerId, Vec<String>>,
 }
 
 fn options(words: &str) -> Options {
@@ -149,6 +157,7 @@ impl Runner {
         Runner {
             world,
             out: Vec::new(),
+            answers: BTreeMap::new(),
         }
     }
 
@@ -285,7 +294,20 @@ impl Runner {
                 world.positions.insert(key, words[4].parse().unwrap());
             }
             "elsewhere" => {
-                world.elsewhere.insert(words[1].to_owned());
+                // A broker that nobody has met, unless they are named.
+                let brokers = words[2..].iter().map(|id| id.parse().expect("an id"));
+                let mut brokers: BTreeSet<_> = brokers.map(|id| Some(ServerId(id))).collect();
+                if brokers.is_empty() {
+                    brokers.insert(Some(ServerId(99)));
+                }
+                world.elsewhere.insert(words[1].to_owned(), brokers);
+            }
+            "meet" | "part" | "wanted" => world.event(words::event(&words)),
+            "answers" => self.answers(&words),
+            "counts" => {
+                let from = ServerId(words[1].parse().unwrap());
+                let word = words::counts(world.now, &words[2..]);
+                world.event(Event::Told { from, word });
             }
             "wait" => self.wait(words[1].parse().unwrap()),
             "hold" | "let" => {
@@ -404,10 +426,43 @@ impl Runner {
 
     /// Writes down what left the broker.
     fn tell(&mut self) {
-        for effect in std::mem::take(&mut self.world.seen) {
-            let line = self.effect(effect);
-            self.out.push(line);
+        while !self.world.seen.is_empty() {
+            for effect in std::mem::take(&mut self.world.seen) {
+                if !self.is_answered(&effect) {
+                    let line = self.effect(effect);
+                    self.out.push(line);
+                }
+            }
         }
+    }
+
+    /// What a broker answers from now on.
+    fn answers(&mut self, words: &[&str]) {
+        let server = ServerId(words[1].parse().unwrap());
+        let answer = words[2..].iter().map(|word| (*word).to_owned()).collect();
+        match words.len() {
+            2 => self.answers.remove(&server),
+            _ => self.answers.insert(server, answer),
+        };
+    }
+
+    /// A broker is asked for counts, and answers at once.
+    fn is_answered(&mut self, effect: &Effect) -> bool {
+        let Effect::Tell {
+            to,
+            word: Word::Counts(asked),
+        } = effect
+        else {
+            return false;
+        };
+        let Some(answer) = self.answers.get(to).filter(|_| asked.asks) else {
+            return false;
+        };
+        let words: Vec<&str> = answer.iter().map(String::as_str).collect();
+        let word = words::counts(self.world.now, &words);
+        let from = *to;
+        self.world.event(Event::Told { from, word });
+        true
     }
 
     fn effect(&self, effect: Effect) -> String {
@@ -438,6 +493,7 @@ impl Runner {
                 topic.topic, topic.partitions, topic.accept_publish, topic.accept_subscribe
             ),
             Effect::UnregisterTopic { topic } => format!("unregister {topic}"),
+            Effect::Tell { to, word } => format!("to server {to}: {}", words::text(&word)),
             Effect::Close { connection } => format!("{connection} closed"),
             Effect::PauseReading => "pause reading".to_owned(),
             Effect::ResumeReading => "resume reading".to_owned(),

@@ -67,7 +67,9 @@ impl Waiting {
             let ours = consumer.connection == connection;
             let unheard = consumer.mirror.is_asking(key);
             let held = consumer.held.len() + usize::from(!unheard);
-            if ours && consumer.mirror.threads_are_fewer_than(held) {
+            // Of one that reads from other brokers, too, more threads may come here at any time.
+            let all_are_here = !consumer.is_elsewhere();
+            if ours && all_are_here && consumer.mirror.threads_are_fewer_than(held) {
                 self.begin_anew(now, owner);
             }
             self.consumer_mut(owner).heard(key);

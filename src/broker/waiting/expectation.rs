@@ -99,7 +99,7 @@ impl Waiting {
     }
 
     /// Those first whose partitions expect their next message last.
-    fn by_expectation(&self, now: Moment, mut held: Vec<HeldId>) -> Vec<HeldId> {
+    pub(super) fn by_expectation(&self, now: Moment, mut held: Vec<HeldId>) -> Vec<HeldId> {
         let expected = |id: &HeldId| {
             let partition = self.held[id].get.partition;
             let next = self.partition(partition).and_then(|it| it.next_data(now));

@@ -18,6 +18,16 @@ pub(super) enum Client {
     Unknown,
 }
 
+impl Client {
+    /// The process whose memory it is.
+    pub(super) fn process(&self) -> Option<&str> {
+        match self {
+            Client::Remembers { process } => Some(process),
+            Client::Rereads | Client::Unknown => None,
+        }
+    }
+}
+
 /// Who a consumer's name is that of.
 pub(super) fn client(group: &str, consumer: &str) -> Client {
     parse(group, consumer).unwrap_or(Client::Unknown)

@@ -10,8 +10,8 @@ use super::reading::Follows;
 use super::turn::Budget;
 use super::wanted::Wanted;
 use super::{
-    Consumer, ConsumerId, End, Group, GroupId, Held, HeldId, Key, KeyId, PartitionState, Question,
-    Told, Waiting,
+    Brokers, Call, Consumer, ConsumerId, End, Group, GroupId, Held, HeldId, Key, KeyId,
+    PartitionState, Question, Told, Waiting,
 };
 use crate::broker::request::Name;
 use crate::segments::PartitionId;
@@ -72,6 +72,7 @@ impl Waiting {
                     present_until,
                     shaken: true,
                     read: None,
+                    asked: false,
                     keys: 0,
                     consumers: 0,
                     elsewhere: Vec::new(),
@@ -109,6 +110,7 @@ impl Waiting {
                 question: None,
                 reading: None,
                 impatient: None,
+                lent: None,
                 connection: ConnectionId(0),
                 used: now,
             },
@@ -168,7 +170,8 @@ impl Waiting {
                 held: BTreeSet::new(),
                 mirror: Mirror::default(),
                 wanted: Wanted::default(),
-                elsewhere: false,
+                brokers: Brokers::new(),
+                call: Call::default(),
                 in_turn: 0,
                 follows: Follows::default(),
                 budget: Budget::default(),

@@ -182,6 +182,13 @@ impl Waiting {
         }
         let (stamp, owner) = (state.stamp, state.owner);
         let Some(owner) = owner else { return };
+        let led_back = self.keys[&key]
+            .reading
+            .as_ref()
+            .is_some_and(|it| it.led_back);
+        if told == Told::Data && !led_back && self.consumers[&owner].is_elsewhere() {
+            self.stir(now);
+        }
         let consumer = self.consumer_mut(owner);
         consumer.wanted.restamp(key, stamp);
         let mirror = &mut consumer.mirror;

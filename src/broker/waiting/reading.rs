@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::elsewhere::read_at_most;
 use super::identity::Client;
 use super::{ConsumerId, KeyId, Waiting, WaitingGet};
 use crate::units::{ConnectionId, Moment};
@@ -26,6 +27,8 @@ const STEP: Duration = Duration::from_millis(100);
 const STEPS_MAX: usize = 64;
 /// So often in succession a client may have been led back just when it told its position.
 const EXCUSED_MAX: u8 = 2;
+/// So often a position may be told later because its client was led back.
+const MOVED_MAX: u8 = 2;
 /// A client that begins anew may come back anywhere, for so long.
 const BEGINS_FOR: Duration = Duration::from_secs(10);
 /// A consumer that was late, or acknowledged by hand, is not trusted for so long.
@@ -45,6 +48,10 @@ pub(super) struct Reading {
     /// When that was sent, by the clock of what its process was sent, and by that of what everybody was.
     clock: Option<u64>,
     total: u64,
+    /// What its process had read of other brokers for sure by then, if it was known whose the connection is.
+    beside: Option<u64>,
+    /// Messages in the last answer.
+    messages: u64,
     /// The client is led back just now.
     pub(super) led_back: bool,
     /// Below, something was asked for twice: its client may have given it up, and not remember it.
@@ -66,6 +73,8 @@ struct Confirmed {
     /// sent. It comes back later, and may have read much from other partitions in between.
     read_at: Moment,
     read: u64,
+    /// What the process had read of other brokers for sure by then.
+    beside: u64,
 }
 
 /// A position that a client has to tell.
@@ -76,6 +85,10 @@ struct Untold {
     sent_at: Moment,
     /// Since when it has to be told, or up to a [`STEP`] later.
     at: Moment,
+    /// The same, or since when it has come back here from being led back: until then it tells where it was led to.
+    due: Moment,
+    /// How often that moved.
+    moved: u8,
     /// Where its client was led back to since: if it tells positions just then, it tells that,
     led_to: Option<u64>,
     /// but not each time.
@@ -102,6 +115,8 @@ impl Reading {
                 offset,
                 sent_at,
                 at: now,
+                due: now,
+                moved: 0,
                 led_to: None,
                 excused: 0,
             }),
@@ -125,13 +140,34 @@ impl Reading {
         };
         let led_back = oldest.led_to.is_some_and(|led_to| led_to <= self.position);
         if oldest.at + commit < told && led_back && oldest.excused < EXCUSED_MAX {
-            (oldest.excused, oldest.at) = (oldest.excused + 1, now);
+            (oldest.excused, oldest.at, oldest.due) = (oldest.excused + 1, now, now);
         }
+    }
+
+    /// Its client has come back from where it was led: it may have been on its way there for long, among brokers.
+    fn came_back(&mut self, now: Moment) {
+        let mut behind = self.untold.iter_mut();
+        if let Some(oldest) = behind.find(|it| it.led_to.is_some() && it.moved < MOVED_MAX) {
+            (oldest.due, oldest.moved) = (now, oldest.moved + 1);
+        }
+    }
+
+    /// Since when a position of it is due that its client has not told.
+    fn due_since(&self) -> Option<Moment> {
+        self.untold.iter().map(|untold| untold.due).min()
     }
 
     /// Since when its client has not told that it read something.
     fn untold_since(&self) -> Option<Moment> {
         self.untold.front().map(|untold| untold.at)
+    }
+
+    /// Messages that its client was sent and has not come back from.
+    pub(super) fn messages_out(&self) -> u64 {
+        match self.is_unread() {
+            true => self.messages,
+            false => 0,
+        }
     }
 
     /// Its client was sent what it has not come back from.
@@ -181,6 +217,7 @@ pub(super) struct LastRead {
     pub(super) start: u64,
     pub(super) read_at: Moment,
     pub(super) read: u64,
+    pub(super) beside: u64,
 }
 
 impl Waiting {
@@ -211,6 +248,11 @@ impl Waiting {
                 let since = self.sent.total() - reading.total;
                 self.process_clock(owner).saturating_sub(since)
             });
+            let beside = reading.beside.unwrap_or_else(|| {
+                let process = owner.and_then(|owner| self.consumers[&owner].client.process());
+                let by_now = process.map_or(0, |process| self.beside.read_for_sure(process));
+                by_now.saturating_sub(read_at_most(now.since(sent_at)))
+            });
             let known = reading
                 .confirmed
                 .filter(|confirmed| confirmed.offset == offset);
@@ -218,12 +260,15 @@ impl Waiting {
                 offset,
                 read_at: sent_at,
                 read,
+                beside,
             });
             if known.is_none() {
                 reading.has_read(now, offset, sent_at);
             }
             if reading.led_back {
                 (confirmed.read_at, confirmed.read) = (sent_at, read);
+                confirmed.beside = beside;
+                reading.came_back(now);
             }
             reading.confirmed = Some(confirmed);
         } else if (reading.from..reading.to).contains(&offset) {
@@ -273,6 +318,8 @@ impl Waiting {
         }
         let clock = owner.map(|owner| self.process_clock(Some(owner)));
         let total = self.sent.total();
+        let process = owner.and_then(|owner| self.consumers[&owner].client.process());
+        let beside = process.map(|process| self.beside.read_for_sure(process));
         let Some(state) = get.reader.and_then(|key| self.keys.get_mut(&key)) else {
             return;
         };
@@ -284,6 +331,7 @@ impl Waiting {
             {
                 (reading.asked, reading.to, reading.whole) = (from, to, whole);
                 (reading.clock, reading.total) = (clock, total);
+                (reading.beside, reading.messages) = (beside, messages);
             }
             reading => {
                 *reading = Some(Reading {
@@ -294,6 +342,8 @@ impl Waiting {
                     whole,
                     clock,
                     total,
+                    beside,
+                    messages,
                     led_back: false,
                     doubtful_to: 0,
                     confirmed: None,
@@ -359,9 +409,12 @@ impl Waiting {
         }
         self.judge_acknowledgement(now, owner);
         let late = self.consumers[&owner].keys.iter().any(|key| {
-            let reading = self.keys[key].reading.as_ref();
-            let untold = reading.and_then(Reading::untold_since);
-            untold.is_some_and(|since| now.since(since) > COMMIT_MAX)
+            let state = &self.keys[key];
+            let reading = state.reading.as_ref().filter(|it| !it.led_back);
+            // It is on its way back from where it is led to.
+            let leads = state.question.is_some_and(|asked| asked.back_to.is_some());
+            let due = reading.filter(|_| !leads).and_then(Reading::due_since);
+            due.is_some_and(|since| now.since(since) > COMMIT_MAX)
         });
         if late {
             self.consumer_mut(owner).follows.late = Some(now);
@@ -423,7 +476,7 @@ impl Waiting {
                 });
             }
             let overdue = |since: Moment| now.since(since) > COMMIT_MAX;
-            if lately(follows.late) || reading.untold_since().is_some_and(overdue) {
+            if lately(follows.late) || reading.due_since().is_some_and(overdue) {
                 return Err(Doubt::Late);
             }
         }
@@ -431,6 +484,7 @@ impl Waiting {
             start,
             read_at: confirmed.read_at,
             read: confirmed.read,
+            beside: confirmed.beside,
         })
     }
 

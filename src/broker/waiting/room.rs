@@ -37,7 +37,7 @@ const POSITIONS_BELIEVED: Duration = Duration::from_millis(500);
 /// While something is wanted of a consumer its gets are held for so long, so that each has its turn. So are they, where
 /// they may not be given a turn, while it has partitions on other brokers: one in a few gives way to those.
 const HOLD_WHILE_WANTED: Duration = Duration::from_secs(1);
-/// So long is a get held whose consumer has partitions on other brokers, which cannot say when they have data.
+/// So long is a get held whose consumer has partitions on other brokers that cannot say when they have data.
 /// What it read last here has to be known still when it ends (`elsewhere`), with as long again to spare.
 const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(100);
 /// A partition that its client could have asked for so long ago waits for a thread, or for its listener.
@@ -47,6 +47,8 @@ const LATE: Duration = Duration::from_millis(250);
 enum Plan {
     Nothing,
     LookAt(Moment),
+    /// None of its threads is here.
+    Elsewhere,
     /// So many threads are to be let go.
     LetGo(usize),
 }
@@ -85,7 +87,11 @@ impl Waiting {
         self.ends_at(id, since + brief.map_or(limit, |brief| limit.min(brief)));
         let group = self.keys[&key].group;
         self.keep_present(now, group, owner);
+        if self.is_apart(now, owner) {
+            self.stir(now);
+        }
         self.make_room(now, owner);
+        self.pass_on(now, key, owner);
     }
 
     /// Something is wanted of a consumer, or it has not come back for more of something that it was sent, and has no
@@ -103,11 +109,11 @@ impl Waiting {
 
     /// For how long a get is held whose thread another partition may need.
     fn brief_hold(&self, now: Moment, id: HeldId, owner: ConsumerId) -> Option<Duration> {
-        let elsewhere = self.consumers[&owner].elsewhere;
+        let apart = self.is_apart(now, owner);
         let can_turn = self.may_turn(now, id).is_ok();
-        if elsewhere && (can_turn || self.waits_for_a_thread(now, owner)) {
+        if apart && (can_turn || self.waits_for_a_thread(now, owner)) {
             Some(HOLD_BESIDE_OTHERS)
-        } else if !can_turn && (elsewhere || self.misses_something(owner)) {
+        } else if !can_turn && (apart || self.misses_something(owner)) {
             Some(HOLD_WHILE_WANTED)
         } else {
             None
@@ -133,30 +139,33 @@ impl Waiting {
         }
     }
 
-    /// Asks what a consumer's group has told ZooKeeper, unless that was asked just now.
-    fn ask_positions(&mut self, now: Moment, owner: ConsumerId) -> bool {
+    /// Asks what a consumer's group has told ZooKeeper, unless that was heard just now. False: the answer is here.
+    pub(super) fn ask_positions(&mut self, now: Moment, owner: ConsumerId) -> bool {
         let group = self.group_mut(self.consumers[&owner].group);
+        let asked = group.asked;
         let just_now = group
             .read
             .is_some_and(|read| now.since(read) < POSITIONS_BELIEVED);
         if !just_now {
-            group.read = Some(now);
+            (group.read, group.asked) = (Some(now), true);
             let group = group.name.clone();
             self.questions.push(Question::Owned { group });
         }
-        !just_now
+        !just_now || asked
     }
 
-    /// A hold ends, and could end with a turn if only its consumer's positions were known: it lasts until they are.
+    /// A hold ends, and could end with a turn if only its consumer's positions were known, or what others sent it: it lasts
+    /// until they are.
     pub(super) fn asks_before_it_ends(&mut self, now: Moment, id: HeldId) -> bool {
         let Some(owner) = self.held[&id].consumer else {
             return false;
         };
-        let asks = self.consumers[&owner].lacks_threads()
-            && self
-                .may_turn(now, id)
-                .is_err_and(NotTurned::lacks_positions)
-            && self.ask_positions(now, owner);
+        let lacks = self.consumers[&owner].lacks_threads();
+        let asks = match self.may_turn(now, id) {
+            Err(why) if lacks && why.lacks_positions() => self.ask_positions(now, owner),
+            Err(NotTurned::MayHaveForgotten) if lacks => self.awaits_counts(now, owner),
+            _ => false,
+        };
         if asks {
             self.ends_at(id, now + ON_ITS_WAY);
         }
@@ -187,7 +196,7 @@ impl Waiting {
             .read
             .is_none_or(|read| now.since(read) >= OWNER_BELIEVED);
         if group.shaken && may_read || positions {
-            (group.shaken, group.read) = (false, Some(now));
+            (group.shaken, group.read, group.asked) = (false, Some(now), true);
             let group = group.name.clone();
             self.questions.push(Question::Owned { group });
         }
@@ -245,8 +254,17 @@ impl Waiting {
         let threads = match self.plan(now, owner) {
             Plan::Nothing => return self.look_at(owner, None),
             Plan::LookAt(at) => return self.look_at(owner, Some(at)),
+            Plan::Elsewhere => {
+                let look = self.call(now, owner);
+                return self.look_at(owner, look);
+            }
             Plan::LetGo(threads) => threads,
         };
+        let oldest = self.consumers[&owner].wanted.oldest_since();
+        if oldest.is_some_and(|since| now.since(since) >= ON_ITS_WAY) {
+            // Those that were let go here went to other brokers.
+            self.call(now, owner);
+        }
         let (held, threads) = self.let_go_first(now, owner, threads);
         if threads == 0 {
             return self.look_at(owner, Some(now + ON_ITS_WAY));
@@ -267,9 +285,12 @@ impl Waiting {
             return self.look_at(owner, Some(ready));
         }
         let mut look = now + ON_ITS_WAY;
-        if refused.is_some_and(|(_, why)| none_comes && why.lacks_positions())
-            && self.ask_positions(now, owner)
-        {
+        let waits = match refused {
+            Some((_, why)) if none_comes && why.lacks_positions() => self.ask_positions(now, owner),
+            Some((_, NotTurned::MayHaveForgotten)) if none_comes => self.awaits_counts(now, owner),
+            _ => false,
+        };
+        if waits {
             return self.look_at(owner, Some(look));
         }
         let newest = self.consumers[&owner].wanted.newest_since();
@@ -325,7 +346,7 @@ impl Waiting {
         match needed.saturating_sub(coming) {
             0 => Plan::LookAt(now + ON_ITS_WAY),
             // Whoever comes next is looked at then.
-            _ if held == 0 => Plan::Nothing,
+            _ if held == 0 => Plan::Elsewhere,
             threads => Plan::LetGo(threads.min(held)),
         }
     }

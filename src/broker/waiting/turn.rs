@@ -189,11 +189,15 @@ impl Waiting {
         }
         let here = self.sent.since(process, last.read);
         let elsewhere = if self.elsewhere.has(process) {
-            elsewhere::read_at_most(now.since(last.read_at))
+            let brokers = self.elsewhere.brokers(process);
+            let read = (last.read_at, last.beside);
+            let counted = self.beside.read_since(now, process, brokers, read);
+            let assumed = elsewhere::read_at_most(now.since(last.read_at));
+            counted.map_or(assumed, |counted| counted.min(assumed))
         } else {
             0
         };
-        if here >= REMEMBERED || here + elsewhere >= MEMORY {
+        if here >= REMEMBERED || elsewhere.saturating_add(here) >= MEMORY {
             return Err(NotTurned::MayHaveForgotten);
         }
         Ok(last.start)
@@ -244,10 +248,10 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ownership, Served, WaitingGet};
+    use super::super::{Brokers, Elsewhere, Ownership, Served, WaitingGet};
     use super::*;
     use crate::broker::options::WaitingOptions;
-    use crate::units::Seed;
+    use crate::units::{Seed, ServerId};
 
     const CONNECTION: ConnectionId = ConnectionId(1);
     const JVM: &str = "10.0.0.1-17-1374200000000-1";
@@ -268,7 +272,7 @@ mod tests {
                 ..WaitingOptions::default()
             };
             Readers {
-                waiting: Waiting::new(options, Seed(1)),
+                waiting: Waiting::new(options, ServerId(1), Seed(1)),
                 now: Moment::START + Duration::from_secs(100),
                 ends: [0; 8],
             }
@@ -286,7 +290,11 @@ mod tests {
                     position: None,
                 })
                 .collect();
-            let others: Vec<Name> = elsewhere.then_some(consumer.clone()).into_iter().collect();
+            let others = elsewhere.then(|| Elsewhere {
+                consumer: consumer.clone(),
+                brokers: Brokers::from([Some(ServerId(2))]),
+            });
+            let others: Vec<Elsewhere> = others.into_iter().collect();
             let group = Name::from(group);
             for &partition in partitions {
                 self.waiting

@@ -60,6 +60,11 @@ impl Wanted {
         self.by_age.last().map(|(since, _)| *since)
     }
 
+    /// Since when the oldest of them is wanted.
+    pub(super) fn oldest_since(&self) -> Option<Moment> {
+        self.by_age.first().map(|(since, _)| *since)
+    }
+
     /// All of them with the moment from which the client can take them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (KeyId, Moment)> {
         self.all.iter().map(|(&key, want)| (key, want.due_at()))

@@ -140,6 +140,33 @@ fn a_server_that_does_not_read_costs_a_bounded_memory() {
 }
 
 #[test]
+fn words_to_a_server_that_does_not_read_are_lost() {
+    use crate::broker::Name;
+    use crate::broker::word::Reader;
+    let (mut one, mut two) = pair();
+    let reader = Reader {
+        group: Name::from("g"),
+        consumer: Name::from("c"),
+    };
+    let word = Word::Wanted(vec![reader; 256]);
+    one.send_word(&word);
+    assert!(one.wants_flush());
+    for _ in 0..10_000 {
+        one.send_word(&word);
+        one.flush();
+    }
+    assert!(one.held_bytes() < 2 * (URGENT_BYTES_MAX as u64 + BULK_AHEAD_BYTES));
+    // It reads again: what comes is whole, and the next word comes, too.
+    carry(&mut one, &mut two, usize::MAX);
+    let came = frames(&mut two).len();
+    assert!((1..10_000).contains(&came), "{came}");
+    one.send_word(&word);
+    one.flush();
+    carry(&mut one, &mut two, usize::MAX);
+    assert_eq!(frames(&mut two), [Frame::Word(word)]);
+}
+
+#[test]
 fn entries_go_before_the_parts_of_a_snapshot() {
     let (mut one, mut two) = pair();
     let part = |offset| Part {

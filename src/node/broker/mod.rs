@@ -420,6 +420,11 @@ impl BrokerSide {
                 let group = group.to_string();
                 self.questions.push_back(Question::Owned { group });
             }
+            Effect::Tell { to, word } => {
+                if let Some(peer) = world.peers.peer(to, &mut world.connections) {
+                    peer.send_word(&word);
+                }
+            }
             Effect::Close { connection } => world.connections.close(connection),
             Effect::PauseReading => self.reading_paused = true,
             Effect::ResumeReading => {

@@ -1,7 +1,7 @@
 //! Who owns the broker's partitions: looked up in this process where consumers use the built-in coordinator,
 //! asked of the registry where they use another ZooKeeper.
 
-use crate::broker::{Event, Name, Owned};
+use crate::broker::{Elsewhere, Event, Name, Owned};
 use crate::node::coordinator::CoordinatorSide;
 use crate::registry::owners::{Answer, Owner, Znodes};
 
@@ -41,7 +41,12 @@ pub(in crate::node) fn event(answer: Answer) -> Event {
         Answer::Owned { group, owned } => Event::Owned {
             group: Name::from(group),
             owned: owned.here.into_iter().map(here).collect(),
-            elsewhere: owned.elsewhere.into_iter().map(Name::from).collect(),
+            elsewhere: (owned.elsewhere.into_iter())
+                .map(|(consumer, brokers)| Elsewhere {
+                    consumer: Name::from(consumer),
+                    brokers,
+                })
+                .collect(),
         },
     }
 }

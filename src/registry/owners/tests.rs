@@ -1,6 +1,6 @@
 //! Owner nodes as they are met, and what is told of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn each_partition_of_this_broker_is_told_with_its_consumer() {
     let owned = Tree::with(&[("t/1-0", "a"), ("t/1-1", "b"), ("u/1-7", "a")]).owned();
     let here = [owner("t", 0, "a"), owner("t", 1, "b"), owner("u", 7, "a")];
     assert_eq!(owned.here, here);
-    assert_eq!(owned.elsewhere, BTreeSet::new());
+    assert_eq!(owned.elsewhere, BTreeMap::new());
 }
 
 #[test]
@@ -68,8 +68,10 @@ fn a_consumer_that_owns_partitions_of_another_broker_of_whatever_topic_is_told()
     ];
     let owned = Tree::with(&nodes).owned();
     assert_eq!(owned.here, [owner("t", 0, "a")]);
-    let elsewhere = ["a", "b", "c"].map(str::to_owned);
-    assert_eq!(owned.elsewhere, BTreeSet::from(elsewhere));
+    let elsewhere = [("a", 2), ("b", 11), ("c", 2)];
+    let elsewhere =
+        elsewhere.map(|(name, broker)| (name.to_owned(), BTreeSet::from([Some(ServerId(broker))])));
+    assert_eq!(owned.elsewhere, BTreeMap::from(elsewhere));
 }
 
 #[test]

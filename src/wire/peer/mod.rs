@@ -29,6 +29,10 @@
 //!          group u32 | index u64 | 1: which digest has it? 2: this one, digest u64; 3: it differs; 4: a snapshot is wanted
 //!   kind 9, a command that the leader does not propose
 //!          group u32 | the command, until the body ends
+//!   kind 10, a word of a broker; only to servers that support feature level 2
+//!          1, consumers that have messages and ask for none: until the body ends, each: its group, its name
+//!          2, counts: stamp u64 | echo u64 | asks u8 | broker u16 | until the body ends, each: process, sent u64, out u64
+//!          a name: length u16, its bytes
 //! ```
 //!
 //! All integers are big-endian. The checksum is the crc32 of the body. Many messages share a frame, those of several groups
@@ -37,6 +41,7 @@
 
 use bytes::Bytes;
 
+use crate::broker::word::Word;
 use crate::consensus::founding::Hello;
 use crate::consensus::message::Message;
 use crate::cursor::Reader;
@@ -54,6 +59,8 @@ pub mod message;
 pub mod request;
 // Snapshots, in parts.
 pub mod snapshot;
+// What brokers tell each other.
+pub mod word;
 
 pub use comparison::{Compare, Compared};
 pub use request::{Forward, NotProposed, Touch, Touched};
@@ -77,6 +84,8 @@ const TOUCHED: u8 = 7;
 const COMPARE: u8 = 8;
 /// A command that the leader does not propose.
 const NOT_PROPOSED: u8 = 9;
+/// A word of a broker.
+const WORD: u8 = 10;
 
 /// What a frame says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +108,8 @@ pub enum Frame {
     Compare(Compare),
     /// A command that the leader does not propose.
     NotProposed(NotProposed),
+    /// A word of a broker.
+    Word(Word),
 }
 
 /// What the body of a frame says.
@@ -117,6 +128,7 @@ pub fn decode(body: &Bytes) -> Result<Frame, Malformed> {
         TOUCHED => Frame::Touched(request::decode_touched(&mut reader)?),
         COMPARE => Frame::Compare(comparison::decode(&mut reader)?),
         NOT_PROPOSED => Frame::NotProposed(request::decode_not_proposed(&mut reader, body)?),
+        WORD => Frame::Word(word::decode(&mut reader, body)?),
         kind => return Err(Malformed::Kind(kind)),
     })
 }
