@@ -4,7 +4,7 @@
 //! put-pipelined get` measures those named, and `cargo test --bench figures -- turns` does so with a build for debugging.
 //! `ROUNDS` (5) and `SECONDS` (5) say how often and how long; temporary folders are made in `TMPDIR`, whose disk is what is
 //! measured. Every line is a median over the rounds. `ROWS=random-300,hot-300` and `SIDES=ours` choose rows and sides of
-//! `turns`, and `EACH=1` tells each of their messages.
+//! `turns` and `three-turns`, and `EACH=1` tells each of their messages.
 
 #![allow(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
@@ -34,7 +34,7 @@ use std::fs;
 /// A figure's name, what it measures, and how.
 type Figure = (&'static str, &'static str, fn());
 
-const FIGURES: [Figure; 19] = [
+const FIGURES: [Figure; 20] = [
     ("put-pipelined", "put 1 KB, 8 connections x 64", || {
         messages::put(8, 64)
     }),
@@ -61,6 +61,11 @@ const FIGURES: [Figure; 19] = [
         "turns",
         "end to end, Java client with fewer threads than partitions",
         turns::measure,
+    ),
+    (
+        "three-turns",
+        "the same with its partitions on three brokers",
+        turns::measure_three,
     ),
     ("set", "coordinator, set 100 B, 64 x 32", || {
         znodes::measure("set")

@@ -1,11 +1,12 @@
 //! How long a message takes to a Java consumer that has fewer fetch threads than partitions, and what waiting for it
-//! costs: ours beside the originals, at the same time.
+//! costs: ours beside the originals, at the same time; and the same where its partitions are on three brokers of ours.
 
 use std::net::SocketAddr;
 use std::thread;
 
 use tempfile::TempDir;
 
+use crate::harness::cluster::Cluster;
 use crate::harness::deployment::{Deployment, Topic};
 use crate::harness::lab::maven::JavaProject;
 use crate::harness::originals::{Originals, ZK_ROOT};
@@ -56,6 +57,18 @@ const ROWS: [Row; 12] = [
     row("random-300-of-2", "random", 300, (2, 2), 40),
 ];
 
+/// A partition on each of three brokers.
+const ROWS_OF_THREE: [Row; 8] = [
+    row("three-round-robin-1000", "round-robin", 1000, (3, 1), 25),
+    row("three-round-robin-50", "round-robin", 50, (3, 1), 200),
+    row("three-round-robin-2", "round-robin", 2, (3, 1), 2000),
+    row("three-random-1000", "random", 1000, (3, 1), 25),
+    row("three-random-50", "random", 50, (3, 1), 200),
+    row("three-all-1000", "round-robin", 1000, (3, 3), 25),
+    row("three-all-50", "round-robin", 50, (3, 3), 200),
+    row("three-all-2", "round-robin", 2, (3, 3), 2000),
+];
+
 /// One coordinator and broker, as the client knows them.
 struct Side {
     name: &'static str,
@@ -88,10 +101,7 @@ pub(crate) fn measure() {
             pids.map(|pid| pid.to_string()).to_vec(),
         ));
     }
-    println!(
-        "  {:18} {:9} {:>9} {:>9} {:>9} {:>5} {:>5} {:>8} {:>8}",
-        "ms; share of a core", "", "p50", "p99", "slowest", "twice", "lost", "server", "client"
-    );
+    tell_columns();
     for row in &rows {
         thread::scope(|scope| {
             let running: Vec<_> = sides
@@ -104,6 +114,32 @@ pub(crate) fn measure() {
             }
         });
     }
+}
+
+/// The rows that `ROWS` names, or all, on three brokers that are one ensemble.
+pub(crate) fn measure_three() {
+    let rows = chosen("ROWS", ROWS_OF_THREE, |row| row.name);
+    let topics: Vec<Topic> = rows.iter().map(|row| (row.name, 1)).collect();
+    let mut cluster = Cluster::start_with(3, &topics, |_| {});
+    let leader = cluster.leader();
+    let pids = cluster.pids().map(|pid| pid.to_string()).collect();
+    let side = Side {
+        name: "ours",
+        coordinator: cluster.address(leader),
+        broker: cluster.server(leader).broker(),
+        pids,
+    };
+    tell_columns();
+    for row in &rows {
+        tell(row, side.name, &side.run(row));
+    }
+}
+
+fn tell_columns() {
+    println!(
+        "  {:22} {:9} {:>9} {:>9} {:>9} {:>5} {:>5} {:>8} {:>8}",
+        "ms; share of a core", "", "p50", "p99", "slowest", "twice", "lost", "server", "client"
+    );
 }
 
 /// What the environment names of all there is.
@@ -166,7 +202,7 @@ fn tell(row: &Row, side: &str, said: &str) {
             .map_or("", |(_, it)| it)
     };
     println!(
-        "  {:18} {side:9} {:>9} {:>9} {:>9} {:>5} {:>5} {:>8} {:>8}",
+        "  {:22} {side:9} {:>9} {:>9} {:>9} {:>5} {:>5} {:>8} {:>8}",
         row.name,
         value("p50_ms"),
         value("p99_ms"),

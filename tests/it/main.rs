@@ -39,6 +39,7 @@ mod skip_damage;
 mod suites;
 mod tidy;
 mod tokio_zookeeper;
+mod turns;
 mod waiting;
 mod zkcli;
 mod zookeeper_client;

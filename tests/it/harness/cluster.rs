@@ -9,6 +9,7 @@ use super::server::{Ports, Server, set_key, set_text};
 use super::socket::{free_port, is_listening};
 use super::zookeeper_wire::{Client, four_letter_word};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
@@ -201,6 +202,12 @@ impl Cluster {
         for i in self.places() {
             self.wait_until_serves(i);
         }
+    }
+
+    /// Their processes, all of which run.
+    pub(crate) fn pids(&mut self) -> impl Iterator<Item = Pid> {
+        let servers = self.servers.iter_mut();
+        servers.map(|server| server.process().pid())
     }
 
     /// `kill -9`.
