@@ -156,6 +156,8 @@ impl Waiting {
                     return self.answer(now, id, End::Turn);
                 }
                 Ok(_) => return,
+                // Its thread comes free by itself.
+                Err(_) if self.is_about_to_end(id) => return,
                 Err(why) => refused = refused.or(Some((id, why))),
             }
         }

@@ -108,6 +108,11 @@ impl Appended {
         }
     }
 
+    /// Whether there is more behind this offset, perhaps not to be seen yet.
+    pub(super) fn reaches_beyond(&self, offset: u64) -> bool {
+        self.last.is_some_and(|(_, end)| end > offset)
+    }
+
     /// Where the record begins that ends here, if it is the last one.
     pub(super) fn last_before(&self, end: u64) -> Option<u64> {
         self.last.filter(|last| last.1 == end).map(|last| last.0)

@@ -277,6 +277,7 @@ impl Waiting {
             }
             match self.may_turn(now, id) {
                 Ok(_) => given.push(id),
+                Err(_) if self.is_about_to_end(id) => {}
                 Err(why) => refused = refused.or(Some((id, why))),
             }
         }
@@ -307,6 +308,13 @@ impl Waiting {
             }
         }
         self.look_at(owner, Some(look));
+    }
+
+    /// What a held get waits for is being written.
+    pub(super) fn is_about_to_end(&self, id: HeldId) -> bool {
+        let get = &self.held[&id].get;
+        let partition = self.partitions.get(get.partition.0 as usize);
+        partition.is_some_and(|it| it.appended.reaches_beyond(get.offset))
     }
 
     /// A held get of this consumer makes room with 404, because it may not be given a turn.
