@@ -25,7 +25,7 @@ use crate::net::peer_connection::PeerConnection;
 use crate::net::zookeeper_connection::{self, ZookeeperConnection};
 use crate::registry;
 use crate::registry::owners::Question;
-use crate::units::feature::{FeatureLevel, Levels, Unsupported};
+use crate::units::feature::Unsupported;
 use crate::units::{ConnectionId, GroupId, Moment, WallTime};
 use crate::wire;
 use crate::wire::peer::Frame;
@@ -602,11 +602,7 @@ impl Node {
             self.failed = Some(failure);
         }
         if greeted.is_some() {
-            let speak = |levels: Levels| levels.contains(FeatureLevel::BROKERS_SPEAK);
-            self.tell_broker(match speak(own.levels) && speak(hello.levels) {
-                true => BrokerEvent::Met { server },
-                false => BrokerEvent::Parted { server },
-            });
+            self.tell_broker(BrokerEvent::Met { server });
         }
     }
 

@@ -19,9 +19,6 @@ pub struct FeatureLevel(pub u16);
 impl FeatureLevel {
     /// The first one. Bytes that name no level are of this one.
     pub const FIRST: FeatureLevel = FeatureLevel(1);
-
-    /// Whoever supports it understands words of brokers, whatever level is in force: nothing of them stays.
-    pub const BROKERS_SPEAK: FeatureLevel = FeatureLevel(2);
 }
 
 impl Default for FeatureLevel {
@@ -83,7 +80,7 @@ impl Levels {
     /// Those of this release.
     pub const OWN: Levels = Levels {
         lowest: FeatureLevel::FIRST,
-        highest: FeatureLevel::BROKERS_SPEAK,
+        highest: FeatureLevel(1),
     };
 
     /// The first level and no other: that is what a server supports that says nothing of levels.

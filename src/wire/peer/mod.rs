@@ -29,7 +29,7 @@
 //!          group u32 | index u64 | 1: which digest has it? 2: this one, digest u64; 3: it differs; 4: a snapshot is wanted
 //!   kind 9, a command that the leader does not propose
 //!          group u32 | the command, until the body ends
-//!   kind 10, a word of a broker; only to servers that support feature level 2
+//!   kind 10, a word of a broker
 //!          1, consumers that have messages and ask for none: until the body ends, each: its group, its name
 //!          2, counts: stamp u64 | echo u64 | asks u8 | broker u16 | until the body ends, each: process, sent u64, out u64
 //!          a name: length u16, its bytes
