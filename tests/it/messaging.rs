@@ -418,3 +418,16 @@ fn measurements_run_against_a_server_and_against_themselves() {
     let disk = bench(&["disk", &folder]);
     assert_eq!(disk["writes"].as_array().map(Vec::len), Some(4), "{disk}");
 }
+
+/// Whoever makes the znodes and removes them has nothing to do meanwhile: its session was over before the end.
+#[test]
+fn a_measurement_of_the_coordinator_may_last_longer_than_a_session_without_a_word() {
+    let server = Server::start_with(&[], |text| {
+        set_key(text, "coordinator", "session_timeout_min_ms", "500");
+        set_key(text, "coordinator", "session_timeout_max_ms", "500");
+    });
+    let brief = ["--seconds", "3", "--warm-up", "0"];
+    chrysalis(&server, &[&["bench", "coordinator"], &brief[..]].concat());
+    let left = chrysalis(&server, &["zk", "ls", "/"]);
+    assert!(!left.contains("bench"), "{left}");
+}

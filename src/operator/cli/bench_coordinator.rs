@@ -6,6 +6,7 @@
 //! `--ceiling` tells how little: the same client against a server that answers without doing anything.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -114,8 +115,8 @@ impl BenchCoordinator {
             ((server.address, server.to_string()), client)
         };
         let (address, name) = server;
-        let work = Work::new(self, name, client);
-        work.measure(address, &mut interrupt).await
+        let work = Work::new(self, name, &client);
+        work.measure(client, address, &mut interrupt).await
     }
 
     fn data(&self) -> Bytes {
@@ -123,33 +124,33 @@ impl BenchCoordinator {
     }
 }
 
-/// One measurement: a place in the tree, and the client that makes and removes it.
+/// One measurement, and its place in the tree.
 struct Work<'a> {
     bench: &'a BenchCoordinator,
     server: String,
-    control: Client,
     root: String,
 }
 
 impl<'a> Work<'a> {
-    fn new(bench: &'a BenchCoordinator, server: String, control: Client) -> Work<'a> {
+    fn new(bench: &'a BenchCoordinator, server: String, control: &Client) -> Work<'a> {
         // The session makes the name unique among all who measure this server now.
         let root = format!("/chrysalis-bench-{:x}", control.session().session);
         Work {
             bench,
             server,
-            control,
             root,
         }
     }
 
+    /// Makes the znodes by `control`, measures, and removes them.
     async fn measure(
-        mut self,
+        self,
+        mut control: Client,
         address: SocketAddr,
         interrupt: &mut Interrupt,
     ) -> anyhow::Result<Measured> {
         let znodes = self.znodes();
-        self.make(&znodes).await?;
+        self.make(&mut control, &znodes).await?;
         let stop = Rc::new(Cell::new(false));
         let loaded = {
             let mut load = pin!(self.load(address, &stop));
@@ -161,6 +162,7 @@ impl<'a> Work<'a> {
                     let _loaded = load.await;
                     Err(interrupted("measure the coordinator").into())
                 }
+                never = keep_alive(&mut control) => match never {},
             }
         };
         // What was made goes away, also when it did not end well.
@@ -168,9 +170,9 @@ impl<'a> Work<'a> {
             (Ok(load), Operation::Create) => self.created(load),
             _ => znodes,
         };
-        let removed = self.remove(names).await;
+        let removed = self.remove(&mut control, names).await;
         // A session that cannot be ended ends by itself.
-        let _ended = self.control.close().await;
+        let _ended = control.close().await;
         let load = loaded?;
         removed?;
         Ok(Measured::new(self.bench, self.server, &load))
@@ -186,7 +188,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn make(&mut self, znodes: &[String]) -> anyhow::Result<()> {
+    async fn make(&self, control: &mut Client, znodes: &[String]) -> anyhow::Result<()> {
         let create = |path: &String| {
             Request::Create(Create {
                 path: path.clone().into(),
@@ -199,7 +201,7 @@ impl<'a> Work<'a> {
             .chain(znodes)
             .map(create)
             .collect();
-        let answers = self.control.call_all(&requests).await;
+        let answers = control.call_all(&requests).await;
         let refused = answers.and_then(|answers| {
             let refused = answers.into_iter().find_map(Result::err);
             refused.map_or(Ok(()), |refused| Err(Error::Refused(refused)))
@@ -236,7 +238,7 @@ impl<'a> Work<'a> {
             .collect()
     }
 
-    async fn remove(&mut self, mut znodes: Vec<String>) -> anyhow::Result<()> {
+    async fn remove(&self, control: &mut Client, mut znodes: Vec<String>) -> anyhow::Result<()> {
         znodes.push(self.root.clone());
         for some in znodes.chunks(DELETE_AT_ONCE) {
             let requests: Vec<Request> = some
@@ -248,11 +250,17 @@ impl<'a> Work<'a> {
                     })
                 })
                 .collect();
-            let answers = self.control.call_all(&requests).await;
+            let answers = control.call_all(&requests).await;
             answers.with_context(|| format!("remove {} from {}", self.root, self.server))?;
         }
         Ok(())
     }
+}
+
+/// Keeps a session that has nothing to do. If it is lost, whoever needs it next is told.
+async fn keep_alive(client: &mut Client) -> Infallible {
+    while client.next_event().await.is_ok() {}
+    std::future::pending().await
 }
 
 #[cfg(test)]
