@@ -1,14 +1,15 @@
 //! How servers with empty folders become one group, and how one with an empty folder finds the group that is there.
 //!
 //! A server that belongs to nothing founds nothing before it has heard from every server of its list, and each of them
-//! belongs to nothing, too, and has the same list. Then the first of the list founds, alone, and the others
-//! learn of it and join. Observers of the list found nothing and are not waited for: they are taken in when there is a group. So
+//! belongs to nothing, too, and has the same list. Then the first of the list that is to vote founds, alone, and the others
+//! learn of it and join. Observers of the list are waited for as the others are, once in a group's life, because by then one may
+//! have got the vote of another server, or be the last that remembers; they are taken in when there is a group. So
 //! two halves never found two groups, and a wiped server never founds one beside the group that
-//! it has forgotten: somebody who remembers is on the list, and whoever remembers says so, an observer as well.
+//! it has forgotten: somebody who remembers is on the list, and whoever remembers is not heard as one that belongs to nothing.
 //!
 //! What was founded and reached nobody else's disk may be lost with the founder's: nothing was promised by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::membership::{Identity, Membership};
 use crate::units::ServerId;
@@ -57,11 +58,10 @@ pub struct Founding {
     levels: Levels,
     /// All of the list.
     servers: Vec<ServerId>,
-    /// Those of them that found nothing.
+    /// Those of them that are to have no vote.
     observers: Vec<ServerId>,
+    /// Those of the list that are there, belong to nothing and have the same list.
     heard: BTreeMap<ServerId, (Identity, Levels)>,
-    /// Who is there and belongs to a group.
-    remembering: BTreeSet<ServerId>,
 }
 
 impl Founding {
@@ -82,7 +82,6 @@ impl Founding {
             levels,
             servers,
             observers,
-            remembering: BTreeSet::new(),
         }
     }
 
@@ -97,23 +96,22 @@ impl Founding {
         }
     }
 
-    /// Who founds, all of them together.
-    fn founders(&self) -> impl Iterator<Item = ServerId> {
+    /// Who founds: the first that is to vote.
+    fn founder(&self) -> Option<ServerId> {
         let votes = |server: &&ServerId| !self.observers.contains(server);
-        self.servers.iter().filter(votes).copied()
+        self.servers.iter().find(votes).copied()
     }
 
-    /// Of whom that founds it has not heard yet.
+    /// Of whom on the list, observers among them, it has not heard yet that they belong to nothing.
     pub fn missing(&self) -> impl Iterator<Item = ServerId> {
-        let missing = |server: &ServerId| !self.heard.contains_key(server);
-        self.founders().filter(missing)
+        let missing = |server: &&ServerId| !self.heard.contains_key(server);
+        self.servers.iter().filter(missing).copied()
     }
 
     /// What a server said of itself may not be so any more.
     pub fn forget(&mut self, server: ServerId) {
         if server != self.own.server {
             self.heard.remove(&server);
-            self.remembering.remove(&server);
         }
     }
 
@@ -121,7 +119,7 @@ impl Founding {
     pub fn hear(&mut self, hello: &Hello, ensemble: u128) -> Option<Decision> {
         let said = hello.identity.server;
         if let Some(members) = &hello.members {
-            self.remembering.insert(said);
+            self.heard.remove(&said);
             let observes = self.observers.contains(&self.own.server);
             return Some(match members.number_of(self.own) {
                 Some(number) => Decision::Joins { number },
@@ -130,7 +128,6 @@ impl Founding {
                 None => Decision::Stranger,
             });
         }
-        self.remembering.remove(&said);
         if (&hello.servers, &hello.observers) != (&self.servers, &self.observers) {
             self.heard.remove(&said);
             return Some(Decision::Disagrees(said));
@@ -138,26 +135,27 @@ impl Founding {
         if said != self.own.server && self.servers.contains(&said) {
             self.heard.insert(said, (hello.identity, hello.levels));
         }
-        let founds = self.founders().next() == Some(self.own.server);
-        if !founds || self.missing().next().is_some() || !self.remembering.is_empty() {
+        let founds = self.founder() == Some(self.own.server);
+        if !founds || self.missing().next().is_some() {
             return None;
         }
         Some(Decision::Founds(Box::new(self.founded(ensemble))))
     }
 
-    /// The group of all that were heard, at the highest level that they support.
+    /// The group of all that were heard and are to vote, at the highest level that all support, also those that observe.
     fn founded(&self, ensemble: u128) -> Membership {
-        let founders = self.heard.values();
-        let founders = founders.filter(|(it, _)| !self.observers.contains(&it.server));
-        let identities: Vec<Identity> = founders.clone().map(|(identity, _)| *identity).collect();
-        let mut founded = Membership::founded_by(&identities, ensemble);
-        for (identity, levels) in founders {
+        let identities = self.heard.values().map(|(identity, _)| *identity);
+        let voters = identities.filter(|it| !self.observers.contains(&it.server));
+        let voters: Vec<Identity> = voters.collect();
+        let mut founded = Membership::founded_by(&voters, ensemble);
+        for (identity, levels) in self.heard.values() {
             let number = founded.number_of(*identity);
             if let Some(number) = number.filter(|_| levels.highest != FeatureLevel::FIRST) {
                 founded.highest.insert(number, levels.highest);
             }
         }
-        founded.level = founded.possible_level();
+        let highest = self.heard.values().map(|(_, levels)| levels.highest);
+        founded.level = highest.min().unwrap_or_default();
         if founded.level != FeatureLevel::FIRST {
             founded.raised_by = Release::OWN;
         }
@@ -276,13 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn observers_found_nothing_and_are_not_waited_for() {
+    fn an_observer_is_waited_for_and_gets_no_vote() {
         let mut first = empty_observed(1);
-        assert_eq!(first.hear(&empty_observed(3).hello(), 9), None);
+        assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
         let missing: Vec<ServerId> = first.missing().collect();
-        assert_eq!(missing, list(&[2]));
-        let Some(Decision::Founds(members)) = first.hear(&empty_observed(2).hello(), 9) else {
-            panic!("all that vote are there");
+        assert_eq!(missing, list(&[3]));
+        let Some(Decision::Founds(members)) = first.hear(&empty_observed(3).hello(), 9) else {
+            panic!("all are there");
         };
         assert_eq!((members.voters.len(), members.identities.len()), (2, 2));
         let mut observer = empty_observed(3);
@@ -294,23 +292,103 @@ mod tests {
             ..empty_observed(1).hello()
         };
         assert_eq!(observer.hear(&founded, 9), Some(Decision::Observes));
-        // Who is an observer to one of them and a voter to the other: nobody founds with that.
-        let disagrees = Some(Decision::Disagrees(ServerId(2)));
-        assert_eq!(empty_observed(1).hear(&empty(2).hello(), 9), disagrees);
+    }
+
+    #[test]
+    fn an_observer_founds_nothing_though_it_is_the_first_of_the_list() {
+        let listed = |server: u16| {
+            let own = identity(server, u128::from(server));
+            Founding::new(own, list(&[1, 2, 3]), list(&[1]), Levels::FIRST)
+        };
+        let (mut observer, mut voter) = (listed(1), listed(2));
+        assert_eq!(observer.hear(&listed(2).hello(), 9), None);
+        assert_eq!(observer.hear(&listed(3).hello(), 9), None);
+        assert_eq!(voter.hear(&listed(1).hello(), 9), None);
+        let founds = voter.hear(&listed(3).hello(), 9);
+        assert!(matches!(founds, Some(Decision::Founds(_))));
+    }
+
+    #[test]
+    fn a_group_begins_at_a_level_that_its_observers_support() {
+        let supporting = |server: u16, highest: u16| {
+            let levels = Levels {
+                highest: FeatureLevel(highest),
+                ..Levels::FIRST
+            };
+            let own = identity(server, u128::from(server));
+            Founding::new(own, list(&[1, 2, 3]), list(&[3]), levels)
+        };
+        for (observer, level) in [(4, 3), (2, 2), (1, 1)] {
+            let mut first = supporting(1, 3);
+            first.hear(&supporting(2, 3).hello(), 9);
+            let decision = first.hear(&supporting(3, observer).hello(), 9);
+            let Some(Decision::Founds(members)) = decision else {
+                panic!("all are there");
+            };
+            assert_eq!(members.level, FeatureLevel(level));
+            assert_eq!(members.highest.len(), 2, "those of its members");
+        }
+    }
+
+    /// What 3 says, listed as an observer, when it is the one that has not lost a group of 1, 2 and itself.
+    fn observer_that_remembers() -> Hello {
+        let members = [1, 2, 3].map(|it| identity(it, 70 + u128::from(it)));
+        Hello {
+            members: Some(Membership::founded_by(&members, 5)),
+            ..empty_observed(3).hello()
+        }
     }
 
     #[test]
     fn an_observer_that_remembers_keeps_all_from_founding_another_group() {
-        let voters: Vec<Identity> = [1, 2].map(|it| identity(it, 70 + u128::from(it))).to_vec();
-        let remembers = Hello {
-            members: Some(Membership::founded_by(&voters, 5)),
-            ..empty_observed(3).hello()
-        };
         let mut first = empty_observed(1);
-        assert_eq!(first.hear(&remembers, 9), Some(Decision::Forgot));
+        let forgot = Some(Decision::Forgot);
+        assert_eq!(first.hear(&observer_that_remembers(), 9), forgot);
         assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
+        // Nor is anything founded while it is away.
         first.forget(ServerId(3));
-        let founds = first.hear(&empty_observed(2).hello(), 9);
-        assert!(matches!(founds, Some(Decision::Founds(_))));
+        assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
+        // What it said before it was taken in does not count any more.
+        let mut first = empty_observed(1);
+        assert_eq!(first.hear(&empty_observed(3).hello(), 9), None);
+        assert_eq!(first.hear(&observer_that_remembers(), 9), forgot);
+        assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
+    }
+
+    #[test]
+    fn nothing_is_founded_before_an_observer_that_remembers_is_heard() {
+        let mut first = empty_observed(1);
+        for _ in 0..2 {
+            assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
+        }
+        let forgot = Some(Decision::Forgot);
+        assert_eq!(first.hear(&observer_that_remembers(), 9), forgot);
+        let missing: Vec<ServerId> = first.missing().collect();
+        assert_eq!(missing, list(&[3]));
+    }
+
+    #[test]
+    fn an_observer_with_another_list_keeps_all_from_founding() {
+        let listed = |servers: &[u16], observers: &[u16]| {
+            let (servers, observers) = (list(servers), list(observers));
+            Founding::new(identity(3, 3), servers, observers, Levels::FIRST)
+        };
+        // It has a vote on its own list, or another one is to observe, or somebody is not on it.
+        let others = [
+            listed(&[1, 2, 3], &[]),
+            listed(&[1, 2, 3], &[2, 3]),
+            listed(&[1, 3], &[3]),
+        ];
+        for mut other in others {
+            let mut first = empty_observed(1);
+            let disagrees = Some(Decision::Disagrees(ServerId(3)));
+            assert_eq!(first.hear(&other.hello(), 9), disagrees);
+            assert_eq!(first.hear(&empty_observed(2).hello(), 9), None);
+            let disagrees = Some(Decision::Disagrees(ServerId(1)));
+            assert_eq!(other.hear(&first.hello(), 9), disagrees);
+            // Corrected.
+            let founds = first.hear(&empty_observed(3).hello(), 9);
+            assert!(matches!(founds, Some(Decision::Founds(_))));
+        }
     }
 }

@@ -226,11 +226,11 @@ fn outside(status: &ClusterStatus) -> Option<String> {
             status.server
         ));
     }
-    let missing = of(status, |it| !it.connected && !it.listed_observer);
+    let missing = of(status, |it| !it.connected);
     match missing.is_empty() {
         true => Some("All servers are there: the ensemble is being founded.".to_owned()),
         false => Some(format!(
-            "It is founded when all voters of cluster.servers are there. Start {}.",
+            "It is founded when all servers of cluster.servers are there. Start {}.",
             list(&missing)
         )),
     }
@@ -309,7 +309,7 @@ fn listed_otherwise(status: &ClusterStatus) -> Option<String> {
     (!otherwise.is_empty()).then(|| {
         format!(
             "Who votes, the members have agreed on, and cluster.servers says something else of {whose}. Correct :observer there on \
-             every server when there is time: an ensemble is founded by the list alone."
+             every server before one starts with an empty data folder: an ensemble is founded by the list alone."
         )
     })
 }

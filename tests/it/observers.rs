@@ -7,7 +7,8 @@ use crate::harness::deployment::START_LIMIT;
 use crate::harness::lab;
 use crate::harness::load::Load;
 use crate::harness::process::eventually;
-use crate::harness::zookeeper_wire::{Body, create, four_letter_word, op};
+use crate::harness::roaming::Roamer;
+use crate::harness::zookeeper_wire::{Body, four_letter_word, op};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -32,17 +33,33 @@ fn start() -> Cluster {
     cluster
 }
 
-/// What a server says of itself and the others.
-fn status(cluster: &Cluster, i: usize) -> Value {
-    let said = chrysalis(cluster.server(i), &["cluster", "status", "--json"]);
-    serde_json::from_str(&said).expect("it is JSON")
+/// Waits until this is so of what the leader says of itself and the others, whoever leads by then.
+fn wait_until_the_leader_says(cluster: &mut Cluster, what: &str, is_so: impl Fn(&Value) -> bool) {
+    eventually(what, START_LIMIT, || {
+        let leader = cluster.leader();
+        let words = ["cluster", "status", "--json"];
+        let done = chrysalis_with(cluster.server(leader), &words, b"");
+        // One that has just ceased to lead may have nothing to say.
+        serde_json::from_slice::<Value>(&done.stdout).is_ok_and(|status| is_so(&status))
+    });
 }
 
-/// What server `of` is, as server `i` says.
-fn role(cluster: &Cluster, i: usize, of: usize) -> String {
-    let status = status(cluster, i);
-    let role = &status["servers"][of]["role"];
-    role.as_str().expect("each has one").to_owned()
+/// Waits until so many servers may be lost, as the leader says.
+fn wait_until_so_many_may_be_lost(cluster: &mut Cluster, count: u64) {
+    let what = format!("{count} may be lost");
+    wait_until_the_leader_says(cluster, &what, |status| status["may_be_lost"] == count);
+}
+
+/// Waits until server `of` is that, as the leader says.
+fn wait_until_it_is(cluster: &mut Cluster, of: usize, role: &str) {
+    let what = format!("server {} is {role}", of + 1);
+    let is_so = |status: &Value| status["servers"][of]["role"] == role;
+    wait_until_the_leader_says(cluster, &what, is_so);
+}
+
+/// A server as commands name it.
+fn id(i: usize) -> String {
+    format!("{}", i + 1)
 }
 
 fn word(cluster: &Cluster, i: usize, word: &str) -> String {
@@ -51,47 +68,46 @@ fn word(cluster: &Cluster, i: usize, word: &str) -> String {
 
 #[test]
 fn an_observer_serves_and_decides_nothing() {
-    let mut cluster = prepare();
-    (0..OBSERVER).for_each(|i| cluster.begin(i));
-    (0..OBSERVER).for_each(|i| cluster.wait_until_serves(i));
+    let mut cluster = start();
     let load = Load::start_at(&cluster, "load", &[0, 1, 2]);
     load.goes_on(GAP_MAX);
-    cluster.resume(OBSERVER);
     assert!(word(&cluster, OBSERVER, "srvr").contains("Mode: observer\n"));
     assert!(word(&cluster, OBSERVER, "mntr").contains("zk_server_state\tobserver\n"));
     assert!(word(&cluster, OBSERVER, "conf").contains("peerType=1\n"));
-    let leader = cluster.leader();
     eventually("the leader counts it", START_LIMIT, || {
+        let leader = cluster.leader();
         let said = word(&cluster, leader, "mntr");
         said.contains("zk_followers\t3\n") && said.contains("zk_synced_followers\t2\n")
     });
-    assert_eq!(role(&cluster, leader, OBSERVER), "observer");
+    wait_until_it_is(&mut cluster, OBSERVER, "observer");
     load.goes_on(GAP_MAX);
 
-    // It sees what was written through it.
-    let mut session = cluster.session(OBSERVER);
+    // It sees what was written through it. The client knows no other server, and comes back if this one hangs up.
+    let mut client = Roamer::new(vec![cluster.address(OBSERVER)], 0, 30_000);
     for i in 0..50 {
         let path = format!("/own-{i}");
-        assert_eq!(session.call(op::CREATE, &create(&path, b"x", 0)).error, 0);
-        assert!(session.exists(&path, false).is_ok(), "{path}");
+        client.create(&path, b"x", 0);
+        let asked = Body::new().string(&path).bool(false);
+        assert_eq!(client.answer(op::EXISTS, &asked).error, 0, "{path}");
     }
-    session.close();
 
     // It comes back without its data as what it was, and that it is gone stops nobody.
     cluster.kill(OBSERVER);
     load.goes_on(GAP_MAX);
-    assert_eq!(status(&cluster, leader)["may_be_lost"], 1);
+    wait_until_so_many_may_be_lost(&mut cluster, 1);
     cluster.wipe(OBSERVER);
     cluster.resume(OBSERVER);
-    assert_eq!(role(&cluster, leader, OBSERVER), "observer");
+    wait_until_it_is(&mut cluster, OBSERVER, "observer");
     assert_eq!(cluster.said("a server votes"), 0);
     let mut ledger = load.end();
 
     // One voter and the observer are no majority.
     let killed = cluster.followers();
     let killed: Vec<usize> = killed.into_iter().filter(|i| *i != OBSERVER).collect();
+    let left = (0..OBSERVER).find(|i| !killed.contains(i));
+    let left = left.expect("one leads");
     killed.iter().for_each(|i| cluster.kill(*i));
-    for i in [leader, OBSERVER] {
+    for i in [left, OBSERVER] {
         eventually("nobody serves", GAP_MAX, || is_not_serving(&cluster, i));
     }
     killed.iter().for_each(|i| cluster.begin(*i));
@@ -102,65 +118,79 @@ fn an_observer_serves_and_decides_nothing() {
     ledger.check(&cluster);
 }
 
-#[test]
-fn a_vote_moves_under_load_and_its_giver_may_be_lost_then_with_another_one() {
-    let mut cluster = start();
-    let load = Load::start(&cluster, "load");
-    load.goes_on(GAP_MAX);
-    let leader = cluster.leader();
+fn senseless_moves_are_refused(cluster: &mut Cluster) {
     let refused = |cluster: &Cluster, at: usize, words: [&str; 2]| {
         let arguments = [&["cluster", "move-vote"][..], &words].concat();
         let done = chrysalis_with(cluster.server(at), &arguments, b"");
         assert!(!done.status.success(), "{words:?}");
         String::from_utf8_lossy(&done.stderr).into_owned()
     };
-    let (giver, taker) = (format!("{}", leader + 1), format!("{}", OBSERVER + 1));
-    let other = cluster.followers().into_iter().find(|i| *i != OBSERVER);
-    let other = other.expect("there are three");
-    let other_id = format!("{}", other + 1);
-    let why = refused(&cluster, leader, [&giver, &other_id]);
+    // Who leads is asked each time: an election may come in between.
+    let taker = id(OBSERVER);
+    let leader = cluster.leader();
+    let other = (leader + 1) % OBSERVER;
+    let why = refused(cluster, leader, [&id(leader), &id(other)]);
     assert!(why.contains("votes already"), "{why}");
-    let why = refused(&cluster, leader, [&taker, &taker]);
+    let leader = cluster.leader();
+    let why = refused(cluster, leader, [&taker, &taker]);
     assert!(why.contains("has no vote to give"), "{why}");
-    let why = refused(&cluster, leader, ["9", &taker]);
+    let leader = cluster.leader();
+    let why = refused(cluster, leader, ["9", &taker]);
     assert!(why.contains("server 9 is no member"), "{why}");
-    let why = refused(&cluster, other, [&giver, &taker]);
+    let leader = cluster.leader();
+    let other = (leader + 1) % OBSERVER;
+    let why = refused(cluster, other, [&id(leader), &taker]);
     assert!(why.contains("which leads"), "{why}");
+}
+
+#[test]
+fn a_vote_moves_under_load_and_its_giver_may_be_lost_then_with_another_one() {
+    let mut cluster = start();
+    let load = Load::start(&cluster, "load");
+    load.goes_on(GAP_MAX);
+    senseless_moves_are_refused(&mut cluster);
 
     // The leader itself gives its vote: it hands over.
-    let moves = ["cluster", "move-vote", &giver, &taker, "--json"];
-    let said = chrysalis(cluster.server(leader), &moves);
+    let giver = cluster.leader();
+    let (giver_id, taker) = (id(giver), id(OBSERVER));
+    let moves = ["cluster", "move-vote", &giver_id, &taker, "--json"];
+    let said = chrysalis(cluster.server(giver), &moves);
     let said: Value = serde_json::from_str(&said).expect("it is JSON");
-    let (from, to) = (leader + 1, OBSERVER + 1);
+    let (from, to) = (giver + 1, OBSERVER + 1);
     assert_eq!(said, json!({ "giver": from, "taker": to, "moved": true }));
     load.goes_on(GAP_MAX);
-    let next = cluster.leader();
-    assert_ne!(next, leader, "who has no vote does not lead");
-    assert_eq!(role(&cluster, next, leader), "observer");
-    assert_eq!(role(&cluster, next, OBSERVER), "voter");
-    eventually("it says so", START_LIMIT, || {
-        word(&cluster, leader, "srvr").contains("Mode: observer\n")
+    eventually("who has no vote does not lead", START_LIMIT, || {
+        cluster.leader() != giver
     });
+    wait_until_it_is(&mut cluster, giver, "observer");
+    wait_until_it_is(&mut cluster, OBSERVER, "voter");
+    eventually("it says so", START_LIMIT, || {
+        word(&cluster, giver, "srvr").contains("Mode: observer\n")
+    });
+    let next = cluster.leader();
     let said = chrysalis(cluster.server(next), &moves);
     let said: Value = serde_json::from_str(&said).expect("it is JSON");
     assert_eq!(said["moved"], false, "it was before");
 
-    // Of the new voters two are left.
-    let another = (0..OBSERVER).find(|i| *i != leader && *i != next);
+    // Of the new voters two are left, the former observer and one more, which leads unless the observer does.
+    let next = cluster.leader();
+    let another = (0..OBSERVER).find(|i| *i != giver && *i != next);
     let another = another.expect("there are three");
-    cluster.kill(leader);
+    let left = (0..OBSERVER).find(|i| *i != giver && *i != another);
+    let left = left.expect("there are three");
+    cluster.kill(giver);
     cluster.kill(another);
     load.goes_on(GAP_MAX);
-    cluster.resume(leader);
+    cluster.resume(giver);
     cluster.resume(another);
     // And one of them is no majority, with the former voter beside it.
     let mut ledger = load.end();
-    cluster.kill(next);
+    cluster.kill(left);
     cluster.kill(OBSERVER);
-    for i in [leader, another] {
+    for i in [giver, another] {
         eventually("nobody serves", GAP_MAX, || is_not_serving(&cluster, i));
     }
-    cluster.begin(next);
+    cluster.begin(left);
     cluster.begin(OBSERVER);
     cluster.wait_until_all_serve();
     let load = Load::start(&cluster, "again");
@@ -173,17 +203,17 @@ fn a_vote_moves_under_load_and_its_giver_may_be_lost_then_with_another_one() {
 #[test]
 fn the_vote_of_a_dead_server_moves_and_it_comes_back_as_an_observer() {
     let mut cluster = start();
-    let leader = cluster.leader();
-    let dead = cluster.followers().into_iter().find(|i| *i != OBSERVER);
-    let dead = dead.expect("there are three");
     let load = Load::start(&cluster, "load");
     load.goes_on(GAP_MAX);
+    let dead = cluster.followers().into_iter().find(|i| *i != OBSERVER);
+    let dead = dead.expect("there are three");
     cluster.kill(dead);
-    let (giver, taker) = (format!("{}", dead + 1), format!("{}", OBSERVER + 1));
+    let (giver, taker) = (id(dead), id(OBSERVER));
     let moves = ["cluster", "move-vote", &giver, &taker];
+    let leader = cluster.leader();
     let said = chrysalis(cluster.server(leader), &moves);
     assert!(said.contains("server 4 votes, and server"), "{said}");
-    assert_eq!(status(&cluster, leader)["may_be_lost"], 1);
+    wait_until_so_many_may_be_lost(&mut cluster, 1);
     // With what it knew, or with nothing of that.
     if lab::is_full() {
         cluster.wipe(dead);
@@ -193,6 +223,7 @@ fn the_vote_of_a_dead_server_moves_and_it_comes_back_as_an_observer() {
         word(&cluster, dead, "srvr").contains("Mode: observer\n")
     });
     load.goes_on(GAP_MAX);
+    let leader = cluster.leader();
     cluster.kill(leader);
     load.goes_on(GAP_MAX);
     cluster.resume(leader);
@@ -203,20 +234,22 @@ fn the_vote_of_a_dead_server_moves_and_it_comes_back_as_an_observer() {
 fn a_server_is_added_as_an_observer_and_gets_a_vote_when_that_is_asked_for() {
     // The list names three, and one is to be an observer only by the operator's word.
     let mut cluster = Cluster::start(3);
-    let leader = cluster.leader();
     let added = cluster.followers()[0];
-    let id = format!("{}", added + 1);
+    let id = id(added);
+    let leader = cluster.leader();
     chrysalis(cluster.server(leader), &["cluster", "remove", &id]);
     let add = ["cluster", "add", &id, "--observer"];
+    let leader = cluster.leader();
     let said = chrysalis(cluster.server(leader), &add);
     assert!(said.contains("is a member and observes"), "{said}");
     cluster.wait_until_serves(added);
     eventually("it says so", START_LIMIT, || {
         word(&cluster, added, "srvr").contains("Mode: observer\n")
     });
-    assert_eq!(status(&cluster, leader)["may_be_lost"], 0);
+    wait_until_so_many_may_be_lost(&mut cluster, 0);
+    let leader = cluster.leader();
     chrysalis(cluster.server(leader), &["cluster", "add", &id]);
-    assert_eq!(status(&cluster, leader)["may_be_lost"], 1);
+    wait_until_so_many_may_be_lost(&mut cluster, 1);
     let mut session = cluster.session(added);
     assert_eq!(session.call(op::SYNC, &Body::new().string("/")).error, 0);
     session.close();

@@ -20,8 +20,9 @@ pub static CLUSTER_SERVERS: Key<Vec<String>> = Key {
            is where the other servers connect to it (clients do not). An IPv6 address stands in brackets. There may be 7 at \
            most. Take an odd number: 3 serve on without one of them, 5 without two. With `:observer` behind it a server has \
            everything and serves clients, but no vote: no write waits for it, and nothing stops without it. There may be 16 \
-           more of these. An observer is taken in by itself; who votes later on, `cluster move-vote` and `cluster add` say, and \
-           this list does not. Empty: this server is alone. There is no \
+           more of these. All servers of the list, observers too, have to be there once to found the cluster. From then on an \
+           observer is taken in by itself; who votes, `cluster move-vote` and `cluster add` say, and this list does not: correct \
+           it after them, before a server starts with an empty folder. Empty: this server is alone. There is no \
            encryption and no authentication between servers yet: let nobody but the other servers reach this port.",
     replaces: "zoo.cfg: server.N, dynamicConfigFile",
 };

