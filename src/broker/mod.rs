@@ -384,6 +384,7 @@ impl Broker {
         }
         self.write_files(now, effects);
         self.remove_files(now, effects);
+        self.waiting.tell_counts_when_due(now);
         self.waiting.call_out();
         self.answer_waiting(now, effects);
         self.begin_checkpoint(now, effects);

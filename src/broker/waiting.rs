@@ -729,7 +729,9 @@ impl Waiting {
             }
             _ => {}
         }
-        let gives_way = rounds.is_multiple_of(GIVES_WAY_EVERY) && self.may_be_missed(now, owner);
+        // Whatever others were told, or were not: no thread stays here for ever.
+        let gives_way =
+            rounds.is_multiple_of(GIVES_WAY_EVERY) && self.consumers[&owner].is_elsewhere();
         if !java || wanted || gives_way {
             End::Nothing
         } else {
@@ -796,6 +798,6 @@ impl Waiting {
 
 /// Why a consumer gets 404s says something for so long after the last of them.
 const REASON_HOLDS: Duration = Duration::from_secs(60);
-/// Of a consumer's holds that end with the bad record although it has partitions on other brokers that may not ask for it,
-/// one in so many ends with 404.
+/// Of a consumer's holds that end with the bad record although it has partitions on other brokers, one in so many ends with
+/// 404.
 const GIVES_WAY_EVERY: u64 = 4;

@@ -253,8 +253,10 @@ fn folder(root: &str, group: &str) -> String {
     format!("{}/consumers/{group}/owners", above(root))
 }
 
-/// The broker and the partition that an owner node is named for.
+/// The broker and the partition that an owner node is named for. Other spellings of the same numbers name nothing: clients
+/// do not write them.
 fn parse(node: &str) -> Option<(ServerId, i32)> {
     let (broker, partition) = node.split_once('-')?;
-    Some((ServerId(broker.parse().ok()?), partition.parse().ok()?))
+    let (broker, partition): (u16, i32) = (broker.parse().ok()?, partition.parse().ok()?);
+    (format!("{broker}-{partition}") == node).then_some((ServerId(broker), partition))
 }

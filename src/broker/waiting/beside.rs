@@ -16,7 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::elsewhere::read_at_most;
-use super::identity::Client;
 use super::reading::Reading;
 use super::{ConsumerId, Waiting};
 use crate::broker::request::Name;
@@ -33,6 +32,10 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 const ANSWER_SOON: Duration = Duration::from_millis(250);
 /// Counts as old as this are new enough: asking anew makes no difference.
 const FRESH: Duration = Duration::from_millis(30);
+/// A process may be at work for so long at least on what was sent to a connection before it was known whose that is.
+const WORKS_FOR: Duration = Duration::from_secs(10);
+/// Where clocks of messages begin, so that what is out can be taken off.
+const CLOCK_START: u64 = 1 << 32;
 /// A broker that says nothing to what it was asked for so long cannot be relied on to ask for what it wants.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
@@ -68,6 +71,35 @@ struct Heard {
     since: Moment,
 }
 
+/// A consumer may be given turns once newer counts have come than those of then.
+#[derive(Clone, Copy, Debug)]
+struct HeldUp {
+    began: Moment,
+    /// They came then.
+    answered: Option<Moment>,
+}
+
+/// How many messages went to clients of whom nobody knows yet which process they are.
+#[derive(Debug, Default)]
+struct Strangers {
+    /// All, up to [`WORKS_FOR`] ago or more.
+    before: u64,
+    /// All, up to then.
+    noted: (u64, Moment),
+}
+
+impl Strangers {
+    /// How many of all went out in the last [`WORKS_FOR`], or more.
+    fn out(&mut self, now: Moment, all: u64) -> u64 {
+        let (noted, at) = self.noted;
+        if now.since(at) >= WORKS_FOR {
+            self.before = noted;
+            self.noted = (all, now);
+        }
+        all - self.before
+    }
+}
+
 /// All brokers of the ensemble but this one.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
@@ -76,8 +108,8 @@ pub(super) struct Beside {
     stirred_until: Moment,
     told_at: Option<Moment>,
     tell_at: Option<Moment>,
-    /// Consumers that may be given turns once counts have come.
-    pub(super) held_up: BTreeSet<ConsumerId>,
+    held_up: BTreeMap<ConsumerId, HeldUp>,
+    strangers: Strangers,
     /// Consumers that others want threads of, until when.
     pub(super) called: BTreeMap<ConsumerId, Moment>,
     /// Whom to ask for threads of which consumers, at the end of the turn.
@@ -119,10 +151,10 @@ impl Beside {
         (it.heard.is_some() && in_time).then_some(server)
     }
 
-    /// Since when the longest is waited for.
-    fn asked(&self) -> Option<Moment> {
-        let asked = self.neighbours.values().filter_map(|it| it.asked);
-        asked.min()
+    /// Whether somebody is asked who may still answer. A server that has no broker never says which it has.
+    fn is_asking(&self, now: Moment) -> bool {
+        let mut all = self.neighbours.values().filter(|it| it.broker.is_some());
+        all.any(|it| it.asked.is_some_and(|asked| now.since(asked) < ANSWER_MAX))
     }
 
     /// Whether all of these brokers tell of this process.
@@ -196,7 +228,7 @@ impl Beside {
             let heard = self.processes.entry(process.to_owned());
             let heard = heard.or_insert_with(|| Heard {
                 of: BTreeSet::new(),
-                sent: 0,
+                sent: CLOCK_START,
                 since: now,
             });
             match before.remove(process) {
@@ -268,12 +300,7 @@ impl Waiting {
                 if counts.asks {
                     self.tell_counts(now, [from], false);
                 }
-                for consumer in std::mem::take(&mut self.beside.held_up) {
-                    if self.consumers.contains_key(&consumer) {
-                        self.make_room(now, consumer);
-                        self.make_way(now, consumer);
-                    }
-                }
+                self.go_on(now);
             }
         }
     }
@@ -287,19 +314,17 @@ impl Waiting {
         }
     }
 
-    pub(super) fn tell_counts_when_due(&mut self, now: Moment) {
+    pub(in crate::broker) fn tell_counts_when_due(&mut self, now: Moment) {
         if self.beside.tell_at.is_some_and(|at| at <= now) {
-            let stirred = now < self.beside.stirred_until || self.beside.asked().is_some();
+            let stirred = now < self.beside.stirred_until || self.beside.is_asking(now);
             match stirred && !self.elsewhere.is_empty() && !self.beside.neighbours.is_empty() {
                 true => self.ask_counts(now),
                 false => self.beside.tell_at = None,
             }
         }
         self.beside.called.retain(|_, until| *until > now);
-        let asked = self.beside.asked();
-        if asked.is_none_or(|asked| now.since(asked) >= ANSWER_MAX) {
-            self.beside.held_up.clear();
-        }
+        let waits = |it: &HeldUp| now.since(it.answered.unwrap_or(it.began)) < ANSWER_MAX;
+        self.beside.held_up.retain(|_, it| waits(it));
     }
 
     /// Tells all what was sent from here, and asks for theirs.
@@ -308,45 +333,70 @@ impl Waiting {
         for neighbour in self.beside.neighbours.values_mut() {
             neighbour.asked.get_or_insert(now);
         }
-        // Until all have answered, too, and seldom where one does not.
-        let answers = self
-            .beside
-            .asked()
-            .is_none_or(|asked| now.since(asked) < ANSWER_MAX);
-        self.beside.tell_at = Some(now + if answers { TELL_EVERY } else { ANSWER_MAX });
+        self.beside.tell_at = Some(now + TELL_EVERY);
         let all: Vec<ServerId> = self.beside.neighbours.keys().copied().collect();
         self.tell_counts(now, all, true);
     }
 
     /// A consumer could be given a turn if newer counts allowed it: whether they are on their way.
     pub(super) fn awaits_counts(&mut self, now: Moment, owner: ConsumerId) -> bool {
-        let brokers = self.consumers[&owner].brokers.iter();
-        let mut servers = brokers.map(|broker| self.beside.answering(now, *broker));
-        let oldest = servers.try_fold(now, |oldest, server| {
-            let heard = self.beside.neighbours[&server?].heard?;
-            Some(oldest.min(heard))
-        });
-        // Not all of them can be asked, or it makes no difference.
+        // Not all can be asked, or it makes no difference.
+        let oldest = self.oldest_counts(now, owner);
         if oldest.is_none_or(|oldest| now.since(oldest) <= FRESH) {
             return false;
         }
-        if self
-            .beside
-            .asked()
-            .is_some_and(|asked| now.since(asked) >= ANSWER_SOON)
-        {
-            return false;
+        let anew = HeldUp {
+            began: now,
+            answered: None,
+        };
+        let it = self.beside.held_up.entry(owner).or_insert(anew);
+        if let Some(answered) = it.answered {
+            // Where they take long to come, it would wait for ever for newer ones.
+            if now.since(answered) <= answered.since(it.began) {
+                return false;
+            }
+            *it = anew;
         }
         let told_at = self.beside.told_at;
         if told_at.is_none_or(|told| now.since(told) >= ASK_AGAIN) {
             self.ask_counts(now);
         }
-        self.beside.held_up.insert(owner);
         true
     }
 
+    /// Since when nothing is counted that other brokers sent to a consumer's process. `None`: some of them do not say, or
+    /// answer late.
+    fn oldest_counts(&self, now: Moment, owner: ConsumerId) -> Option<Moment> {
+        let process = self.consumers[&owner].client.process()?;
+        let mut brokers = self.elsewhere.brokers(process);
+        brokers.try_fold(now, |oldest, broker| {
+            let it = &self.beside.neighbours[&self.beside.answering(now, broker)?];
+            let is_late = it
+                .asked
+                .is_some_and(|asked| now.since(asked) >= ANSWER_SOON);
+            Some(oldest.min(it.heard.filter(|_| !is_late)?))
+        })
+    }
+
+    /// Counts have come: who waited for them goes on.
+    fn go_on(&mut self, now: Moment) {
+        for (consumer, it) in self.beside.held_up.clone() {
+            if it.answered.is_some() || !self.consumers.contains_key(&consumer) {
+                continue;
+            }
+            let oldest = self.oldest_counts(now, consumer);
+            if oldest.is_none_or(|oldest| oldest >= it.began) {
+                let answered = Some(now);
+                let it = HeldUp { answered, ..it };
+                self.beside.held_up.insert(consumer, it);
+            }
+            self.make_room(now, consumer);
+            self.make_way(now, consumer);
+        }
+    }
+
     fn tell_counts(&mut self, now: Moment, to: impl IntoIterator<Item = ServerId>, asks: bool) {
-        let processes = self.counts();
+        let processes = self.counts(now);
         for server in to {
             let Some(neighbour) = self.beside.neighbours.get(&server) else {
                 continue;
@@ -363,12 +413,15 @@ impl Waiting {
     }
 
     /// What was sent from here to each process that reads elsewhere, too.
-    fn counts(&mut self) -> Vec<Count> {
+    fn counts(&mut self, now: Moment) -> Vec<Count> {
+        let strangers = self.beside.strangers.out(now, self.sent.unattributed());
         let mut out: BTreeMap<&str, u64> = BTreeMap::new();
         for consumer in self.consumers.values() {
-            if let Client::Remembers { process } = &consumer.client
-                && self.elsewhere.has(process)
-            {
+            // One whose name does not tell may have been counted by its connection.
+            let connection = self.connections.get(&consumer.connection);
+            let of_connection = connection.and_then(|it| it.client.as_ref()?.process());
+            let process = consumer.client.process().or(of_connection);
+            if let Some(process) = process.filter(|process| self.elsewhere.has(process)) {
                 let readings = consumer.keys.iter();
                 let readings = readings.filter_map(|key| self.keys[key].reading.as_ref());
                 *out.entry(process).or_default() +=
@@ -379,7 +432,7 @@ impl Waiting {
         let count = |process: &str| Count {
             process: Name::from(process),
             sent: sent.reading(process),
-            out: out.get(process).copied().unwrap_or(0),
+            out: strangers.saturating_add(out.get(process).copied().unwrap_or(0)),
         };
         let named = self.elsewhere.all();
         let short = |process: &&str| process.len() <= NAME_BYTES_MAX;
@@ -390,18 +443,5 @@ impl Waiting {
     pub(super) fn is_apart(&self, now: Moment, owner: ConsumerId) -> bool {
         let mut brokers = self.consumers[&owner].brokers.iter();
         brokers.any(|broker| self.beside.answering(now, *broker).is_none())
-    }
-
-    /// A consumer owns partitions of brokers that may not know of it.
-    pub(super) fn may_be_missed(&self, now: Moment, owner: ConsumerId) -> bool {
-        let consumer = &self.consumers[&owner];
-        let known = match &consumer.client {
-            Client::Remembers { process } => {
-                let brokers = consumer.brokers.iter().copied();
-                self.beside.tell_of(process, brokers)
-            }
-            Client::Rereads | Client::Unknown => false,
-        };
-        consumer.is_elsewhere() && (!known || self.is_apart(now, owner))
     }
 }

@@ -28,7 +28,7 @@ const AGAIN_MAX: Duration = Duration::from_secs(1);
 const APART: Duration = Duration::from_millis(2);
 /// A get that comes back sooner than this after its turn has found nothing else due: what is wanted is in its client's listener.
 const LENT_AGAIN: Duration = Duration::from_millis(20);
-/// A consumer that may be given no turn makes way for others with one 404 in so long.
+/// A consumer that may be given no turn now makes way for others with one 404 in so long.
 const ROOM_EVERY: Duration = Duration::from_millis(100);
 
 /// What was done to have a thread of a consumer from other brokers.
@@ -156,8 +156,9 @@ impl Waiting {
                     return self.answer(now, id, End::Turn);
                 }
                 Ok(_) => return,
-                // Its thread comes free by itself.
+                // Its thread comes free by itself, or at the end of a brief hold.
                 Err(_) if self.is_about_to_end(id) => return,
+                Err(why) if why.is_for_good() => return,
                 Err(why) => refused = refused.or(Some((id, why))),
             }
         }
@@ -243,6 +244,71 @@ mod tests {
         // More data at the same moment is not called for again.
         waiting.data(now, PARTITION, 200);
         assert_eq!(called_out(&mut waiting), Vec::<usize>::new());
+    }
+
+    /// Whoever may write owner nodes may write nonsense.
+    #[test]
+    fn two_owners_of_one_partition_do_no_harm() {
+        let now = Moment::from_millis(100_000);
+        let mut waiting = with_groups(now, 1);
+        let owned = ["g0_first", "g0_second"].map(|consumer| Ownership {
+            partition: PARTITION,
+            consumer: Name::from(consumer),
+            has_messages: true,
+            position: None,
+        });
+        waiting.owned(now, &Name::from("g0"), &owned, &[]);
+        waiting.data(now, PARTITION, 100);
+        waiting.expire(now + Duration::from_secs(60));
+    }
+
+    /// Where counts take longer to come than they stay fresh, each wait for them has an end.
+    #[test]
+    fn a_consumer_does_not_wait_for_ever_newer_counts() {
+        let mut now = Moment::from_millis(100_000);
+        let mut waiting = with_groups(now, 1);
+        let owner = *waiting.consumers.keys().next().expect("there is one");
+        let way = Duration::from_millis(40);
+        let mut waits = 0;
+        for _ in 0..20 {
+            now = now + Duration::from_millis(5);
+            if waiting.awaits_counts(now, owner) {
+                waits += 1;
+            }
+            let counts = Counts {
+                stamp: 1,
+                echo: (now.as_nanos()).saturating_sub(u64::try_from(way.as_nanos()).unwrap()),
+                asks: false,
+                broker: BROKER,
+                processes: Vec::new(),
+            };
+            waiting.told(now, SERVER, Word::Counts(counts));
+        }
+        assert!((4..16).contains(&waits), "it waited at {waits} of 20 looks");
+    }
+
+    /// A server without a broker never says which it has.
+    #[test]
+    fn a_server_without_a_broker_keeps_nobody_waiting() {
+        let mut now = Moment::from_millis(100_000);
+        let mut waiting = with_groups(now, 1);
+        waiting.met(now, ServerId(3));
+        let owner = *waiting.consumers.keys().next().expect("there is one");
+        for _ in 0..100 {
+            now = now + Duration::from_millis(50);
+            waiting.expire(now);
+            let counts = Counts {
+                stamp: 1,
+                echo: now.as_nanos(),
+                asks: false,
+                broker: BROKER,
+                processes: Vec::new(),
+            };
+            waiting.told(now, SERVER, Word::Counts(counts));
+        }
+        let words = std::mem::take(&mut waiting.words).len();
+        assert!(words < 60, "{words} words while nobody sends anything");
+        assert!(waiting.awaits_counts(now + Duration::from_millis(100), owner));
     }
 
     #[test]

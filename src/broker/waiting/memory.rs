@@ -58,6 +58,11 @@ impl Sent {
         self.processes[process] + self.unattributed
     }
 
+    /// Messages that were sent to clients that are no process known by name.
+    pub(super) fn unattributed(&self) -> u64 {
+        self.unattributed
+    }
+
     /// Messages that were sent to anybody.
     pub(super) fn total(&self) -> u64 {
         self.total

@@ -87,6 +87,8 @@ impl Waiting {
                 unread.push(key);
             }
         }
+        // Where two own one partition, the first may have nothing left.
+        owners.retain(|owner| self.consumers.contains_key(owner));
         for &owner in &owners {
             self.note_brokers(now, owner, elsewhere);
             self.judge_positions(now, owner);

@@ -186,7 +186,9 @@ impl Waiting {
             .reading
             .as_ref()
             .is_some_and(|it| it.led_back);
-        if told == Told::Data && !led_back && self.consumers[&owner].is_elsewhere() {
+        let process = self.consumers[&owner].client.process();
+        let reads_elsewhere = process.is_some_and(|process| self.elsewhere.has(process));
+        if told == Told::Data && !led_back && reads_elsewhere {
             self.stir(now);
         }
         let consumer = self.consumer_mut(owner);

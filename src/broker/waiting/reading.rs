@@ -319,7 +319,9 @@ impl Waiting {
         let clock = owner.map(|owner| self.process_clock(Some(owner)));
         let total = self.sent.total();
         let process = owner.and_then(|owner| self.consumers[&owner].client.process());
-        let beside = process.map(|process| self.beside.read_for_sure(process));
+        // What its other threads still work on may be read after this.
+        let out = owner.map_or(0, |owner| self.messages_out(owner, get.reader));
+        let beside = process.map(|process| self.beside.read_for_sure(process).saturating_sub(out));
         let Some(state) = get.reader.and_then(|key| self.keys.get_mut(&key)) else {
             return;
         };
@@ -486,6 +488,14 @@ impl Waiting {
             read: confirmed.read,
             beside: confirmed.beside,
         })
+    }
+
+    /// Messages that a consumer was sent for its other partitions, and has not come back from.
+    fn messages_out(&self, owner: ConsumerId, but: Option<KeyId>) -> u64 {
+        let others = self.consumers[&owner].mirror.out();
+        let others = others.filter(|key| Some(*key) != but);
+        let readings = others.filter_map(|key| self.keys[&key].reading.as_ref());
+        readings.map(Reading::messages_out).sum()
     }
 
     /// The clock of what a consumer's process was sent.

@@ -110,10 +110,14 @@ impl Waiting {
     /// For how long a get is held whose thread another partition may need.
     fn brief_hold(&self, now: Moment, id: HeldId, owner: ConsumerId) -> Option<Duration> {
         let apart = self.is_apart(now, owner);
-        let can_turn = self.may_turn(now, id).is_ok();
+        let may_turn = self.may_turn(now, id);
+        let can_turn = may_turn.is_ok();
+        // Others cannot have its threads by asking.
+        let never =
+            may_turn.is_err_and(NotTurned::is_for_good) && self.consumers[&owner].is_elsewhere();
         if apart && (can_turn || self.waits_for_a_thread(now, owner)) {
             Some(HOLD_BESIDE_OTHERS)
-        } else if !can_turn && (apart || self.misses_something(owner)) {
+        } else if !can_turn && (apart || never || self.misses_something(owner)) {
             Some(HOLD_WHILE_WANTED)
         } else {
             None

@@ -82,6 +82,18 @@ pub enum NotTurned {
 }
 
 impl NotTurned {
+    /// It will be the same as long as its client is what it is.
+    pub(super) fn is_for_good(self) -> bool {
+        matches!(
+            self,
+            NotTurned::Off
+                | NotTurned::OtherClient
+                | NotTurned::OldClient
+                | NotTurned::OwnName
+                | NotTurned::ComesBackInside
+        )
+    }
+
     /// It may be another answer once it is known what ZooKeeper was told by now.
     pub(super) fn lacks_positions(self) -> bool {
         matches!(

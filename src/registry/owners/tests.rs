@@ -76,7 +76,14 @@ fn a_consumer_that_owns_partitions_of_another_broker_of_whatever_topic_is_told()
 
 #[test]
 fn what_is_no_owner_node_and_what_is_of_another_group_is_passed_over() {
-    let mut tree = Tree::with(&[("t/1-x", "a"), ("t/x-1", "a"), ("t/1", "a")]);
+    let mut tree = Tree::with(&[
+        ("t/1-x", "a"),
+        ("t/x-1", "a"),
+        ("t/1", "a"),
+        ("t/1-00", "a"),
+        ("t/01-0", "a"),
+        ("t/1-+0", "a"),
+    ]);
     let other = "/meta/consumers/gg/owners/t/1-0";
     tree.0.insert(other.to_owned(), "a".to_owned());
     assert_eq!(tree.owned(), Owned::default());
