@@ -15,6 +15,7 @@ use crate::harness::process::eventually;
 use crate::harness::server::{Server, set_key, set_text};
 use crate::java_client::{
     FEW_THREADS, FEW_THREADS_TOPICS, LARGE, PEACEFUL, RESTARTS, TOPICS, TURNS, run,
+    run_on_one_processor,
 };
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
@@ -208,7 +209,7 @@ fn the_java_client_goes_on_while_each_of_three_servers_is_killed() {
     let _alone = lab::heavy();
     let mut together = Together::start(topics);
     run(&mut together, 4, &BALANCED);
-    run(&mut together, 1, &[EACH_BROKER_KILLED]);
+    run_on_one_processor(&mut together, &[EACH_BROKER_KILLED]);
 }
 
 #[test]
@@ -244,8 +245,8 @@ fn the_java_client_goes_on_while_each_of_three_brokers_and_originals_is_killed()
     let _alone = lab::heavy();
     let mut apart = Apart::start(topics);
     run(&mut apart, 4, &BALANCED);
-    run(&mut apart, 1, &[EACH_BROKER_KILLED]);
-    run(&mut apart, 1, &[EACH_ZOOKEEPER_KILLED]);
+    run_on_one_processor(&mut apart, &[EACH_BROKER_KILLED]);
+    run_on_one_processor(&mut apart, &[EACH_ZOOKEEPER_KILLED]);
 }
 
 /// Puts a message, and reads all that is there.

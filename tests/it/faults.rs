@@ -16,9 +16,11 @@ use crate::harness::cluster::Cluster;
 use crate::harness::lab;
 use crate::harness::lab::network::Network;
 use crate::harness::process::eventually;
+use crate::harness::socket::is_listening;
 use clients::Clients;
 use disks::{Damage, OwnDisk};
 use nix::sys::signal::Signal;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// The server that has a small disk of its own.
@@ -46,6 +48,7 @@ impl Trial {
     }
 
     fn of(mut cluster: Cluster, befall: impl FnOnce(&mut Trial)) {
+        let _alone = lab::heavy();
         cluster.begin_all();
         let clients = Clients::start(&cluster);
         let mut trial = Trial { cluster, clients };
@@ -251,6 +254,26 @@ fn a_follower_stands_still_for_a_minute() {
 }
 
 // The network.
+
+/// That the clients go on shows nothing of it.
+#[test]
+fn what_is_cut_is_not_reached_until_it_is_mended() {
+    let Some(network) = Network::of(2) else {
+        return;
+    };
+    let listener = network.on(1, || TcpListener::bind((network.address(1), 0)));
+    let listener = listener.expect("its port is free");
+    let address = listener.local_addr().expect("it has one");
+    let is_reached = || network.on(0, || is_listening(address));
+    eventually("it is reached", LONG_ENOUGH, is_reached);
+    // What is asked does not arrive, and then what is answered.
+    for (from, to) in [(0, 1), (1, 0)] {
+        network.cut(from, to);
+        assert!(!is_reached(), "cut from {from} to {to}");
+        network.mend(from, to);
+        eventually("it is reached again", LONG_ENOUGH, is_reached);
+    }
+}
 
 #[test]
 fn the_leader_is_cut_off() {

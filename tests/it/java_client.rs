@@ -103,13 +103,30 @@ pub(super) const RESTARTS: &[&str] = &["resume", "restart-while-sending", "kill-
 
 /// A JVM that is soon there and small.
 const QUICK: [&str; 2] = ["-Xmx512m", "-XX:TieredStopAtLevel=1"];
+/// And one where the client closes no connection that it has just made: docs/compatibility.md.
+const ON_ONE_PROCESSOR: [&str; 3] = [QUICK[0], QUICK[1], "-XX:ActiveProcessorCount=1"];
 
 pub(super) fn run(deployment: &mut dyn Deployment, at_a_time: u32, scenarios: &[&str]) {
     run_with(&JavaProject::get(), deployment, at_a_time, scenarios);
 }
 
+pub(super) fn run_on_one_processor(deployment: &mut dyn Deployment, scenarios: &[&str]) {
+    let java = JavaProject::get();
+    run_in(&java, &ON_ONE_PROCESSOR, deployment, 1, scenarios);
+}
+
 fn run_with(
     java: &JavaProject,
+    deployment: &mut dyn Deployment,
+    at_a_time: u32,
+    scenarios: &[&str],
+) {
+    run_in(java, &QUICK, deployment, at_a_time, scenarios);
+}
+
+fn run_in(
+    java: &JavaProject,
+    jvm: &[&str],
     deployment: &mut dyn Deployment,
     at_a_time: u32,
     scenarios: &[&str],
@@ -119,7 +136,7 @@ fn run_with(
         .iter()
         .map(|s| s.split(':').next().unwrap_or(s))
         .collect();
-    let mut command = java.command(home.path(), &QUICK);
+    let mut command = java.command(home.path(), jvm);
     command
         .args([
             &deployment.coordinators(),

@@ -89,7 +89,7 @@ fn story(servers: &mut impl Servers) -> Vec<String> {
     let address = addresses[left];
     let mut writer = Client::connect(address);
     writer.create("/kept", b"old", 0).expect("it is made");
-    let (writing, session) = Client::session(address, 10_000);
+    let (writing, session) = Client::session(address, 30_000);
     told.push(format!("with a leader: {}", said(address, "isro")));
     for other in (0..addresses.len()).filter(|it| *it != left) {
         servers.kill(other);
@@ -208,7 +208,7 @@ fn a_server_without_a_leader_serves_clients_that_only_read() {
     });
     let left = cluster.followers()[0];
     let address = cluster.address(left);
-    let (mut writer, own) = Client::session(address, 10_000);
+    let (mut writer, own) = Client::session(address, 30_000);
     writer.create("/kept", b"old", 0).expect("it is made");
     assert_eq!(said(address, "isro"), "rw");
     assert_eq!(readers(&cluster, left), (0, 0));

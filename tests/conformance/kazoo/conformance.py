@@ -404,7 +404,7 @@ def an_expired_session_leaves_nothing(lab):
 @scenario
 def read_only_mode(lab):
     """Without a leader a client that asks for it reads what the last server has; with one it writes."""
-    zk = lab.client(read_only=True)
+    zk = lab.client(read_only=True, timeout=30.0)
     zk.create(lab.root, b"old")
     session = zk.client_id[0]
     ask("leave %s" % lab.hosts.split(",")[0])

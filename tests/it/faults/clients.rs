@@ -8,6 +8,7 @@ use crate::harness::history::{Action, Register, Told};
 use crate::harness::process::eventually;
 use crate::harness::roaming::{Lost, NODE_EXISTS, Roamer};
 use crate::harness::zookeeper_wire::{Body, Reply, create, op};
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
@@ -29,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 const TIMEOUT_MS: i32 = 60_000;
 /// Longer than anybody is kept waiting here.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(60);
+/// Longer than all need to have been at each server, on a busy machine.
+const GOES_ROUND_WITHIN: Duration = Duration::from_secs(180);
 /// The flag of a sequence.
 const WITH_SEQUENCE: i32 = 2;
 /// The number of the refusal for another version.
@@ -120,17 +123,17 @@ impl Clients {
 
     /// Waits until each client has asked for something from now on, and was answered.
     pub(super) fn go_on(&self) {
-        self.take_steps(2);
+        self.take_steps(2, GOES_ON_WITHIN);
     }
 
     /// Waits until each client has been at each server.
     pub(super) fn go_round(&self) {
-        self.take_steps(3 * STAYS_FOR);
+        self.take_steps(3 * STAYS_FOR, GOES_ROUND_WITHIN);
     }
 
-    fn take_steps(&self, steps: u64) {
+    fn take_steps(&self, steps: u64, limit: Duration) {
         let before = self.counts();
-        eventually("every client is answered", GOES_ON_WITHIN, || {
+        eventually("every client is answered", limit, || {
             let failed = self.threads.iter().any(JoinHandle::is_finished);
             assert!(!failed, "a client has failed");
             let pairs = before.iter().zip(self.counts());
@@ -147,12 +150,19 @@ impl Clients {
     }
 
     /// Lets each finish its step: what they did.
-    pub(super) fn end(self) -> Vec<Notes> {
+    pub(super) fn end(mut self) -> Vec<Notes> {
         self.shared.ends.store(true, Ordering::SeqCst);
-        let threads = self.threads.into_iter();
+        let threads = mem::take(&mut self.threads).into_iter();
         threads
             .map(|it| it.join().expect("no client fails"))
             .collect()
+    }
+}
+
+/// Those of a test that failed end by themselves.
+impl Drop for Clients {
+    fn drop(&mut self) {
+        self.shared.ends.store(true, Ordering::SeqCst);
     }
 }
 

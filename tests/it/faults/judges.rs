@@ -4,11 +4,15 @@ use super::clients::{Creation, Notes, SEQUENCE, Use, held_by, path_of};
 use crate::harness::cluster::Cluster;
 use crate::harness::history::{Action, History, Register, Told};
 use crate::harness::lab;
+use crate::harness::roaming::Roamer;
 use crate::harness::zookeeper_wire::{Body, op};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
 mod tests;
+
+/// For sessions that outlive every outage.
+const TIMEOUT_MS: i32 = 60_000;
 
 /// All judges: of what each client was told, and of what each server has now.
 pub(super) fn judge(notes: &[Notes], cluster: &Cluster) {
@@ -40,16 +44,19 @@ struct Found {
 
 impl Found {
     fn on<'a>(cluster: &Cluster, i: usize, registers: impl Iterator<Item = &'a u64>) -> Found {
-        let mut client = cluster.session(i);
-        let synced = client.call(op::SYNC, &Body::new().string(SEQUENCE));
+        // It knows no other server, and comes back to this one when its connection breaks, with what it has seen.
+        let mut client = Roamer::new(vec![cluster.address(i)], 0, TIMEOUT_MS);
+        let synced = client.answer(op::SYNC, &Body::new().string(SEQUENCE));
         assert_eq!(synced.error, 0, "sync");
-        let listed = client.children(SEQUENCE, false).expect("it is there");
+        let children = Body::new().string(SEQUENCE).bool(false);
+        let listed = client.answer(op::GET_CHILDREN, &children);
+        assert_eq!(listed.error, 0, "it is there");
+        let listed = listed.reader().strings();
         let held = registers.map(|register| {
             let path = Body::new().string(&path_of(*register)).bool(false);
-            (*register, held_by(&client.call(op::GET_DATA, &path)))
+            (*register, held_by(&client.answer(op::GET_DATA, &path)))
         });
         let held = held.collect();
-        client.close();
         let names: BTreeSet<String> = listed.iter().cloned().collect();
         assert_eq!(names.len(), listed.len(), "a name twice");
         Found { names, held }

@@ -7,7 +7,7 @@
 //! the other, no packet is refused or answered, and nothing is needed but `ip`.
 
 use super::debian::need;
-use super::{may_make_namespaces, run};
+use super::{may_make_namespaces, run, seen};
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
 use std::net::Ipv4Addr;
@@ -16,6 +16,9 @@ use std::process::{self, Command};
 
 /// Nobody's.
 const NOBODY: &str = "02:00:00:00:00:01";
+/// What not every kernel has.
+const PROBE: &str =
+    "ip link add probe0 type bridge && ip link add probe1 type veth peer name probe2";
 /// What each host calls its only way out.
 const PLUG: &str = "eth0";
 
@@ -34,6 +37,11 @@ impl Network {
             return None;
         }
         need("ip", "iproute2");
+        let mut probe = Command::new("unshare");
+        probe.args(["--net", "sh", "-c", PROBE]);
+        if !seen(&mut probe, "it needs bridges and what is plugged into them") {
+            return None;
+        }
         let before = here();
         let hosts = (0..count).map(|_| apart()).collect();
         let network = Network {
