@@ -684,6 +684,13 @@ impl Run {
         }
     }
 
+    /// How long messages waited that were received: so many percent of them no longer than this.
+    pub(super) fn waited_at(&mut self, percents: [usize; 2]) -> [Duration; 2] {
+        let mut waited = std::mem::take(&mut self.waited);
+        waited.sort_unstable();
+        percents.map(|percent| waited[(waited.len() * percent / 100).min(waited.len() - 1)])
+    }
+
     /// The longest that a message has waited by now.
     pub(super) fn longest_wait(&self) -> Option<(i32, u64, Duration)> {
         let (&(partition, offset), &put) = self.waiting.iter().min_by_key(|(_, put)| **put)?;

@@ -103,12 +103,10 @@ fn measure(cell: Cell, seed: u64, messages: i32, held: bool) -> Waits {
     let turns = turns_of(&run) - turns;
     run.pass(Duration::from_secs(30), NEVER);
     assert!(run.waiting.is_empty(), "{cell:?}: everything was received");
-    let mut waited = std::mem::take(&mut run.waited);
-    waited.sort_unstable();
-    let at = |percent: usize| waited[(waited.len() * percent / 100).min(waited.len() - 1)];
+    let [p50, p99] = run.waited_at([50, 99]);
     Waits {
-        p50: at(50),
-        p99: at(99),
+        p50,
+        p99,
         twice: run.twice,
         turns,
     }

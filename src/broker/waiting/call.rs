@@ -188,18 +188,23 @@ mod tests {
     const SERVER: ServerId = ServerId(2);
     const PARTITION: PartitionId = PartitionId(0);
 
-    /// A broker that has met another one, and groups with a consumer each, which have a partition at both.
-    fn with_groups(now: Moment, count: usize) -> Waiting {
-        let mut waiting = Waiting::new(WaitingOptions::default(), ServerId(7), Seed(1));
-        waiting.met(now, SERVER);
+    /// The other broker tells what it has sent, as it was at a moment.
+    fn counts_come(waiting: &mut Waiting, now: Moment, at: Moment) {
         let counts = Counts {
             stamp: 1,
-            echo: now.as_nanos(),
+            echo: at.as_nanos(),
             asks: false,
             broker: BROKER,
             processes: Vec::new(),
         };
         waiting.told(now, SERVER, Word::Counts(counts));
+    }
+
+    /// A broker that has met another one, and groups with a consumer each, which have a partition at both.
+    fn with_groups(now: Moment, count: usize) -> Waiting {
+        let mut waiting = Waiting::new(WaitingOptions::default(), ServerId(7), Seed(1));
+        waiting.met(now, SERVER);
+        counts_come(&mut waiting, now, now);
         for nth in 0..count {
             let group = Name::from(format!("g{nth}"));
             let consumer = Name::from(format!("g{nth}_10.0.0.1-17-1374200000000-1"));
@@ -268,21 +273,15 @@ mod tests {
         let mut now = Moment::from_millis(100_000);
         let mut waiting = with_groups(now, 1);
         let owner = *waiting.consumers.keys().next().expect("there is one");
-        let way = Duration::from_millis(40);
+        let mut before = Moment::from_millis(100_005 - 40);
         let mut waits = 0;
         for _ in 0..20 {
             now = now + Duration::from_millis(5);
             if waiting.awaits_counts(now, owner) {
                 waits += 1;
             }
-            let counts = Counts {
-                stamp: 1,
-                echo: (now.as_nanos()).saturating_sub(u64::try_from(way.as_nanos()).unwrap()),
-                asks: false,
-                broker: BROKER,
-                processes: Vec::new(),
-            };
-            waiting.told(now, SERVER, Word::Counts(counts));
+            counts_come(&mut waiting, now, before);
+            before = before + Duration::from_millis(5);
         }
         assert!((4..16).contains(&waits), "it waited at {waits} of 20 looks");
     }
@@ -297,14 +296,7 @@ mod tests {
         for _ in 0..100 {
             now = now + Duration::from_millis(50);
             waiting.expire(now);
-            let counts = Counts {
-                stamp: 1,
-                echo: now.as_nanos(),
-                asks: false,
-                broker: BROKER,
-                processes: Vec::new(),
-            };
-            waiting.told(now, SERVER, Word::Counts(counts));
+            counts_come(&mut waiting, now, now);
         }
         let words = std::mem::take(&mut waiting.words).len();
         assert!(words < 60, "{words} words while nobody sends anything");

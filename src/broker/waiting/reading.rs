@@ -319,9 +319,13 @@ impl Waiting {
         let clock = owner.map(|owner| self.process_clock(Some(owner)));
         let total = self.sent.total();
         let process = owner.and_then(|owner| self.consumers[&owner].client.process());
-        // What its other threads still work on may be read after this.
-        let out = owner.map_or(0, |owner| self.messages_out(owner, get.reader));
-        let beside = process.map(|process| self.beside.read_for_sure(process).saturating_sub(out));
+        let beside = process.zip(owner).map(|(process, owner)| {
+            match self.beside.read_for_sure(process) {
+                0 => 0,
+                // What its other threads still work on may be read after this.
+                sure => sure.saturating_sub(self.messages_out(owner, get.reader)),
+            }
+        });
         let Some(state) = get.reader.and_then(|key| self.keys.get_mut(&key)) else {
             return;
         };
