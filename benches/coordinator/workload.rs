@@ -139,6 +139,7 @@ impl Workload {
                 .peek_children(b"/directory-000000")
                 .expect("it is there");
             let locks: Vec<Bytes> = names
+                .into_iter()
                 .filter(|name| name.starts_with(b"lock-"))
                 .map(|name| [b"/directory-000000/", name].concat().into())
                 .collect();
@@ -201,7 +202,7 @@ impl Workload {
             self.commit();
         });
         let left = self.coordinator.peek_children(b"/ephemerals");
-        assert_eq!(left.expect("it is there").count(), 0);
+        assert!(left.expect("it is there").is_empty());
     }
 
     /// Sets that many watches on znodes that are not there, all of one connection. Calls `around` for each.

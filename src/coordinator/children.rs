@@ -1,33 +1,34 @@
-//! The children of one znode: their numbers, ordered by name.
+//! The children of one znode: their numbers, in the order in which they came until somebody lists them.
 //!
-//! Names are not kept here but in the znodes themselves, so every method is told how to compare. The
-//! numbers sit in runs of at most [`RUN_MAX`], so that a change in a directory of a million costs a
-//! search and a short move, and one child at the end, where sequential names go, costs next to nothing.
+//! A znode knows its place among its siblings, so one that comes or goes costs the same among ten and among a million. Whoever
+//! goes leaves a hole. The order of names is made when it is asked for, and lasts as long as what comes belongs at the end, as
+//! sequential names do.
 //!
-//! Invariants: names ascend within a run and from run to run; no run is empty.
-
-use std::cmp::Ordering;
+//! Invariants: the last one is no hole; there are no more holes than children.
 
 #[cfg(test)]
 mod tests;
 
-const RUN_MAX: usize = 512;
+/// The place of one that is gone. No znode has this number; see `slab`.
+const HOLE: u32 = u32::MAX;
 
-/// Numbers of znodes in the order of their names. Most znodes have none, which takes one word.
+/// Numbers of znodes. Most znodes have none, which takes one word.
 #[derive(Debug, Default)]
-pub(super) struct Children(Option<Box<Runs>>);
+pub(super) struct Children(Option<Box<Family>>);
 
-#[derive(Debug, Default)]
-struct Runs {
-    runs: Vec<Vec<u32>>,
-    count: usize,
+#[derive(Debug)]
+struct Family {
+    numbers: Vec<u32>,
+    holes: usize,
+    is_ordered: bool,
 }
 
 impl Children {
     /// How many there are.
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |runs| runs.count)
+        let family = self.0.as_ref();
+        family.map_or(0, |family| family.numbers.len() - family.holes)
     }
 
     #[inline]
@@ -35,99 +36,128 @@ impl Children {
         self.0.is_none()
     }
 
-    /// All of them in order.
+    /// Whether they stand in the order of their names.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.0.as_ref().is_none_or(|family| family.is_ordered)
+    }
+
+    /// All of them, as they stand.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().flat_map(|runs| &runs.runs).flatten().copied()
+        let numbers = self.0.iter().flat_map(|family| &family.numbers);
+        numbers.copied().filter(|number| *number != HOLE)
     }
 
-    /// Adds a child whose name compares with that of another as `against` says (of the other).
-    pub(super) fn insert(&mut self, child: u32, against: impl Fn(u32) -> Ordering) {
-        self.0.get_or_insert_default().insert(child, against);
-    }
-
-    /// Takes a child away, found by its name as in [`Children::insert`]. Says whether it was there.
-    pub(super) fn remove(&mut self, child: u32, against: impl Fn(u32) -> Ordering) -> bool {
-        let Some(runs) = &mut self.0 else {
-            return false;
-        };
-        let was_there = runs.remove(child, against);
-        if runs.count == 0 {
-            self.0 = None;
+    /// Adds a child at the end, and returns its place. `follows` says whether its name is behind that of another one.
+    pub(super) fn push(&mut self, child: u32, follows: impl FnOnce(u32) -> bool) -> u32 {
+        let family = self.0.get_or_insert_with(|| {
+            Box::new(Family {
+                numbers: Vec::new(),
+                holes: 0,
+                is_ordered: true,
+            })
+        });
+        if family.is_ordered
+            && let Some(last) = family.numbers.last()
+        {
+            family.is_ordered = follows(*last);
         }
-        was_there
+        family.numbers.push(child);
+        place(family.numbers.len() - 1)
     }
 
-    /// Keeps only those children for which `stays` holds.
-    pub(super) fn retain(&mut self, stays: impl Fn(u32) -> bool) {
-        let Some(runs) = &mut self.0 else {
+    /// Takes the child at a place away, and returns its number. When others have moved by that, all are to learn their places
+    /// from [`Children::places`].
+    pub(super) fn remove(&mut self, place: u32) -> Removed {
+        let taken = self.0.as_mut().and_then(|family| family.take(place));
+        let Some(child) = taken else {
+            return Removed::Nothing;
+        };
+        let family = self.0.as_mut().expect("one was taken from it");
+        if family.numbers.is_empty() {
+            self.0 = None;
+            return Removed::Child(child);
+        }
+        if family.holes <= family.numbers.len() - family.holes {
+            return Removed::Child(child);
+        }
+        family.close();
+        Removed::Moved(child)
+    }
+
+    /// Each child with its place; there are no holes.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u32, u32)> {
+        let numbers = self.0.iter().flat_map(|family| &family.numbers);
+        let places = numbers.enumerate().map(|(at, number)| (*number, place(at)));
+        places.filter(|(number, _)| *number != HOLE)
+    }
+
+    /// Puts them into the order of their names; all are to learn their places then.
+    pub(super) fn sort<'a>(&mut self, name: impl Fn(u32) -> &'a [u8]) {
+        let Some(family) = &mut self.0 else {
             return;
         };
-        for run in &mut runs.runs {
-            run.retain(|&child| stays(child));
-        }
-        runs.runs.retain(|run| !run.is_empty());
-        runs.count = runs.runs.iter().map(Vec::len).sum();
-        if runs.count == 0 {
-            self.0 = None;
-        }
-    }
-
-    /// Children whose names ascend already.
-    pub(super) fn from_ordered(ordered: &[u32]) -> Children {
-        if ordered.is_empty() {
-            return Children::default();
-        }
-        Children(Some(Box::new(Runs {
-            runs: ordered.chunks(RUN_MAX).map(<[u32]>::to_vec).collect(),
-            count: ordered.len(),
-        })))
+        family.close();
+        let numbers = &family.numbers;
+        let first = name(numbers[0]);
+        let shared = numbers.iter().map(|other| shared(first, name(*other)));
+        let shared = shared.min().unwrap_or(0);
+        // Most names differ in few bytes: where those are, one look at each name is enough.
+        let key = |number: &u32| (first_bytes(&name(*number)[shared..]), *number);
+        let mut keyed: Vec<(u64, u32)> = numbers.iter().map(key).collect();
+        keyed.sort_by(|(a_key, a), (b_key, b)| {
+            a_key.cmp(b_key).then_with(|| name(*a).cmp(name(*b)))
+        });
+        family.numbers = keyed.into_iter().map(|(_, number)| number).collect();
+        family.is_ordered = true;
     }
 }
 
-impl Runs {
-    /// The first run that does not end before the name, and the name's place in it.
-    fn place(&self, against: &impl Fn(u32) -> Ordering) -> (usize, usize) {
-        let is_before = |&other: &u32| against(other) == Ordering::Less;
-        let run = self
-            .runs
-            .partition_point(|run| run.last().is_some_and(is_before));
-        let run_found = self.runs.get(run);
-        (
-            run,
-            run_found.map_or(0, |run| run.partition_point(is_before)),
-        )
+/// What became of a child that was to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    /// There was none at this place.
+    Nothing,
+    /// It is gone.
+    Child(u32),
+    /// It is gone, and others have moved.
+    Moved(u32),
+}
+
+impl Family {
+    fn take(&mut self, place: u32) -> Option<u32> {
+        let number = self.numbers.get_mut(place as usize)?;
+        let child = std::mem::replace(number, HOLE);
+        if child == HOLE {
+            return None;
+        }
+        self.holes += 1;
+        while self.numbers.last() == Some(&HOLE) {
+            self.numbers.pop();
+            self.holes -= 1;
+        }
+        Some(child)
     }
 
-    fn insert(&mut self, child: u32, against: impl Fn(u32) -> Ordering) {
-        self.count += 1;
-        let (place, at) = self.place(&against);
-        let Some(run) = self.runs.get_mut(place) else {
-            match self.runs.last_mut() {
-                Some(run) if run.len() < RUN_MAX => run.push(child),
-                _ => self.runs.push(vec![child]),
-            }
-            return;
-        };
-        run.insert(at, child);
-        if run.len() > RUN_MAX {
-            let upper = run.split_off(RUN_MAX / 2);
-            self.runs.insert(place + 1, upper);
-        }
+    fn close(&mut self) {
+        self.numbers.retain(|number| *number != HOLE);
+        self.numbers.shrink_to(2 * self.numbers.len());
+        self.holes = 0;
     }
+}
 
-    fn remove(&mut self, child: u32, against: impl Fn(u32) -> Ordering) -> bool {
-        let (place, at) = self.place(&against);
-        let Some(run) = self.runs.get_mut(place) else {
-            return false;
-        };
-        if run.get(at) != Some(&child) {
-            return false;
-        }
-        run.remove(at);
-        if run.is_empty() {
-            self.runs.remove(place);
-        }
-        self.count -= 1;
-        true
-    }
+fn place(at: usize) -> u32 {
+    u32::try_from(at).expect("there are fewer znodes than numbers")
+}
+
+/// How many bytes two names begin with in common.
+fn shared(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// A number that orders names as their first bytes do.
+fn first_bytes(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = name.len().min(8);
+    bytes[..length].copy_from_slice(&name[..length]);
+    u64::from_be_bytes(bytes)
 }

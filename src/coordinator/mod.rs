@@ -509,7 +509,7 @@ impl Coordinator {
 
     /// The names of a znode's children in order, without permission checks or a watch. For the server
     /// itself.
-    pub fn peek_children(&self, path: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    pub fn peek_children(&self, path: &[u8]) -> Option<Vec<&[u8]>> {
         let tree = &self.state.tree;
         Some(tree.children(tree.find(path)?))
     }

@@ -62,13 +62,6 @@ pub(super) fn parent(path: &[u8]) -> &[u8] {
     }
 }
 
-/// Where the last name begins.
-pub(super) fn name_start(path: &[u8]) -> usize {
-    path.iter()
-        .rposition(|&byte| byte == b'/')
-        .map_or(0, |slash| slash + 1)
-}
-
 /// Whether the server keeps this znode for itself: it cannot be deleted.
 pub(super) fn is_kept(path: &[u8]) -> bool {
     path == b"/" || path == PROC || path == QUOTA || path == CONFIG

@@ -19,7 +19,7 @@ pub(super) struct Reader<'a> {
 impl State {
     /// Answers a request that changes nothing. What set_watches finds changed is pushed to `missed`.
     pub(super) fn read(
-        &self,
+        &mut self,
         request: Request,
         reader: &mut Reader<'_>,
         missed: &mut Vec<WatchEvent>,

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use ahash::RandomState;
 
 use super::acl::{AclId, AclTable};
-use super::children::Children;
+use super::children::{Children, Removed};
 use super::digest;
 use super::index::Index;
 use super::path;
@@ -69,15 +69,12 @@ impl Body {
 pub(super) struct Znode {
     pub(super) body: Body,
     parent: NodeId,
-    name_start: u32,
+    /// Among its parent's children.
+    place: u32,
     children: Children,
 }
 
 impl Znode {
-    pub(super) fn name(&self) -> &[u8] {
-        &self.body.path[self.name_start as usize..]
-    }
-
     pub(super) fn has_children(&self) -> bool {
         !self.children.is_empty()
     }
@@ -140,9 +137,6 @@ pub(super) struct NewZnode<'a> {
     pub(super) owner: i64,
 }
 
-/// A parent that loses more than one in so many of its children is gone through once.
-const MANY: usize = 16;
-
 /// What a znode takes beside its path and data: its slot, its places in the index and among its siblings,
 /// and what the allocator adds.
 pub(super) const ZNODE_BYTES: u64 = 256;
@@ -186,10 +180,6 @@ impl Tree {
             let id = tree.adopt(body).expect("three different paths");
             // These three were not created by anybody, so nobody's counters move.
             let parent = tree.find(path::parent(path)).unwrap_or(id);
-            tree.nodes
-                .get_mut(id.0)
-                .expect("it was adopted just now")
-                .parent = parent;
             if id != tree.root {
                 tree.link(parent, id);
             }
@@ -234,9 +224,9 @@ impl Tree {
             self.quotas.put_in_force(prefix.into());
         }
         let znode = Znode {
-            name_start: u32::try_from(path::name_start(&body.path)).expect("paths came in a frame"),
             body,
             parent: self.root,
+            place: 0,
             children: Children::default(),
         };
         let id = NodeId(self.nodes.insert(znode));
@@ -253,13 +243,6 @@ impl Tree {
     /// # Errors
     /// The path of a znode that cannot have its place: no parent, or an ephemeral one, or no root.
     pub(super) fn link_all(&mut self) -> Result<(), Shared> {
-        let mut ids: Vec<u32> = self.nodes.iter().map(|(id, _)| id).collect();
-        ids.sort_unstable_by(|&a, &b| {
-            self.get(NodeId(a))
-                .body
-                .path
-                .cmp(&self.get(NodeId(b)).body.path)
-        });
         let root = self.index.find(self.index.hash(b"/"), |id| {
             self.nodes
                 .get(id)
@@ -268,21 +251,14 @@ impl Tree {
         let root = root.ok_or_else(|| Shared::from(b"/".as_slice()))?;
         self.root = NodeId(root);
         self.node_mut(self.root).parent = self.root;
-        // Paths in order are not names in order ("/a-b" stands before "/a/b"), but children of one
-        // parent are.
-        let mut families: HashMap<u32, Vec<u32>, RandomState> =
-            HashMap::with_hasher(RandomState::with_seeds(0, 0, 0, 0));
+        let ids: Vec<u32> = self.nodes.iter().map(|(id, _)| id).collect();
         for id in ids.into_iter().filter(|&id| id != root) {
             let path = &self.get(NodeId(id)).body.path;
             let parent = self
                 .find(path::parent(path))
                 .filter(|&parent| self.get(parent).body.owner == 0)
                 .ok_or_else(|| path.clone())?;
-            self.node_mut(NodeId(id)).parent = parent;
-            families.entry(parent.0).or_default().push(id);
-        }
-        for (parent, children) in families {
-            self.node_mut(NodeId(parent)).children = Children::from_ordered(&children);
+            self.link(parent, NodeId(id));
         }
         Ok(())
     }
@@ -364,19 +340,40 @@ impl Tree {
     }
 
     /// The names of a znode's children, in order.
-    pub(super) fn children(&self, id: NodeId) -> impl Iterator<Item = &[u8]> {
-        self.child_ids(id).map(|child| self.get(child).name())
+    pub(super) fn children(&self, id: NodeId) -> Vec<&[u8]> {
+        let start = self.names_start(id);
+        let children = self.child_ids(id).map(|child| self.get(child));
+        let mut names: Vec<&[u8]> = children.map(|child| &child.body.path[start..]).collect();
+        if !self.get(id).children.is_ordered() {
+            names.sort_unstable();
+        }
+        names
+    }
+
+    /// Where in their paths the names of a znode's children begin.
+    fn names_start(&self, id: NodeId) -> usize {
+        match id == self.root {
+            true => 1,
+            false => self.get(id).body.path.len() + 1,
+        }
     }
 
     pub(super) fn child_ids(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
         self.get(id).children.iter().map(NodeId)
     }
 
-    /// The names of a znode's children, packed for a reply.
-    pub(super) fn names(&self, id: NodeId) -> Names {
+    /// The names of a znode's children, in order, packed for a reply. The order lasts for the next one who asks.
+    pub(super) fn names(&mut self, id: NodeId) -> Names {
+        if !self.get(id).children.is_ordered() {
+            let mut children = std::mem::take(self.children_mut(id));
+            children.sort(|child| &self.get(NodeId(child)).body.path);
+            *self.children_mut(id) = children;
+            self.learn_places(id);
+        }
+        let start = self.names_start(id);
         let mut names = Names::with_capacity(self.get(id).children.len() * 24);
-        for name in self.children(id) {
-            names.push(name);
+        for child in self.child_ids(id) {
+            names.push(&self.get(child).body.path[start..]);
         }
         names
     }
@@ -420,10 +417,6 @@ impl Tree {
         let id = self
             .adopt(body)
             .expect("the caller looked whether it exists");
-        self.nodes
-            .get_mut_outside_image(id.0)
-            .expect("it was adopted just now")
-            .parent = parent;
         self.link(parent, id);
         let parent_pzxid = self.alter(parent, |parent| {
             parent.made = parent.made.wrapping_add(1);
@@ -450,12 +443,11 @@ impl Tree {
     }
 
     /// Deletes all znodes that go with a session, for good, and returns their paths. There may be a million,
-    /// and everybody waits: they are taken in the order in which they lie in memory, and a parent that
-    /// loses many children is gone through once.
+    /// and everybody waits: they are taken in the order in which they lie in memory.
     pub(super) fn delete_ephemerals(&mut self, session: i64, zxid: Zxid) -> Vec<Shared> {
         let ids = self.ephemerals.remove(&session).unwrap_or_default();
         self.ephemeral_count -= as_u64(ids.len());
-        self.disown(session, &ids, zxid);
+        self.disown(&ids, zxid);
         let mut paths = Vec::with_capacity(ids.len());
         let mut freed: BTreeMap<Shared, Added> = BTreeMap::new();
         let mut lifted = Vec::new();
@@ -485,36 +477,13 @@ impl Tree {
     }
 
     /// Takes all of one session's ephemeral znodes from among their parents' children.
-    fn disown(&mut self, session: i64, ids: &BTreeSet<NodeId>, zxid: Zxid) {
-        let mut families: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
-        let mut family: Option<(NodeId, Vec<NodeId>)> = None;
+    fn disown(&mut self, ids: &BTreeSet<NodeId>, zxid: Zxid) {
+        let mut parents = BTreeSet::new();
         for &id in ids {
-            let parent = self.get(id).parent;
-            match &mut family {
-                Some((former, children)) if *former == parent => children.push(id),
-                _ => {
-                    if let Some((parent, children)) = family.replace((parent, vec![id])) {
-                        families.entry(parent).or_default().extend(children);
-                    }
-                }
-            }
+            self.unlink(id);
+            parents.insert(self.get(id).parent);
         }
-        if let Some((parent, children)) = family {
-            families.entry(parent).or_default().extend(children);
-        }
-        for (parent, leaving) in families {
-            let siblings = self.nodes.get_mut_outside_image(parent.0);
-            let siblings = &mut siblings.expect("a parent lives").children;
-            let mut children = std::mem::take(siblings);
-            if leaving.len() > children.len() / MANY {
-                children.retain(|child| self.get(NodeId(child)).body.owner != session);
-            } else {
-                for id in leaving {
-                    let name = self.get(id).name();
-                    children.remove(id.0, |other| self.get(NodeId(other)).name().cmp(name));
-                }
-            }
-            self.node_mut(parent).children = children;
+        for parent in parents {
             self.alter(parent, |parent| parent.pzxid = parent.pzxid.max(zxid));
         }
     }
@@ -604,10 +573,6 @@ impl Tree {
                     Some(id),
                     "changes are taken back in the opposite order, so the slot is free"
                 );
-                self.nodes
-                    .get_mut_outside_image(id.0)
-                    .expect("it was adopted just now")
-                    .parent = parent;
                 self.link(parent, id);
                 self.alter(parent, |parent| parent.pzxid = parent_pzxid);
             }
@@ -634,27 +599,50 @@ impl Tree {
 
     /// Puts a znode among its parent's children.
     fn link(&mut self, parent: NodeId, child: NodeId) {
-        let siblings = self.nodes.get_mut_outside_image(parent.0);
-        let siblings = &mut siblings.expect("a parent lives").children;
-        let mut children = std::mem::take(siblings);
-        let name = self.get(child).name();
-        children.insert(child.0, |other| self.get(NodeId(other)).name().cmp(name));
-        let siblings = self.nodes.get_mut_outside_image(parent.0);
-        siblings.expect("a parent lives").children = children;
+        let mut children = std::mem::take(self.children_mut(parent));
+        // Paths of siblings are ordered as their names are.
+        let path = &self.get(child).body.path;
+        let place = children.push(child.0, |last| *self.get(NodeId(last)).body.path < **path);
+        *self.children_mut(parent) = children;
+        let znode = self.unseen_mut(child);
+        (znode.parent, znode.place) = (parent, place);
+    }
+
+    /// Takes a znode from among its parent's children.
+    fn unlink(&mut self, id: NodeId) {
+        let Znode { parent, place, .. } = *self.get(id);
+        match self.children_mut(parent).remove(place) {
+            Removed::Child(child) => assert_eq!(child, id.0, "a znode knows its place"),
+            Removed::Moved(child) => {
+                assert_eq!(child, id.0, "a znode knows its place");
+                self.learn_places(parent);
+            }
+            Removed::Nothing => unreachable!("a znode is among its parent's children"),
+        }
+    }
+
+    /// A znode's children have moved.
+    fn learn_places(&mut self, parent: NodeId) {
+        let children = std::mem::take(self.children_mut(parent));
+        for (child, place) in children.places() {
+            self.unseen_mut(NodeId(child)).place = place;
+        }
+        *self.children_mut(parent) = children;
+    }
+
+    /// A znode, of which only what no snapshot shows is to change.
+    fn unseen_mut(&mut self, id: NodeId) -> &mut Znode {
+        let znode = self.nodes.get_mut_outside_image(id.0);
+        znode.expect("ids of dead znodes are not kept")
+    }
+
+    fn children_mut(&mut self, parent: NodeId) -> &mut Children {
+        &mut self.unseen_mut(parent).children
     }
 
     /// Takes a znode out of everything.
     fn take(&mut self, id: NodeId) -> Znode {
-        let parent = self.get(id).parent;
-        let siblings = self.nodes.get_mut_outside_image(parent.0);
-        let siblings = &mut siblings.expect("a parent lives").children;
-        let mut children = std::mem::take(siblings);
-        let name = self.get(id).name();
-        let was_there = children.remove(id.0, |other| self.get(NodeId(other)).name().cmp(name));
-        assert!(was_there, "a znode is among its parent's children");
-        let siblings = self.nodes.get_mut_outside_image(parent.0);
-        siblings.expect("a parent lives").children = children;
-
+        self.unlink(id);
         let znode = self.vacate(id);
         if let Some(prefix) = quota::limits_of(&znode.body.path) {
             self.quotas.lift(prefix);

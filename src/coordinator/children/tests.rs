@@ -1,52 +1,128 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::Children;
+use super::{Children, HOLE, Removed};
 
-/// A child's name is its number here.
-fn insert(children: &mut Children, child: u32) {
-    children.insert(child, |other| other.cmp(&child));
+/// Znodes of a parent: the name and the place of each number.
+#[derive(Default)]
+struct Family {
+    children: Children,
+    names: BTreeMap<u32, String>,
+    places: BTreeMap<u32, u32>,
 }
 
-fn remove(children: &mut Children, child: u32) -> bool {
-    children.remove(child, |other| other.cmp(&child))
-}
+impl Family {
+    fn add(&mut self, number: u32, name: &str) {
+        let names = &self.names;
+        let follows = |last: u32| names[&last].as_str() < name;
+        let place = self.children.push(number, follows);
+        self.names.insert(number, name.to_owned());
+        self.places.insert(number, place);
+    }
 
-fn runs(children: &Children) -> &[Vec<u32>] {
-    children.0.as_ref().map_or(&[], |runs| &runs.runs)
+    fn remove(&mut self, number: u32) {
+        let place = self.places.remove(&number).expect("it is there");
+        self.names.remove(&number);
+        match self.children.remove(place) {
+            Removed::Child(child) => assert_eq!(child, number),
+            Removed::Moved(child) => {
+                assert_eq!(child, number);
+                self.learn();
+            }
+            Removed::Nothing => panic!("{number} is gone"),
+        }
+    }
+
+    fn list(&mut self) -> Vec<&str> {
+        if !self.children.is_ordered() {
+            let names = &self.names;
+            self.children.sort(|number| names[&number].as_bytes());
+            self.learn();
+        }
+        let numbers = self.children.iter();
+        numbers.map(|number| self.names[&number].as_str()).collect()
+    }
+
+    fn learn(&mut self) {
+        self.places = self.children.places().collect();
+    }
+
+    fn slots(&self) -> &[u32] {
+        self.children.0.as_ref().map_or(&[], |it| &it.numbers)
+    }
 }
 
 #[test]
-fn children_appended_in_order_fill_their_runs() {
-    let mut children = Children::default();
-    for child in 0..2000 {
-        insert(&mut children, child);
+fn what_comes_in_order_is_never_sorted() {
+    let mut family = Family::default();
+    for number in 0..2000 {
+        family.add(number, &format!("lock-{number:010}"));
+        if number >= 10 {
+            family.remove(number - 10);
+        }
+        assert!(family.children.is_ordered());
+        assert!(family.slots().len() <= 22, "holes are closed");
     }
-    assert_eq!(runs(&children).len(), 4);
-    assert!(children.iter().eq(0..2000));
-    assert!((0..2000).all(|child| remove(&mut children, child)));
-    assert!(children.is_empty() && runs(&children).is_empty());
+    assert!(family.list().is_sorted());
+    for number in 1990..2000 {
+        family.remove(number);
+    }
+    assert!(family.children.is_empty() && family.slots().is_empty());
+}
+
+#[test]
+fn names_are_ordered_by_all_their_bytes() {
+    let names = [
+        "same-beginning-0002",
+        "same-beginning-0001-and-longer",
+        "same-beginning-0001",
+        "same",
+        "same-beginning-0001-and-lo",
+        "samf",
+    ];
+    let mut family = Family::default();
+    for (number, name) in (0..).zip(names) {
+        family.add(number, name);
+    }
+    let mut expected = names.to_vec();
+    expected.sort_unstable();
+    assert_eq!(family.list(), expected);
+}
+
+#[test]
+fn nothing_goes_twice() {
+    let mut family = Family::default();
+    for (number, name) in (0..).zip(["a", "b", "c"]) {
+        family.add(number, name);
+    }
+    assert_eq!(family.children.remove(1), Removed::Child(1));
+    assert_eq!(family.children.remove(1), Removed::Nothing);
+    assert_eq!(family.children.remove(3), Removed::Nothing);
+    assert_eq!(family.children.len(), 2);
 }
 
 proptest! {
     #[test]
-    fn children_are_an_ordered_set(steps in prop::collection::vec((any::<bool>(), 0..3000u32), 0..6000)) {
-        let mut children = Children::default();
-        let mut model = BTreeSet::new();
-        for (add, child) in steps {
-            if add {
-                if model.insert(child) {
-                    insert(&mut children, child);
+    fn children_are_an_ordered_set(steps in prop::collection::vec((0..6u8, 0..300u32), 0..2000)) {
+        let mut family = Family::default();
+        for (what, number) in steps {
+            // Not in the order of their numbers.
+            let name = format!("{:x}", number.wrapping_mul(0x9e37_79b9));
+            match (what, family.names.contains_key(&number)) {
+                (0, _) => {
+                    let mut expected: Vec<String> = family.names.values().cloned().collect();
+                    expected.sort_unstable();
+                    prop_assert_eq!(family.list(), expected);
                 }
-            } else {
-                prop_assert_eq!(remove(&mut children, child), model.remove(&child));
+                (_, true) => family.remove(number),
+                (_, false) => family.add(number, &name),
             }
+            let slots = family.slots();
+            let holes = slots.iter().filter(|slot| **slot == HOLE).count();
+            prop_assert_eq!(family.children.len(), family.names.len());
+            prop_assert_eq!(slots.len() - holes, family.names.len());
+            prop_assert!(2 * holes <= slots.len() && slots.last() != Some(&HOLE));
         }
-        prop_assert_eq!(children.len(), model.len());
-        prop_assert!(runs(&children).iter().all(|run| !run.is_empty()));
-        prop_assert!(children.iter().eq(model.iter().copied()));
-        let ordered: Vec<u32> = model.into_iter().collect();
-        prop_assert!(Children::from_ordered(&ordered).iter().eq(ordered.iter().copied()));
     }
 }

@@ -585,6 +585,7 @@ impl Runner {
             lines.push(format!("{} {}", escape(&path), quoted(data)));
             let names = coordinator.peek_children(&path).expect("it was listed");
             let prefix = if path == b"/" { b"".as_slice() } else { &path };
+            let names = names.into_iter();
             let children: Vec<Vec<u8>> = names.map(|name| [prefix, b"/", name].concat()).collect();
             paths.extend(children.into_iter().rev());
         }

@@ -113,7 +113,10 @@ impl Tree<'_> {
         let Some(groups) = self.coordinator.peek_children(groups.as_bytes()) else {
             return;
         };
-        for group in groups.filter_map(|name| std::str::from_utf8(name).ok()) {
+        for group in groups
+            .into_iter()
+            .filter_map(|name| std::str::from_utf8(name).ok())
+        {
             for partition in partitions {
                 let number = partition.number;
                 let path = |kind: &str| {
