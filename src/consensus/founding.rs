@@ -1,7 +1,7 @@
 //! How servers with empty folders become one group, and how one with an empty folder finds the group that is there.
 //!
 //! A server that belongs to nothing founds nothing before it has heard from every server of its list, and each of them
-//! belongs to nothing, too, and has the same list. Then the first of the list that is to vote founds, alone, and the others
+//! belongs to nothing, too, and has the same list; one that has forgotten what it belonged to does not count. Then the first of the list that is to vote founds, alone, and the others
 //! learn of it and join. Observers of the list are waited for as the others are, once in a group's life, because by then one may
 //! have got the vote of another server, or be the last that remembers; they are taken in when there is a group. So
 //! two halves never found two groups, and a wiped server never founds one beside the group that
@@ -26,6 +26,9 @@ pub struct Hello {
     pub servers: Vec<ServerId>,
     /// Those of them that are to be observers, in order.
     pub observers: Vec<ServerId>,
+    /// It belonged to a group, and has lost by itself what it remembered of it: the others of that group are to take it in, and
+    /// nothing is founded with it.
+    pub forgot: bool,
     /// The members of its group, as it knows them; `None` for one that belongs to nothing. Of members that a later release
     /// wrote there is the level alone.
     pub members: Option<Membership>,
@@ -60,6 +63,8 @@ pub struct Founding {
     servers: Vec<ServerId>,
     /// Those of them that are to have no vote.
     observers: Vec<ServerId>,
+    /// See [`Hello::forgot`].
+    forgot: bool,
     /// Those of the list that are there, belong to nothing and have the same list.
     heard: BTreeMap<ServerId, (Identity, Levels)>,
 }
@@ -82,7 +87,15 @@ impl Founding {
             levels,
             servers,
             observers,
+            forgot: false,
         }
+    }
+
+    /// The same server, which has lost what it remembered; see [`Hello::forgot`].
+    #[must_use]
+    pub fn forgotten(mut self, forgot: bool) -> Founding {
+        self.forgot = forgot;
+        self
     }
 
     /// What it says of itself.
@@ -92,6 +105,7 @@ impl Founding {
             levels: self.levels,
             servers: self.servers.clone(),
             observers: self.observers.clone(),
+            forgot: self.forgot,
             members: None,
         }
     }
@@ -132,10 +146,12 @@ impl Founding {
             self.heard.remove(&said);
             return Some(Decision::Disagrees(said));
         }
-        if said != self.own.server && self.servers.contains(&said) {
+        if hello.forgot {
+            self.heard.remove(&said);
+        } else if said != self.own.server && self.servers.contains(&said) {
             self.heard.insert(said, (hello.identity, hello.levels));
         }
-        let founds = self.founder() == Some(self.own.server);
+        let founds = self.founder() == Some(self.own.server) && !self.forgot;
         if !founds || self.missing().next().is_some() {
             return None;
         }
@@ -249,6 +265,7 @@ mod tests {
             levels: Levels::FIRST,
             servers: list(&[1, 2, 3]),
             observers: Vec::new(),
+            forgot: false,
             members: Some(Membership::founded_by(&founders, 9)),
         };
         let new = |own, servers: &[u16]| Founding::new(own, list(servers), vec![], Levels::FIRST);

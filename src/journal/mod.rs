@@ -222,6 +222,22 @@ pub enum OpenError {
 #[error("the journal failed: {0}")]
 pub struct Failure(#[source] pub disk::Error);
 
+/// What a damaged journal still tells of its groups: what each would remember if the loss were accepted. Changes nothing.
+///
+/// # Errors
+/// The files cannot be read, or a newer version wrote them.
+pub fn salvage(
+    disk: &mut dyn Disk,
+    folder: &Path,
+) -> Result<BTreeMap<GroupId, consensus::Remembered>, OpenError> {
+    open::salvage(disk, folder)
+}
+
+/// Whether a file of this name in a journal's folder is the journal's.
+pub fn has_file(name: &str) -> bool {
+    survey::is_slot(name) || name == identity::NAME
+}
+
 /// How full the circle is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {

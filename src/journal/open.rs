@@ -15,6 +15,7 @@ use super::survey::{Survey, slot_name, survey};
 use super::walk::{Place, Reader, Walked, walk};
 use super::write::{Chain, Writer};
 use super::{Current, Cut, Damage, Journal, Lost, OpenError, Options, Recovered};
+use crate::consensus;
 use crate::disk::{self, Class, Disk, Mode, Operation, Outcome};
 use crate::units::GroupId;
 
@@ -152,8 +153,38 @@ fn rename(
             write_identity(disk, &options, id)?;
             reopen(disk, options, survey, id, Some(damage))
         }
-        _ => Err(OpenError::Damaged(damage)),
+        _ => {
+            close(disk, &survey)?;
+            Err(OpenError::Damaged(damage))
+        }
     }
+}
+
+/// Lets go of the files.
+fn close(disk: &mut dyn Disk, survey: &Survey) -> Result<(), disk::Error> {
+    for slot in &survey.slots {
+        disk.run(Operation::Close { file: slot.file })?;
+    }
+    Ok(())
+}
+
+/// What a damaged journal still tells of its groups: what each would remember if the loss were accepted. Changes nothing.
+pub(super) fn salvage(
+    disk: &mut dyn Disk,
+    folder: &Path,
+) -> Result<BTreeMap<GroupId, consensus::Remembered>, OpenError> {
+    let options = Options {
+        accept_loss: true,
+        ..Options::new(folder)
+    };
+    let known = match read_identity(disk, folder)? {
+        Some(Identity::Known(id)) => Some(id),
+        Some(Identity::Newer(_) | Identity::Damaged) | None => None,
+    };
+    let mut survey = survey(disk, folder, known, Mode::ReadOnly)?;
+    let read = read(disk, &options, &mut survey);
+    close(disk, &survey)?;
+    Ok(read?.replay.finish())
 }
 
 /// Makes a journal: one small file with its start, then the name.
@@ -248,7 +279,13 @@ fn reopen(
         mut replay,
         walked,
         lost,
-    } = read(disk, &options, &mut survey)?;
+    } = match read(disk, &options, &mut survey) {
+        Ok(read) => read,
+        Err(error) => {
+            close(disk, &survey)?;
+            return Err(error);
+        }
+    };
     let damage = walked.damage.clone().or(lost);
     let lost = match &damage {
         Some(damage) => what_is_lost(disk, &survey, &replay, damage)?,

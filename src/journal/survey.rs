@@ -77,7 +77,7 @@ pub(super) fn slot_name(number: usize) -> String {
     format!("{number:02}.journal")
 }
 
-fn is_slot(name: &str) -> bool {
+pub(super) fn is_slot(name: &str) -> bool {
     let digits = name.strip_suffix(".journal");
     digits.is_some_and(|d| d.len() >= 2 && d.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -138,6 +138,8 @@ pub(crate) struct Parts {
     pub(crate) utc_offset_s: i32,
     /// What of the journal was lost at this start, as its operator accepted.
     pub(crate) lost: Option<String>,
+    /// Why the broker serves nobody, where what is left of it waits for its operator.
+    pub(crate) broker_held: Option<String>,
 }
 
 /// What connections' codecs are made with.
@@ -170,6 +172,8 @@ pub struct Node {
     utc_offset_s: i32,
     /// See [`Parts::lost`].
     lost: Option<String>,
+    /// See [`Parts::broker_held`].
+    broker_held: Option<String>,
     stopping: bool,
     /// What a peer said makes it impossible to go on; told with the next turn.
     failed: Option<Failure>,
@@ -197,6 +201,7 @@ impl Node {
             completions: Vec::new(),
             utc_offset_s: parts.utc_offset_s,
             lost: parts.lost,
+            broker_held: parts.broker_held,
             stopping: false,
             failed: None,
             turns: 0,

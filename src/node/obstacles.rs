@@ -60,9 +60,14 @@ impl Node {
         self.world.journal.is_stuck() || broker.is_some_and(super::BrokerSide::finds_no_space)
     }
 
+    /// Whether the broker serves nobody because what is left of it waits for its operator.
+    pub(crate) fn holds_broker(&self) -> bool {
+        self.broker_held.is_some()
+    }
+
     /// What the node is kept from: a sentence each.
     pub(crate) fn obstacles(&self) -> Vec<String> {
-        let mut obstacles = Vec::new();
+        let mut obstacles: Vec<String> = self.broker_held.iter().cloned().collect();
         let coordinator = self.coordinator.as_ref();
         if let Some(why) = coordinator.and_then(|side| side.waits_for(&self.world)) {
             obstacles.push(why);

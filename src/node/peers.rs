@@ -356,6 +356,7 @@ mod tests {
             levels: Levels::FIRST,
             servers: vec![ServerId(1), ServerId(2), ServerId(3)],
             observers: Vec::new(),
+            forgot: false,
             members,
         }
     }

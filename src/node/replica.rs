@@ -24,7 +24,7 @@ use crate::consensus::founding::{Decision, Founding, Hello};
 use crate::consensus::group::{self, Group, Output, Role};
 use crate::consensus::message::Message;
 use crate::consensus::{
-    Entry, EntryKind, HardState, Identity, Marker, Membership, Record, Remembered,
+    Entry, EntryKind, HardState, Identity, Marker, Membership, Record, Remembered, others,
 };
 use crate::journal::{Journal, Ticket, Unread, Wanted};
 use crate::units::feature::{FeatureLevel, Levels, Release};
@@ -62,8 +62,18 @@ pub(crate) struct Others {
     pub(crate) servers: Vec<ServerId>,
     /// Those of them that are to be observers.
     pub(crate) observers: Vec<ServerId>,
+    /// This server has lost by itself what it remembered: it founds nothing with them.
+    pub(crate) forgot: bool,
     /// Applied entries that stay in memory for members that are behind.
     pub(crate) window_bytes: usize,
+}
+
+impl Others {
+    /// This server, while it belongs to nothing.
+    fn founding(&self, levels: Levels) -> Founding {
+        let (servers, observers) = (self.servers.clone(), self.observers.clone());
+        Founding::new(self.identity, servers, observers, levels).forgotten(self.forgot)
+    }
 }
 
 /// Whether a server was alone in its group, by what its journal or its snapshot says: nobody else can give back what it
@@ -80,6 +90,28 @@ pub(crate) fn was_alone(
         (!members.is_empty()).then(|| members.is_only(alone_as(server)))
     };
     known.find_map(alone).unwrap_or(false)
+}
+
+/// Whether another server decides with this one in its group, by all that its journal and its snapshot say: it can give back
+/// what this one has lost. Where they say nothing, that is not known.
+pub(crate) fn remembers_others(
+    server: ServerId,
+    remembered: Option<&Remembered>,
+    place: Option<&Marker>,
+) -> bool {
+    let entries = remembered.map_or(&[][..], |group| &group.entries);
+    let marker = remembered.map(|group| &group.marker);
+    let mut known = marker
+        .into_iter()
+        .chain(place)
+        .filter(|marker| !marker.state.is_empty())
+        .peekable();
+    let is_known = known.peek().is_some();
+    let by = |marker: &Marker| {
+        let members = Membership::decode(&marker.state);
+        members.is_ok_and(|members| others::decide_with(&members, server, entries))
+    };
+    is_known && known.all(by)
 }
 
 /// A server that has nobody beside it needs no journal's id to be told from others.
@@ -486,12 +518,11 @@ impl Replica {
         seed: Seed,
         journal: &Journal,
     ) -> Replica {
-        let own = others.as_ref().map_or(lone(ServerId(0)), |it| it.identity);
-        let (servers, observers) = match &others {
-            Some(others) => (others.servers.clone(), others.observers.clone()),
-            None => (Vec::new(), Vec::new()),
+        let own = lone(ServerId(0));
+        let founding = match &others {
+            Some(others) => others.founding(levels),
+            None => Founding::new(own, Vec::new(), Vec::new(), levels),
         };
-        let founding = Founding::new(own, servers, observers, levels);
         Replica {
             id,
             standing: Standing::Outside(Box::new(founding), Remembered::default()),
@@ -592,6 +623,7 @@ impl Replica {
             levels: self.levels,
             servers: others.servers.clone(),
             observers: others.observers.clone(),
+            forgot: others.forgot,
             members: members.filter(|members| !members.is_empty()),
         })
     }
@@ -679,8 +711,7 @@ impl Replica {
         }
         .encode();
         self.appended = journal.append(self.id, Record::Marker(marker.clone()));
-        let (servers, observers) = (others.servers.clone(), others.observers.clone());
-        let founding = Founding::new(others.identity, servers, observers, self.levels);
+        let founding = others.founding(self.levels);
         let remembered = Remembered {
             marker,
             ..Remembered::default()

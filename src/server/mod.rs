@@ -7,6 +7,8 @@ mod advice;
 mod accept;
 // Local commands.
 mod control;
+// What becomes of a damaged journal where there are others.
+mod damaged_journal;
 // How the file descriptors are shared out.
 mod descriptors;
 // Connections to other servers.

@@ -60,7 +60,7 @@ pub fn run(config: Config, folder: ServerFolder, options: RunOptions) -> Result<
     served
 }
 
-async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Result<(), Error> {
+async fn serve(mut config: Config, folder: ServerFolder, options: RunOptions) -> Result<(), Error> {
     let clock = Clock::start();
     let shares = Shares::of(&config, system::descriptors_max())?;
     let mut notes = options.notes;
@@ -68,8 +68,7 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
     for note in &notes {
         warn!(note, "a limit of the process");
     }
-    let taken = Taken::take(&config, shares)?;
-    let ports = taken.ports();
+    let mut taken = Taken::take(&config, shares)?;
     let mut signals = Signals::listen().map_err(|error| lacking("listen for signals", error))?;
     options.readiness.doing("reading what is on disk");
     limits::find_threads(THREADS_MIN).map_err(|error| lacking("start threads", error))?;
@@ -83,9 +82,14 @@ async fn serve(config: Config, folder: ServerFolder, options: RunOptions) -> Res
         disk: Box::new(disk),
         random: system::random().map_err(|error| lacking("read random bytes", error))?,
         system: system::facts(),
-        ports,
+        ports: taken.ports(),
         levels: Levels::OWN,
     })?;
+    if started.holds_broker() {
+        // Its port is free, so that clients learn at once that nobody serves there.
+        (config.broker, taken.broker) = (None, None);
+    }
+    let ports = taken.ports();
     info!(
         %backend,
         start_ms = clock.now().as_millis(),

@@ -161,7 +161,7 @@ pub(super) fn ensemble(own: &config::Cluster, server: ServerId) -> Ensemble {
 }
 
 /// The other servers of the coordinator's group.
-pub(super) fn others(config: &Config, journal: u128) -> Option<Others> {
+pub(super) fn others(config: &Config, journal: u128, forgot: bool) -> Option<Others> {
     let cluster = config.cluster.as_ref()?;
     Some(Others {
         identity: Identity {
@@ -170,6 +170,7 @@ pub(super) fn others(config: &Config, journal: u128) -> Option<Others> {
         },
         servers: cluster.servers.iter().map(|server| server.id).collect(),
         observers: cluster.observers(),
+        forgot,
         window_bytes: usize::try_from(cluster.window_bytes).unwrap_or(usize::MAX),
     })
 }

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::advice::{disk_refused, flag, newer_data, run_without, unsupported};
+use super::damaged_journal::DamagedJournal;
 use super::descriptors::Shares;
 use super::system::{Random, System};
 use super::{recovery, settings, topics};
@@ -21,13 +22,15 @@ use crate::config::{self, Config, ServerFolder};
 use crate::consensus::{self, Membership};
 use crate::coordinator::{self, Coordinator, SnapshotError};
 use crate::disk::{self, Class, Disk, Operation, Outcome};
-use crate::journal::{Journal, OpenError, Recovered};
+use crate::journal::{self, Journal, OpenError, Recovered};
 use crate::node::broker::BrokerSide;
 use crate::node::broker::segment_files::SegmentFiles;
 use crate::node::coordinator::four_letter::Facts;
 use crate::node::coordinator::snapshots::{self, Found, RestoreError, Snapshots};
 use crate::node::coordinator::{CoordinatorSide, FORGOT, receiving};
-use crate::node::replica::{Beginning, Joining, Replica, Unusable, check_level, was_alone};
+use crate::node::replica::{
+    Beginning, Joining, Replica, Unusable, check_level, remembers_others, was_alone,
+};
 use crate::node::{Node, Parts};
 use crate::report::{Code, Error};
 use crate::units::feature::Levels;
@@ -41,6 +44,31 @@ const JOURNAL_KNOWN_TEXT: &[u8] =
 
 /// The file in `data/coordinator/` that says who the server is to its ensemble, since it lost what it was.
 const IDENTITY: &str = "identity";
+
+/// Second line of that file: nobody has accepted the loss, and nothing is founded by this server.
+const IDENTITY_FORGOT: &str = "has forgotten";
+
+/// Who the server is to its ensemble.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    id: u128,
+    /// It has lost by itself what it remembered.
+    forgot: bool,
+}
+
+impl Own {
+    fn text(self) -> Bytes {
+        let forgot = if self.forgot { IDENTITY_FORGOT } else { "" };
+        Bytes::from(format!("{:032x}\n{forgot}", self.id))
+    }
+
+    fn read(bytes: &[u8]) -> Option<Own> {
+        let mut lines = str::from_utf8(bytes).ok()?.lines();
+        let id = u128::from_str_radix(lines.next()?.trim(), 16).ok()?;
+        let forgot = lines.next().is_some_and(|line| line == IDENTITY_FORGOT);
+        Some(Own { id, forgot })
+    }
+}
 
 /// What a node is made of.
 pub struct Start<'a> {
@@ -79,8 +107,19 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         ports,
         levels,
     } = start;
-    let (mut journal, mut recovered, renewed) =
-        open_journal(config, folder, accept_loss, random.journal, disk.as_mut())?;
+    let opened = JournalStart {
+        config,
+        folder,
+        accept_loss,
+        fresh: random.journal,
+    }
+    .open(disk.as_mut())?;
+    let JournalOpened {
+        mut journal,
+        mut recovered,
+        renewed,
+        broker_held,
+    } = opened;
     refuse_another_server(config, &recovered)?;
     let lost = recovered.lost.batches.map(|_| recovered.lost.to_string());
     let coordinator = match &config.coordinator {
@@ -101,7 +140,8 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         }
         None => None,
     };
-    let broker = match &config.broker {
+    let served = config.broker.as_ref().filter(|_| broker_held.is_none());
+    let broker = match served {
         Some(options) => {
             let group = recovered.groups.remove(&GroupId::broker(config.id));
             let parts = BrokerStart {
@@ -130,6 +170,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         owner_nodes: settings::owner_nodes(config),
         utc_offset_s: system.utc_offset_s,
         lost,
+        broker_held,
     }))
 }
 
@@ -138,31 +179,130 @@ fn real(address: Option<SocketAddr>, configured: u16) -> u16 {
     address.map_or(configured, |address| address.port())
 }
 
-fn open_journal(
-    config: &Config,
-    folder: &ServerFolder,
+/// What the journal is opened from.
+struct JournalStart<'a> {
+    config: &'a Config,
+    folder: &'a ServerFolder,
     accept_loss: bool,
-    id: [u8; 16],
-    disk: &mut dyn Disk,
-) -> Result<(Journal, Recovered, bool), Error> {
-    let options = settings::journal(config, folder, accept_loss);
-    let known = folder.data().join(JOURNAL_KNOWN);
-    let was_there = disk::read_whole(disk, &known).is_ok();
-    if was_there && !accept_loss && is_missing(&folder.journal(), disk) {
-        return Err(journal_missing(folder));
-    }
-    let (journal, recovered) =
-        Journal::open(disk, options, id).map_err(|error| journal_refused(folder, error))?;
-    if !was_there {
-        let known = Operation::Replace {
-            path: known,
-            pieces: vec![Bytes::from_static(JOURNAL_KNOWN_TEXT)],
-        };
-        // On a full disk the server starts all the same; the next start writes it.
-        if let Err(error) = disk.run(known) {
-            warn!(%error, "that there is a journal is not written down");
+    /// Random bits.
+    fresh: [u8; 16],
+}
+
+/// A journal that serves.
+struct JournalOpened {
+    journal: Journal,
+    recovered: Recovered,
+    /// There was another one, and this one is new.
+    renewed: bool,
+    /// Why the broker serves nobody: what is left of it waits for its operator.
+    broker_held: Option<String>,
+}
+
+impl JournalStart<'_> {
+    fn open(&self, disk: &mut dyn Disk) -> Result<JournalOpened, Error> {
+        let refused = |error| disk_refused("put a damaged journal aside", error);
+        let known = self.folder.data().join(JOURNAL_KNOWN);
+        let was_there = disk::read_whole(disk, &known).is_ok();
+        if was_there && !self.accept_loss && is_missing(&self.folder.journal(), disk) {
+            return Err(journal_missing(self.folder));
         }
+        let damaged = DamagedJournal::of(self.folder);
+        damaged.finish(disk).map_err(refused)?;
+        if self.accept_loss && damaged.is_there(disk).map_err(refused)? {
+            // Its entries are of a member that is none any more.
+            self.note_forgotten(disk).map_err(refused)?;
+            damaged.bring_back(disk).map_err(refused)?;
+        }
+        let options = settings::journal(self.config, self.folder, self.accept_loss);
+        let (journal, recovered) = match Journal::open(disk, options.clone(), self.fresh) {
+            Err(OpenError::Damaged(damage)) if self.is_healed_by_others(disk)? => {
+                warn!(
+                    file = %damage.path.display(),
+                    byte = damage.position,
+                    batch = damage.sequence,
+                    acknowledged = damage.acknowledged,
+                    what = damage.what,
+                    to = %damaged.folder().display(),
+                    "the journal is damaged, and put aside: the other servers have all of the coordinator's"
+                );
+                self.note_forgotten(disk).map_err(refused)?;
+                damaged.put_aside(disk).map_err(refused)?;
+                Journal::open(disk, options, self.fresh)
+            }
+            opened => opened,
+        }
+        .map_err(|error| journal_refused(self.folder, error))?;
+        if !was_there {
+            note_journal(known, disk);
+        }
+        tell_of(&recovered);
+        let is_held = self.config.broker.is_some() && damaged.is_there(disk).map_err(refused)?;
+        let broker_held = is_held.then(|| self.held(&damaged));
+        if let Some(why) = &broker_held {
+            error!("{why}");
+        }
+        Ok(JournalOpened {
+            // One that was gone is as good as lost.
+            renewed: was_there && recovered.created,
+            journal,
+            recovered,
+            broker_held,
+        })
     }
+
+    /// Whether other servers have all that the coordinator has lost with the journal. Where nothing tells that, or the members
+    /// were being changed, an operator decides.
+    fn is_healed_by_others(&self, disk: &mut dyn Disk) -> Result<bool, Error> {
+        if self.accept_loss || self.config.cluster.is_none() || self.config.coordinator.is_none() {
+            return Ok(false);
+        }
+        let refused = |error| disk_refused("read what this server was to others", error);
+        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(refused)?;
+        if noted.is_some() {
+            return Ok(true);
+        }
+        let groups = journal::salvage(disk, &self.folder.journal())
+            .map_err(|error| journal_refused(self.folder, error))?;
+        let place = snapshots::newest_place(&self.folder.coordinator(), disk).map_err(refused)?;
+        let group = groups.get(&GroupId::COORDINATOR);
+        Ok(remembers_others(self.config.id, group, place.as_ref()))
+    }
+
+    /// The coordinator is a new member from this start on, whatever is found.
+    fn note_forgotten(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+        disk::folder::make_to_last(disk, &self.folder.coordinator())?;
+        let text = format!("{:032x}\n", u128::from_be_bytes(self.fresh));
+        let (path, pieces) = (self.forgotten_note(), vec![Bytes::from(text)]);
+        disk.run(Operation::Replace { path, pieces }).map(drop)
+    }
+
+    fn forgotten_note(&self) -> PathBuf {
+        self.folder.coordinator().join(FORGOT)
+    }
+
+    fn held(&self, damaged: &DamagedJournal) -> String {
+        format!(
+            "the broker serves nobody: its journal was damaged, and is in {}; restore the file there, or accept what is lost \
+             (chrysalis dump journal names it), and stop the server and start it with {}",
+            damaged.folder().display(),
+            run_without(self.folder)
+        )
+    }
+}
+
+/// Writes down that there is a journal.
+fn note_journal(path: PathBuf, disk: &mut dyn Disk) {
+    let known = Operation::Replace {
+        path,
+        pieces: vec![Bytes::from_static(JOURNAL_KNOWN_TEXT)],
+    };
+    // On a full disk the server starts all the same; the next start writes it.
+    if let Err(error) = disk.run(known) {
+        warn!(%error, "that there is a journal is not written down");
+    }
+}
+
+fn tell_of(recovered: &Recovered) {
     if let Some(cut) = &recovered.cut {
         info!(
             file = %cut.path.display(),
@@ -183,9 +323,6 @@ fn open_journal(
              the journal can tell of"
         );
     }
-    // One that was gone is as good as lost.
-    let renewed = was_there && recovered.created;
-    Ok((journal, recovered, renewed))
 }
 
 /// Whether there is no journal in its folder.
@@ -303,17 +440,26 @@ impl CoordinatorStart<'_> {
                 accept_loss,
                 disk,
             );
-            let restored = restored.map_err(|error| snapshot_refused(self.folder, error))?;
-            found = Some(restored).filter(|restored| !self.forgets(restored, accept_loss));
+            found = match restored {
+                Ok(restored) => Some(restored).filter(|it| !self.forgets(it, accept_loss)),
+                Err(error) if error.is_damage() && self.is_healed_by_others() => {
+                    warn!(
+                        %error,
+                        "the coordinator's snapshot is damaged: the other servers have all of it"
+                    );
+                    None
+                }
+                Err(error) => return Err(snapshot_refused(self.folder, error)),
+            };
         }
         let forgets = found.is_none();
         let found = match found {
             Some(found) => found,
-            None => self.forget(&note, &options, disk)?,
+            None => self.forget(&note, &options, accept_loss, disk)?,
         };
         let lost = self.lost || found.lost;
         let recovery = recovery::read(self.folder, lost && accept_loss && !forgets, disk)?;
-        let own = self.identity(journal.id(), disk)?;
+        let own = self.identity(journal.id(), accept_loss, disk)?;
         let configuration = self.configuration();
         let (place, received) = (found.place.clone(), found.received);
         let beginning = Beginning {
@@ -327,7 +473,7 @@ impl CoordinatorStart<'_> {
             levels: self.levels,
         };
         let (server, seed) = (self.config.id, self.seed);
-        let others = settings::others(self.config, own);
+        let others = settings::others(self.config, own.id, own.forgot);
         let joining = Joining::Framed;
         let replica = Replica::new(id, server, joining, beginning, others, seed, journal)
             .map_err(|reason| unusable(self.folder, reason))?;
@@ -355,6 +501,12 @@ impl CoordinatorStart<'_> {
             side.renew_history(recovery_note);
         }
         Ok(side)
+    }
+
+    /// Whether others have all that a damaged snapshot had.
+    fn is_healed_by_others(&self) -> bool {
+        let is_one_of_several = remembers_others(self.config.id, self.group.as_ref(), None);
+        self.config.cluster.is_some() && is_one_of_several
     }
 
     /// Whether this server has forgotten what it promised to others.
@@ -386,6 +538,7 @@ impl CoordinatorStart<'_> {
         &self,
         note: &Path,
         options: &coordinator::Options,
+        accept_loss: bool,
         disk: &mut dyn Disk,
     ) -> Result<Found, Error> {
         let folder = self.folder.coordinator();
@@ -395,9 +548,12 @@ impl CoordinatorStart<'_> {
             "this server has lost a part of what it remembered: it is a new member of the ensemble from now on, and gets \
              everything from the others; its snapshots are put aside"
         );
-        let text = format!("{:032x}\n", self.fresh);
+        let own = Own {
+            id: self.fresh,
+            forgot: !accept_loss,
+        };
         for path in [note.to_path_buf(), folder.join(IDENTITY)] {
-            let pieces = vec![Bytes::from(text.clone())];
+            let pieces = vec![own.text()];
             disk.run(Operation::Replace { path, pieces })
                 .map_err(refused)?;
         }
@@ -416,20 +572,33 @@ impl CoordinatorStart<'_> {
         })
     }
 
-    /// By what the others know this server: its journal, or what has taken that one's place.
-    fn identity(&self, journal: u128, disk: &mut dyn Disk) -> Result<u128, Error> {
+    /// By what the others know this server: its journal, or what has taken that one's place. Once an operator has accepted
+    /// the loss, it may found an ensemble with others that are new.
+    fn identity(
+        &self,
+        journal: u128,
+        accept_loss: bool,
+        disk: &mut dyn Disk,
+    ) -> Result<Own, Error> {
         let path = self.folder.coordinator().join(IDENTITY);
-        let bytes = disk::read_if_there(disk, &path)
-            .map_err(|error| disk_refused("read who this server is", error))?;
-        let Some(bytes) = bytes else {
-            return Ok(journal);
+        let refused = |error| disk_refused("read who this server is", error);
+        let Some(bytes) = disk::read_if_there(disk, &path).map_err(refused)? else {
+            let (id, forgot) = (journal, false);
+            return Ok(Own { id, forgot });
         };
-        let text = str::from_utf8(&bytes).map(str::trim).unwrap_or_default();
-        u128::from_str_radix(text, 16).map_err(|_| {
-            Error::new(Code::E0202, format!("read {}", path.display()))
+        let Some(mut own) = Own::read(&bytes) else {
+            return Err(Error::new(Code::E0202, format!("read {}", path.display()))
                 .means("Who this server is to its ensemble is not known; it does not start.")
-                .cure("Restore the file from a copy of data/.")
-        })
+                .cure("Restore the file from a copy of data/."));
+        };
+        if own.forgot && accept_loss {
+            own.forgot = false;
+            let pieces = vec![own.text()];
+            let refused = |error| disk_refused("write down who this server is", error);
+            disk.run(Operation::Replace { path, pieces })
+                .map_err(refused)?;
+        }
+        Ok(own)
     }
 
     fn configuration(&self) -> Configuration {

@@ -367,7 +367,7 @@ fn a_second_process_with_a_servers_number_is_not_let_in_beside_the_first() {
 
 /// It would serve a tree of its own, and give that to others.
 #[test]
-fn a_server_that_accepted_the_loss_of_its_tree_gets_everything_and_its_vote() {
+fn a_server_that_lost_its_tree_gets_everything_and_its_vote() {
     let mut cluster = Cluster::start_with(3, &[], |config| {
         set_key(config, "coordinator", "snapshot_every_entries", "100");
     });
@@ -383,7 +383,7 @@ fn a_server_that_accepted_the_loss_of_its_tree_gets_everything_and_its_vote() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&path, bytes).expect("it can be written");
-    cluster.resume_accepting_loss(damaged);
+    cluster.resume(damaged);
     eventually("it votes", GAP_MAX, || cluster.said("a server votes") == 1);
     let leader = cluster.leader();
     cluster.kill(leader);

@@ -11,6 +11,7 @@ mod brokers;
 mod commands;
 mod crash;
 mod curator;
+mod damaged_journal;
 mod differential;
 mod ensemble;
 mod faults;

@@ -14,6 +14,7 @@ fn hello(server: u16) -> Hello {
         levels: Levels::FIRST,
         servers: vec![ServerId(1), ServerId(2)],
         observers: Vec::new(),
+        forgot: false,
         members: None,
     }
 }

@@ -32,6 +32,8 @@ const UNWRITTEN_MAX: u64 = 1 << 20;
 /// How long a failed attempt is left alone.
 const RETRY: Duration = Duration::from_secs(10);
 const SUFFIX: &str = ".snapshot";
+/// What follows that in the name of one that was put aside.
+const FORGOTTEN: &str = ".forgotten";
 
 /// The snapshots of one coordinator.
 pub(crate) struct Snapshots {
@@ -408,6 +410,17 @@ pub(crate) enum RestoreError {
     },
 }
 
+impl RestoreError {
+    /// Whether what was there is gone, and nothing else is wrong.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            RestoreError::Snapshot { source, .. } => !matches!(source, SnapshotError::Version(_)),
+            RestoreError::Missing { .. } => true,
+            RestoreError::Disk(_) | RestoreError::Level { .. } => false,
+        }
+    }
+}
+
 /// What was read back.
 pub(crate) struct Found {
     /// The coordinator as it was.
@@ -434,10 +447,20 @@ pub(crate) fn set_aside(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::
     let Outcome::Listed(entries) = disk.run(list)? else {
         unreachable!("a listing is answered with a listing");
     };
-    let snapshots = entries.into_iter().filter(|it| it.name.ends_with(SUFFIX));
-    for entry in snapshots {
-        let from = folder.join(&entry.name);
-        let to = folder.join(format!("{}.forgotten", entry.name));
+    let named = |suffix: &str| {
+        let entries = entries.iter().filter(|entry| entry.name.ends_with(suffix));
+        entries.map(|entry| folder.join(&entry.name)).collect()
+    };
+    let snapshots: Vec<PathBuf> = named(SUFFIX);
+    // What was put aside before is older, and its room is needed.
+    let former: Vec<PathBuf> = named(FORGOTTEN);
+    for path in former.into_iter().filter(|_| !snapshots.is_empty()) {
+        disk.run(Operation::Remove { path })?;
+    }
+    for from in snapshots {
+        let mut to = from.clone().into_os_string();
+        to.push(FORGOTTEN);
+        let to = PathBuf::from(to);
         disk.run(Operation::Rename { from, to })?;
     }
     disk.run(Operation::SyncFolder {
@@ -530,6 +553,42 @@ pub(crate) fn restore(
         received,
         lost,
     })
+}
+
+/// The place in the log of the newest snapshot, as far as its head can be read.
+pub(crate) fn newest_place(
+    folder: &Path,
+    disk: &mut dyn Disk,
+) -> Result<Option<Marker>, disk::Error> {
+    let list = Operation::List {
+        path: folder.to_path_buf(),
+    };
+    let entries = match disk.run(list) {
+        Ok(Outcome::Listed(entries)) => entries,
+        Ok(_) => unreachable!("a listing is answered with a listing"),
+        Err(error) if error.class == Class::Missing => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let snapshots = entries.into_iter().filter(|it| it.name.ends_with(SUFFIX));
+    let Some(newest) = snapshots.map(|entry| entry.name).max() else {
+        return Ok(None);
+    };
+    let mut restore = Restore::new(Seed(0));
+    disk::read_pieces(
+        disk,
+        &folder.join(&newest),
+        0..u64::MAX,
+        |bytes| match restore.feed(bytes) {
+            Ok(()) if restore.place().is_none() => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        },
+    )?;
+    let index = newest.trim_end_matches(SUFFIX).parse().unwrap_or(0);
+    Ok(restore.place().map(|place| Marker {
+        index,
+        term: place.term,
+        state: place.members.clone(),
+    }))
 }
 
 /// Of which entry the snapshot is that came from another server and that the journal may not know of.

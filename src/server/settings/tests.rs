@@ -86,7 +86,7 @@ fn told(config: &Config) -> String {
     let _ = writeln!(told, "{:?}", broker_port(config, shares.connections));
     let _ = writeln!(told, "{:?}", web_port(config));
     let _ = writeln!(told, "{:?} {:?}", peers_port(config), dialed(config));
-    let _ = writeln!(told, "{:?}", others(config, 0));
+    let _ = writeln!(told, "{:?}", others(config, 0, false));
     let _ = writeln!(told, "{:?}", zookeeper_codec(config));
     let _ = writeln!(told, "{:?}", metaq_codec(config));
     if let Some(own) = &config.coordinator {

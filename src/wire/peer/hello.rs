@@ -1,7 +1,7 @@
 //! What a server says of itself: the first frame of a connection, in both directions.
 //!
 //! A server that supports the first feature level alone says so by version 1, which is what servers said before there were
-//! levels, unless some are to be observers. Whatever else a later release says of itself stands behind the rest, and is passed over here.
+//! levels, unless some are to be observers or it has forgotten what it belonged to. Whatever else a later release says of itself stands behind the rest, and is passed over here.
 
 use bytes::{Bytes, BytesMut};
 
@@ -19,12 +19,15 @@ const WITHOUT_LEVELS: u16 = 1;
 /// The levels stand behind the version.
 const VERSION: u16 = 2;
 
+/// The bit of the flags that says [`Hello::forgot`].
+const FORGOT: u8 = 1;
+
 /// Writes the frame.
 pub fn encode(hello: &Hello, out: &mut BytesMut) {
     frame::encode(out, |writer| {
         writer.u8(HELLO);
         writer.bytes(&MAGIC);
-        let is_first = hello.levels == Levels::FIRST && hello.observers.is_empty();
+        let is_first = hello.levels == Levels::FIRST && hello.observers.is_empty() && !hello.forgot;
         if is_first {
             writer.u16(WITHOUT_LEVELS);
         } else {
@@ -43,6 +46,7 @@ pub fn encode(hello: &Hello, out: &mut BytesMut) {
         writer.bytes(&members);
         if !is_first {
             put_servers(&hello.observers, writer);
+            writer.u8(if hello.forgot { FORGOT } else { 0 });
         }
     });
 }
@@ -97,11 +101,16 @@ pub(super) fn decode(reader: &mut Reader<'_>, owner: &Bytes) -> Result<Hello, Ma
         true => Vec::new(),
         false => take_servers(reader)?,
     };
+    let flags = match reader.is_empty() {
+        true => 0,
+        false => reader.u8()?,
+    };
     Ok(Hello {
         identity,
         levels,
         servers,
         observers,
+        forgot: flags & FORGOT != 0,
         members,
     })
 }
@@ -129,6 +138,7 @@ mod tests {
             },
             servers: vec![ServerId(1), ServerId(2)],
             observers: Vec::new(),
+            forgot: false,
             members: Some(members),
         }
     }
@@ -147,7 +157,11 @@ mod tests {
             observers: vec![ServerId(2)],
             ..hello(1, 1)
         };
-        for hello in [hello(1, 1), hello(2, 1), hello(7, 3), observed] {
+        let forgot = Hello {
+            forgot: true,
+            ..hello(1, 1)
+        };
+        for hello in [hello(1, 1), hello(2, 1), hello(7, 3), observed, forgot] {
             let mut out = BytesMut::new();
             encode(&hello, &mut out);
             assert_eq!(decoded(out), Ok(hello));

@@ -15,6 +15,7 @@
 //!          magic "CHRYSPEE" | version u16 | from version 2 on: lowest level u16, highest level u16
 //!          | server u16 | journal u128
 //!          | count u16, each: server u16 | length u32, the members' bytes (none: 0)
+//!          | from version 2 on: observers: count u16, each: server u16 | flags u8: 1 it has forgotten what it belonged to
 //!   kind 3, a part of a snapshot
 //!          group u32 | index u64 | offset u64 | is last u8 | the bytes, until the body ends
 //!   kind 4, how far a snapshot was taken

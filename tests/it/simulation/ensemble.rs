@@ -124,7 +124,8 @@ fn an_ensemble_keeps_what_it_acknowledged() {
             ("members fewer", 1),
             ("ends for a failed disk", 20),
             ("damaged files", 20),
-            ("losses accepted", 20),
+            ("damage that nobody cared for", 20),
+            ("power cuts within a start", 5),
         ]);
     }
 }
@@ -146,6 +147,29 @@ fn a_server_starts_again_that_ended_between_a_snapshot_and_the_word_of_it() {
         assert!(world.has_snapshot(2), "it stays");
         world.end_well();
     }
+}
+
+/// What is damaged goes step by step.
+#[test]
+fn a_start_on_a_damaged_file_may_end_anywhere() {
+    let mut tally = Tally::default();
+    for seed in seeds(8, 300) {
+        let mut story = Story(World::new(seed));
+        let world = &mut story.0;
+        let leader = whole_with_snapshots(world);
+        let server = (leader + 1 + world.below(SERVERS - 1)) % SERVERS;
+        world.damage(server, MS);
+        world.servers[server].starts_cut = 3;
+        world.until("it starts", 60 * SECOND, |world| {
+            world.servers[server].starts_cut == 0 && world.serves(server)
+        });
+        world.end_well();
+        tally.merge(&world.tally);
+    }
+    tally.assert_at_least(&[
+        ("damage that nobody cared for", 4),
+        ("power cuts within a start", 4),
+    ]);
 }
 
 /// All have been up for a while, each with a snapshot; who leads.

@@ -91,12 +91,17 @@ impl World {
         self.whole_since = None;
     }
 
-    /// A bit of a server's files turns over while it is away; its operator accepts what is lost by that.
-    fn damage(&mut self, server: usize, away: u64) {
+    /// A bit of a server's files turns over while it is away. Where nobody else may have what is lost by that, its operator accepts
+    /// it.
+    pub(super) fn damage(&mut self, server: usize, away: u64) {
         self.stop(server, End::Power, away);
         if self.servers[server].damage(&mut self.random) {
             self.note(&format!("{server} has a damaged file"));
             self.tally.add("damaged files", 1);
+            self.servers[server].starts_cut = match self.random.below(3) {
+                0 => 2,
+                _ => 0,
+            };
             self.wiped = true;
             self.whole_since = None;
         }

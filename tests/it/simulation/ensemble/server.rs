@@ -79,6 +79,10 @@ pub(super) struct Server {
     pub(super) is_damaged: bool,
     /// Its operator accepts what was lost.
     accepts_loss: bool,
+    /// The power goes in so many of its next starts, or soon after.
+    pub(super) starts_cut: u32,
+    /// It found damage at its start, and is a new member without anybody's doing.
+    pub(super) is_healed: bool,
     /// When it is started again, while it is not there.
     pub(super) start_at: u64,
     connection_last: u64,
@@ -128,6 +132,8 @@ impl Server {
             fails: false,
             is_damaged: false,
             accepts_loss: false,
+            starts_cut: 0,
+            is_healed: false,
             start_at: 0,
             connection_last: 0,
             dirty: BTreeSet::new(),
@@ -138,6 +144,12 @@ impl Server {
     /// started again later.
     pub(super) fn start(&mut self, now: u64, random: &mut Random) -> Result<(), NotStarted> {
         self.find_space(now);
+        let before = self.identity();
+        if self.starts_cut > 0 {
+            self.starts_cut -= 1;
+            let nth = random.below(100);
+            self.disk.0.borrow_mut().fault(nth, Fault::Power);
+        }
         let system = system(|_| true);
         let mut journal = [0; 16];
         journal[..8].copy_from_slice(&random.next().to_be_bytes());
@@ -162,6 +174,7 @@ impl Server {
             Ok(node) => self.node = Some(node),
             Err(error) => return Err(self.does_not_start(now, &error)),
         }
+        self.is_healed = self.is_damaged && !self.accepts_loss && self.identity() != before;
         self.is_damaged = false;
         self.accepts_loss = false;
         self.life += 1;
@@ -171,9 +184,21 @@ impl Server {
         Ok(())
     }
 
+    /// Who it is to the others, since it lost what it was.
+    fn identity(&self) -> Option<Vec<u8>> {
+        let path = Path::new("/server/data/coordinator/identity");
+        let disk = self.disk.0.borrow();
+        let is_there = disk.paths().iter().any(|it| it == path);
+        is_there.then(|| disk.bytes(path).to_vec())
+    }
+
     /// What the operator does about it.
     fn does_not_start(&mut self, now: u64, error: &Error) -> NotStarted {
         self.start_at = now + 500 * MS;
+        if self.disk.0.borrow().is_dead() {
+            self.disk.0.borrow_mut().power_cut();
+            return NotStarted::For("power cuts within a start");
+        }
         self.disk.0.borrow_mut().kill();
         if error.code() == Code::E0112 {
             return NotStarted::Level;
@@ -284,6 +309,7 @@ impl Server {
         self.is_full = false;
         self.is_damaged = false;
         self.accepts_loss = false;
+        self.starts_cut = 0;
     }
 
     pub(super) fn is_awake(&self, now: u64) -> bool {

@@ -242,6 +242,10 @@ impl World {
                 self.servers[server].levels = if is_newer { newer } else { Levels::FIRST };
             }
             match self.servers[server].start(self.now, &mut self.random) {
+                Ok(()) if self.servers[server].is_healed => {
+                    self.tally.add("damage that nobody cared for", 1);
+                    self.note(&format!("{server} found damage and is a new member"));
+                }
                 Ok(()) => {}
                 Err(NotStarted::Level) => {
                     self.refuse_level(server, "starts refused");
