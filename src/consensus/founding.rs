@@ -280,6 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn with_one_that_has_forgotten_nothing_is_founded() {
+        // Whoever of the three it is.
+        for forgot in 1..=3 {
+            let server = |id| empty(id).forgotten(id == forgot);
+            for own in 1..=3 {
+                let mut one = server(own);
+                for other in (1..=3).filter(|other| *other != own) {
+                    assert_eq!(one.hear(&server(other).hello(), 9), None);
+                }
+            }
+        }
+        // Its operator has accepted that.
+        let mut first = empty(1);
+        first.hear(&empty(2).forgotten(true).hello(), 9);
+        assert!(first.missing().eq([ServerId(2), ServerId(3)]));
+        first.hear(&empty(2).hello(), 9);
+        let founds = first.hear(&empty(3).hello(), 9);
+        assert!(matches!(founds, Some(Decision::Founds(_))));
+    }
+
+    #[test]
     fn who_has_another_list_keeps_all_from_founding() {
         let mut first = empty(1);
         first.hear(&empty(2).hello(), 9);

@@ -201,3 +201,36 @@ fn whatever_becomes_of_the_connections_nothing_is_lost_or_read_twice() {
         assert_eq!(run.twice, 0, "{habits:?}");
     }
 }
+
+/// A process remembers 4,096 messages of all brokers together. Whoever led it back over one that it has forgotten, because of
+/// what others had sent to it, would have it read that twice.
+#[test]
+fn nobody_is_led_back_over_what_it_has_forgotten_because_of_other_brokers() {
+    let (_replay, mut random) = seeded(8_129);
+    for threads in [1, 2] {
+        let partitions = 6 + i32::try_from(random.below(4)).unwrap();
+        let seed = random.next();
+        let mut run = Run::before(BROKERS, seed, partitions, &[threads], Habits::CALM, |_| {});
+        run.meet(true);
+        let wait = |random: &mut Random| Duration::from_millis(random.below(400));
+        for _ in 0..3 {
+            for partition in 0..partitions {
+                run.put(partition, 50);
+                run.pass(wait(&mut random), LATE);
+            }
+            let most = i32::try_from(random.below(u64::try_from(partitions).unwrap())).unwrap();
+            for _ in 0..4_300 {
+                run.put(most, 50);
+            }
+            run.pass(wait(&mut random), LATE);
+            // Each time a thread is asked for that is held somewhere else.
+            for _ in 0..2 * partitions {
+                run.put((most + 1) % partitions, 50);
+                run.pass(wait(&mut random), LATE);
+            }
+        }
+        run.pass(LATE, LATE);
+        assert!(run.waiting.is_empty(), "everything was received");
+        assert_eq!(run.twice, 0, "{partitions} partitions, {threads} threads");
+    }
+}

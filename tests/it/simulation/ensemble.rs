@@ -163,6 +163,7 @@ fn a_start_on_a_damaged_file_may_end_anywhere() {
         world.until("it starts", 60 * SECOND, |world| {
             world.servers[server].starts_cut == 0 && world.serves(server)
         });
+        world.heal();
         world.end_well();
         tally.merge(&world.tally);
     }
