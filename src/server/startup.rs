@@ -32,7 +32,7 @@ use crate::node::replica::{
     Beginning, Joining, Replica, Unusable, check_level, remembers_others, was_alone,
 };
 use crate::node::{Node, Parts};
-use crate::report::{Code, Error};
+use crate::report::{Code, Error, shell_word};
 use crate::units::feature::Levels;
 use crate::units::{GroupId, Seed};
 use crate::wire::zookeeper::four_letter::Configuration;
@@ -281,10 +281,11 @@ impl JournalStart<'_> {
     }
 
     fn held(&self, damaged: &DamagedJournal) -> String {
+        let folder = damaged.folder().display().to_string();
         format!(
-            "the broker serves nobody: its journal was damaged, and is in {}; restore the file there, or accept what is lost \
-             (chrysalis dump journal names it), and stop the server and start it with {}",
-            damaged.folder().display(),
+            "the broker serves nobody: its journal was damaged, and is in {folder} now; see what is missing \
+             (`chrysalis dump journal {}`), restore the file there or leave it as it is, stop this server, and start it with {}",
+            shell_word(&folder),
             run_without(self.folder)
         )
     }
