@@ -429,7 +429,7 @@ fn a_toml_configuration_travels_as_a_server_ini_that_says_the_same() {
     let text = r#"
         [server]
         id = 3
-        listen = "::"
+        listen = "0.0.0.0"
         host_name = "broker3.example.org"
         [broker]
         port = 8143

@@ -1,7 +1,7 @@
 //! The servers that work together: one list, which names this server as well.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::reader::Reader;
 use super::rules::COORDINATOR_ID_MAX;
@@ -132,7 +132,7 @@ pub(super) fn read(reader: &mut Reader<'_>, id: u16, is_coordinator: bool) -> Op
     let servers = read_servers(reader, &written);
     let own = servers.iter().find(|server| server.id.0 == id).cloned();
     let listen = own.as_ref().and_then(ClusterServer::ip);
-    let listen = listen.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+    let listen = listen.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let listen = reader.get_or(&key::CLUSTER_LISTEN, listen);
     let window_bytes = reader.get(&key::CLUSTER_WINDOW_BYTES);
     check_twice(reader, &servers);

@@ -33,11 +33,11 @@ pub static CLUSTER_LISTEN: Key<IpAddr> = Key {
     name: "listen",
     unit: "",
     default: Preset::Derived(
-        "this server's address in cluster.servers, or \"::\" if it has a name there",
+        "this server's address in cluster.servers, or \"0.0.0.0\" if it has a name there",
     ),
     permitted: (),
     help: "The address on which this server listens for the other servers, at its port in `servers`. Alone it listens for none. \
-           \"::\" listens on every address: let the firewall admit only the other servers.",
+           \"0.0.0.0\" listens on every address: let the firewall admit only the other servers.",
     replaces: "zoo.cfg: quorumListenOnAllIPs",
 };
 

@@ -275,7 +275,7 @@ fn check_required(reading: &mut Reading, path: &Path, content: &ini::Content) {
 fn imply(reading: &mut Reading, path: &Path, content: &ini::Content, machine: &Machine) {
     let place = Place::new(path, 0);
     reading.imply(&key::ZOOKEEPER_CONNECT, Value::Text("localhost".to_owned()));
-    reading.imply(&key::SERVER_LISTEN, Value::Text("::".to_owned()));
+    reading.imply(&key::SERVER_LISTEN, Value::Text("0.0.0.0".to_owned()));
     let has_data_path = content.entries.iter().any(|entry| {
         entry.section == "system" && entry.key == "dataPath" && !entry.value.trim().is_empty()
     });

@@ -6,7 +6,7 @@
 //! one.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use super::ini::{self, Entry};
@@ -239,7 +239,7 @@ pub(super) fn read(reading: &mut Reading, path: &Path, file: &ZooCfg, machine: &
         reading.mistakes.add(Place::new(path, 0), text);
     }
     reading.imply(&key::COORDINATOR_TICK_TIME_MS, Value::Integer(TICK_TIME_MS));
-    reading.imply(&key::COORDINATOR_LISTEN, Value::Text("::".to_owned()));
+    reading.imply(&key::COORDINATOR_LISTEN, Value::Text("0.0.0.0".to_owned()));
 }
 
 /// The lines that list servers.
@@ -401,7 +401,7 @@ impl Reader<'_> {
     fn listen_for_servers(&mut self, written: &Written<'_>) {
         if is_true(written.value) {
             let shown = format!("{} = {}", written.shown_key, written.value);
-            let value = Value::Text(Ipv6Addr::UNSPECIFIED.to_string());
+            let value = Value::Text(Ipv4Addr::UNSPECIFIED.to_string());
             let place = written.place.clone();
             self.reading
                 .push(&key::CLUSTER_LISTEN, None, value, shown, place);

@@ -400,7 +400,7 @@ fn config_show_says_where_each_value_comes_from() {
     let text = run(&["config", "show", &folder]).expect("it is shown");
     for line in [
         "server.id = 3  # conf/server.ini:2 [system] brokerId",
-        "server.listen = \"::\"  # implied by conf/server.ini",
+        "server.listen = \"0.0.0.0\"  # implied by conf/server.ini",
         "coordinator.port = 2181  # conf/zoo.cfg:1 clientPort",
         "coordinator.tick_time_ms = 3000  # implied by conf/zoo.cfg",
         "coordinator.session_timeout_min_ms = 6000  # default: 2 x tick_time_ms",
