@@ -9,6 +9,11 @@
 #[cfg(test)]
 mod tests;
 
+/// So few names are ordered by comparing them.
+const FEW: usize = 32;
+/// So much room is kept whatever goes.
+const ROOM_MIN: usize = 32;
+
 /// The place of one that is gone. No znode has this number; see `slab`.
 const HOLE: u32 = u32::MAX;
 
@@ -97,16 +102,8 @@ impl Children {
             return;
         };
         family.close();
-        let numbers = &family.numbers;
-        let first = name(numbers[0]);
-        let shared = numbers.iter().map(|other| shared(first, name(*other)));
-        let shared = shared.min().unwrap_or(0);
-        // Most names differ in few bytes: where those are, one look at each name is enough.
-        let key = |number: &u32| (first_bytes(&name(*number)[shared..]), *number);
-        let mut keyed: Vec<(u64, u32)> = numbers.iter().map(key).collect();
-        keyed.sort_by(|(a_key, a), (b_key, b)| {
-            a_key.cmp(b_key).then_with(|| name(*a).cmp(name(*b)))
-        });
+        let mut keyed: Vec<(u64, u32)> = family.numbers.iter().map(|number| (0, *number)).collect();
+        sort_by_key(&mut keyed, &name);
         family.numbers = keyed.into_iter().map(|(_, number)| number).collect();
         family.is_ordered = true;
     }
@@ -135,6 +132,10 @@ impl Family {
             self.numbers.pop();
             self.holes -= 1;
         }
+        let room = self.numbers.capacity();
+        if room > ROOM_MIN && room / 4 > self.numbers.len() {
+            self.numbers.shrink_to(2 * self.numbers.len());
+        }
         Some(child)
     }
 
@@ -142,6 +143,29 @@ impl Family {
         self.numbers.retain(|number| *number != HOLE);
         self.numbers.shrink_to(2 * self.numbers.len());
         self.holes = 0;
+    }
+}
+
+/// Orders names of which each has the key before the next: few bytes tell most names apart, so one look at each name where
+/// those are is enough; those that they do not tell apart are looked at further on.
+fn sort_by_key<'a>(keyed: &mut [(u64, u32)], name: &impl Fn(u32) -> &'a [u8]) {
+    let Some(&(_, first)) = keyed.first() else {
+        return;
+    };
+    let first = name(first);
+    let shared = keyed.iter().map(|(_, other)| shared(first, name(*other)));
+    let shared = shared.min().unwrap_or(0);
+    for (key, number) in keyed.iter_mut() {
+        *key = first_bytes(&name(*number)[shared..]);
+    }
+    keyed.sort_by_key(|(key, _)| *key);
+    for alike in keyed.chunk_by_mut(|(a, _), (b, _)| a == b) {
+        // One that is alone, or the same name, which is not there twice.
+        if alike.len() > 1 && alike.len() < FEW {
+            alike.sort_by(|(_, a), (_, b)| name(*a).cmp(name(*b)));
+        } else if alike.len() > 1 {
+            sort_by_key(alike, name);
+        }
     }
 }
 

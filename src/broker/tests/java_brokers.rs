@@ -234,3 +234,39 @@ fn nobody_is_led_back_over_what_it_has_forgotten_because_of_other_brokers() {
         assert_eq!(run.twice, 0, "{partitions} partitions, {threads} threads");
     }
 }
+
+/// A message that made its listener fail comes again when its client asks for it again. That takes a thread, which other brokers held
+/// for as long as they could: they knew of nothing that waited.
+#[test]
+fn what_a_listener_failed_at_comes_again_within_seconds_whoever_has_the_threads() {
+    const PARTITIONS: i32 = 24;
+    let (_replay, mut random) = seeded(8_130);
+    let habits = Habits {
+        fails_one_in: 5,
+        ..Habits::CALM
+    };
+    let mut waited = Vec::new();
+    for _ in 0..24 {
+        let mut run = Run::before(BROKERS, random.next(), PARTITIONS, &[2], habits, |_| {});
+        run.meet(true);
+        for partition in 0..PARTITIONS {
+            run.put(partition, 50);
+            run.pass(Duration::from_secs(4), NEVER);
+        }
+        run.pass(Duration::from_secs(20), NEVER);
+        run.waited.clear();
+        for _ in 0..50 {
+            run.put_anywhere();
+            run.pass(Duration::from_millis(100), NEVER);
+        }
+        run.pass(LATE * 4, NEVER);
+        assert!(run.waiting.is_empty(), "everything was received");
+        assert_eq!(run.twice, 0);
+        waited.append(&mut run.waited);
+    }
+    waited.sort_unstable();
+    let [half, most] = [50, 95].map(|percent| waited[waited.len() * percent / 100]);
+    println!("half {half:?}, most {most:?}");
+    assert!(half < Duration::from_secs(1), "{half:?}");
+    assert!(most < Duration::from_secs(16), "{most:?}");
+}

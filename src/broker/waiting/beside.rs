@@ -36,6 +36,10 @@ const FRESH: Duration = Duration::from_millis(30);
 const WORKS_FOR: Duration = Duration::from_secs(10);
 /// Where clocks of messages begin, so that what is out can be taken off.
 const CLOCK_START: u64 = 1 << 32;
+/// Who has not come back for so long may wait for a thread,
+const MISSED_AFTER: Duration = Duration::from_millis(250);
+/// and who has not for so long has a thread that is busy, or never comes.
+const MISSED_FOR: Duration = Duration::from_secs(30);
 /// A broker that says nothing to what it was asked for so long cannot be relied on to ask for what it wants.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
@@ -58,6 +62,8 @@ struct Neighbour {
 struct Told {
     sent: u64,
     out: u64,
+    /// It has been so since then.
+    since: Moment,
 }
 
 /// What was heard of a process.
@@ -178,6 +184,19 @@ impl Beside {
         heard.sent.saturating_sub(out)
     }
 
+    /// Whether a process has not come back to another broker for more of what it was sent there, so that the thread that is to do
+    /// so may be held here: its listener may have failed, and asks for the same again when it can.
+    pub(super) fn is_missed(&self, now: Moment, process: &str) -> bool {
+        let Some(heard) = self.processes.get(process) else {
+            return false;
+        };
+        let mut told = heard.of.iter();
+        told.any(|server| {
+            let told = self.neighbours[server].told[process];
+            told.out > 0 && (MISSED_AFTER..MISSED_FOR).contains(&now.since(told.since))
+        })
+    }
+
     /// How many messages of these brokers a process may have read since `read_at`, when it had read `read` of them for sure. `None`:
     /// they do not all tell.
     pub(super) fn read_since(
@@ -220,9 +239,12 @@ impl Beside {
         let mut before = std::mem::take(&mut neighbour.told);
         for count in counts.processes.iter().take(COUNTED_MAX) {
             let process = count.process.as_str();
+            let former = before.remove(process);
+            let same = former.filter(|it| (it.sent, it.out) == (count.sent, count.out));
             let told = Told {
                 sent: count.sent,
                 out: count.out,
+                since: same.map_or(now, |it| it.since),
             };
             neighbour.told.insert(process.to_owned(), told);
             let heard = self.processes.entry(process.to_owned());
@@ -231,7 +253,7 @@ impl Beside {
                 sent: CLOCK_START,
                 since: now,
             });
-            match before.remove(process) {
+            match former {
                 Some(former) if former.sent <= told.sent => {
                     heard.sent = heard.sent.saturating_add(told.sent - former.sent)
                 }
@@ -300,8 +322,29 @@ impl Waiting {
                 if counts.asks {
                     self.tell_counts(now, [from], false);
                 }
+                self.let_go_for(now, &counts);
                 self.go_on(now);
             }
+        }
+    }
+
+    /// What is held of processes that are missed elsewhere is held briefly.
+    fn let_go_for(&mut self, now: Moment, counts: &Counts) {
+        let named = counts.processes.iter().filter(|count| count.out > 0);
+        let missed: BTreeSet<&str> = named
+            .map(|count| count.process.as_str())
+            .filter(|process| self.beside.is_missed(now, process))
+            .collect();
+        if missed.is_empty() {
+            return;
+        }
+        let consumers = self.consumers.iter().filter(|(_, consumer)| {
+            let process = consumer.client.process();
+            process.is_some_and(|process| missed.contains(process))
+        });
+        let consumers: Vec<ConsumerId> = consumers.map(|(id, _)| *id).collect();
+        for consumer in consumers {
+            self.hold_beside_others(now, consumer);
         }
     }
 

@@ -270,7 +270,12 @@ impl Waiting {
                 confirmed.beside = beside;
                 reading.came_back(now);
             }
+            let was_unread = reading.is_unread();
             reading.confirmed = Some(confirmed);
+            // Others need not wait for that any more.
+            if was_unread && owner.is_some_and(|owner| self.consumers[&owner].is_elsewhere()) {
+                self.stir(now);
+            }
         } else if (reading.from..reading.to).contains(&offset) {
             let again = offset == reading.asked;
             // Otherwise the last record did not fit into the answer, and all before it was read.

@@ -37,6 +37,9 @@ const POSITIONS_BELIEVED: Duration = Duration::from_millis(500);
 /// While something is wanted of a consumer its gets are held for so long, so that each has its turn. So are they, where
 /// they may not be given a turn, while it has partitions on other brokers: one in a few gives way to those.
 const HOLD_WHILE_WANTED: Duration = Duration::from_secs(1);
+/// And so long where it has not come back to another broker: mostly its threads are where they are needed, and at each end of a
+/// hold a message may come.
+const HOLD_WHILE_MISSED: Duration = Duration::from_secs(2);
 /// So long is a get held whose consumer has partitions on other brokers that cannot say when they have data.
 /// What it read last here has to be known still when it ends (`elsewhere`), with as long again to spare.
 const HOLD_BESIDE_OTHERS: Duration = Duration::from_millis(100);
@@ -119,9 +122,16 @@ impl Waiting {
             Some(HOLD_BESIDE_OTHERS)
         } else if !can_turn && (apart || never || self.misses_something(owner)) {
             Some(HOLD_WHILE_WANTED)
+        } else if self.is_missed_elsewhere(now, owner) {
+            Some(HOLD_WHILE_MISSED)
         } else {
             None
         }
+    }
+
+    fn is_missed_elsewhere(&self, now: Moment, owner: ConsumerId) -> bool {
+        let process = self.consumers[&owner].client.process();
+        process.is_some_and(|process| self.beside.is_missed(now, process))
     }
 
     /// A partition here is due in a consumer's queue and is not asked for: it has too few threads, and its partitions on

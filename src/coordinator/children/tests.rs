@@ -91,6 +91,38 @@ fn names_are_ordered_by_all_their_bytes() {
 }
 
 #[test]
+fn names_that_begin_alike_are_ordered_whatever_else_is_there() {
+    let mut family = Family::default();
+    let name = |number: u32| match number {
+        0 => "leader".to_owned(),
+        number => format!(
+            "consumer-of-things-{:08x}",
+            number.wrapping_mul(0x9e37_79b9)
+        ),
+    };
+    for number in 0..500 {
+        family.add(number, &name(number));
+    }
+    let mut expected: Vec<String> = (0..500).map(name).collect();
+    expected.sort_unstable();
+    assert_eq!(family.list(), expected);
+}
+
+/// As those of a `multi` that is refused are.
+#[test]
+fn room_goes_with_those_that_go_last_first() {
+    let mut family = Family::default();
+    for number in 0..10_000 {
+        family.add(number, &format!("{number:05}"));
+    }
+    for number in (1..10_000).rev() {
+        family.remove(number);
+    }
+    let room = family.children.0.as_ref().map(|it| it.numbers.capacity());
+    assert!(room.is_some_and(|room| room <= 64), "{room:?}");
+}
+
+#[test]
 fn nothing_goes_twice() {
     let mut family = Family::default();
     for (number, name) in (0..).zip(["a", "b", "c"]) {

@@ -64,6 +64,14 @@ final class Ledger {
         stored.forEach((partition, offset) -> positions.add(new Position(partition, offset, now)));
     }
 
+    synchronized int finishedNumbers() {
+        int count = 0;
+        for (Entry entry : entries.values()) {
+            count += entry.finished > 0 ? 1 : 0;
+        }
+        return count;
+    }
+
     synchronized int deliveredNumbers() {
         int count = 0;
         for (Entry entry : entries.values()) {
