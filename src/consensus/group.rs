@@ -701,7 +701,7 @@ impl Group {
         self.node.mut_store().end_fetch();
     }
 
-    /// Lets Raft's time pass by one tick. Not needed where one server is alone.
+    /// Lets Raft's time pass by one tick. Not needed where one server is alone and leads.
     pub fn tick(&mut self) {
         if self.forgot.is_some() {
             return;
@@ -711,8 +711,9 @@ impl Group {
         let decides = self.membership().is_decided_by(self.options.member);
         // Who decides alone is elected at once, and must have on disk what it leads with.
         let waits = decides && !self.proposes() && log.persisted < log.last_index();
-        // And whoever stands has applied what it has.
-        if !self.is_alone() && !waits && self.installing.is_none() {
+        // And whoever stands has applied what it has: one that is alone may have to apply changes of members first.
+        let leads_alone = self.is_alone() && self.proposes();
+        if !leads_alone && !waits && self.installing.is_none() {
             self.node.tick();
             self.set_election_timeout();
         }

@@ -151,7 +151,9 @@ pub fn dump(
     let last = walked
         .last
         .map_or((0, 0), |last| (last.incarnation, last.sequence));
-    wrong.newer = wrong.newer.or(behind(disk, &survey, last, show)?);
+    wrong.newer = wrong
+        .newer
+        .or(behind(disk, &survey, last, show, &mut |_, _| ())?);
     let damage = wrong.contradiction.or(walked.damage).or(lost);
     let end = survey.slots.get(walked.end.slot);
     let path = end.map_or_else(|| folder.to_path_buf(), |slot| slot.path.clone());
@@ -264,12 +266,14 @@ fn take_apart(
     wrong
 }
 
-/// Shows what can be read behind the last good batch. Gives back the first record that only a later version knows.
+/// Shows what can be read behind the last good batch, and hands out its records. Gives back the first record that only a later
+/// version knows.
 pub(super) fn behind(
     disk: &mut dyn Disk,
     survey: &Survey,
     last: (u64, u64),
     show: &mut dyn FnMut(DumpedBatch),
+    take: &mut dyn FnMut(GroupId, Body),
 ) -> Result<Option<String>, OpenError> {
     let mut later: Vec<(Place, Header)> = Vec::new();
     for (slot, surveyed) in survey.slots.iter().enumerate() {
@@ -293,9 +297,16 @@ pub(super) fn behind(
             continue;
         };
         let mut batch = describe(survey, place, &header, true);
-        let found = take_apart(survey, (place, &header), body, &mut batch, &mut |_, _| {
-            Ok(())
-        });
+        let found = take_apart(
+            survey,
+            (place, &header),
+            body,
+            &mut batch,
+            &mut |group, body| {
+                take(group, body);
+                Ok(())
+            },
+        );
         wrong.first(found);
         show(batch);
     }

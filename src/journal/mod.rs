@@ -222,14 +222,20 @@ pub enum OpenError {
 #[error("the journal failed: {0}")]
 pub struct Failure(#[source] pub disk::Error);
 
-/// What a damaged journal still tells of its groups: what each would remember if the loss were accepted. Changes nothing.
+/// What a damaged journal still tells.
+#[derive(Debug, Default)]
+pub struct Salvage {
+    /// What each group would remember if the loss were accepted.
+    pub groups: BTreeMap<GroupId, consensus::Remembered>,
+    /// What can be read behind the damage, in order; there may be gaps.
+    pub behind: Vec<(GroupId, Record)>,
+}
+
+/// Reads what a damaged journal still tells, or one that is whole. Changes nothing.
 ///
 /// # Errors
 /// The files cannot be read, or a newer version wrote them.
-pub fn salvage(
-    disk: &mut dyn Disk,
-    folder: &Path,
-) -> Result<BTreeMap<GroupId, consensus::Remembered>, OpenError> {
+pub fn salvage(disk: &mut dyn Disk, folder: &Path) -> Result<Salvage, OpenError> {
     open::salvage(disk, folder)
 }
 

@@ -14,8 +14,8 @@ use super::replay::Replay;
 use super::survey::{Survey, slot_name, survey};
 use super::walk::{Place, Reader, Walked, walk};
 use super::write::{Chain, Writer};
-use super::{Current, Cut, Damage, Journal, Lost, OpenError, Options, Recovered};
-use crate::consensus;
+use super::{Current, Cut, Damage, Journal, Lost, OpenError, Options, Recovered, Salvage};
+use crate::consensus::Record;
 use crate::disk::{self, Class, Disk, Mode, Operation, Outcome};
 use crate::units::GroupId;
 
@@ -168,11 +168,8 @@ fn close(disk: &mut dyn Disk, survey: &Survey) -> Result<(), disk::Error> {
     Ok(())
 }
 
-/// What a damaged journal still tells of its groups: what each would remember if the loss were accepted. Changes nothing.
-pub(super) fn salvage(
-    disk: &mut dyn Disk,
-    folder: &Path,
-) -> Result<BTreeMap<GroupId, consensus::Remembered>, OpenError> {
+/// Reads what a damaged journal still tells. Changes nothing.
+pub(super) fn salvage(disk: &mut dyn Disk, folder: &Path) -> Result<Salvage, OpenError> {
     let options = Options {
         accept_loss: true,
         ..Options::new(folder)
@@ -182,9 +179,38 @@ pub(super) fn salvage(
         Some(Identity::Newer(_) | Identity::Damaged) | None => None,
     };
     let mut survey = survey(disk, folder, known, Mode::ReadOnly)?;
-    let read = read(disk, &options, &mut survey);
+    let salvaged = salvage_from(disk, &options, &mut survey);
     close(disk, &survey)?;
-    Ok(read?.replay.finish())
+    salvaged
+}
+
+fn salvage_from(
+    disk: &mut dyn Disk,
+    options: &Options,
+    survey: &mut Survey,
+) -> Result<Salvage, OpenError> {
+    let Read {
+        replay,
+        walked,
+        lost,
+        ..
+    } = read(disk, options, survey)?;
+    let damage = walked.damage.as_ref().or(lost.as_ref());
+    let mut behind: Vec<(GroupId, Record)> = Vec::new();
+    if let Some(damage) = damage {
+        let before = damage.sequence.saturating_sub(1);
+        let take = &mut |group, body| {
+            behind.push(match body {
+                Body::Record(record) => (group, record),
+                Body::State(state) => (group, Record::Marker(state.marker)),
+            });
+        };
+        dump::behind(disk, survey, (0, before), &mut |_| (), take)?;
+    }
+    Ok(Salvage {
+        groups: replay.finish(),
+        behind,
+    })
 }
 
 /// Makes a journal: one small file with its start, then the name.
@@ -475,20 +501,26 @@ fn what_is_lost(
         entries: BTreeMap::new(),
     };
     let before = damage.sequence.saturating_sub(1);
-    dump::behind(disk, survey, (0, before), &mut |batch| {
-        for (group, record) in batch.records {
-            let seen = match record {
-                DumpedRecord::Entry { index, .. } => index,
-                DumpedRecord::State { last, .. } => last,
-                DumpedRecord::Other(_) | DumpedRecord::Newer { .. } => continue,
-            };
-            let first = kept.get(&group).map_or(0, |state| state.last_index) + 1;
-            if seen >= first {
-                let range = lost.entries.entry(group).or_insert((first, seen));
-                range.1 = range.1.max(seen);
+    dump::behind(
+        disk,
+        survey,
+        (0, before),
+        &mut |batch| {
+            for (group, record) in batch.records {
+                let seen = match record {
+                    DumpedRecord::Entry { index, .. } => index,
+                    DumpedRecord::State { last, .. } => last,
+                    DumpedRecord::Other(_) | DumpedRecord::Newer { .. } => continue,
+                };
+                let first = kept.get(&group).map_or(0, |state| state.last_index) + 1;
+                if seen >= first {
+                    let range = lost.entries.entry(group).or_insert((first, seen));
+                    range.1 = range.1.max(seen);
+                }
             }
-        }
-    })?;
+        },
+        &mut |_, _| (),
+    )?;
     Ok(lost)
 }
 

@@ -85,33 +85,45 @@ pub(crate) fn was_alone(
 ) -> bool {
     let marker = remembered.map(|remembered| &remembered.marker);
     let mut known = marker.into_iter().chain(place);
+    let is_own = |members: &Membership, voter: u64| match members.identities.get(&voter) {
+        Some(identity) => identity.server == server,
+        None => voter == alone_as(server),
+    };
     let alone = |marker: &Marker| {
         let members = Membership::decode(&marker.state).ok()?;
-        (!members.is_empty()).then(|| members.is_only(alone_as(server)))
+        let mut voters = members.voters.iter().chain(&members.outgoing);
+        (!members.is_empty()).then(|| voters.all(|voter| is_own(&members, *voter)))
     };
     known.find_map(alone).unwrap_or(false)
 }
 
-/// Whether another server decides with this one in its group, by all that its journal and its snapshot say: it can give back
-/// what this one has lost. Where they say nothing, that is not known.
-pub(crate) fn remembers_others(
+/// Whether the others of its group decide without this server, by all that its journal and its snapshot say: they have what it has
+/// lost, and can take it in again. `behind` is what can be read behind damage in the journal. Where nothing is said, that is not
+/// known.
+pub(crate) fn others_have_all<'a>(
     server: ServerId,
     remembered: Option<&Remembered>,
     place: Option<&Marker>,
+    behind: impl Iterator<Item = &'a Record>,
 ) -> bool {
-    let entries = remembered.map_or(&[][..], |group| &group.entries);
-    let marker = remembered.map(|group| &group.marker);
-    let mut known = marker
-        .into_iter()
-        .chain(place)
-        .filter(|marker| !marker.state.is_empty())
-        .peekable();
-    let is_known = known.peek().is_some();
-    let by = |marker: &Marker| {
+    let mut entries = remembered.map_or(Vec::new(), |group| group.entries.clone());
+    let mut markers: Vec<&Marker> = remembered.map(|group| &group.marker).into_iter().collect();
+    markers.extend(place);
+    for record in behind {
+        match record {
+            Record::Entry(entry) => entries.push(entry.clone()),
+            Record::Marker(marker) | Record::Reset(marker) => markers.push(marker),
+            Record::HardState(_) | Record::Incomplete | Record::Healed => {}
+        }
+    }
+    markers.retain(|marker| !marker.state.is_empty());
+    let have_all = |marker: &&Marker| {
         let members = Membership::decode(&marker.state);
-        members.is_ok_and(|members| others::decide_with(&members, server, entries))
+        let later = entries.iter().filter(|entry| entry.index > marker.index);
+        let later: Vec<Entry> = later.cloned().collect();
+        members.is_ok_and(|members| others::decide_without(&members, server, &later))
     };
-    is_known && known.all(by)
+    !markers.is_empty() && markers.iter().all(have_all)
 }
 
 /// A server that has nobody beside it needs no journal's id to be told from others.
@@ -826,7 +838,8 @@ impl Replica {
 
     /// When [`Replica::tick`] is to be called.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        let ticks = self.others.is_some() && !self.is_alone() && self.member().is_some();
+        let leads_alone = self.is_alone() && self.proposes();
+        let ticks = self.member().is_some() && !leads_alone;
         ticks.then_some(self.next_tick)
     }
 

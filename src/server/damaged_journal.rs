@@ -6,14 +6,19 @@
 //! the loss has it brought back, and so has one who has restored what was damaged: then it is opened as any journal is, and
 //! the coordinator gets everything from the others once more.
 //!
+//! That the broker waits is written down beside its checkpoint, so it does whatever becomes of those files.
+//!
 //! ```text
-//!   data/journal/00.journal …           the new one
-//!   data/journal/damaged/00.journal …   the damaged one: a folder within, because a journal's may be a mount, or a link
-//!   data/journal/damaged/comes, goes    the files are on their way there, or back: a process may end in between
+//!   data/broker/held                     the broker waits for its operator
+//!   data/journal/00.journal …            the new one
+//!   data/journal/damaged/00.journal …    the damaged one: a folder within, because a journal's may be a mount, or a link
+//!   data/journal/damaged/identity        who the server was with it; empty: its journal says that
+//!   data/journal/damaged/comes, goes     the files are on their way there, or back: a process may end in between
 //! ```
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use tracing::{info, warn};
 
 use crate::config::ServerFolder;
@@ -22,15 +27,22 @@ use crate::journal;
 
 /// The name of the folder.
 const NAME: &str = "damaged";
+/// Who the server was.
+const IDENTITY: &str = "identity";
 /// The files are on their way into the folder.
 const COMES: &str = "comes";
 /// The files are on their way back.
 const GOES: &str = "goes";
+/// The note in the broker's folder.
+const HELD: &str = "held";
+const HELD_TEXT: &[u8] =
+    b"The journal of this broker was damaged. It serves nobody until its operator says what is to become of that: see chrysalis status.\n";
 
 /// The place of a damaged journal.
 pub(super) struct DamagedJournal {
     journal: PathBuf,
     folder: PathBuf,
+    held: PathBuf,
 }
 
 impl DamagedJournal {
@@ -39,6 +51,7 @@ impl DamagedJournal {
         DamagedJournal {
             folder: journal.join(NAME),
             journal,
+            held: server.broker().join(HELD),
         }
     }
 
@@ -50,6 +63,21 @@ impl DamagedJournal {
     /// Whether there is one.
     pub(super) fn is_there(&self, disk: &mut dyn Disk) -> Result<bool, disk::Error> {
         Ok(!self.files(&self.folder, disk)?.is_empty())
+    }
+
+    /// Whether the present journal has any file.
+    pub(super) fn has_present(&self, disk: &mut dyn Disk) -> Result<bool, disk::Error> {
+        Ok(!self.files(&self.journal, disk)?.is_empty())
+    }
+
+    /// Whether the broker waits for its operator.
+    pub(super) fn holds_broker(&self, disk: &mut dyn Disk) -> Result<bool, disk::Error> {
+        Ok(disk::read_if_there(disk, &self.held)?.is_some())
+    }
+
+    /// The operator has decided, and the broker goes on.
+    pub(super) fn release_broker(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+        remove(&self.held, disk)
     }
 
     /// Ends what a process before this one has begun.
@@ -65,15 +93,34 @@ impl DamagedJournal {
         Ok(())
     }
 
-    /// Puts the journal aside. Where another one lies there already, what is in this one is on the other servers: it goes.
-    pub(super) fn put_aside(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-        if self.is_there(disk)? {
-            warn!("this journal had nothing but what the others have: it is removed");
+    /// Puts the journal aside, of a server that was `identity`, and holds the broker if it has one. Where the broker is held
+    /// already, nothing of it is in the present journal, and what is in there the others have: it goes.
+    pub(super) fn put_aside(
+        &self,
+        has_broker: bool,
+        identity: Vec<u8>,
+        disk: &mut dyn Disk,
+    ) -> Result<(), disk::Error> {
+        if self.holds_broker(disk)? {
+            warn!(
+                "the broker's journal is aside already, and this one has nothing of it: it is removed"
+            );
             return self.remove(disk);
         }
+        if has_broker && let Some(folder) = self.held.parent() {
+            folder::make_to_last(disk, folder)?;
+            write(&self.held, Bytes::from_static(HELD_TEXT), disk)?;
+        }
         folder::make_to_last(disk, &self.folder)?;
-        self.note(COMES, disk)?;
+        write(&self.folder.join(IDENTITY), Bytes::from(identity), disk)?;
+        write(&self.folder.join(COMES), Bytes::new(), disk)?;
         self.take_in(disk)
+    }
+
+    /// Who the server was with it; empty where its journal says that.
+    pub(super) fn identity(&self, disk: &mut dyn Disk) -> Result<Vec<u8>, disk::Error> {
+        let identity = disk::read_if_there(disk, &self.folder.join(IDENTITY))?;
+        Ok(identity.unwrap_or_default())
     }
 
     /// Puts it in the place of the present journal, which goes.
@@ -83,18 +130,25 @@ impl DamagedJournal {
             "the journal that was put aside is taken again, as its operator says"
         );
         self.remove(disk)?;
-        self.note(GOES, disk)?;
+        write(&self.folder.join(GOES), Bytes::new(), disk)?;
         self.give_back(disk)
     }
 
     fn take_in(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
         self.move_files(&self.journal, &self.folder, disk)?;
-        self.forget(COMES, disk)
+        remove(&self.folder.join(COMES), disk)
     }
 
     fn give_back(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
         self.move_files(&self.folder, &self.journal, disk)?;
-        self.forget(GOES, disk)
+        remove(&self.folder.join(IDENTITY), disk)?;
+        remove(&self.folder.join(GOES), disk)?;
+        // Somebody else's files may be in it.
+        let path = self.folder.clone();
+        if disk.run(Operation::RemoveFolder { path }).is_ok() {
+            sync(&self.journal, disk)?;
+        }
+        Ok(())
     }
 
     /// Removes the present journal, its name first: a part of it is damaged, and nothing else.
@@ -121,17 +175,24 @@ impl DamagedJournal {
         let files = entries.filter(|entry| !entry.folder && journal::has_file(&entry.name));
         Ok(files.map(|entry| entry.name).collect())
     }
+}
 
-    fn note(&self, name: &str, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-        let path = self.folder.join(name);
-        let pieces = Vec::new();
-        disk.run(Operation::Replace { path, pieces }).map(drop)
-    }
+fn write(path: &Path, bytes: Bytes, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+    let path = path.to_path_buf();
+    let pieces = vec![bytes];
+    disk.run(Operation::Replace { path, pieces }).map(drop)
+}
 
-    fn forget(&self, name: &str, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-        let path = self.folder.join(name);
-        disk.run(Operation::Remove { path })?;
-        sync(&self.folder, disk)
+/// Removes a file, if it is there, for good.
+fn remove(path: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+    let file = path.to_path_buf();
+    match disk.run(Operation::Remove { path: file }) {
+        Err(error) if error.class != Class::Missing => Err(error),
+        Err(_) => Ok(()),
+        Ok(_) => match path.parent() {
+            Some(folder) => sync(folder, disk),
+            None => Ok(()),
+        },
     }
 }
 

@@ -19,17 +19,17 @@ use super::{recovery, settings, topics};
 use crate::appliance::Ports;
 use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
-use crate::consensus::{self, Membership};
+use crate::consensus::{self, Identity, Membership};
 use crate::coordinator::{self, Coordinator, SnapshotError};
-use crate::disk::{self, Class, Disk, Operation, Outcome};
-use crate::journal::{self, Journal, OpenError, Recovered};
+use crate::disk::{self, Class, Disk, Operation};
+use crate::journal::{self, Damage, Journal, OpenError, Recovered, Salvage};
 use crate::node::broker::BrokerSide;
 use crate::node::broker::segment_files::SegmentFiles;
 use crate::node::coordinator::four_letter::Facts;
 use crate::node::coordinator::snapshots::{self, Found, RestoreError, Snapshots};
 use crate::node::coordinator::{CoordinatorSide, FORGOT, receiving};
 use crate::node::replica::{
-    Beginning, Joining, Replica, Unusable, check_level, remembers_others, was_alone,
+    Beginning, Joining, Replica, Unusable, check_level, others_have_all, was_alone,
 };
 use crate::node::{Node, Parts};
 use crate::report::{Code, Error, shell_word};
@@ -118,9 +118,10 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         mut journal,
         mut recovered,
         renewed,
+        is_back,
         broker_held,
     } = opened;
-    refuse_another_server(config, &recovered)?;
+    refuse_another_server(config, recovered.groups.keys())?;
     let lost = recovered.lost.batches.map(|_| recovered.lost.to_string());
     let coordinator = match &config.coordinator {
         Some(options) => {
@@ -132,6 +133,7 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
                 folder,
                 group,
                 lost: renewed || recovered.loss.is_some(),
+                is_about_broker: is_back,
                 fresh: u128::from_be_bytes(random.journal),
                 levels,
                 seed: random.seed,
@@ -157,6 +159,11 @@ pub fn open(start: Start<'_>) -> Result<Node, Error> {
         }
         None => None,
     };
+    if accept_loss && broker.is_some() {
+        DamagedJournal::of(folder)
+            .release_broker(disk.as_mut())
+            .map_err(not_aside)?;
+    }
     let mut space = settings::space(config, folder);
     space.make_reserve(disk.as_mut());
     Ok(Node::new(Parts {
@@ -194,39 +201,29 @@ struct JournalOpened {
     recovered: Recovered,
     /// There was another one, and this one is new.
     renewed: bool,
+    /// It was put aside before, and is here again: what its operator has accepted is the broker's loss.
+    is_back: bool,
     /// Why the broker serves nobody: what is left of it waits for its operator.
     broker_held: Option<String>,
 }
 
 impl JournalStart<'_> {
     fn open(&self, disk: &mut dyn Disk) -> Result<JournalOpened, Error> {
-        let refused = |error| disk_refused("put a damaged journal aside", error);
         let known = self.folder.data().join(JOURNAL_KNOWN);
         let was_there = disk::read_whole(disk, &known).is_ok();
-        if was_there && !self.accept_loss && is_missing(&self.folder.journal(), disk) {
+        let damaged = DamagedJournal::of(self.folder);
+        damaged.finish(disk).map_err(not_aside)?;
+        if was_there && !self.accept_loss && self.is_missing(&damaged, disk)? {
             return Err(journal_missing(self.folder));
         }
-        let damaged = DamagedJournal::of(self.folder);
-        damaged.finish(disk).map_err(refused)?;
-        if self.accept_loss && damaged.is_there(disk).map_err(refused)? {
-            // Its entries are of a member that is none any more.
-            self.note_forgotten(disk).map_err(refused)?;
-            damaged.bring_back(disk).map_err(refused)?;
-        }
+        let is_held = damaged.holds_broker(disk).map_err(not_aside)?;
+        let is_back = self.accept_loss
+            && is_held
+            && damaged.is_there(disk).map_err(not_aside)?
+            && self.bring_back(&damaged, disk)?;
         let options = settings::journal(self.config, self.folder, self.accept_loss);
         let (journal, recovered) = match Journal::open(disk, options.clone(), self.fresh) {
-            Err(OpenError::Damaged(damage)) if self.is_healed_by_others(disk)? => {
-                warn!(
-                    file = %damage.path.display(),
-                    byte = damage.position,
-                    batch = damage.sequence,
-                    acknowledged = damage.acknowledged,
-                    what = damage.what,
-                    to = %damaged.folder().display(),
-                    "the journal is damaged, and put aside: the other servers have all of the coordinator's"
-                );
-                self.note_forgotten(disk).map_err(refused)?;
-                damaged.put_aside(disk).map_err(refused)?;
+            Err(OpenError::Damaged(damage)) if self.puts_aside(&damaged, &damage, disk)? => {
                 Journal::open(disk, options, self.fresh)
             }
             opened => opened,
@@ -236,8 +233,11 @@ impl JournalStart<'_> {
             note_journal(known, disk);
         }
         tell_of(&recovered);
-        let is_held = self.config.broker.is_some() && damaged.is_there(disk).map_err(refused)?;
-        let broker_held = is_held.then(|| self.held(&damaged));
+        let is_held = !self.accept_loss && damaged.holds_broker(disk).map_err(not_aside)?;
+        let broker_held = match is_held && self.config.broker.is_some() {
+            true => Some(self.held(&damaged, disk)?),
+            false => None,
+        };
         if let Some(why) = &broker_held {
             error!("{why}");
         }
@@ -246,26 +246,112 @@ impl JournalStart<'_> {
             renewed: was_there && recovered.created,
             journal,
             recovered,
+            is_back,
             broker_held,
         })
     }
 
-    /// Whether other servers have all that the coordinator has lost with the journal. Where nothing tells that, or the members
-    /// were being changed, an operator decides.
-    fn is_healed_by_others(&self, disk: &mut dyn Disk) -> Result<bool, Error> {
+    /// Whether the journal is gone that was there. One that is on its way aside is not.
+    fn is_missing(&self, damaged: &DamagedJournal, disk: &mut dyn Disk) -> Result<bool, Error> {
+        if damaged.has_present(disk).map_err(not_aside)? {
+            return Ok(false);
+        }
+        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
+        let is_aside = noted.is_some() && damaged.is_there(disk).map_err(not_aside)?;
+        Ok(!is_aside)
+    }
+
+    /// Puts a damaged journal aside, where the others have all that the coordinator has lost with it. Where nothing tells that, an
+    /// operator decides.
+    fn puts_aside(
+        &self,
+        damaged: &DamagedJournal,
+        damage: &Damage,
+        disk: &mut dyn Disk,
+    ) -> Result<bool, Error> {
         if self.accept_loss || self.config.cluster.is_none() || self.config.coordinator.is_none() {
             return Ok(false);
         }
-        let refused = |error| disk_refused("read what this server was to others", error);
-        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(refused)?;
-        if noted.is_some() {
-            return Ok(true);
+        let is_held = damaged.holds_broker(disk).map_err(not_aside)?;
+        if !is_held && damaged.is_there(disk).map_err(not_aside)? {
+            // Somebody has put something there.
+            return Ok(false);
         }
-        let groups = journal::salvage(disk, &self.folder.journal())
-            .map_err(|error| journal_refused(self.folder, error))?;
-        let place = snapshots::newest_place(&self.folder.coordinator(), disk).map_err(refused)?;
-        let group = groups.get(&GroupId::COORDINATOR);
-        Ok(remembers_others(self.config.id, group, place.as_ref()))
+        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
+        let left = self.salvage(&self.folder.journal(), disk)?;
+        if noted.is_none() && !self.others_have_all(&left, disk)? {
+            return Ok(false);
+        }
+        warn!(
+            file = %damage.path.display(),
+            byte = damage.position,
+            batch = damage.sequence,
+            acknowledged = damage.acknowledged,
+            what = damage.what,
+            to = %damaged.folder().display(),
+            "the journal is damaged, and put aside: this server asks the others to take it in again, and for all of the coordinator's"
+        );
+        let path = self.folder.coordinator().join(IDENTITY);
+        let identity = disk::read_if_there(disk, &path).map_err(not_aside)?;
+        self.note_forgotten(disk).map_err(not_aside)?;
+        let own = GroupId::broker(self.config.id);
+        let has_broker = self.config.broker.is_some() || left.groups.contains_key(&own);
+        damaged
+            .put_aside(has_broker, identity.unwrap_or_default(), disk)
+            .map_err(not_aside)?;
+        Ok(true)
+    }
+
+    /// Has the journal back that was put aside, and with it the broker. Whoever was taken in again meanwhile is a new member once
+    /// more. Whoever was not is again who it was: nobody was promised anything since.
+    fn bring_back(&self, damaged: &DamagedJournal, disk: &mut dyn Disk) -> Result<bool, Error> {
+        let aside = self.salvage(damaged.folder(), disk)?;
+        refuse_another_server(self.config, aside.groups.keys())?;
+        let present = match damaged.has_present(disk).map_err(not_aside)? {
+            true => self.salvage(&self.folder.journal(), disk)?,
+            false => Salvage::default(),
+        };
+        let group = present.groups.get(&GroupId::COORDINATOR);
+        let is_member = |group: &consensus::Remembered| {
+            !group.marker.state.is_empty() || !group.entries.is_empty()
+        };
+        let was_taken_in = group.is_some_and(is_member);
+        if was_taken_in && !self.others_have_all(&present, disk)? {
+            return Err(alone_with_the_tree(self.folder));
+        }
+        if was_taken_in {
+            self.note_forgotten(disk).map_err(not_aside)?;
+        } else {
+            self.remember(&damaged.identity(disk).map_err(not_aside)?, disk)
+                .map_err(not_aside)?;
+        }
+        damaged.bring_back(disk).map_err(not_aside)?;
+        if !was_taken_in {
+            let path = self.forgotten_note();
+            match disk.run(Operation::Remove { path }) {
+                Err(error) if error.class != Class::Missing => return Err(not_aside(error)),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    fn salvage(&self, journal: &Path, disk: &mut dyn Disk) -> Result<Salvage, Error> {
+        journal::salvage(disk, journal).map_err(|error| journal_refused(self.folder, error))
+    }
+
+    fn others_have_all(&self, left: &Salvage, disk: &mut dyn Disk) -> Result<bool, Error> {
+        let place = snapshots::newest_place(&self.folder.coordinator(), disk).map_err(not_aside)?;
+        let id = GroupId::COORDINATOR;
+        let behind = left.behind.iter().filter(|(group, _)| *group == id);
+        let behind = behind.map(|(_, record)| record);
+        let group = left.groups.get(&id);
+        Ok(others_have_all(
+            self.config.id,
+            group,
+            place.as_ref(),
+            behind,
+        ))
     }
 
     /// The coordinator is a new member from this start on, whatever is found.
@@ -276,19 +362,61 @@ impl JournalStart<'_> {
         disk.run(Operation::Replace { path, pieces }).map(drop)
     }
 
+    /// The server is again who it was.
+    fn remember(&self, identity: &[u8], disk: &mut dyn Disk) -> Result<(), disk::Error> {
+        let path = self.folder.coordinator().join(IDENTITY);
+        let operation = match identity.is_empty() {
+            true => Operation::Remove { path },
+            false => Operation::Replace {
+                path,
+                pieces: vec![Bytes::copy_from_slice(identity)],
+            },
+        };
+        match disk.run(operation) {
+            Err(error) if error.class != Class::Missing => return Err(error),
+            _ => {}
+        }
+        snapshots::take_back(&self.folder.coordinator(), disk)
+    }
+
     fn forgotten_note(&self) -> PathBuf {
         self.folder.coordinator().join(FORGOT)
     }
 
-    fn held(&self, damaged: &DamagedJournal) -> String {
+    fn held(&self, damaged: &DamagedJournal, disk: &mut dyn Disk) -> Result<String, Error> {
         let folder = damaged.folder().display().to_string();
-        format!(
-            "the broker serves nobody: its journal was damaged, and is in {folder} now; see what is missing \
-             (`chrysalis dump journal {}`), restore the file there or leave it as it is, stop this server, and start it with {}",
-            shell_word(&folder),
+        let where_it_is = match damaged.is_there(disk).map_err(not_aside)? {
+            true => format!(
+                "its journal was damaged, and is in {folder} now; see what is missing (`chrysalis dump journal {}`), restore the \
+                 file there or leave it as it is",
+                shell_word(&folder)
+            ),
+            false => format!(
+                "its journal was damaged, and is not in {folder} any more; put it back there, or lose all that was in it"
+            ),
+        };
+        Ok(format!(
+            "the broker serves nobody: {where_it_is}; then, while all other servers are there, stop this one and start it with {}",
             run_without(self.folder)
-        )
+        ))
     }
+}
+
+/// The disk refused while a damaged journal was looked for, or moved.
+fn not_aside(error: disk::Error) -> Error {
+    disk_refused("put a damaged journal aside, or take it back", error)
+}
+
+fn alone_with_the_tree(folder: &ServerFolder) -> Error {
+    Error::new(
+        Code::E0308,
+        "take the broker's damaged journal again",
+    )
+    .means("The server does not start: its coordinator would have to get everything from the other servers, and they may not have it.")
+    .cure(format!(
+        "Start it without --accept-loss, and see `chrysalis cluster status {}`: when another voter may be lost, try again.",
+        flag(folder)
+    ))
 }
 
 /// Writes down that there is a journal.
@@ -326,18 +454,6 @@ fn tell_of(recovered: &Recovered) {
     }
 }
 
-/// Whether there is no journal in its folder.
-fn is_missing(journal: &Path, disk: &mut dyn Disk) -> bool {
-    let list = Operation::List {
-        path: journal.to_path_buf(),
-    };
-    match disk.run(list) {
-        Ok(Outcome::Listed(entries)) => entries.is_empty(),
-        Ok(_) => false,
-        Err(error) => error.class == Class::Missing,
-    }
-}
-
 fn journal_missing(folder: &ServerFolder) -> Error {
     let journal = folder.journal();
     Error::new(
@@ -372,12 +488,12 @@ fn journal_refused(folder: &ServerFolder, error: OpenError) -> Error {
 }
 
 /// Before anything is opened: to another broker the message files are those of a journal that has lost everything.
-fn refuse_another_server(config: &Config, recovered: &Recovered) -> Result<(), Error> {
+fn refuse_another_server<'a>(
+    config: &Config,
+    groups: impl Iterator<Item = &'a GroupId>,
+) -> Result<(), Error> {
     let own = GroupId::broker(config.id);
-    let brokers = recovered
-        .groups
-        .keys()
-        .filter(|group| **group != GroupId::COORDINATOR);
+    let brokers = groups.filter(|group| **group != GroupId::COORDINATOR);
     let mut others = brokers.filter(|group| config.broker.is_none() || **group != own);
     let Some(group) = others.next() else {
         return Ok(());
@@ -408,6 +524,8 @@ struct CoordinatorStart<'a> {
     group: Option<consensus::Remembered>,
     /// The journal is damaged or gone, and that is accepted.
     lost: bool,
+    /// What is accepted is the broker's loss.
+    is_about_broker: bool,
     /// Random bits.
     fresh: u128,
     levels: Levels,
@@ -430,6 +548,8 @@ impl CoordinatorStart<'_> {
         let marker = marker.map_or(0, |marker| marker.index);
         let folder = self.folder.coordinator();
         let note = folder.join(FORGOT);
+        // The coordinator's loss.
+        let accepted = accept_loss && !self.is_about_broker;
         let mut found = None;
         if !self.is_noted(&note, disk)? {
             let restored = snapshots::restore(
@@ -443,7 +563,7 @@ impl CoordinatorStart<'_> {
             );
             found = match restored {
                 Ok(restored) => Some(restored).filter(|it| !self.forgets(it, accept_loss)),
-                Err(error) if error.is_damage() && self.is_healed_by_others() => {
+                Err(error) if error.is_damage() && self.others_have_all() => {
                     warn!(
                         %error,
                         "the coordinator's snapshot is damaged: the other servers have all of it"
@@ -456,11 +576,14 @@ impl CoordinatorStart<'_> {
         let forgets = found.is_none();
         let found = match found {
             Some(found) => found,
-            None => self.forget(&note, &options, accept_loss, disk)?,
+            None => self.forget(&note, &options, accepted, disk)?,
         };
         let lost = self.lost || found.lost;
         let recovery = recovery::read(self.folder, lost && accept_loss && !forgets, disk)?;
-        let own = self.identity(journal.id(), accept_loss, disk)?;
+        let own = self.identity(journal.id(), accepted, disk)?;
+        if own.forgot && self.config.cluster.is_none() && found.index == 0 && marker == 0 {
+            return Err(nothing_left(self.folder));
+        }
         let configuration = self.configuration();
         let (place, received) = (found.place.clone(), found.received);
         let beginning = Beginning {
@@ -504,10 +627,11 @@ impl CoordinatorStart<'_> {
         Ok(side)
     }
 
-    /// Whether others have all that a damaged snapshot had.
-    fn is_healed_by_others(&self) -> bool {
-        let is_one_of_several = remembers_others(self.config.id, self.group.as_ref(), None);
-        self.config.cluster.is_some() && is_one_of_several
+    /// Whether the others have all that a damaged snapshot had.
+    fn others_have_all(&self) -> bool {
+        let none = std::iter::empty();
+        let have_all = others_have_all(self.config.id, self.group.as_ref(), None, none);
+        self.config.cluster.is_some() && have_all
     }
 
     /// Whether this server has forgotten what it promised to others.
@@ -525,11 +649,22 @@ impl CoordinatorStart<'_> {
         self.config.cluster.is_some() && lost && !was_alone
     }
 
-    /// Whether it was written down that this server has forgotten, and the journal may not know of it yet.
+    /// Whether it was written down that this server has forgotten, and the journal does not know of it yet.
     fn is_noted(&self, note: &Path, disk: &mut dyn Disk) -> Result<bool, Error> {
         let noted = disk::read_if_there(disk, note)
             .map_err(|error| disk_refused("read what this server has forgotten", error))?;
-        Ok(noted.is_some() && self.config.cluster.is_some())
+        let noted = noted.filter(|_| self.config.cluster.is_some());
+        let own = noted.as_deref().and_then(Own::read);
+        Ok(noted.is_some() && !own.is_some_and(|own| self.is_member(own.id)))
+    }
+
+    /// Whether the journal knows this server as a member by this.
+    fn is_member(&self, journal: u128) -> bool {
+        let server = self.config.id;
+        let identity = Identity { server, journal };
+        let marker = self.group.as_ref().map(|group| &group.marker);
+        let members = marker.map(|marker| Membership::decode(&marker.state));
+        members.is_some_and(|it| it.is_ok_and(|it| it.number_of(identity).is_some()))
     }
 
     /// Becomes somebody else to the others, before anything else is done with what is left.
@@ -620,6 +755,17 @@ impl CoordinatorStart<'_> {
                 .map(|cluster| settings::ensemble(cluster, self.config.id)),
         }
     }
+}
+
+fn nothing_left(server: &ServerFolder) -> Error {
+    let what =
+        "this server was one of several, has forgotten what it had, and was not taken in again";
+    Error::new(Code::E0201, what)
+        .means("The server does not start: alone it would serve an empty tree.")
+        .cure(format!(
+            "Put cluster.servers back, and start the other servers; or begin with an empty tree: {}.",
+            run_without(server)
+        ))
 }
 
 fn snapshot_refused(server: &ServerFolder, error: RestoreError) -> Error {

@@ -449,11 +449,14 @@ pub(crate) fn set_aside(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::
     };
     let named = |suffix: &str| {
         let entries = entries.iter().filter(|entry| entry.name.ends_with(suffix));
-        entries.map(|entry| folder.join(&entry.name)).collect()
+        let mut names: Vec<PathBuf> = entries.map(|entry| folder.join(&entry.name)).collect();
+        names.sort();
+        names
     };
     let snapshots: Vec<PathBuf> = named(SUFFIX);
-    // What was put aside before is older, and its room is needed.
-    let former: Vec<PathBuf> = named(FORGOTTEN);
+    // Of what was put aside before the newest stays, whatever this one is worth: no more room than for two is needed.
+    let mut former: Vec<PathBuf> = named(FORGOTTEN);
+    former.pop();
     for path in former.into_iter().filter(|_| !snapshots.is_empty()) {
         disk.run(Operation::Remove { path })?;
     }
@@ -467,6 +470,25 @@ pub(crate) fn set_aside(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::
         path: folder.to_path_buf(),
     })?;
     Ok(())
+}
+
+/// What was put aside counts again: the newest of it.
+///
+/// # Errors
+/// The disk failed.
+pub(crate) fn take_back(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+    let path = folder.to_path_buf();
+    let Outcome::Listed(entries) = disk.run(Operation::List { path })? else {
+        unreachable!("a listing is answered with a listing");
+    };
+    let names = entries.into_iter().map(|entry| entry.name);
+    if let Some(newest) = names.filter(|name| name.ends_with(FORGOTTEN)).max() {
+        let from = folder.join(&newest);
+        let to = folder.join(newest.trim_end_matches(FORGOTTEN));
+        disk.run(Operation::Rename { from, to })?;
+    }
+    let path = folder.to_path_buf();
+    disk.run(Operation::SyncFolder { path }).map(drop)
 }
 
 /// Reads the newest snapshot back and removes the others. What comes after it is in the journal, which has
