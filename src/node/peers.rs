@@ -33,6 +33,8 @@ pub(super) struct Link {
     pub(super) levels: Levels,
     /// The members of its group, as it knows them.
     pub(super) members: Option<Membership>,
+    /// It has lost what it remembered, and belongs to nothing that it knows.
+    pub(super) forgot: bool,
     /// Since when.
     pub(super) since: Moment,
 }
@@ -161,6 +163,7 @@ impl Peers {
             identity: hello.identity,
             levels: hello.levels,
             members: hello.members.clone(),
+            forgot: hello.forgot && hello.members.is_none(),
             since: now,
         };
         let server = hello.identity.server;
@@ -449,6 +452,7 @@ mod tests {
             connection: ConnectionId(1),
             identity: identity(2, journal),
             levels: Levels::FIRST,
+            forgot: false,
             members: ensemble(5),
             since: Moment::START,
         };

@@ -640,6 +640,12 @@ impl Replica {
         })
     }
 
+    /// Whether it belongs to nothing, and has lost by itself what it remembered.
+    pub(super) fn has_forgotten(&self) -> bool {
+        let forgot = self.others.as_ref().is_some_and(|others| others.forgot);
+        forgot && matches!(self.standing, Standing::Outside(..))
+    }
+
     /// Whom it has to hear from before a group can be founded.
     pub(super) fn missing(&self) -> Vec<ServerId> {
         match &self.standing {

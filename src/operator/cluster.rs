@@ -214,7 +214,10 @@ fn outside(status: &ClusterStatus) -> Option<String> {
     if has_members {
         let own = status.servers.iter().find(|it| it.is_own);
         if own.is_some_and(|own| own.role != MemberRole::Outside) {
-            return Some("It is being taken in again by the leader.".to_owned());
+            return Some(match status.leader {
+                Some(_) => "It is being taken in again by the leader.".to_owned(),
+                None => "It is taken in again when the others have a leader.".to_owned(),
+            });
         }
         if own.is_some_and(|own| own.listed_observer) {
             return Some(
@@ -224,6 +227,15 @@ fn outside(status: &ClusterStatus) -> Option<String> {
         return Some(format!(
             "There is an ensemble. To take this server in, ask where its leader runs: chrysalis cluster add {}",
             status.server
+        ));
+    }
+    let forgot = of(status, |it| it.forgot);
+    if !forgot.is_empty() {
+        return Some(format!(
+            "Nothing is founded: {} had a tree and lost it, and nobody else here knows of it. Start a server that still has it; or, \
+             if it is to be lost, restart {} with --accept-loss.",
+            list(&forgot),
+            list(&forgot)
         ));
     }
     let missing = of(status, |it| !it.connected);

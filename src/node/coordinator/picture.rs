@@ -196,7 +196,11 @@ impl CoordinatorSide {
         let forgot = match role {
             MemberRole::Voter => link.is_some() && !number.is_some_and(|it| votes(&it)),
             MemberRole::Observer => link.is_some() && number.is_none(),
-            MemberRole::Learner | MemberRole::Outside => false,
+            MemberRole::Learner => false,
+            MemberRole::Outside => match is_own {
+                true => self.replica.has_forgotten(),
+                false => link.is_some_and(|link| link.forgot),
+            },
         };
         let moving = self.ensemble.moving;
         ServerPlace {
