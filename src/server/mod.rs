@@ -17,6 +17,8 @@ mod dial;
 mod event_loop;
 // Whether the server serves, and does all it is there for.
 mod health;
+// From a folder to its journal.
+mod journal_start;
 // The folders that are this server's alone.
 mod ours;
 // What a start would refuse.
