@@ -93,19 +93,28 @@ impl DamagedJournal {
         Ok(())
     }
 
-    /// Puts the journal aside, of a server that was `identity`, and holds the broker if it has one. Where the broker is held
-    /// already, nothing of it is in the present journal, and what is in there the others have: it goes.
+    /// Whether what lies there was put there by a server, and not by somebody else.
+    pub(super) fn is_own(&self, disk: &mut dyn Disk) -> Result<bool, disk::Error> {
+        Ok(disk::read_if_there(disk, &self.folder.join(IDENTITY))?.is_some())
+    }
+
+    /// Puts the journal aside, of a server that was `identity`, and holds the broker if it has one. Where the held broker's
+    /// journal lies there already, nothing of it is in the present one, and what is in there the others have: it goes. What
+    /// no broker waits for makes room.
     pub(super) fn put_aside(
         &self,
         has_broker: bool,
         identity: Vec<u8>,
         disk: &mut dyn Disk,
     ) -> Result<(), disk::Error> {
-        if self.holds_broker(disk)? {
-            warn!(
-                "the broker's journal is aside already, and this one has nothing of it: it is removed"
-            );
-            return self.remove(disk);
+        if self.is_there(disk)? {
+            if self.holds_broker(disk)? {
+                warn!(
+                    "the broker's journal is aside already, and this one has nothing of it: it is removed"
+                );
+                return self.remove(&self.journal, disk);
+            }
+            self.remove(&self.folder, disk)?;
         }
         if has_broker && let Some(folder) = self.held.parent() {
             folder::make_to_last(disk, folder)?;
@@ -129,7 +138,7 @@ impl DamagedJournal {
             folder = %self.folder.display(),
             "the journal that was put aside is taken again, as its operator says"
         );
-        self.remove(disk)?;
+        self.remove(&self.journal, disk)?;
         write(&self.folder.join(GOES), Bytes::new(), disk)?;
         self.give_back(disk)
     }
@@ -151,13 +160,13 @@ impl DamagedJournal {
         Ok(())
     }
 
-    /// Removes the present journal, its name first: a part of it is damaged, and nothing else.
-    fn remove(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-        for name in self.files(&self.journal, disk)?.into_iter().rev() {
-            let path = self.journal.join(name);
+    /// Removes a journal, its name first: a part of it is damaged, and nothing else.
+    fn remove(&self, folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
+        for name in self.files(folder, disk)?.into_iter().rev() {
+            let path = folder.join(name);
             disk.run(Operation::Remove { path })?;
         }
-        sync(&self.journal, disk)
+        sync(folder, disk)
     }
 
     fn move_files(&self, from: &Path, to: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {

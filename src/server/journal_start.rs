@@ -115,8 +115,8 @@ impl JournalStart<'_> {
         if self.accept_loss || self.config.cluster.is_none() || self.config.coordinator.is_none() {
             return Ok(false);
         }
-        let is_held = damaged.holds_broker(disk).map_err(not_aside)?;
-        if !is_held && damaged.is_there(disk).map_err(not_aside)? {
+        let is_there = damaged.is_there(disk).map_err(not_aside)?;
+        if is_there && !damaged.is_own(disk).map_err(not_aside)? {
             // Somebody has put something there.
             return Ok(false);
         }
@@ -150,15 +150,18 @@ impl JournalStart<'_> {
     fn bring_back(&self, damaged: &DamagedJournal, disk: &mut dyn Disk) -> Result<(), Error> {
         let aside = self.salvage(damaged.folder(), disk)?;
         refuse_another_server(self.config, aside.groups.keys())?;
-        let present = match damaged.has_present(disk).map_err(not_aside)? {
+        let has_present = damaged.has_present(disk).map_err(not_aside)?;
+        let present = match has_present {
             true => self.salvage(&self.folder.journal(), disk)?,
             false => Salvage::default(),
         };
+        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
         let group = present.groups.get(&GroupId::COORDINATOR);
         let is_member = |group: &consensus::Remembered| {
             !group.marker.state.is_empty() || !group.entries.is_empty()
         };
-        let was_taken_in = group.is_some_and(is_member);
+        // Where a process before this one has removed it, its note says that it may have been.
+        let was_taken_in = group.is_some_and(is_member) || !has_present && noted.is_some();
         if was_taken_in && !self.others_have_all(&present, disk)? {
             return Err(alone_with_the_tree(self.folder));
         }
