@@ -25,7 +25,7 @@ mod membership;
 // How a vote goes from one member to another.
 pub mod moving;
 
-// Whether others decide with a server, as far as its memory can be read.
+// Whether others decide without a server, as far as its memory can be read.
 pub mod others;
 
 // What members tell each other.

@@ -146,8 +146,8 @@ impl Family {
     }
 }
 
-/// Orders names of which each has the key before the next: few bytes tell most names apart, so one look at each name where
-/// those are is enough; those that they do not tell apart are looked at further on.
+/// Orders numbers by their names. Few bytes tell most names apart, so each gets those as its key, by one look at its name; names that
+/// they do not tell apart are looked at further on.
 fn sort_by_key<'a>(keyed: &mut [(u64, u32)], name: &impl Fn(u32) -> &'a [u8]) {
     let Some(&(_, first)) = keyed.first() else {
         return;

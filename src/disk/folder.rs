@@ -12,7 +12,7 @@ use nix::sys::statfs::{
     fstatfs, statfs,
 };
 
-use super::{Disk, Entry, Error, Operation};
+use super::{Class, Disk, Entry, Error, Operation, Outcome};
 use crate::units::WallTime;
 
 /// A folder that this process alone may use, until this is dropped or the process ends, however it ends. The lock is on
@@ -63,6 +63,29 @@ pub fn make_to_last(disk: &mut dyn Disk, path: &Path) -> Result<(), Error> {
         disk.run(Operation::SyncFolder { path })?;
     }
     Ok(())
+}
+
+/// What is in a folder, by name.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub fn entries(disk: &mut dyn Disk, path: &Path) -> Result<Vec<Entry>, Error> {
+    let path = path.to_path_buf();
+    match disk.run(Operation::List { path })? {
+        Outcome::Listed(entries) => Ok(entries),
+        _ => unreachable!("a listing is answered with a listing"),
+    }
+}
+
+/// The same; nothing where there is no folder.
+///
+/// # Errors
+/// It is there, and cannot be read.
+pub fn entries_if_there(disk: &mut dyn Disk, path: &Path) -> Result<Vec<Entry>, Error> {
+    match entries(disk, path) {
+        Err(error) if error.class == Class::Missing => Ok(Vec::new()),
+        entries => entries,
+    }
 }
 
 /// The name under which a file is written before it replaces the one at `path`.

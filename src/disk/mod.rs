@@ -43,7 +43,7 @@ pub use buffer::{ALIGNMENT, AlignedBuffer};
 pub use error::{Class, Error};
 pub use files::{Backend, Chosen, Files, NewError, Options};
 pub(crate) use operation::replace;
-pub use pieces::{read_if_there, read_pieces, read_whole};
+pub use pieces::{read_if_there, read_pieces, read_whole, remove_if_there};
 
 /// Whose an operation is: several parts of a server share one disk, and each takes its own completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

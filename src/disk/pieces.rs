@@ -75,3 +75,16 @@ pub fn read_if_there(disk: &mut dyn Disk, path: &Path) -> Result<Option<Vec<u8>>
         Err(error) => Err(error),
     }
 }
+
+/// Removes a file, if there is one; whether there was. Lasts once the folder was synced.
+///
+/// # Errors
+/// The file is there, and cannot be removed.
+pub fn remove_if_there(disk: &mut dyn Disk, path: &Path) -> Result<bool, Error> {
+    let path = path.to_path_buf();
+    match disk.run(Operation::Remove { path }) {
+        Ok(_) => Ok(true),
+        Err(error) if error.class == Class::Missing => Ok(false),
+        Err(error) => Err(error),
+    }
+}

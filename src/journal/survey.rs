@@ -108,12 +108,7 @@ pub(super) fn survey_beginnings(
     bytes_max: u64,
 ) -> Result<Survey, OpenError> {
     let mut survey = Survey::default();
-    let listed = disk.run(Operation::List {
-        path: folder.to_path_buf(),
-    })?;
-    let Outcome::Listed(entries) = listed else {
-        unreachable!("a listing lists")
-    };
+    let entries = disk::folder::entries(disk, folder)?;
     for entry in entries
         .iter()
         .filter(|entry| !entry.folder && is_slot(&entry.name))

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use tracing::{info, warn};
 
 use crate::config::ServerFolder;
-use crate::disk::{self, Class, Disk, Entry, Operation, Outcome, folder};
+use crate::disk::{self, Disk, Operation, folder};
 use crate::journal;
 
 /// The name of the folder.
@@ -82,7 +82,7 @@ impl DamagedJournal {
 
     /// Ends what a process before this one has begun.
     pub(super) fn finish(&self, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-        let noted = list(&self.folder, disk)?;
+        let noted = folder::entries_if_there(disk, &self.folder)?;
         let is_noted = |name: &str| noted.iter().any(|entry| entry.name == name);
         if is_noted(COMES) {
             self.take_in(disk)?;
@@ -180,7 +180,7 @@ impl DamagedJournal {
 
     /// The names of a journal's files in a folder, the one that names it last.
     fn files(&self, folder: &Path, disk: &mut dyn Disk) -> Result<Vec<String>, disk::Error> {
-        let entries = list(folder, disk)?.into_iter();
+        let entries = folder::entries_if_there(disk, folder)?.into_iter();
         let files = entries.filter(|entry| !entry.folder && journal::has_file(&entry.name));
         Ok(files.map(|entry| entry.name).collect())
     }
@@ -194,25 +194,9 @@ fn write(path: &Path, bytes: Bytes, disk: &mut dyn Disk) -> Result<(), disk::Err
 
 /// Removes a file, if it is there, for good.
 fn remove(path: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-    let file = path.to_path_buf();
-    match disk.run(Operation::Remove { path: file }) {
-        Err(error) if error.class != Class::Missing => Err(error),
-        Err(_) => Ok(()),
-        Ok(_) => match path.parent() {
-            Some(folder) => sync(folder, disk),
-            None => Ok(()),
-        },
-    }
-}
-
-/// What is in a folder; nothing where there is none.
-fn list(folder: &Path, disk: &mut dyn Disk) -> Result<Vec<Entry>, disk::Error> {
-    let path = folder.to_path_buf();
-    match disk.run(Operation::List { path }) {
-        Ok(Outcome::Listed(entries)) => Ok(entries),
-        Ok(_) => unreachable!("a listing is answered with a listing"),
-        Err(error) if error.class == Class::Missing => Ok(Vec::new()),
-        Err(error) => Err(error),
+    match (disk::remove_if_there(disk, path)?, path.parent()) {
+        (true, Some(folder)) => sync(folder, disk),
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use super::settings;
 use super::startup::{IDENTITY, refuse_another_server};
 use crate::config::{Config, ServerFolder};
 use crate::consensus;
-use crate::disk::{self, Class, Disk, Operation};
+use crate::disk::{self, Disk, Operation};
 use crate::journal::{self, Damage, Journal, OpenError, Recovered, Salvage};
 use crate::node::coordinator::FORGOT;
 use crate::node::coordinator::snapshots;
@@ -59,8 +59,9 @@ impl JournalStart<'_> {
         if was_there && !self.accept_loss && self.is_missing(&damaged, disk)? {
             return Err(journal_missing(self.folder));
         }
-        let is_held = damaged.holds_broker(disk).map_err(not_aside)?;
-        let is_back = self.accept_loss && is_held && damaged.is_there(disk).map_err(not_aside)?;
+        let is_back = self.accept_loss
+            && damaged.holds_broker(disk).map_err(not_aside)?
+            && damaged.is_there(disk).map_err(not_aside)?;
         if is_back {
             self.bring_back(&damaged, disk)?;
         }
@@ -99,8 +100,7 @@ impl JournalStart<'_> {
         if damaged.has_present(disk).map_err(not_aside)? {
             return Ok(false);
         }
-        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
-        let is_aside = noted.is_some() && damaged.is_there(disk).map_err(not_aside)?;
+        let is_aside = self.is_noted(disk)? && damaged.is_there(disk).map_err(not_aside)?;
         Ok(!is_aside)
     }
 
@@ -120,9 +120,8 @@ impl JournalStart<'_> {
             // Somebody has put something there.
             return Ok(false);
         }
-        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
         let left = self.salvage(&self.folder.journal(), disk)?;
-        if noted.is_none() && !self.others_have_all(&left, disk)? {
+        if !self.is_noted(disk)? && !self.others_have_all(&left, disk)? {
             return Ok(false);
         }
         warn!(
@@ -155,13 +154,12 @@ impl JournalStart<'_> {
             true => self.salvage(&self.folder.journal(), disk)?,
             false => Salvage::default(),
         };
-        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
         let group = present.groups.get(&GroupId::COORDINATOR);
         let is_member = |group: &consensus::Remembered| {
             !group.marker.state.is_empty() || !group.entries.is_empty()
         };
         // Where a process before this one has removed it, its note says that it may have been.
-        let was_taken_in = group.is_some_and(is_member) || !has_present && noted.is_some();
+        let was_taken_in = group.is_some_and(is_member) || !has_present && self.is_noted(disk)?;
         if was_taken_in && !self.others_have_all(&present, disk)? {
             return Err(alone_with_the_tree(self.folder));
         }
@@ -173,11 +171,7 @@ impl JournalStart<'_> {
         }
         damaged.bring_back(disk).map_err(not_aside)?;
         if !was_taken_in {
-            let path = self.forgotten_note();
-            match disk.run(Operation::Remove { path }) {
-                Err(error) if error.class != Class::Missing => return Err(not_aside(error)),
-                _ => {}
-            }
+            disk::remove_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
         }
         Ok(())
     }
@@ -211,18 +205,19 @@ impl JournalStart<'_> {
     /// The server is again who it was.
     fn remember(&self, identity: &[u8], disk: &mut dyn Disk) -> Result<(), disk::Error> {
         let path = self.folder.coordinator().join(IDENTITY);
-        let operation = match identity.is_empty() {
-            true => Operation::Remove { path },
-            false => Operation::Replace {
-                path,
-                pieces: vec![Bytes::copy_from_slice(identity)],
-            },
-        };
-        match disk.run(operation) {
-            Err(error) if error.class != Class::Missing => return Err(error),
-            _ => {}
+        if identity.is_empty() {
+            disk::remove_if_there(disk, &path)?;
+        } else {
+            let pieces = vec![Bytes::copy_from_slice(identity)];
+            disk.run(Operation::Replace { path, pieces })?;
         }
         snapshots::take_back(&self.folder.coordinator(), disk)
+    }
+
+    /// Whether a start before this one has written that down.
+    fn is_noted(&self, disk: &mut dyn Disk) -> Result<bool, Error> {
+        let noted = disk::read_if_there(disk, &self.forgotten_note()).map_err(not_aside)?;
+        Ok(noted.is_some())
     }
 
     fn forgotten_note(&self) -> PathBuf {

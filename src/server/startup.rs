@@ -22,7 +22,7 @@ use crate::broker::Broker;
 use crate::config::{self, Config, ServerFolder};
 use crate::consensus::{self, Identity, Membership};
 use crate::coordinator::{self, Coordinator, SnapshotError};
-use crate::disk::{self, Class, Disk, Operation};
+use crate::disk::{self, Disk, Operation};
 use crate::journal::Journal;
 use crate::node::broker::BrokerSide;
 use crate::node::broker::segment_files::SegmentFiles;
@@ -389,11 +389,7 @@ impl CoordinatorStart<'_> {
                 .map_err(refused)?;
         }
         snapshots::set_aside(&folder, disk).map_err(refused)?;
-        let path = receiving::mark(&folder);
-        match disk.run(Operation::Remove { path }) {
-            Err(error) if error.class != Class::Missing => return Err(refused(error)),
-            _ => {}
-        }
+        disk::remove_if_there(disk, &receiving::mark(&folder)).map_err(refused)?;
         Ok(Found {
             core: Coordinator::new(options.clone(), self.seed),
             index: 0,

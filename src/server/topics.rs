@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::advice::{disk_refused, newer_data, run_without};
 use crate::broker::topic::{is_possible, matches};
 use crate::config::{self, ServerFolder};
-use crate::disk::{self, Class, Disk, Operation, Outcome, folder};
+use crate::disk::{self, Class, Disk, Operation, folder};
 use crate::node::broker::segment_files::skips_path;
 use crate::report::{Code, Error};
 use crate::segments::checkpoint::{Checkpoint, Unreadable};
@@ -81,7 +81,7 @@ fn list_partitions(
     disk: &mut dyn Disk,
 ) -> Result<Vec<Listed>, disk::Error> {
     let mut partitions = Vec::new();
-    for entry in list(folder, disk)? {
+    for entry in folder::entries(disk, folder)? {
         let Some((topic, number)) = format::folder_partition(&entry.name) else {
             continue;
         };
@@ -89,7 +89,7 @@ fn list_partitions(
             continue;
         }
         let path = folder.join(&entry.name);
-        let entries = match list(&path, disk) {
+        let entries = match folder::entries(disk, &path) {
             Ok(entries) => entries,
             Err(error) if error.class != Class::Exhausted && !is_ours(topic, number) => {
                 tracing::warn!(%error, "ignored: it is not the folder of a configured topic");
@@ -153,15 +153,6 @@ impl Listed {
         let path = self.path.join(file);
         tracing::warn!(path = %path.display(), "ignored: its name is not that of a message file");
         Ok(())
-    }
-}
-
-fn list(folder: &Path, disk: &mut dyn Disk) -> Result<Vec<disk::Entry>, disk::Error> {
-    match disk.run(Operation::List {
-        path: folder.to_path_buf(),
-    })? {
-        Outcome::Listed(entries) => Ok(entries),
-        _ => Ok(Vec::new()),
     }
 }
 

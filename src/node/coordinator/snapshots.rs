@@ -15,9 +15,7 @@ use tracing::{info, warn};
 use super::receiving::mark;
 use crate::consensus::{Marker, Membership, Unreadable};
 use crate::coordinator::{Coordinator, Options, Place, Restore, Restored, SnapshotError};
-use crate::disk::{
-    self, Class, Completion, Disk, File, Lane, Mode, Operation, Outcome, Owner, Token,
-};
+use crate::disk::{self, Class, Completion, Disk, File, Lane, Mode, Operation, Owner, Token};
 use crate::report::throttle::Complaint;
 use crate::units::feature::Levels;
 use crate::units::{GroupId, Moment, Seed};
@@ -441,12 +439,7 @@ pub(crate) struct Found {
 /// # Errors
 /// The disk failed.
 pub(crate) fn set_aside(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-    let list = Operation::List {
-        path: folder.to_path_buf(),
-    };
-    let Outcome::Listed(entries) = disk.run(list)? else {
-        unreachable!("a listing is answered with a listing");
-    };
+    let entries = disk::folder::entries(disk, folder)?;
     let named = |suffix: &str| {
         let entries = entries.iter().filter(|entry| entry.name.ends_with(suffix));
         let mut names: Vec<PathBuf> = entries.map(|entry| folder.join(&entry.name)).collect();
@@ -477,11 +470,9 @@ pub(crate) fn set_aside(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::
 /// # Errors
 /// The disk failed.
 pub(crate) fn take_back(folder: &Path, disk: &mut dyn Disk) -> Result<(), disk::Error> {
-    let path = folder.to_path_buf();
-    let Outcome::Listed(entries) = disk.run(Operation::List { path })? else {
-        unreachable!("a listing is answered with a listing");
-    };
-    let names = entries.into_iter().map(|entry| entry.name);
+    let names = disk::folder::entries(disk, folder)?
+        .into_iter()
+        .map(|entry| entry.name);
     if let Some(newest) = names.filter(|name| name.ends_with(FORGOTTEN)).max() {
         let from = folder.join(&newest);
         let to = folder.join(newest.trim_end_matches(FORGOTTEN));
@@ -510,12 +501,7 @@ pub(crate) fn restore(
     disk.run(Operation::SyncFolder {
         path: folder.to_path_buf(),
     })?;
-    let Outcome::Listed(entries) = disk.run(Operation::List {
-        path: folder.to_path_buf(),
-    })?
-    else {
-        unreachable!("a listing is answered with a listing");
-    };
+    let entries = disk::folder::entries(disk, folder)?;
     let mut names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
     names.sort();
     let mut state: Option<Restored> = None;
@@ -557,11 +543,7 @@ pub(crate) fn restore(
         });
     }
     let place = state.as_ref().and_then(Restored::place);
-    let place = place.map(|place| Marker {
-        index,
-        term: place.term,
-        state: place.members.clone(),
-    });
+    let place = place.map(|place| marker_of(index, place));
     let core = match state {
         Some(restored) => Coordinator::restored(options.clone(), seed, restored),
         None => Coordinator::new(options.clone(), seed),
@@ -577,20 +559,21 @@ pub(crate) fn restore(
     })
 }
 
+/// The place in the log that a snapshot of this entry says.
+fn marker_of(index: u64, place: &Place) -> Marker {
+    Marker {
+        index,
+        term: place.term,
+        state: place.members.clone(),
+    }
+}
+
 /// The place in the log of the newest snapshot, as far as its head can be read.
 pub(crate) fn newest_place(
     folder: &Path,
     disk: &mut dyn Disk,
 ) -> Result<Option<Marker>, disk::Error> {
-    let list = Operation::List {
-        path: folder.to_path_buf(),
-    };
-    let entries = match disk.run(list) {
-        Ok(Outcome::Listed(entries)) => entries,
-        Ok(_) => unreachable!("a listing is answered with a listing"),
-        Err(error) if error.class == Class::Missing => Vec::new(),
-        Err(error) => return Err(error),
-    };
+    let entries = disk::folder::entries_if_there(disk, folder)?;
     let snapshots = entries.into_iter().filter(|it| it.name.ends_with(SUFFIX));
     let Some(newest) = snapshots.map(|entry| entry.name).max() else {
         return Ok(None);
@@ -606,11 +589,7 @@ pub(crate) fn newest_place(
         },
     )?;
     let index = newest.trim_end_matches(SUFFIX).parse().unwrap_or(0);
-    Ok(restore.place().map(|place| Marker {
-        index,
-        term: place.term,
-        state: place.members.clone(),
-    }))
+    Ok(restore.place().map(|place| marker_of(index, place)))
 }
 
 /// Of which entry the snapshot is that came from another server and that the journal may not know of.
