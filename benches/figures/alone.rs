@@ -31,12 +31,12 @@ pub(crate) fn idle() {
     );
 }
 
-fn mega(bytes: u64) -> f64 {
+pub(crate) fn mega(bytes: u64) -> f64 {
     let kilobytes = u32::try_from(bytes / 1000).expect("a server is smaller than 4 TB");
     f64::from(kilobytes) / 1e3
 }
 
-fn processor_time(pid: nix::unistd::Pid) -> Duration {
+pub(crate) fn processor_time(pid: nix::unistd::Pid) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
     // Behind the name, which may hold anything: state first, then the fields from the fourth on.
     let (_, fields) = stat.rsplit_once(')').expect("the name is in brackets");
@@ -55,7 +55,7 @@ fn processor_time(pid: nix::unistd::Pid) -> Duration {
     Duration::from_millis((ticks(11) + ticks(12)) * 1000 / a_second)
 }
 
-fn written_bytes(pid: nix::unistd::Pid) -> u64 {
+pub(crate) fn written_bytes(pid: nix::unistd::Pid) -> u64 {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).expect("the process is ours");
     io.lines()
         .find_map(|line| line.strip_prefix("write_bytes: "))

@@ -15,6 +15,8 @@ mod harness;
 
 // A server that has nothing to do, and one that starts.
 mod alone;
+// Sessions, watches and znodes by the thousand, at three coordinators.
+mod crowds;
 // Three coordinators.
 mod ensembles;
 // A leader that ends.
@@ -34,7 +36,7 @@ use std::fs;
 /// A figure's name, what it measures, and how.
 type Figure = (&'static str, &'static str, fn());
 
-const FIGURES: [Figure; 20] = [
+const FIGURES: [Figure; 24] = [
     ("put-pipelined", "put 1 KB, 8 connections x 64", || {
         messages::put(8, 64)
     }),
@@ -101,6 +103,22 @@ const FIGURES: [Figure; 20] = [
         "three coordinators, get 100 B, 64 x 32",
         || ensembles::measure("get", 64, 32),
     ),
+    (
+        "three-sessions",
+        "three coordinators, 10,000 sessions connect at once",
+        crowds::sessions,
+    ),
+    (
+        "three-watches",
+        "three coordinators, 1,000 clients watch 100 znodes, which all change",
+        crowds::watches,
+    ),
+    (
+        "three-million",
+        "three coordinators, 1,000,000 znodes of 100 B: memory, and restarts",
+        crowds::million,
+    ),
+    ("three-idle", "three servers without clients", crowds::idle),
     (
         "leader-killed",
         "three coordinators, their leader is killed",

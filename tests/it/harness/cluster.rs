@@ -210,6 +210,12 @@ impl Cluster {
         servers.map(|server| server.process().pid())
     }
 
+    /// What a running server has in memory.
+    #[allow(dead_code, reason = "benches/figures measures")]
+    pub(crate) fn resident_bytes(&mut self, i: usize) -> u64 {
+        self.servers[i].process().resident_bytes()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self, i: usize) {
         self.servers[i].kill();
