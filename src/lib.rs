@@ -57,6 +57,9 @@ pub mod node;
 // One server on a machine: the loop, sockets, the clock around the composition.
 pub mod server;
 
+// What of Chrysalis is on this host, and what should be.
+pub mod host;
+
 // A MetaQ producer and consumer, and a small ZooKeeper client.
 pub mod client;
 

@@ -14,6 +14,8 @@ pub enum ExitCode {
     Usage = 2,
     /// The server does not run (as the Linux Standard Base has it for `status`).
     NotRunning = 3,
+    /// All was done, but for what a server that is there says otherwise.
+    NotApplied = 4,
     /// The configuration is missing or has mistakes.
     BadConfig = 10,
     /// Acknowledged data is damaged; nothing is served before an operator decides.
@@ -38,11 +40,12 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code there is.
-    pub const ALL: [ExitCode; 14] = [
+    pub const ALL: [ExitCode; 15] = [
         ExitCode::Done,
         ExitCode::Failed,
         ExitCode::Usage,
         ExitCode::NotRunning,
+        ExitCode::NotApplied,
         ExitCode::BadConfig,
         ExitCode::DamagedData,
         ExitCode::NoRoom,
@@ -81,6 +84,7 @@ impl ExitCode {
             | ExitCode::NoPermission
             | ExitCode::NewerData => false,
             ExitCode::Failed
+            | ExitCode::NotApplied
             | ExitCode::NoRoom
             | ExitCode::PortInUse
             | ExitCode::DiskFailed
@@ -96,6 +100,9 @@ impl ExitCode {
             ExitCode::Failed => "it could not do what was asked; the message says why",
             ExitCode::Usage => "the command line is wrong",
             ExitCode::NotRunning => "the server does not run",
+            ExitCode::NotApplied => {
+                "all was done, but for what a server that is there says otherwise"
+            }
             ExitCode::BadConfig => "the configuration is missing or has mistakes",
             ExitCode::DamagedData => "acknowledged data is damaged; an operator must decide",
             ExitCode::NoRoom => "the disk has no room for what a start needs",

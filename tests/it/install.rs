@@ -1,6 +1,6 @@
 //! install.sh as people use it: from an unpacked release, as a user without systemd.
 //!
-//! What it decides is tried with a stand-in for the binary, which does nothing and can be told to fail; that
+//! What is decided is tried with a stand-in for the installed binary, which does nothing and can be told to fail; that
 //! it really brings up a server is tried with the binary. Hosts with systemd are in `install/host.rs`.
 
 use std::fs;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use crate::harness::lab;
 use crate::harness::server::{CHRYSALIS, Ports};
 
+mod cut_off;
 mod host;
 mod shells;
 
@@ -69,7 +70,19 @@ impl Release {
     }
 
     fn put_stand_in(&self, version: &str) {
-        put_stand_in(&self.file("chrysalis"), version);
+        self.put_stand_in_at(&self.file("chrysalis"), version);
+    }
+
+    /// A stand-in for the binary, of this version. What is to be installed is decided by the real one.
+    fn put_stand_in_at(&self, path: &Path, version: &str) {
+        let real = self.home.path().join("the-real-one");
+        if !real.exists() {
+            fs::copy(CHRYSALIS, &real).expect("copy the binary");
+        }
+        let script = include_str!("install/stand-in.sh")
+            .replace("@VERSION@", version)
+            .replace("@REAL@", &real.display().to_string());
+        put_program(path, &script);
     }
 
     /// Everything but the binary.
@@ -80,17 +93,6 @@ impl Release {
         let unpacked = release.home.path().join("release");
         fs::create_dir(&unpacked).expect("make a folder");
         fs::copy(repository().join("install.sh"), unpacked.join("install.sh")).expect("copy");
-        for (from, to) in [
-            ("packaging/server-bin", "server-bin"),
-            ("systemd", "systemd"),
-        ] {
-            fs::create_dir(unpacked.join(to)).expect("make a folder");
-            for entry in fs::read_dir(repository().join(from)).expect("list the repository") {
-                let file = entry.expect("list the repository").path();
-                let name = file.file_name().expect("a file has a name");
-                fs::copy(&file, unpacked.join(to).join(name)).expect("copy");
-            }
-        }
         release
     }
 
@@ -186,12 +188,6 @@ fn gather(folder: &Path, found: &mut Vec<(PathBuf, SystemTime)>) {
     }
 }
 
-/// A stand-in for the binary, of this version.
-fn put_stand_in(path: &Path, version: &str) {
-    let script = include_str!("install/stand-in.sh").replace("@VERSION@", version);
-    put_program(path, &script);
-}
-
 fn put_program(path: &Path, script: &str) {
     fs::write(path, script).expect("write a program");
     set_mode(path, 0o755);
@@ -252,19 +248,31 @@ fn mistakes_are_told_with_their_cure() {
     let release = Release::stand_in("1.0.0");
     release
         .install(&["--frobnicate"])
-        .refused("unknown option '--frobnicate'");
+        .refused("unexpected argument '--frobnicate'");
     release
         .install(&["--keep-data"])
-        .refused("belongs to --uninstall");
+        .refused("unexpected argument '--keep-data'");
     release
         .install(&["--id", "0"])
-        .refused("a number from 1 to 254");
+        .refused("0 is not in 1..=254");
     release
         .install(&["--broker-port"])
-        .refused("--broker-port needs a value");
+        .refused("a value is required for '--broker-port");
     release
         .install(&["--uninstall", "--topic", "a"])
-        .refused("--uninstall takes no --topic");
+        .refused("unexpected argument '--topic'");
+    release
+        .install_sh(&["--prefix"])
+        .refused("--prefix needs a value");
+    release
+        .install(&["--topic", "a b"])
+        .refused("a topic's name must be");
+    release
+        .install(&["--user", "nobody"])
+        .refused("without systemd a server runs as whoever starts it");
+    release
+        .install(&["--listen", "192.0.2.1"])
+        .refused("192.0.2.1 is no address of this host");
     release
         .install_sh(&[])
         .refused("choose a folder of your own");
@@ -302,7 +310,7 @@ fn a_checkout_is_built_first_and_nothing_is_installed_if_that_fails() {
     checkout.install(&options).refused("the build failed");
     assert!(!checkout.prefix().exists(), "something was installed");
 
-    put_stand_in(&checkout.home.path().join("source"), "1.0.0");
+    checkout.put_stand_in_at(&checkout.home.path().join("source"), "1.0.0");
     let said = checkout.install(&options).ok();
     assert!(said.contains("building with cargo"), "{said}");
     let installed = checkout.prefix().join("versions/1.0.0/chrysalis");

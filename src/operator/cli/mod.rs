@@ -29,6 +29,7 @@ mod config;
 mod consume;
 mod dump;
 mod explain;
+mod host;
 mod init;
 mod instant;
 mod interrupt;
@@ -85,6 +86,7 @@ enum Command {
     Topic(topic::Topic),
     Partition(partition::Partition),
     Cluster(cluster::Cluster),
+    Host(host::Host),
     Dump(dump::Dump),
     Explain(explain::Explain),
     Version(version::Version),
@@ -109,6 +111,7 @@ impl Command {
             Command::Topic(command) => command.run(out),
             Command::Partition(command) => command.run(out),
             Command::Cluster(command) => command.run(out),
+            Command::Host(command) => command.run(out),
             Command::Dump(command) => command.run(out),
             Command::Explain(command) => command.run(out),
             Command::Version(command) => command.run(out),

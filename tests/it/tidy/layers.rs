@@ -79,6 +79,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("server", &["*"]),
     ("appliance", &["units", "config", "report", "disk"]),
+    ("host", &["config", "report", "appliance"]),
     ("operator", &["*"]),
     ("main", &["*"]),
     ("lib", &["*"]),
