@@ -106,7 +106,7 @@ fn check_host(facts: &Facts, wish: &Wish, is_configured: bool) -> Result<()> {
                     "systemd runs the servers of {}",
                     wish.layout.prefix().display()
                 );
-                Err(refused(Code::E0113, what).cure("Leave --without-systemd away."))
+                Err(refused(Code::E0114, what).cure("Leave --without-systemd away."))
             }
             false => Ok(()),
         };
@@ -125,7 +125,7 @@ fn check_host(facts: &Facts, wish: &Wish, is_configured: bool) -> Result<()> {
         .and_then(|it| it.says.prefix.as_ref())
     {
         return Err(refused(
-            Code::E0113,
+            Code::E0114,
             format!("the units of this host belong to {other}"),
         )
         .cure(format!(
@@ -135,7 +135,7 @@ fn check_host(facts: &Facts, wish: &Wish, is_configured: bool) -> Result<()> {
     }
     if tools::account_number(account).is_none() && !tools::is_on_path("useradd") {
         return Err(refused(
-            Code::E0113,
+            Code::E0114,
             format!("there is no account '{account}' and no useradd to make it"),
         )
         .cure("Name one that exists: --user NAME."));
@@ -162,7 +162,7 @@ fn check_ports(server: &NewServer) -> Result<()> {
             refused(Code::E0107, format!("{listen} is no address of this host"))
                 .cure("`ip address` lists those that it has.")
         }
-        _ => refused(Code::E0113, format!("port {port} on {listen}"))
+        _ => refused(Code::E0114, format!("port {port} on {listen}"))
             .because(error)
             .cure(format!("Choose another with --{name}-port.")),
     })
