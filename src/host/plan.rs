@@ -52,6 +52,9 @@ pub fn plan(facts: &Facts, wish: &Wish) -> Result<Plan> {
     };
     let new_program = plan.program(facts, wish);
     plan.command(facts, wish);
+    if new_program {
+        plan.others(facts, wish);
+    }
     if is_configured && let Some(told) = facts::differs(wish)? {
         let name = layout.server(server.id).name();
         plan.not_applied
@@ -224,6 +227,19 @@ impl Plan {
                 program.display()
             )),
             Some(_) => {}
+        }
+    }
+
+    /// The servers beside this one, which the same program serves from their next start on.
+    fn others(&mut self, facts: &Facts, wish: &Wish) {
+        let others = facts.servers.iter();
+        let others = others.filter(|it| it.id != wish.server.id && it.is_ours && it.runs);
+        for other in others {
+            self.notes.push(format!(
+                "{} goes on with the program that it has; --id {} restarts it with the new one",
+                other.folder.name(),
+                other.id
+            ));
         }
     }
 

@@ -55,6 +55,8 @@ pub(crate) struct SimulatedDisk {
     operations: u64,
     /// What happens to which operation.
     faults: BTreeMap<u64, Fault>,
+    /// One of them has made an operation fail.
+    failed: bool,
     /// What happens to every operation with this name, until taken back.
     refused: BTreeMap<&'static str, Class>,
     /// Bytes there is space for.
@@ -87,6 +89,7 @@ impl SimulatedDisk {
             completed: VecDeque::new(),
             operations: 0,
             faults: BTreeMap::new(),
+            failed: false,
             refused: BTreeMap::new(),
             capacity: u64::MAX,
             unreadable: BTreeSet::new(),
@@ -147,6 +150,12 @@ impl SimulatedDisk {
     /// Takes back the faults that have not happened.
     pub(crate) fn forget_faults(&mut self) {
         self.faults.clear();
+        self.failed = false;
+    }
+
+    /// Whether an operation has failed since faults were forgotten.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Every operation of this name fails, until the power is cut or the process killed.
@@ -298,6 +307,7 @@ impl SimulatedDisk {
                 return failure(Class::Other);
             }
             Some(Fault::Fails(class)) => {
+                self.failed = true;
                 self.fail(operation);
                 return failure(class);
             }

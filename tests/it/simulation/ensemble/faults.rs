@@ -126,11 +126,11 @@ impl World {
         let Some((server, _)) = self.dismissed.filter(|(_, at)| *at <= self.now) else {
             return;
         };
+        self.dismissed = Some((server, self.now + SECOND / 2));
+        // It may only be that it has not gone yet.
         if self.whole_since.is_some() {
-            self.dismissed = None;
             return;
         }
-        self.dismissed = Some((server, self.now + SECOND / 2));
         let voters = self.members().map_or(SERVERS, |it| it.voters.len());
         let seat = match self.count() > SERVERS && voters >= SERVERS {
             true => Seat::Observer,

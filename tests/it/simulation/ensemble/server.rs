@@ -279,8 +279,11 @@ impl Server {
 
     /// No more faults.
     pub(super) fn heal(&mut self, now: u64) {
-        self.disk.0.borrow_mut().forget_faults();
-        self.fails = false;
+        let mut disk = self.disk.0.borrow_mut();
+        // Of an operation that has failed already it may hear later.
+        self.fails &= disk.has_failed();
+        disk.forget_faults();
+        drop(disk);
         self.paused_until = 0;
         self.still_until = 0;
         self.full_until = self.full_until.min(now);

@@ -323,6 +323,8 @@ impl Server {
                     live.state = state.clone();
                     live.restored = state.index;
                     live.writing = None;
+                    // It may be the one who leads next, and others need the same.
+                    live.group.offer_snapshot(marker);
                     news.push(News::Installed);
                 }
             }
