@@ -84,6 +84,11 @@ const FIGURES: [Figure; 24] = [
         || ensembles::measure("set", 64, 32),
     ),
     (
+        "three-set-tls",
+        "three coordinators, set 100 B, 64 x 32, with and without cluster.certificates",
+        ensembles::measure_certificates,
+    ),
+    (
         "three-set-one",
         "three coordinators, set 100 B, 16 x 1",
         || ensembles::measure("set", 16, 1),

@@ -12,9 +12,10 @@ use tracing::{debug, warn};
 
 use super::event_loop::Shell;
 use crate::config::ClusterServer;
+use crate::net::handshake::Refusal;
 use crate::net::resolve;
 use crate::node::Port;
-use crate::report::throttle::Trouble;
+use crate::report::throttle::{Complaint, Trouble};
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,13 +42,21 @@ pub(super) fn all(shell: &Rc<Shell>, servers: Vec<ClusterServer>) -> Vec<JoinHan
 
 async fn keep(shell: Rc<Shell>, server: ClusterServer) {
     let mut trouble = Trouble::new(TOLD_EVERY);
+    let mut refused = Complaint::default();
     let mut pause = PAUSE;
     loop {
         match connect(&server).await {
-            Ok((stream, address)) => {
+            Ok((socket, address)) => {
                 trouble.ends();
                 let begun = shell.clock.now();
-                Rc::clone(&shell).serve(Port::Peers, stream, address).await;
+                match shell.secure(socket, server.id).await {
+                    Ok((stream, certified)) => {
+                        refused.ends();
+                        let shell = Rc::clone(&shell);
+                        shell.serve(Port::Peers, stream, address, certified).await;
+                    }
+                    Err(why) => tell(&server, &why, &mut refused),
+                }
                 pause = match begun + PAUSE_MAX > shell.clock.now() {
                     true => (2 * pause).min(PAUSE_MAX),
                     false => PAUSE,
@@ -62,6 +71,16 @@ async fn keep(shell: Rc<Shell>, server: ClusterServer) {
             }
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Tells why a connection is not one of two servers that trust each other, once for each reason. One that is being stopped says nothing of
+/// itself, and comes again.
+fn tell(server: &ClusterServer, why: &Refusal, refused: &mut Complaint) {
+    if *why == Refusal::Closed {
+        debug!(%server, %why, "no agreement with another server");
+    } else if refused.is_new(&why.to_string()) {
+        warn!(%server, %why, "no agreement with another server; it is tried again");
     }
 }
 

@@ -80,6 +80,9 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
         port: reader.get(&key::WEB_PORT),
     };
     let web = web_enabled.then_some(web);
+    let certificates = Some(reader.get(&key::CLUSTER_CERTIFICATES))
+        .filter(|path| !path.is_empty())
+        .map(|path| root.join(path));
     let log = Log {
         level: reader.get(&key::LOG_LEVEL),
         format: reader.get(&key::LOG_FORMAT),
@@ -103,6 +106,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     Config {
         id: ServerId(id),
         cluster,
+        certificates,
         coordinator,
         broker,
         network,

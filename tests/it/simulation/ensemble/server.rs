@@ -344,6 +344,7 @@ impl Server {
                 connection,
                 port,
                 address,
+                certified: None,
             },
         );
         self.dirty.insert(connection);
