@@ -82,6 +82,12 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     make().map_err(|error| Error::new(folder, Unusable::Unwritable(error)))
 }
 
+/// Waits until nobody else makes certificates in a folder: two of them would leave the key of one and the certificate of the other.
+pub(super) fn lock(folder: &Path) -> Result<File, Error> {
+    let locked = File::open(folder).and_then(|opened| opened.lock().map(|()| opened));
+    locked.map_err(|error| Error::new(folder, Unusable::Unwritable(error)))
+}
+
 /// Writes a file that everybody may read.
 pub(super) fn put(path: &Path, text: &[u8]) -> Result<(), Error> {
     let put = || {

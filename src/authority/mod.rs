@@ -73,6 +73,7 @@ impl Authority {
     /// There is one already, or the key of one, or the files cannot be written.
     pub fn make(folder: &Path) -> Result<Authority, Error> {
         files::make_folder(folder)?;
+        let _alone = files::lock(folder)?;
         let (path, key_path) = (
             folder.join(AUTHORITY_CERTIFICATE),
             folder.join(AUTHORITY_KEY),
@@ -147,6 +148,7 @@ impl Authority {
     /// fit, which is told when it is loaded.
     pub fn issue(&self, server: ServerId, folder: &Path) -> Result<Certificate, Error> {
         files::make_folder(folder)?;
+        let _alone = files::lock(folder)?;
         let path = folder.join(SERVER_CERTIFICATE);
         let unmade = |error: rcgen::Error| Error::new(&path, Unusable::NotMade(error.to_string()));
         let key = KeyPair::generate().map_err(unmade)?;

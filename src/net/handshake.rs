@@ -131,14 +131,14 @@ pub async fn connect(
     Ok(session)
 }
 
-/// Agrees with whoever has connected to `socket`. From the protocols that it speaks `choose` finds how to go on, or that none is
-/// spoken here.
+/// Agrees with whoever has connected to `socket`. From the protocols that it speaks `choose` finds how to go on; it is told where none
+/// of them is in that configuration.
 ///
 /// # Errors
 /// [`Refusal`]; the other side has been told, if it still listens.
 pub async fn accept(
     socket: &TcpStream,
-    choose: impl FnOnce(&[&[u8]]) -> Option<Arc<ServerConfig>>,
+    choose: impl FnOnce(&[&[u8]]) -> Arc<ServerConfig>,
 ) -> Result<Connection, Refusal> {
     let mut acceptor = Acceptor::default();
     let refuse = |(error, mut alert): (Error, AcceptedAlert)| {
@@ -155,7 +155,7 @@ pub async fn accept(
     let config = {
         let hello = accepted.client_hello();
         let protocols: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
-        choose(&protocols).ok_or(Refusal::OtherProtocol)?
+        choose(&protocols)
     };
     let session = accepted.into_connection(config).map_err(refuse)?;
     let mut session = Connection::Server(session);
@@ -220,7 +220,9 @@ async fn receive(
 /// an alert. No frame of two servers begins so, because it would be longer than any is.
 pub fn looks_like_tls(bytes: &[u8]) -> bool {
     const ALERT: u8 = 0x15;
-    const HANDSHAKE: u8 = 0x16;
     const MAJOR_VERSION: u8 = 3;
-    matches!(bytes, [ALERT | HANDSHAKE, MAJOR_VERSION, ..])
+    matches!(bytes, [ALERT | TLS_HANDSHAKE, MAJOR_VERSION, ..])
 }
+
+/// The first byte of what begins a handshake.
+pub const TLS_HANDSHAKE: u8 = 0x16;

@@ -1,5 +1,6 @@
 //! Connections to other servers: each is made again and again while there is none.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -47,40 +48,40 @@ async fn keep(shell: Rc<Shell>, server: ClusterServer) {
     loop {
         match connect(&server).await {
             Ok((socket, address)) => {
-                trouble.ends();
                 let begun = shell.clock.now();
                 match shell.secure(socket, server.id).await {
                     Ok((stream, certified)) => {
+                        trouble.ends();
                         refused.ends();
                         let shell = Rc::clone(&shell);
                         shell.serve(Port::Peers, stream, address, certified).await;
+                        debug!(%server, "the connection to another server has ended");
                     }
-                    Err(why) => tell(&server, &why, &mut refused),
+                    // As one does that is being stopped, and comes again.
+                    Err(why @ Refusal::Closed) => unreachable(&server, &why, &mut trouble, &shell),
+                    Err(why) if refused.is_new(&why.to_string()) => {
+                        warn!(%server, %why, "no agreement with another server; it is tried again");
+                    }
+                    Err(_) => {}
                 }
                 pause = match begun + PAUSE_MAX > shell.clock.now() {
                     true => (2 * pause).min(PAUSE_MAX),
                     false => PAUSE,
                 };
-                debug!(%server, "the connection to another server has ended");
             }
             Err(error) => {
                 pause = PAUSE;
-                if trouble.begins(shell.clock.now()) {
-                    warn!(%server, %error, "another server cannot be reached; it is tried again");
-                }
+                unreachable(&server, &error, &mut trouble, &shell);
             }
         }
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Tells why a connection is not one of two servers that trust each other, once for each reason. One that is being stopped says nothing of
-/// itself, and comes again.
-fn tell(server: &ClusterServer, why: &Refusal, refused: &mut Complaint) {
-    if *why == Refusal::Closed {
-        debug!(%server, %why, "no agreement with another server");
-    } else if refused.is_new(&why.to_string()) {
-        warn!(%server, %why, "no agreement with another server; it is tried again");
+/// Tells that there is no connection, when that begins.
+fn unreachable(server: &ClusterServer, error: &dyn Error, trouble: &mut Trouble, shell: &Shell) {
+    if trouble.begins(shell.clock.now()) {
+        warn!(%server, %error, "another server cannot be reached; it is tried again");
     }
 }
 

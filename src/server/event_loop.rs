@@ -406,25 +406,22 @@ impl Shell {
 
     /// Reads once; false when the connection is over.
     fn read(&self, id: ConnectionId, peer: &Peer) -> bool {
-        let read = match self.node.borrow_mut().connection(id) {
+        let (read, speaks_tls) = match self.node.borrow_mut().connection(id) {
             Some(connection) => {
                 let room = connection.room();
                 let read = peer.stream.read(room);
-                let first = !room.is_empty() && peer.unheard.replace(false);
-                match first && looks_like_tls(room) {
-                    true => Err(io::Error::other(Refusal::Tls)),
-                    false => read,
-                }
+                let is_first = !room.is_empty() && peer.unheard.replace(false);
+                (read, is_first && looks_like_tls(room))
             }
             None => return false,
         };
+        if speaks_tls {
+            self.tell_refusal(peer.address, &Refusal::Tls);
+            // What this server says of itself is not TLS, and tells the other side as much.
+            self.write(id, peer, self.clock.both());
+            return false;
+        }
         match read {
-            Err(error) if error.get_ref().is_some_and(|it| it.is::<Refusal>()) => {
-                self.tell_refusal(peer.address, &Refusal::Tls);
-                // What this server says of itself is not TLS, and tells the other side as much.
-                self.write(id, peer, self.clock.both());
-                false
-            }
             Ok(Brought::End) => false,
             Ok(Brought::Nothing) => true,
             Ok(Brought::Bytes(count)) => {

@@ -41,6 +41,8 @@ pub(super) type Secured = (Stream, Option<ServerId>);
 /// Who may speak to this server as another one of its cluster.
 pub(super) struct Security {
     certificates: Option<Rc<Certificates>>,
+    /// Servers without TLS are let in as well.
+    lenient: bool,
     handshakes: RefCell<Census>,
     refusals: RefCell<Refusals>,
     /// Why there is no new certificate although it is time for one.
@@ -58,6 +60,7 @@ impl Security {
         let servers = config.cluster.as_ref().map_or(1, |it| it.servers.len());
         let census = Census::new(4 * servers, HANDSHAKES_PER_ADDRESS_MAX);
         Ok(Security {
+            lenient: certificates.is_some() && !config.certificates_required,
             certificates: certificates.map(Rc::new),
             handshakes: RefCell::new(census),
             refusals: RefCell::default(),
@@ -71,10 +74,18 @@ impl Security {
     }
 }
 
-/// The certificates of a server that has others.
+/// What an operator should know as long as servers without TLS are let in.
+pub(super) fn note(config: &Config) -> Option<String> {
+    let lenient = config.certificates.is_some() && !config.certificates_required;
+    lenient.then(|| {
+        "cluster.certificates_required is false: servers that show no certificate are let in; set it to true when all have one"
+            .to_owned()
+    })
+}
+
+/// What a server shows to others; one that is alone still has it ready, and renews it.
 pub(super) fn certificates(config: &Config) -> Option<Result<Certificates, authority::Error>> {
     let folder = config.certificates.as_ref()?;
-    config.cluster.as_ref()?;
     Some(Certificates::load(folder, config.id))
 }
 
@@ -86,15 +97,18 @@ impl Shell {
                 .serve(Port::Peers, Stream::Plain(socket), address, None)
                 .await;
         };
+        if self.security.lenient && speaks_without_tls(&socket).await {
+            return self
+                .serve(Port::Peers, Stream::Plain(socket), address, None)
+                .await;
+        }
         let ip = address.ip();
         if self.security.handshakes.borrow_mut().admit(ip).is_err() {
             debug!(%address, "too many handshakes are under way");
             return;
         }
-        let choose = |protocols: &[&[u8]]| {
-            let ours = protocols.contains(&authority::PROTOCOL);
-            ours.then(|| certificates.accepting())
-        };
+        // Servers speak one protocol here, and whoever wants another is told so.
+        let choose = |_: &[&[u8]]| certificates.accepting();
         let agreed = in_time(handshake::accept(&socket, choose)).await;
         self.security.handshakes.borrow_mut().leave(ip);
         match agreed.and_then(whose) {
@@ -122,7 +136,12 @@ impl Shell {
             return Ok((Stream::Plain(socket), None));
         };
         let name = Certificates::name_of(server);
-        let session = in_time(handshake::connect(&socket, certificates.client(), name)).await?;
+        let agreed = in_time(handshake::connect(&socket, certificates.client(), name)).await;
+        if self.security.lenient && agreed.as_ref().err() == Some(&Refusal::Plain) {
+            let socket = TcpStream::connect(socket.peer_addr()?).await?;
+            return Ok((Stream::Plain(socket), None));
+        }
+        let session = agreed?;
         let (session, server) = whose(session)?;
         let stream = Stream::Encrypted(Box::new(Encrypted::new(socket, session)));
         Ok((stream, Some(server)))
@@ -130,6 +149,10 @@ impl Shell {
 
     /// Tells that whoever is at this address is not let in, unless that was told.
     pub(super) fn tell_refusal(&self, address: SocketAddr, why: &Refusal) {
+        if *why == Refusal::Closed {
+            // Somebody who looks whether the port is open; or a server that is being stopped.
+            return debug!(%address, %why, "no agreement with who has connected");
+        }
         let now = self.clock.now();
         let told = why.to_string();
         if self
@@ -143,6 +166,13 @@ impl Shell {
     }
 }
 
+/// Whether the first byte of who has connected begins no handshake of TLS. A server says something at once.
+async fn speaks_without_tls(socket: &TcpStream) -> bool {
+    let mut first = [0; 2];
+    let heard = tokio::time::timeout(PATIENCE, socket.peek(&mut first)).await;
+    matches!(heard, Ok(Ok(count)) if count > 0 && first[0] != handshake::TLS_HANDSHAKE)
+}
+
 async fn in_time(
     handshake: impl Future<Output = Result<Connection, Refusal>>,
 ) -> Result<Connection, Refusal> {
@@ -152,6 +182,9 @@ async fn in_time(
 
 /// Which server the verified certificate of the other side names.
 fn whose(session: Connection) -> Result<(Connection, ServerId), Refusal> {
+    if session.alpn_protocol() != Some(authority::PROTOCOL) {
+        return Err(Refusal::OtherProtocol);
+    }
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     let server = shown.and_then(|shown| authority::server_named_in(shown));
     match server {

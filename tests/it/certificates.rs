@@ -4,13 +4,13 @@ mod files;
 mod forged;
 mod strangers;
 
-use crate::harness::certificates::{folder, prepare};
+use crate::harness::certificates::{FOLDER, folder, prepare};
 use crate::harness::cluster::Cluster;
 use crate::harness::command::{chrysalis, chrysalis_with, status};
 use crate::harness::deployment::START_LIMIT;
 use crate::harness::load::Load;
 use crate::harness::process::eventually;
-use crate::harness::server::set_text;
+use crate::harness::server::{set_key, set_text};
 use crate::harness::web::scrape;
 use chrysalis::authority::{self, Authority};
 use forged::Forged;
@@ -195,6 +195,58 @@ fn a_server_without_certificates_among_those_with_them_is_told_which_key_to_set(
     cluster.resume(1);
     load.goes_on(GAP_MAX);
     load.end().check(&cluster);
+}
+
+#[test]
+fn a_running_ensemble_is_given_certificates_one_server_after_the_other() {
+    let mut cluster = Cluster::start(3);
+    let load = Load::start(&cluster, "load");
+    load.goes_on(GAP_MAX);
+    // Two of its links are with servers of the other kind, and each calls one of them and is called by another.
+    for i in [1, 0, 2] {
+        change(&mut cluster, i, |config| {
+            set_text(config, "cluster", "certificates", FOLDER);
+            set_key(config, "cluster", "certificates_required", "false");
+        });
+        load.goes_on(GAP_MAX);
+    }
+    let warnings = status(cluster.server(0))["warnings"].to_string();
+    assert!(
+        warnings.contains("cluster.certificates_required is false"),
+        "{warnings}"
+    );
+    for i in cluster.places() {
+        change(&mut cluster, i, |config| {
+            set_key(config, "cluster", "certificates_required", "true");
+        });
+        load.goes_on(GAP_MAX);
+    }
+    strangers::plain(cluster.peer_address(0));
+    wait_until_told(
+        &cluster,
+        0,
+        "it speaks without TLS, and this server does not",
+    );
+    load.end().check(&cluster);
+}
+
+/// Restarts a server with another configuration, and certificates if it has none.
+fn change(cluster: &mut Cluster, i: usize, edit: impl Fn(&mut String)) {
+    cluster.stop(i);
+    let file = cluster.server(i).folder().join("conf/server.toml");
+    let mut config = fs::read_to_string(&file).expect("a file");
+    edit(&mut config);
+    fs::write(&file, config).expect("a file");
+    let place = folder(cluster.server(i));
+    if !place.exists() {
+        // The second is the first to have them.
+        let from = folder(cluster.server(1)).display().to_string();
+        let made = ["cluster", "certificates", "--make-authority"];
+        let taken = ["cluster", "certificates", "--from", &from];
+        let words = if i == 1 { &made[..] } else { &taken[..] };
+        chrysalis(cluster.server(i), words);
+    }
+    cluster.resume(i);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct Config {
     pub cluster: Option<Cluster>,
     /// The folder of this server's certificate, if servers show each other theirs.
     pub certificates: Option<PathBuf>,
+    /// Whether each other server has to show one.
+    pub certificates_required: bool,
     /// The ZooKeeper-compatible half, if this server has it.
     pub coordinator: Option<Coordinator>,
     /// The MetaQ-compatible half, if this server has it. At least one of the two is there.

@@ -80,6 +80,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
         port: reader.get(&key::WEB_PORT),
     };
     let web = web_enabled.then_some(web);
+    let certificates_required = reader.get(&key::CLUSTER_CERTIFICATES_REQUIRED);
     let certificates = Some(reader.get(&key::CLUSTER_CERTIFICATES))
         .filter(|path| !path.is_empty())
         .map(|path| root.join(path));
@@ -107,6 +108,7 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
         id: ServerId(id),
         cluster,
         certificates,
+        certificates_required,
         coordinator,
         broker,
         network,

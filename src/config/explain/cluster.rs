@@ -54,8 +54,21 @@ pub static CLUSTER_CERTIFICATES: Key<String> = Key {
     },
     help: "The folder of this server's certificate and its key, relative to the server's folder: `conf/certificates`. With it \
            the servers speak TLS 1.3 among themselves, and each has to show a certificate of the cluster's own authority. \
-           `chrysalis cluster certificates` makes what is in it. All servers of a cluster have one, or none. It says nothing \
-           about clients. Empty: the servers speak in the clear and believe each other.",
+           `chrysalis cluster certificates` makes what is in it. All servers of a cluster have one, or none; how a running ensemble \
+           gets them, docs/operating.md says. It says nothing about clients. Empty: the servers speak in the clear and believe each other.",
+    replaces: "",
+};
+
+/// `cluster.certificates_required`
+pub static CLUSTER_CERTIFICATES_REQUIRED: Key<bool> = Key {
+    section: Section::Cluster,
+    name: "certificates_required",
+    unit: "",
+    default: Preset::Value(true),
+    permitted: (),
+    help: "false is for the time in which the servers of a running ensemble are given `certificates` one after the other: a server \
+           without TLS is let in as well, and called without it. So nobody is kept out, and `chrysalis status` warns as long as it is \
+           false. Without `certificates` it means nothing.",
     replaces: "",
 };
 

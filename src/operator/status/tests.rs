@@ -309,7 +309,7 @@ fn a_status_fits_the_terminal_and_is_a_line_a_row_in_a_pipe() {
     let status = status_of_everything();
     let piped = server(&status, None);
     let rows = piped.lines().filter(|line| line.starts_with("  ")).count();
-    assert_eq!(rows, 11, "{piped}");
+    assert_eq!(rows, 12, "{piped}");
     let words = |text: &str| {
         text.split_whitespace()
             .map(str::to_owned)

@@ -99,7 +99,7 @@ fn a_stranger_is_refused_and_told_once_and_the_ensemble_does_not_notice() {
         "its certificate was issued by another authority than this cluster's",
         "its certificate has expired",
         "its certificate is not valid yet",
-        "it asks for another protocol",
+        "it asks for another protocol than servers of a cluster speak",
         "it speaks without TLS, and this server does not: set cluster.certificates",
     ] {
         wait_until_told(&cluster, 0, line);
@@ -111,7 +111,7 @@ fn a_stranger_is_refused_and_told_once_and_the_ensemble_does_not_notice() {
 }
 
 /// Somebody who speaks without TLS hears nothing but an alert.
-fn plain(address: SocketAddr) {
+pub(super) fn plain(address: SocketAddr) {
     let mut socket = TcpStream::connect(address).expect("the port is open");
     socket.write_all(&hello(2)).expect("it listens");
     let mut heard = Vec::new();

@@ -7,7 +7,7 @@ use super::server::{Server, set_text};
 use std::path::PathBuf;
 
 /// Where each server has them, within its folder.
-const FOLDER: &str = "conf/certificates";
+pub(crate) const FOLDER: &str = "conf/certificates";
 
 /// The certificates of a server.
 pub(crate) fn folder(server: &Server) -> PathBuf {

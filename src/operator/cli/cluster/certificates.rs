@@ -20,7 +20,7 @@ use crate::report::{Code, Error};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis cluster certificates --make-authority --folder /srv/server1\n  \
-    chrysalis cluster certificates --from /root/copy --folder /srv/server2\n  \
+    chrysalis cluster certificates --from /srv/copy --folder /srv/server2\n  \
     chrysalis cluster certificates --folder /srv/server2")]
 pub(super) struct Certificates {
     #[command(flatten)]
