@@ -116,6 +116,6 @@ impl Error {
 
 fn take_over(folder: &str) -> String {
     format!(
-        "bring a copy of the folder of a host that has authority.key, then chrysalis cluster certificates --from COPY {folder}"
+        "bring authority.pem and authority.key of another host here, then chrysalis cluster certificates --from WHERE {folder}"
     )
 }

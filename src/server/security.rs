@@ -22,7 +22,7 @@ use crate::net::encrypted::Encrypted;
 use crate::net::handshake::{self, Refusal};
 use crate::net::listener::Census;
 use crate::net::stream::Stream;
-use crate::node::Port;
+use crate::node::{Event, Port};
 use crate::report::Error;
 use crate::units::{Moment, ServerId};
 
@@ -97,28 +97,41 @@ impl Shell {
                 .serve(Port::Peers, Stream::Plain(socket), address, None)
                 .await;
         };
-        if self.security.lenient && speaks_without_tls(&socket).await {
-            return self
-                .serve(Port::Peers, Stream::Plain(socket), address, None)
-                .await;
-        }
         let ip = address.ip();
-        if self.security.handshakes.borrow_mut().admit(ip).is_err() {
-            debug!(%address, "too many handshakes are under way");
-            return;
+        let admitted = self.security.handshakes.borrow_mut().admit(ip);
+        if let Err(full) = admitted {
+            let port = Port::Peers;
+            return self.handle(Event::Refused { port, full });
         }
+        let secured = match self.security.lenient && speaks_without_tls(&socket).await {
+            true => Some((Stream::Plain(socket), None)),
+            false => self.answer(socket, address, &certificates).await,
+        };
+        self.security.handshakes.borrow_mut().leave(ip);
+        if let Some((stream, certified)) = secured {
+            self.serve(Port::Peers, stream, address, certified).await;
+        }
+    }
+
+    /// Agrees with who has connected, or tells why not.
+    async fn answer(
+        &self,
+        socket: TcpStream,
+        address: SocketAddr,
+        certificates: &Certificates,
+    ) -> Option<Secured> {
         // Servers speak one protocol here, and whoever wants another is told so.
         let choose = |_: &[&[u8]]| certificates.accepting();
         let agreed = in_time(handshake::accept(&socket, choose)).await;
-        self.security.handshakes.borrow_mut().leave(ip);
         match agreed.and_then(whose) {
             Ok((session, server)) => {
                 let stream = Stream::Encrypted(Box::new(Encrypted::new(socket, session)));
-                self.serve(Port::Peers, stream, address, Some(server)).await;
+                Some((stream, Some(server)))
             }
             Err(refusal) => {
                 self.tell_refusal(address, &refusal);
                 linger(&socket).await;
+                None
             }
         }
     }
@@ -154,13 +167,8 @@ impl Shell {
             return debug!(%address, %why, "no agreement with who has connected");
         }
         let now = self.clock.now();
-        let told = why.to_string();
-        if self
-            .security
-            .refusals
-            .borrow_mut()
-            .is_due(address.ip(), &told, now)
-        {
+        let mut refusals = self.security.refusals.borrow_mut();
+        if refusals.is_due(address.ip(), &why.to_string(), now) {
             warn!(%address, %why, "a connection as another server is refused");
         }
     }

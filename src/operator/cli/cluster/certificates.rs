@@ -15,8 +15,8 @@ use crate::report::{Code, Error};
 /// Make, take over or show what the servers of a cluster show each other
 ///
 /// With `cluster.certificates` the servers speak TLS among themselves, and each shows a certificate that the cluster's own authority
-/// has issued. One host makes the authority. A copy of its folder of certificates is brought to each other host, and destroyed when
-/// that has its own. Without an option it shows what is there.
+/// has issued. One host makes the authority. A folder with copies of its authority.pem and authority.key is brought to each other
+/// host, and destroyed when that has its own. Without an option it shows what is there.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     chrysalis cluster certificates --make-authority --folder /srv/server1\n  \
@@ -28,7 +28,7 @@ pub(super) struct Certificates {
     /// Make the cluster's authority and this server's certificate: on one host, once
     #[arg(long, conflicts_with = "from")]
     make_authority: bool,
-    /// Take the authority over from a copy of another host's folder, and make this server's certificate
+    /// Take the authority over from this folder, and make this server's certificate
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
     /// Leave the authority's key where it is: this server will not renew its certificate by itself
