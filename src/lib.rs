@@ -47,6 +47,9 @@ pub mod disk;
 // Sockets.
 pub mod net;
 
+// The cluster's own authority, and what servers show each other.
+pub mod authority;
+
 // The broker's nodes in ZooKeeper.
 pub mod registry;
 

@@ -1,11 +1,36 @@
 //! Three coordinators beside three of Debian's ZooKeeper, all on this machine.
 
+use crate::harness::certificates;
 use crate::harness::cluster::Cluster;
 use crate::harness::originals::{Jvm, ZooKeepers};
 use crate::harness::server::set_key;
 use crate::harness::zookeeper_wire::four_letter_word;
-use crate::rounds::{Run, Series, compare, seconds};
+use crate::rounds::{Run, Series, compare, compare_as, seconds};
 use std::net::SocketAddr;
+
+/// `set`, 64 x 32, by clients of the leader, of servers that show each other certificates beside servers that speak in the clear.
+pub(crate) fn measure_certificates() {
+    let edit = |config: &mut String| {
+        set_key(config, "coordinator", "connections_per_address_max", "0");
+        set_key(config, "broker", "enabled", "false");
+    };
+    let mut secured = certificates::prepare(3, &[], edit);
+    secured.begin_all();
+    let mut plain = Cluster::start_with(3, &[], edit);
+    let leaders = [&mut secured, &mut plain].map(|cluster| {
+        let leader = cluster.leader();
+        cluster.address(leader).to_string()
+    });
+    let run = |side: usize| {
+        let seconds = seconds().to_string();
+        let mut arguments = vec!["coordinator", "--server", &leaders[side]];
+        arguments.extend(["--operation", "set", "--seconds", &seconds]);
+        arguments.extend(["--connections", "64", "--in-flight", "32"]);
+        Run::of(&arguments)
+    };
+    let [secured, plain] = Series::in_turn(run);
+    compare_as(["with", "without"], "requests", &secured, &plain);
+}
 
 /// One operation, `connections` x `in_flight`, by clients of the server that leads and of one that follows.
 pub(crate) fn measure(operation: &str, connections: u32, in_flight: u32) {

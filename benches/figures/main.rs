@@ -36,7 +36,7 @@ use std::fs;
 /// A figure's name, what it measures, and how.
 type Figure = (&'static str, &'static str, fn());
 
-const FIGURES: [Figure; 24] = [
+const FIGURES: [Figure; 25] = [
     ("put-pipelined", "put 1 KB, 8 connections x 64", || {
         messages::put(8, 64)
     }),
@@ -82,6 +82,11 @@ const FIGURES: [Figure; 24] = [
         "three-set",
         "three coordinators, set 100 B, 64 x 32",
         || ensembles::measure("set", 64, 32),
+    ),
+    (
+        "three-set-tls",
+        "three coordinators, set 100 B, 64 x 32, with and without cluster.certificates",
+        ensembles::measure_certificates,
     ),
     (
         "three-set-one",

@@ -87,7 +87,12 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
 
 /// Ours and the original's requests a second and latencies, and what one is of the other.
 pub(crate) fn compare(unit: &str, ours: &Series, original: &Series) {
-    for (side, series) in [("ours", ours), ("original", original)] {
+    compare_as(["ours", "original"], unit, ours, original);
+}
+
+/// The same of two sides with these names, of nine letters and less.
+pub(crate) fn compare_as(sides: [&str; 2], unit: &str, ours: &Series, original: &Series) {
+    for (side, series) in sides.into_iter().zip([ours, original]) {
         println!(
             "  {side:9} {:>11.0} {unit}/s   p50 {:>8.3} ms   p99 {:>8.3} ms   p99.9 {:>8.3} ms",
             series.median("/per_second"),

@@ -96,6 +96,8 @@ pub enum Request {
     },
     /// Raise the feature level as high as every member supports: [`Response::Done`], and it is under way.
     ClusterRaiseLevel,
+    /// Read this server's certificates again, for its next connections to other servers: [`Response::Done`].
+    ClusterLoadCertificates,
     /// Stop in order: [`Response::Done`], and then the process ends.
     Shutdown,
 }

@@ -34,6 +34,9 @@ pub struct ServerStatus {
     pub coordinator: Option<CoordinatorStatus>,
     /// The broker, if it is one.
     pub broker: Option<BrokerStatus>,
+    /// What it shows to the other servers of its cluster, if it shows them anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
     /// The journal.
     pub journal: JournalStatus,
     /// The disk.
@@ -58,6 +61,20 @@ pub enum ServerState {
     Serving,
     /// It stops in order.
     Stopping,
+}
+
+/// A server's certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// When it ends, for people.
+    pub ends: String,
+    /// Seconds until then; less than 0 when it has expired.
+    pub left_s: i64,
+    /// Whether the key of the cluster's authority is here, so that this server makes itself a new one.
+    pub renewed_here: bool,
+    /// Why there is no new one although it is time for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_renewed: Option<String>,
 }
 
 /// The coordinator.

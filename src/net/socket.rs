@@ -1,4 +1,4 @@
-//! Writing an output queue to a socket, bytes by a gathering write and file ranges by `sendfile`.
+//! Writing an output queue to a socket, bytes by a gathering write and file ranges by `sendfile`; or through TLS, where no file is sent.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,7 +11,9 @@ use nix::sys::sendfile::sendfile64;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::encrypted::Encrypted;
 use super::output::{Chunk, FileRange, Output};
+use super::stream::Stream;
 
 /// How many chunks one gathering write takes.
 const SLICES_MAX: usize = 64;
@@ -100,7 +102,14 @@ fn has_no_descriptor(error: &io::Error) -> bool {
 /// # Errors
 /// The connection is broken, or a file cannot be read to the length that was promised to the peer: the
 /// connection has to be closed, because what was announced cannot be sent.
-pub fn write(
+pub fn write(stream: &Stream, output: &mut Output, files: &mut OpenFiles) -> io::Result<Progress> {
+    match stream {
+        Stream::Plain(socket) => write_plain(socket, output, files),
+        Stream::Encrypted(encrypted) => write_encrypted(encrypted, output),
+    }
+}
+
+fn write_plain(
     stream: &TcpStream,
     output: &mut Output,
     files: &mut OpenFiles,
@@ -129,13 +138,36 @@ pub fn write(
     }
 }
 
+/// Encrypts several chunks into few records, and writes those with one call: what is taken from the queue waits in the session
+/// until the socket has it, and nothing more is taken meanwhile.
+fn write_encrypted(encrypted: &Encrypted, output: &mut Output) -> io::Result<Progress> {
+    let mut share = TURN_BYTES;
+    loop {
+        match encrypted.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Progress::Blocked);
+            }
+            flushed => flushed?,
+        }
+        match output.front() {
+            None => return Ok(Progress::Done),
+            Some(_) if share == 0 => return Ok(Progress::Share),
+            Some(Chunk::Bytes(_)) => {}
+            Some(Chunk::File(_)) => return Err(io::ErrorKind::Unsupported.into()),
+        }
+        let count = encrypted.write(&slices(output))? as u64;
+        output.written(count);
+        share = share.saturating_sub(count);
+    }
+}
+
 fn write_bytes(stream: &TcpStream, output: &mut Output) -> io::Result<u64> {
-    let slices: Vec<IoSlice<'_>> = output
-        .front_bytes()
-        .take(SLICES_MAX)
-        .map(|bytes| IoSlice::new(bytes))
-        .collect();
-    Ok(stream.try_write_vectored(&slices)? as u64)
+    Ok(stream.try_write_vectored(&slices(output))? as u64)
+}
+
+fn slices(output: &mut Output) -> Vec<IoSlice<'_>> {
+    let bytes = output.front_bytes().take(SLICES_MAX);
+    bytes.map(|bytes| IoSlice::new(bytes)).collect()
 }
 
 fn send_file(stream: &TcpStream, range: &FileRange, files: &mut OpenFiles) -> io::Result<u64> {

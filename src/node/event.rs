@@ -20,6 +20,8 @@ pub enum Event {
         port: Port,
         /// From where.
         address: SocketAddr,
+        /// The server that it has shown to be, where servers show that.
+        certified: Option<ServerId>,
     },
     /// A client was sent away at once.
     Refused {

@@ -26,7 +26,7 @@ use crate::net::zookeeper_connection::{self, ZookeeperConnection};
 use crate::registry;
 use crate::registry::owners::Question;
 use crate::units::feature::Unsupported;
-use crate::units::{ConnectionId, GroupId, Moment, WallTime};
+use crate::units::{ConnectionId, GroupId, Moment, ServerId, WallTime};
 use crate::wire;
 use crate::wire::peer::Frame;
 
@@ -216,8 +216,9 @@ impl Node {
                 connection,
                 port,
                 address,
+                certified,
             } => {
-                self.connected(connection, port, address);
+                self.connected(connection, port, address, certified);
             }
             Event::Refused { port, full } => self.refused(port, full),
             Event::Received { connection, count } => self.received(connection, count),
@@ -450,7 +451,13 @@ impl Node {
         any
     }
 
-    fn connected(&mut self, connection: ConnectionId, port: Port, address: SocketAddr) {
+    fn connected(
+        &mut self,
+        connection: ConnectionId,
+        port: Port,
+        address: SocketAddr,
+        certified: Option<ServerId>,
+    ) {
         let (now, wall) = (self.world.now, self.world.wall);
         match port {
             Port::Coordinator => {
@@ -474,7 +481,7 @@ impl Node {
                 if let Some(hello) = hello {
                     let protocol = Protocol::Peer(Box::new(PeerConnection::new(&hello, now)));
                     self.world.connections.insert(connection, now, protocol);
-                    self.world.peers.opened(connection);
+                    self.world.peers.opened(connection, certified);
                     self.world.connections.mark_dirty(connection);
                 }
             }
@@ -587,8 +594,9 @@ impl Node {
         let world = &mut self.world;
         let server = hello.identity.server;
         let members = own.members.as_ref();
-        let place =
-            peers::check(&own, hello).and_then(|()| world.peers.check_place(id, hello, members));
+        let place = (world.peers.check_certified(id, hello))
+            .and_then(|()| peers::check(&own, hello))
+            .and_then(|()| world.peers.check_place(id, hello, members));
         if let Err(why) = place {
             let replaces = |own| hello.members.as_ref().is_some_and(|it| it.replaces(own));
             if members.is_some_and(replaces) {

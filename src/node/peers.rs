@@ -5,7 +5,7 @@
 //! has other data: two processes with one number would take each other's vote in turn. What is sent where there is no link is lost: whoever
 //! sends it finds that out by having no answer, and by being told when there is a link again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -44,7 +44,8 @@ pub(super) struct Link {
 pub(super) struct Peers {
     links: BTreeMap<ServerId, Link>,
     /// All of them, those included of which it is not known whose they are.
-    connections: BTreeSet<ConnectionId>,
+    /// The server that the other side has shown to be, where servers show that.
+    connections: BTreeMap<ConnectionId, Option<ServerId>>,
     /// Since when those are missing that were there.
     missing: BTreeMap<ServerId, Moment>,
     /// Why those that are not let in are not, and when they came last; only of servers that are expected.
@@ -58,6 +59,9 @@ pub(super) enum Stranger {
     /// It has this server's number.
     #[error("it says that it is this very server: two servers have the same server.id")]
     Ourselves,
+    /// It has shown the certificate of another server.
+    #[error("it shows the certificate of server {0}: each server must have one of its own")]
+    Certified(ServerId),
     /// It is on no list.
     #[error("it is not in cluster.servers here, and no member of this ensemble")]
     Unknown,
@@ -108,7 +112,7 @@ impl Peers {
     pub(super) fn new() -> Peers {
         Peers {
             links: BTreeMap::new(),
-            connections: BTreeSet::new(),
+            connections: BTreeMap::new(),
             missing: BTreeMap::new(),
             strangers: BTreeMap::new(),
             refused: Throttle::new(TOLD_EVERY),
@@ -128,6 +132,23 @@ impl Peers {
 
     pub(super) fn links(&self) -> impl Iterator<Item = (ServerId, &Link)> {
         self.links.iter().map(|(server, link)| (*server, link))
+    }
+
+    /// Whether a server is the one that it has shown to be, where servers show that.
+    ///
+    /// # Errors
+    /// [`Stranger::Certified`].
+    pub(super) fn check_certified(
+        &self,
+        connection: ConnectionId,
+        hello: &Hello,
+    ) -> Result<(), Stranger> {
+        match self.connections.get(&connection) {
+            Some(Some(shown)) if *shown != hello.identity.server => {
+                Err(Stranger::Certified(*shown))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether this server's place is taken: by another one of its number, with other data, that is connected. Only a member
@@ -190,8 +211,8 @@ impl Peers {
     }
 
     /// There is a connection to another server.
-    pub(super) fn opened(&mut self, connection: ConnectionId) {
-        self.connections.insert(connection);
+    pub(super) fn opened(&mut self, connection: ConnectionId, certified: Option<ServerId>) {
+        self.connections.insert(connection, certified);
     }
 
     /// A connection is gone. Whose it was.
@@ -277,7 +298,7 @@ impl Peers {
 
     /// Closes a turn: what was gathered goes to the sockets.
     pub(super) fn flush(&self, connections: &mut Connections) {
-        for id in &self.connections {
+        for id in self.connections.keys() {
             if let Some(peer) = connections.peer(*id)
                 && peer.wants_flush()
             {
@@ -411,6 +432,18 @@ mod tests {
         peers.greeted(second, &other, now);
         assert_eq!(peers.check_place(first, &known, own.as_ref()), Ok(()));
         assert_eq!(peers.check_place(first, &known, None), refused);
+    }
+
+    #[test]
+    fn a_server_is_the_one_that_its_certificate_names() {
+        let mut peers = Peers::new();
+        let (plain, shown) = (ConnectionId(1), ConnectionId(2));
+        peers.opened(plain, None);
+        peers.opened(shown, Some(ServerId(2)));
+        assert_eq!(peers.check_certified(plain, &hello(3, None)), Ok(()));
+        assert_eq!(peers.check_certified(shown, &hello(2, None)), Ok(()));
+        let refused = Err(Stranger::Certified(ServerId(2)));
+        assert_eq!(peers.check_certified(shown, &hello(3, None)), refused);
     }
 
     #[test]

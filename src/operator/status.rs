@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::escaped;
 use super::text::wrap;
 use crate::appliance::status::{
-    BrokerStatus, Consumer, Consumers, CoordinatorStatus, Owners, PartitionConsumer,
-    PartitionStatus, Registration, ServerState, ServerStatus, TopicDetail, TopicSummary,
+    BrokerStatus, CertificateStatus, Consumer, Consumers, CoordinatorStatus, Owners,
+    PartitionConsumer, PartitionStatus, Registration, ServerState, ServerStatus, TopicDetail,
+    TopicSummary,
 };
 use crate::report::some_of;
 use crate::units::counted;
@@ -46,6 +47,9 @@ pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
             lines.row("owners", &text);
         }
     }
+    if let Some(it) = &status.certificate {
+        lines.row("certificate", &certificate(it));
+    }
     let journal = &status.journal;
     lines.row(
         "journal",
@@ -72,6 +76,17 @@ pub fn server(status: &ServerStatus, columns: Option<usize>) -> String {
         lines.row("warning", warning);
     }
     lines.text
+}
+
+fn certificate(it: &CertificateStatus) -> String {
+    let ends = &it.ends;
+    match (&it.not_renewed, it.renewed_here) {
+        (Some(why), _) => format!("until {ends}, and there is no new one: {why}"),
+        (None, true) => format!("until {ends}; this server renews it before"),
+        (None, false) => {
+            format!("until {ends}; it has to be renewed by hand, because authority.key is not here")
+        }
+    }
 }
 
 fn coordinator(it: &CoordinatorStatus) -> String {

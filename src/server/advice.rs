@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::authority;
 use crate::config::ServerFolder;
 use crate::disk::{self, Class};
 use crate::journal;
@@ -78,6 +79,22 @@ pub(super) fn disk_refused(what: &str, error: disk::Error) -> Error {
         .because(error)
         .means("The server does not start.")
         .cure(cure)
+}
+
+/// What an operator is told whose server's certificates cannot be used.
+pub(super) fn no_certificates(error: authority::Error, folder: &ServerFolder) -> Error {
+    let code = match error.is_permission() {
+        true => Code::E0103,
+        false => Code::E0113,
+    };
+    let cure = error.cure(&flag(folder));
+    Error::new(
+        code,
+        "use this server's certificates (cluster.certificates)",
+    )
+    .because(error)
+    .means("The server does not start; nothing was changed.")
+    .cure(cure)
 }
 
 /// Which error it is that a file of the configuration cannot be read: what is another user's is nobody's mistake.

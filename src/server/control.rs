@@ -18,6 +18,7 @@ use super::settings;
 use crate::appliance::cluster::ClusterStatus;
 use crate::appliance::control::{self, LINE_BYTES_MAX, Reloaded, Request, Response};
 use crate::appliance::status::{PartitionStatus, TopicDetail, TopicPattern, Unshown};
+use crate::authority::day;
 use crate::broker::{Name, Wish};
 use crate::config::reload::{Look, reload};
 use crate::config::{self, ServerFolder, suggest};
@@ -358,8 +359,26 @@ impl Server {
                 EnsembleWish::RaiseLevel,
                 "the feature level is to be raised".to_owned(),
             ),
+            Request::ClusterLoadCertificates => self.load_certificates(),
             Request::Shutdown => done("stopping"),
         }
+    }
+
+    /// Shows what is in the folder of certificates from now on.
+    fn load_certificates(&self) -> Response {
+        let Some(certificates) = self.shell.security.certificates() else {
+            let text = "this server speaks without TLS, as its configuration said when it started";
+            return refused(Code::E0306, text);
+        };
+        if let Err(error) = certificates.load_again() {
+            return refused(Code::E0113, error.to_string());
+        }
+        *self.shell.security.unrenewed.borrow_mut() = None;
+        let until = day(certificates.own().ends());
+        info!(until, "the certificates are read again");
+        done(format!(
+            "new connections show the certificate that is valid until {until}"
+        ))
     }
 
     /// Passes on what an operator wants of the ensemble, if it can be.

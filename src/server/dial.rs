@@ -1,5 +1,6 @@
 //! Connections to other servers: each is made again and again while there is none.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -12,9 +13,10 @@ use tracing::{debug, warn};
 
 use super::event_loop::Shell;
 use crate::config::ClusterServer;
+use crate::net::handshake::Refusal;
 use crate::net::resolve;
 use crate::node::Port;
-use crate::report::throttle::Trouble;
+use crate::report::throttle::{Complaint, Trouble};
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,27 +43,45 @@ pub(super) fn all(shell: &Rc<Shell>, servers: Vec<ClusterServer>) -> Vec<JoinHan
 
 async fn keep(shell: Rc<Shell>, server: ClusterServer) {
     let mut trouble = Trouble::new(TOLD_EVERY);
+    let mut refused = Complaint::default();
     let mut pause = PAUSE;
     loop {
         match connect(&server).await {
-            Ok((stream, address)) => {
-                trouble.ends();
+            Ok((socket, address)) => {
                 let begun = shell.clock.now();
-                Rc::clone(&shell).serve(Port::Peers, stream, address).await;
+                match shell.secure(socket, server.id).await {
+                    Ok((stream, certified)) => {
+                        trouble.ends();
+                        refused.ends();
+                        let shell = Rc::clone(&shell);
+                        shell.serve(Port::Peers, stream, address, certified).await;
+                        debug!(%server, "the connection to another server has ended");
+                    }
+                    // As one does that is being stopped, and comes again.
+                    Err(why @ Refusal::Closed) => unreachable(&server, &why, &mut trouble, &shell),
+                    Err(why) if refused.is_new(&why.to_string()) => {
+                        warn!(%server, %why, "no agreement with another server; it is tried again");
+                    }
+                    Err(_) => {}
+                }
                 pause = match begun + PAUSE_MAX > shell.clock.now() {
                     true => (2 * pause).min(PAUSE_MAX),
                     false => PAUSE,
                 };
-                debug!(%server, "the connection to another server has ended");
             }
             Err(error) => {
                 pause = PAUSE;
-                if trouble.begins(shell.clock.now()) {
-                    warn!(%server, %error, "another server cannot be reached; it is tried again");
-                }
+                unreachable(&server, &error, &mut trouble, &shell);
             }
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Tells that there is no connection, when that begins.
+fn unreachable(server: &ClusterServer, error: &dyn Error, trouble: &mut Trouble, shell: &Shell) {
+    if trouble.begins(shell.clock.now()) {
+        warn!(%server, %error, "another server cannot be reached; it is tried again");
     }
 }
 

@@ -14,7 +14,6 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -24,15 +23,18 @@ use super::accept::accept_clients;
 use super::advice;
 use super::descriptors::Shares;
 use super::dial;
+use super::security::Security;
 use crate::disk::{Chosen, Class};
+use crate::net::handshake::{Refusal, looks_like_tls};
 use crate::net::listener::Census;
 use crate::net::socket::{self, OpenFiles, Progress};
+use crate::net::stream::{Brought, Stream};
 use crate::node::{Event, Failure, Node, Port};
 use crate::registry::owners::Question;
 use crate::registry::{Answers, Registry};
 use crate::report::throttle::Trouble;
 use crate::report::{Code, Error};
-use crate::units::{ConnectionId, LatencyHistogram, Moment, WallTime};
+use crate::units::{ConnectionId, LatencyHistogram, Moment, ServerId, WallTime};
 
 /// How long a closed connection's last reply may take to arrive before the socket is dropped.
 const LINGER: Duration = Duration::from_secs(2);
@@ -78,7 +80,7 @@ impl Clock {
     }
 
     /// The time of day.
-    fn wall(&self) -> WallTime {
+    pub(super) fn wall(&self) -> WallTime {
         let since = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -88,7 +90,10 @@ impl Clock {
 
 /// A connection's socket and what its task has to know.
 struct Peer {
-    stream: TcpStream,
+    stream: Stream,
+    address: SocketAddr,
+    /// Nothing has come yet of another server that is to speak without TLS.
+    unheard: Cell<bool>,
     /// Something about it changed: look again.
     wake: Notify,
     /// The peer takes no more output now.
@@ -121,12 +126,20 @@ pub(super) struct Shell {
     pub(super) backend: Chosen,
     /// The broker's registration, while there is one.
     pub(super) registry: RefCell<Option<Registry>>,
+    /// Who may speak to this server as another one of its cluster.
+    pub(super) security: Security,
     /// How long turns took.
     pub(super) turn_latency: RefCell<LatencyHistogram>,
 }
 
 impl Shell {
-    pub(super) fn new(node: Node, clock: Clock, backend: Chosen, shares: Shares) -> Rc<Shell> {
+    pub(super) fn new(
+        node: Node,
+        clock: Clock,
+        backend: Chosen,
+        shares: Shares,
+        security: Security,
+    ) -> Rc<Shell> {
         Rc::new(Shell {
             node: RefCell::new(node),
             clock,
@@ -142,6 +155,7 @@ impl Shell {
             next_connection: Cell::new(1),
             backend,
             registry: RefCell::new(None),
+            security,
             turn_latency: RefCell::default(),
         })
     }
@@ -297,23 +311,44 @@ impl Shell {
     /// Accepts connections on one port until it is dropped.
     pub(super) async fn accept(self: Rc<Self>, port: Port, listener: TcpListener, census: Census) {
         let refused = |full| self.handle(Event::Refused { port, full });
-        let serve = |stream, address| Rc::clone(&self).serve(port, stream, address);
+        let serve = |socket, address| {
+            let shell = Rc::clone(&self);
+            async move {
+                match port {
+                    // Apart, because the task of each client would have room for a handshake.
+                    Port::Peers => Box::pin(shell.serve_if_ours(socket, address)).await,
+                    Port::Coordinator | Port::Broker => {
+                        let stream = Stream::Plain(socket);
+                        shell.serve(port, stream, address, None).await;
+                    }
+                }
+            }
+        };
         accept_clients(port.name(), self.clock, listener, census, refused, serve).await;
     }
 
-    /// Serves one connection until it ends.
-    pub(super) async fn serve(self: Rc<Self>, port: Port, stream: TcpStream, address: SocketAddr) {
+    /// Serves one connection until it ends. `certified` is the server that the other side has shown to be.
+    pub(super) async fn serve(
+        self: Rc<Self>,
+        port: Port,
+        stream: Stream,
+        address: SocketAddr,
+        certified: Option<ServerId>,
+    ) {
         let id = ConnectionId(self.next_connection.replace(self.next_connection.get() + 1));
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.socket().set_nodelay(true) {
             debug!(connection = id.0, %error, "set TCP_NODELAY");
         }
         if port == Port::Peers
-            && let Err(error) = dial::watch_over(&stream)
+            && let Err(error) = dial::watch_over(stream.socket())
         {
             debug!(connection = id.0, %error, "set keep-alive");
         }
+        let agreed = matches!(stream, Stream::Encrypted(_));
         let peer = Rc::new(Peer {
             stream,
+            address,
+            unheard: Cell::new(port == Port::Peers && !agreed),
             wake: Notify::new(),
             blocked: Cell::new(false),
             ended: Cell::new(false),
@@ -323,7 +358,12 @@ impl Shell {
             connection: id,
             port,
             address,
+            certified,
         });
+        // The handshake may have brought the first bytes with it.
+        if agreed && !self.read(id, &peer) {
+            peer.ended.set(true);
+        }
         while !peer.ended.get() {
             let (known, reads) = {
                 let mut node = self.node.borrow_mut();
@@ -335,7 +375,7 @@ impl Shell {
             tokio::select! {
                 biased;
                 () = peer.wake.notified() => {}
-                writable = peer.stream.writable(), if peer.blocked.get() => {
+                writable = peer.stream.socket().writable(), if peer.blocked.get() => {
                     if writable.is_ok() {
                         peer.blocked.set(false);
                         self.write(id, &peer, self.clock.both());
@@ -343,7 +383,7 @@ impl Shell {
                         self.turn.notify_one();
                     }
                 }
-                readable = peer.stream.readable(), if reads => {
+                readable = peer.stream.socket().readable(), if reads => {
                     if readable.is_err() || !self.read(id, &peer) {
                         break;
                     }
@@ -360,47 +400,43 @@ impl Shell {
         self.handle(Event::Disconnected { connection: id });
         self.peers.borrow_mut().remove(&id);
         if graceful {
-            linger(&peer.stream).await;
+            linger(peer.stream.socket()).await;
         }
     }
 
     /// Reads once; false when the connection is over.
     fn read(&self, id: ConnectionId, peer: &Peer) -> bool {
-        let (read, room) = match self.node.borrow_mut().connection(id) {
+        let (read, speaks_tls) = match self.node.borrow_mut().connection(id) {
             Some(connection) => {
                 let room = connection.room();
-                let size = room.capacity() - room.len();
-                (peer.stream.try_read_buf(room), size)
+                let read = peer.stream.read(room);
+                let is_first = !room.is_empty() && peer.unheard.replace(false);
+                (read, is_first && looks_like_tls(room))
             }
             None => return false,
         };
+        if speaks_tls {
+            self.tell_refusal(peer.address, &Refusal::Tls);
+            // What this server says of itself is not TLS, and tells the other side as much.
+            self.write(id, peer, self.clock.both());
+            return false;
+        }
         match read {
-            Ok(0) => false,
-            Ok(count) => {
-                if count < room {
-                    emptied(&peer.stream);
-                }
+            Ok(Brought::End) => false,
+            Ok(Brought::Nothing) => true,
+            Ok(Brought::Bytes(count)) => {
                 self.handle(Event::Received {
                     connection: id,
                     count,
                 });
                 true
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
             Err(error) => {
                 debug!(connection = id.0, %error, "connection broken while reading");
                 false
             }
         }
     }
-}
-
-/// After a short read the socket is drained: wait for readiness instead of spending a system call. An end of the
-/// stream still makes it ready.
-fn emptied(stream: &TcpStream) {
-    let nothing = || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) };
-    // It says what it was told.
-    let _ = stream.try_io(Interest::READABLE, nothing);
 }
 
 async fn sleep_until(deadline: Option<Instant>) {
@@ -412,7 +448,7 @@ async fn sleep_until(deadline: Option<Instant>) {
 
 /// Lets the last reply arrive: a socket that is dropped with unread input resets the connection, and the
 /// peer loses what was on its way to it.
-async fn linger(stream: &TcpStream) {
+pub(super) async fn linger(stream: &TcpStream) {
     let half_close = socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write);
     if half_close.is_err() {
         return;

@@ -23,10 +23,14 @@ mod journal_start;
 mod ours;
 // What a start would refuse.
 mod preflight;
+// A new certificate before the present one ends.
+mod renewal;
 // That an ensemble goes on with one server, or what clients have seen may be lost.
 pub(crate) mod recovery;
 // One server from start to stop.
 mod run;
+// How servers of a cluster know each other.
+mod security;
 // The configuration as each part wants it.
 mod settings;
 // From a folder to a node.

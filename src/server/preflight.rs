@@ -11,7 +11,8 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use super::settings;
+use super::advice::flag;
+use super::{security, settings};
 use crate::config::words::Backend;
 use crate::config::{Config, Mistakes, Place, ServerFolder};
 use crate::disk;
@@ -32,6 +33,7 @@ pub fn preflight(config: &Config, folder: &ServerFolder) -> Result<(), Mistakes>
     check_backend(config, &mut mistakes);
     check_id(config, folder, &mut mistakes);
     if geteuid().is_root() || owns(folder) {
+        check_certificates(config, folder, &mut mistakes);
         check_folders(config, folder, &mut mistakes);
     }
     mistakes.or(())
@@ -133,6 +135,18 @@ fn check_id(config: &Config, folder: &ServerFolder, mistakes: &mut Mistakes) {
             );
             mistakes.add(config.source.place("broker.enabled"), text);
         }
+    }
+}
+
+/// What a server shows to the others of its cluster.
+fn check_certificates(config: &Config, folder: &ServerFolder, mistakes: &mut Mistakes) {
+    if let Some(Err(error)) = security::certificates(config) {
+        let key = "cluster.certificates";
+        let cure = error.cure(&flag(folder));
+        mistakes.add(
+            config.source.place(key),
+            format!("{key}: {error}. {}", cure.trim_end_matches('.')),
+        );
     }
 }
 

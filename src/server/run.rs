@@ -19,9 +19,10 @@ use tracing::{error, info, warn};
 use super::advice::{LIMIT_CURE, lacking};
 use super::descriptors::Shares;
 use super::event_loop::{Clock, Shell};
+use super::security::Security;
 use super::settings::Listening;
 use super::startup::{self, Start};
-use super::{control, dial, ours, settings, system, web};
+use super::{control, dial, ours, renewal, security, settings, system, web};
 use crate::appliance::status::ServerState;
 use crate::appliance::{Ports, Readiness, RunOptions, Signal, Signals, limits};
 use crate::config::{Config, ServerFolder, ZookeeperAt};
@@ -65,6 +66,7 @@ async fn serve(mut config: Config, folder: ServerFolder, options: RunOptions) ->
     let shares = Shares::of(&config, system::descriptors_max())?;
     let mut notes = options.notes;
     notes.extend(shares.note(&config));
+    notes.extend(security::note(&config));
     for note in &notes {
         warn!(note, "a limit of the process");
     }
@@ -73,6 +75,7 @@ async fn serve(mut config: Config, folder: ServerFolder, options: RunOptions) ->
     options.readiness.doing("reading what is on disk");
     limits::find_threads(THREADS_MIN).map_err(|error| lacking("start threads", error))?;
     let folders = ours::take(&config, &folder, options.accept_loss)?;
+    let secured = Security::of(&config, &folder)?;
     let (disk, backend) = open_disk(&config)?;
     let disk_ready = watch(&disk)?;
     let started = startup::open(Start {
@@ -96,7 +99,7 @@ async fn serve(mut config: Config, folder: ServerFolder, options: RunOptions) ->
         "what is on disk is read"
     );
 
-    let shell = Shell::new(started, clock, backend, shares);
+    let shell = Shell::new(started, clock, backend, shares, secured);
     let turns = spawn_local(Rc::clone(&shell).take_turns(disk_ready));
     shell.turn.notify_one();
     tokio::select! {
@@ -105,6 +108,10 @@ async fn serve(mut config: Config, folder: ServerFolder, options: RunOptions) ->
     }
     let mut listeners = taken.listen(&shell)?;
     listeners.extend(dial::all(&shell, settings::dialed(&config)));
+    if let Some(certificates) = shell.security.certificates() {
+        let renewal = renewal::keep(Rc::clone(&shell), Rc::clone(certificates));
+        listeners.push(spawn_local(renewal));
+    }
     let control::Listening {
         task: control,
         commands,

@@ -134,8 +134,10 @@ pub(super) fn web_port(config: &Config) -> Option<Listening> {
 /// The port for other servers.
 pub(super) fn peers_port(config: &Config) -> Option<Listening> {
     let own = config.cluster.as_ref()?;
-    // Each other server once, and again while an older connection of its is not known to be gone.
-    let census = Census::new(4 * own.servers.len(), 0);
+    // Each other server once, and again while an older connection of its is not known to be gone; and beside them those who
+    // have to show first who they are.
+    let kinds = if config.certificates.is_some() { 2 } else { 1 };
+    let census = Census::new(4 * own.servers.len() * kinds, 0);
     Some(listening("cluster.servers", own.listen, own.port, census))
 }
 

@@ -6,7 +6,10 @@ use super::event_loop::Shell;
 use super::run::Server;
 use super::{settings, system};
 use crate::appliance::cluster::ClusterStatus;
-use crate::appliance::status::{BrokerStatus, Owners, Registration, ServerStatus};
+use crate::appliance::status::{
+    BrokerStatus, CertificateStatus, Owners, Registration, ServerStatus,
+};
+use crate::authority::day;
 use crate::config::ZookeeperAt;
 use crate::disk::Chosen;
 use crate::node::Node;
@@ -33,6 +36,10 @@ impl Shell {
                 !self.node.borrow().asks_registry() || registry.owners() == owners::Standing::Read;
             scrape.set(&metrics::BROKER_OWNERS_SEEN, u64::from(seen));
         }
+        if let Some(certificate) = self.certificate() {
+            let left = certificate.left_s as f64;
+            scrape.set_fraction(&metrics::ENSEMBLE_CERTIFICATE_LEFT, left);
+        }
         let ring = self.backend == Chosen::Ring;
         scrape.set(&metrics::DISK_RING, u64::from(ring));
         scrape.set_latency(
@@ -42,6 +49,18 @@ impl Shell {
         );
         self.node.borrow().measure(&mut scrape);
         scrape.render(form)
+    }
+
+    /// This server's certificate, if it shows one to the others.
+    fn certificate(&self) -> Option<CertificateStatus> {
+        let certificates = self.security.certificates()?;
+        let ends = certificates.own().ends();
+        Some(CertificateStatus {
+            ends: day(ends),
+            left_s: ends.0.saturating_sub(self.clock.wall().0) / 1000,
+            renewed_here: certificates.has_authority(),
+            not_renewed: self.security.unrenewed.borrow().clone(),
+        })
     }
 }
 
@@ -64,6 +83,7 @@ impl Server {
                 owners: self.owners(),
                 ..broker
             }),
+            certificate: self.shell.certificate(),
             journal: node.journal_status(&self.shell.backend.to_string()),
             disk: node.disk_status(),
             resident_bytes: system::resident_bytes(),

@@ -8,6 +8,7 @@ mod harness;
 mod bad_input;
 mod benches;
 mod brokers;
+mod certificates;
 mod commands;
 mod crash;
 mod curator;

@@ -1,19 +1,27 @@
 //! `/metrics` of a real server.
 
+use crate::harness::command::chrysalis;
 use crate::harness::deployment::{Deployment, START_LIMIT};
 use crate::harness::metaq_wire;
 use crate::harness::process::eventually;
-use crate::harness::server::Server;
+use crate::harness::server::{Server, set_text};
 use crate::harness::web::{ask, scrape, value};
 use chrysalis::report::metrics::{self, Kind};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use tempfile::TempDir;
 
 mod lint;
 
 #[test]
 fn every_metric_is_measured() {
-    let server = Server::start(&[("orders", 1)]);
+    let home = TempDir::new().expect("make a folder");
+    let folder = home.path().join("server1");
+    let mut server = Server::prepare(&folder, &[("orders", 1)], |text| {
+        set_text(text, "cluster", "certificates", "conf/certificates");
+    });
+    chrysalis(&server, &["cluster", "certificates", "--make-authority"]);
+    server.resume();
     let mut client = metaq_wire::Client::connect(server.broker());
     let stored = client.put("orders", 0, b"hello");
     stored.expect("an open partition takes it");

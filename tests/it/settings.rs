@@ -23,6 +23,14 @@ const SHOWN: &[(&[&str], &str)] = &[
         "a_server_of_several_listens_for_the_others_where_it_is_told",
     ),
     (
+        &["cluster.certificates"],
+        "three_servers_with_certificates_elect_write_and_go_on_without_their_leader",
+    ),
+    (
+        &["cluster.certificates_required"],
+        "a_running_ensemble_is_given_certificates_one_server_after_the_other",
+    ),
+    (
         &["cluster.window_bytes"],
         "a_server_that_was_away_gets_from_the_journal_what_is_in_memory_no_more",
     ),

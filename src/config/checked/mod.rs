@@ -29,6 +29,10 @@ pub struct Config {
     pub id: ServerId,
     /// The servers it works together with, unless it is alone. One that has others is a coordinator.
     pub cluster: Option<Cluster>,
+    /// The folder of this server's certificate, if servers show each other theirs.
+    pub certificates: Option<PathBuf>,
+    /// Whether each other server has to show one.
+    pub certificates_required: bool,
     /// The ZooKeeper-compatible half, if this server has it.
     pub coordinator: Option<Coordinator>,
     /// The MetaQ-compatible half, if this server has it. At least one of the two is there.

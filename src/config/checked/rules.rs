@@ -80,6 +80,10 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
         port: reader.get(&key::WEB_PORT),
     };
     let web = web_enabled.then_some(web);
+    let certificates_required = reader.get(&key::CLUSTER_CERTIFICATES_REQUIRED);
+    let certificates = Some(reader.get(&key::CLUSTER_CERTIFICATES))
+        .filter(|path| !path.is_empty())
+        .map(|path| root.join(path));
     let log = Log {
         level: reader.get(&key::LOG_LEVEL),
         format: reader.get(&key::LOG_FORMAT),
@@ -103,6 +107,8 @@ fn read(reader: &mut Reader<'_>, root: &Path, machine: &Machine) -> Config {
     Config {
         id: ServerId(id),
         cluster,
+        certificates,
+        certificates_required,
         coordinator,
         broker,
         network,

@@ -22,8 +22,9 @@ pub static CLUSTER_SERVERS: Key<Vec<String>> = Key {
            everything and serves clients, but no vote: no write waits for it, and nothing stops without it. There may be 16 \
            more of these. All servers of the list, observers too, have to be there once to found the cluster. From then on an \
            observer is taken in by itself; who votes, `cluster move-vote` and `cluster add` say, and this list does not: correct \
-           it after them, before a server starts with an empty folder. Empty: this server is alone. There is no \
-           encryption and no authentication between servers yet: let nobody but the other servers reach this port.",
+           it after them, before a server starts with an empty folder. Empty: this server is alone. Without \
+           `certificates` there is neither encryption nor authentication between servers: let nobody but the other servers reach \
+           this port.",
     replaces: "zoo.cfg: server.N, dynamicConfigFile",
 };
 
@@ -39,6 +40,36 @@ pub static CLUSTER_LISTEN: Key<IpAddr> = Key {
     help: "The address on which this server listens for the other servers, at its port in `servers`. Alone it listens for none. \
            \"0.0.0.0\" listens on every address: let the firewall admit only the other servers.",
     replaces: "zoo.cfg: quorumListenOnAllIPs",
+};
+
+/// `cluster.certificates`
+pub static CLUSTER_CERTIFICATES: Key<String> = Key {
+    section: Section::Cluster,
+    name: "certificates",
+    unit: "",
+    default: Preset::Value(""),
+    permitted: TextRule {
+        words: "empty or a path",
+        accepts: |text| !text.contains('\0'),
+    },
+    help: "The folder of this server's certificate and its key, relative to the server's folder: `conf/certificates`. With it \
+           the servers speak TLS 1.3 among themselves, and each has to show a certificate of the cluster's own authority. \
+           `chrysalis cluster certificates` makes what is in it. All servers of a cluster have one, or none; how a running ensemble \
+           gets them, docs/operating.md says. It says nothing about clients. Empty: the servers speak in the clear and believe each other.",
+    replaces: "",
+};
+
+/// `cluster.certificates_required`
+pub static CLUSTER_CERTIFICATES_REQUIRED: Key<bool> = Key {
+    section: Section::Cluster,
+    name: "certificates_required",
+    unit: "",
+    default: Preset::Value(true),
+    permitted: (),
+    help: "false is for the time in which the servers of a running ensemble are given `certificates` one after the other: a server \
+           without TLS is let in as well, and called without it. So nobody is kept out, and `chrysalis status` warns as long as it is \
+           false. Without `certificates` it means nothing.",
+    replaces: "",
 };
 
 /// `cluster.window_bytes`

@@ -24,8 +24,7 @@ const NO_RECONFIG: &str =
     "clients cannot change the list of servers: it is in the files of all of them";
 const VOTES: &str = "weighted quorums are not supported yet, and each server would have one vote";
 const LINES_SAY: &str = "which servers are observers, their lines server.N say, by :observer";
-const NO_TLS_AMONG_SERVERS: &str =
-    "there is no TLS between servers yet, and they would talk in the clear";
+const NO_TLS_AMONG_SERVERS: &str = "its stores are not read, and the servers would talk in the clear (in a server.toml there is cluster.certificates)";
 const NO_ENFORCING_AMONG_SERVERS: &str =
     "servers cannot be made to authenticate yet, and everybody could be one";
 const ALWAYS_SYNCED: &str = "every write is on disk before it is acknowledged, always";

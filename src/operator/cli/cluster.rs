@@ -12,6 +12,8 @@ use crate::operator::{cluster, text};
 use crate::report::{Code, Error};
 use crate::units::counted;
 
+// What servers show each other.
+mod certificates;
 // A vote goes from one server to another.
 mod move_vote;
 // One server that is left goes on.
@@ -31,7 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     chrysalis cluster transfer 2 --folder /srv/server1\n  \
     chrysalis cluster move-vote 3 4 --folder /srv/server1\n  \
     chrysalis cluster remove 3 --folder /srv/server1\n  \
-    chrysalis cluster recover --folder /srv/server1")]
+    chrysalis cluster recover --folder /srv/server1\n  \
+    chrysalis cluster rotate-certificates --folder /srv/server1")]
 pub(super) struct Cluster {
     #[command(subcommand)]
     command: Command,
@@ -106,6 +109,8 @@ enum Command {
         json: bool,
     },
     Recover(recover::Recover),
+    Certificates(certificates::Certificates),
+    RotateCertificates(certificates::RotateCertificates),
 }
 
 #[derive(Debug, clap::Args)]
@@ -136,6 +141,8 @@ impl Cluster {
             Command::Transfer(change) => change.run(Kind::Transfer, out),
             Command::MoveVote(move_vote) => move_vote.run(out),
             Command::Recover(recover) => recover.run(out),
+            Command::Certificates(certificates) => certificates.run(out),
+            Command::RotateCertificates(rotate) => rotate.run(out),
             Command::RaiseLevel { folder, wait, json } => {
                 let wait = Duration::from_secs(wait);
                 raise_level(&folder.server_folder()?, wait, json, out)

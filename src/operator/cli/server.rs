@@ -159,6 +159,7 @@ fn changes(request: &Request) -> bool {
         | Request::ClusterTransfer { .. }
         | Request::ClusterMoveVote { .. }
         | Request::ClusterRaiseLevel
+        | Request::ClusterLoadCertificates
         | Request::Shutdown => true,
     }
 }

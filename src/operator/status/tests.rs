@@ -59,6 +59,7 @@ fn status_of_everything() -> ServerStatus {
                 not_turned: [("mail".to_owned(), old_client())].into(),
             },
         }),
+        certificate: Some(certificate_until_summer()),
         journal: JournalStatus {
             files_max: 8,
             files_needed: 1,
@@ -74,6 +75,35 @@ fn status_of_everything() -> ServerStatus {
         resident_bytes: 17_300_000,
         warnings: vec!["the disk is nearly full".to_owned()],
     }
+}
+
+fn certificate_until_summer() -> CertificateStatus {
+    CertificateStatus {
+        ends: "2027-07-01 12:00 UTC".to_owned(),
+        left_s: 19_000_000,
+        renewed_here: true,
+        not_renewed: None,
+    }
+}
+
+#[test]
+fn a_certificate_says_whether_a_new_one_will_come() {
+    let mut it = certificate_until_summer();
+    let until = "until 2027-07-01 12:00 UTC";
+    assert_eq!(
+        certificate(&it),
+        format!("{until}; this server renews it before")
+    );
+    it.renewed_here = false;
+    assert_eq!(
+        certificate(&it),
+        format!("{until}; it has to be renewed by hand, because authority.key is not here")
+    );
+    it.not_renewed = Some("the disk is full".to_owned());
+    assert_eq!(
+        certificate(&it),
+        format!("{until}, and there is no new one: the disk is full")
+    );
 }
 
 fn setting(key: &str, value: &str, section: Option<&str>) -> TopicSetting {
@@ -279,7 +309,7 @@ fn a_status_fits_the_terminal_and_is_a_line_a_row_in_a_pipe() {
     let status = status_of_everything();
     let piped = server(&status, None);
     let rows = piped.lines().filter(|line| line.starts_with("  ")).count();
-    assert_eq!(rows, 11, "{piped}");
+    assert_eq!(rows, 12, "{piped}");
     let words = |text: &str| {
         text.split_whitespace()
             .map(str::to_owned)

@@ -129,6 +129,14 @@ pub static ALARMS: &[Alarm] = &[
         cure: "Keep the logs of all servers, test the memory of the one that the log names, and report it",
     },
     Alarm {
+        name: "ChrysalisCertificateEnds",
+        urgency: Urgency::Ticket,
+        expression: "chrysalis_ensemble_certificate_left_seconds < 86400 * 60",
+        hold: "1h",
+        meaning: "The certificate that a server shows to the others ends within 60 days, and it should have renewed it before",
+        cure: "The line `certificate` of `chrysalis status DIR` says why there is no new one",
+    },
+    Alarm {
         name: "ChrysalisPartitionsClosed",
         urgency: Urgency::Ticket,
         expression: "chrysalis_broker_closed_partitions > 0",

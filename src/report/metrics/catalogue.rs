@@ -146,6 +146,8 @@ metrics! {
             "The last entry applied here"
         ENSEMBLE_BEHIND Gauge "ensemble_behind_entries" "" ["server"]
             "Committed entries that a member does not have on its disk; only the leader knows"
+        ENSEMBLE_CERTIFICATE_LEFT Gauge "ensemble_certificate_left" "seconds" []
+            "Time until this server's certificate ends; only where cluster.certificates is set"
         ENSEMBLE_DIFFERING Gauge "ensemble_differing_servers" "" []
             "Servers whose data is not that of the others, and which serve nobody until they have a snapshot"
         ENSEMBLE_DIFFERING_FOUND Counter "ensemble_differing_found" "" []

@@ -50,6 +50,7 @@ const OTHER_TEXTS: &[(&str, &str)] = &[
         "[\"1=10.0.0.1:2888\", \"3=10.0.0.3:2888\"]",
     ),
     ("cluster.listen", "\"0.0.0.0\""),
+    ("cluster.certificates", "\"conf/certificates\""),
     ("log.level", "\"debug\""),
     ("log.format", "\"json\""),
     ("log.file", "\"other.log\""),
@@ -86,6 +87,7 @@ fn told(config: &Config) -> String {
     let _ = writeln!(told, "{:?}", broker_port(config, shares.connections));
     let _ = writeln!(told, "{:?}", web_port(config));
     let _ = writeln!(told, "{:?} {:?}", peers_port(config), dialed(config));
+    let _ = writeln!(told, "{}", config.certificates_required);
     let _ = writeln!(told, "{:?}", others(config, 0, false));
     let _ = writeln!(told, "{:?}", zookeeper_codec(config));
     let _ = writeln!(told, "{:?}", metaq_codec(config));

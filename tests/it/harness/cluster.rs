@@ -144,6 +144,16 @@ impl Cluster {
         self.servers[i].coordinator()
     }
 
+    /// Where the other servers find server `i`.
+    pub(crate) fn peer_address(&self, i: usize) -> SocketAddr {
+        let config = self.servers[i].folder().join("conf/server.toml");
+        let config = fs::read_to_string(config).expect("it was prepared");
+        let config: toml::Table = config.parse().expect("it is TOML");
+        let entry = config["cluster"]["servers"][i].as_str().expect("a text");
+        let (_, address) = entry.split_once('=').expect("ID=HOST:PORT");
+        address.parse().expect("an address")
+    }
+
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(Server::coordinator).collect()
     }

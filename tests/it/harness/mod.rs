@@ -2,6 +2,8 @@
 
 /// Bits of files that turn over.
 pub(crate) mod bits;
+/// Clusters whose servers show each other certificates.
+pub(crate) mod certificates;
 /// Several servers of ours that are one coordinator.
 pub(crate) mod cluster;
 /// Commands of ours, run in a server's folder.

@@ -58,6 +58,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "net",
         ],
     ),
+    // What servers of a cluster show each other: files in, configurations of TLS out.
+    ("authority", &["units"]),
     // The composition, and what surrounds it.
     (
         "node",

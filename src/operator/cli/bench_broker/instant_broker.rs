@@ -21,6 +21,7 @@ use crate::net::codec::Codec as _;
 use crate::net::metaq_connection::MetaqConnection;
 use crate::net::output::FileRange;
 use crate::net::socket::{self, OpenFiles, Progress};
+use crate::net::stream::{Brought, Stream};
 use crate::operator::cli::instant;
 use crate::segments::format::{self, Header};
 use crate::wire::metaq::Limits;
@@ -89,20 +90,20 @@ fn records() -> Bytes {
     record.repeat(TRANSFER_BYTES / record.len()).into()
 }
 
-async fn serve(stream: TcpStream, partition: Rc<Partition>) -> io::Result<()> {
+async fn serve(socket: TcpStream, partition: Rc<Partition>) -> io::Result<()> {
     let mut connection = MetaqConnection::new(Limits {
         body_bytes: usize::MAX,
         ..Limits::DEFAULT
     });
+    let stream = Stream::Plain(socket);
     loop {
-        match stream.try_read_buf(connection.room()) {
-            Ok(0) => return Ok(()),
-            Ok(count) => connection.received(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                stream.readable().await?;
+        match stream.read(connection.room())? {
+            Brought::End => return Ok(()),
+            Brought::Bytes(count) => connection.received(count),
+            Brought::Nothing => {
+                stream.socket().readable().await?;
                 continue;
             }
-            Err(error) => return Err(error),
         }
         while let Some(asked) = connection.next_request().map_err(io::Error::other)? {
             match asked.request {
@@ -117,7 +118,7 @@ async fn serve(stream: TcpStream, partition: Rc<Partition>) -> io::Result<()> {
             };
             match progress {
                 Progress::Done => break,
-                Progress::Blocked => stream.writable().await?,
+                Progress::Blocked => stream.socket().writable().await?,
                 Progress::Share => tokio::task::yield_now().await,
             }
         }

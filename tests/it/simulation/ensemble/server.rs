@@ -347,6 +347,7 @@ impl Server {
                 connection,
                 port,
                 address,
+                certified: None,
             },
         );
         self.dirty.insert(connection);

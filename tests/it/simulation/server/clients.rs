@@ -64,6 +64,7 @@ impl World {
                 connection: id,
                 port,
                 address,
+                certified: None,
             },
         );
         self.clients.insert(id, Client::default());
