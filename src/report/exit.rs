@@ -14,6 +14,10 @@ pub enum ExitCode {
     Usage = 2,
     /// The server does not run (as the Linux Standard Base has it for `status`).
     NotRunning = 3,
+    /// `chrysalis doctor`: what is served is at risk, and nothing is broken.
+    AtRisk = 4,
+    /// `chrysalis doctor`: something is broken.
+    Broken = 5,
     /// The configuration is missing or has mistakes.
     BadConfig = 10,
     /// Acknowledged data is damaged; nothing is served before an operator decides.
@@ -38,11 +42,13 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code there is.
-    pub const ALL: [ExitCode; 14] = [
+    pub const ALL: [ExitCode; 16] = [
         ExitCode::Done,
         ExitCode::Failed,
         ExitCode::Usage,
         ExitCode::NotRunning,
+        ExitCode::AtRisk,
+        ExitCode::Broken,
         ExitCode::BadConfig,
         ExitCode::DamagedData,
         ExitCode::NoRoom,
@@ -81,6 +87,8 @@ impl ExitCode {
             | ExitCode::NoPermission
             | ExitCode::NewerData => false,
             ExitCode::Failed
+            | ExitCode::AtRisk
+            | ExitCode::Broken
             | ExitCode::NoRoom
             | ExitCode::PortInUse
             | ExitCode::DiskFailed
@@ -96,6 +104,8 @@ impl ExitCode {
             ExitCode::Failed => "it could not do what was asked; the message says why",
             ExitCode::Usage => "the command line is wrong",
             ExitCode::NotRunning => "the server does not run",
+            ExitCode::AtRisk => "`doctor` found something at risk, and nothing broken",
+            ExitCode::Broken => "`doctor` found something broken",
             ExitCode::BadConfig => "the configuration is missing or has mistakes",
             ExitCode::DamagedData => "acknowledged data is damaged; an operator must decide",
             ExitCode::NoRoom => "the disk has no room for what a start needs",
