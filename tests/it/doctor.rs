@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// It ends by then, whoever does not answer; this machine has more to do.
 const LIMIT: Duration = Duration::from_secs(30);
 /// What is found on some machines, whatever the server does.
-const OF_THE_MACHINE: [&str; 7] = [
+const OF_THE_MACHINE: [&str; 8] = [
     "syncs-not-honest",
     "disk-slow",
     "memory-too-small",
@@ -26,6 +26,7 @@ const OF_THE_MACHINE: [&str; 7] = [
     "io-uring-refused",
     "clock-unkept",
     "kernel-old",
+    "connections-limited",
 ];
 
 const BROKEN: i32 = 5;

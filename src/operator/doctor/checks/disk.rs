@@ -135,7 +135,7 @@ fn disk_nearly_full(facts: &Facts) -> Looked {
         .filter(|it| it.free_bytes >= below && it.free_bytes < enough);
     let found = scarce.map(|it| {
         let finding = Finding::new(format!(
-            "the disk of {} is nearly full: {} are free, and below {} puts are refused",
+            "the disk of {} is nearly full: {} are free, and puts are refused below {}",
             it.folder.display(),
             bytes(it.free_bytes),
             bytes(below)

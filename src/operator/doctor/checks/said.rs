@@ -104,7 +104,7 @@ pub(super) static CHECKS: [Check; 12] = [
     },
     Check {
         name: "connections-limited",
-        severity: Severity::AtRisk,
+        severity: Severity::Hint,
         means: "Fewer connections are let in than are configured, because the process may have too few files open.",
         cure: "Raise `LimitNOFILE` or `ulimit -Hn`.",
         explains: &[],

@@ -31,8 +31,8 @@ pub(super) static CHECKS: [Check; 15] = [
     Check {
         name: "files-of-another-user",
         severity: Severity::Broken,
-        means: "Files in the folder belong to another user: the server cannot open them. Mostly root has run a command there.",
-        cure: "`chown -R` the folder to its owner.",
+        means: "Files that the server writes belong to another user: it cannot open them. Mostly root has run a command there.",
+        cure: "`chown -R` it to the owner of `data/`.",
         explains: NOT_RUNNING,
         look: files_of_another_user,
     },
@@ -189,10 +189,12 @@ fn files_of_another_user(facts: &Facts) -> Looked {
     );
     let more = strangers.iter().skip(1);
     let more = more.map(|(path, user)| format!("{} belongs to user {user}", path.display()));
-    let root = shell_word(&facts.folder.root().display().to_string());
+    let data = facts.folder.data();
+    let whole = if path.starts_with(&data) { &data } else { path };
+    let whole = shell_word(&whole.display().to_string());
     one_if(Some(Finding::new(what).shown_by(more).command(
         "Give everything back",
-        format!("chown -R {owner} {root}"),
+        format!("chown -R {owner} {whole}"),
     )))
 }
 

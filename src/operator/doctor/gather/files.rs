@@ -54,7 +54,11 @@ pub(super) fn of(folder: &ServerFolder) -> Files {
         Err(error) => hidden(format!("look at {}: {error}", data.display())),
     };
     let strangers = owner.clone().and_then(|owner| strangers(folder, owner));
-    let closed = owner.clone().map(|_| closed(folder));
+    // Root may write whatever the mode says.
+    let closed = owner.clone().map(|owner| match owner {
+        0 => Vec::new(),
+        _ => closed(folder),
+    });
     Files {
         owner,
         strangers,
@@ -62,10 +66,13 @@ pub(super) fn of(folder: &ServerFolder) -> Files {
     }
 }
 
-/// What belongs to others, in the folders that the server writes to.
+/// What belongs to others, of what the server writes. A link may be anybody's: what counts is where it leads.
 fn strangers(folder: &ServerFolder, owner: u32) -> Known<Vec<(PathBuf, u32)>> {
-    let mut found = Vec::new();
-    let mut folders = VecDeque::from([folder.data(), folder.logs()]);
+    let log = folder.log_file();
+    let log_owner = fs::metadata(&log).map(|about| about.uid());
+    let of_others = log_owner.ok().filter(|uid| *uid != owner);
+    let mut found: Vec<(PathBuf, u32)> = of_others.map(|uid| (log, uid)).into_iter().collect();
+    let mut folders = VecDeque::from([folder.data()]);
     let mut looked_at = 0;
     while let Some(next) = folders.pop_front() {
         let entries = match fs::read_dir(&next) {
@@ -75,7 +82,8 @@ fn strangers(folder: &ServerFolder, owner: u32) -> Known<Vec<(PathBuf, u32)>> {
         };
         for entry in entries.flatten() {
             looked_at += 1;
-            let Ok(about) = entry.metadata() else {
+            // It may have gone meanwhile.
+            let Ok(about) = fs::metadata(entry.path()) else {
                 continue;
             };
             // What is nobody's business: a file system makes it.
@@ -150,7 +158,7 @@ fn system(folder: &Path) -> io::Result<FileSystem> {
 }
 
 fn kind(of: FsType) -> Option<Dishonest> {
-    let number = i64::from(of.0) & 0xffff_ffff;
+    let number = of.0 & 0xffff_ffff;
     let found = DISHONEST.iter().find(|(it, _)| *it == number);
     found.map(|(_, kind)| *kind)
 }

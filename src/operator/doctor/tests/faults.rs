@@ -382,7 +382,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault(
         healthy,
         "disk-nearly-full",
-        "the disk of /srv/server1/data is nearly full: 512 MiB are free, and below 256 MiB puts are refused",
+        "the disk of /srv/server1/data is nearly full: 512 MiB are free, and puts are refused below 256 MiB",
         |facts| disk(facts).free_bytes = 512 << 20,
     ),
     fault(
