@@ -9,7 +9,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::stat::{major, minor};
+
 use crate::appliance::limits;
+use crate::appliance::pid_file::has_open;
 use crate::config::{Config, ServerFolder};
 use crate::disk::{Backend, Class, Files, Options};
 use crate::journal::{OpenError, dump};
@@ -161,20 +164,26 @@ fn locked(config: &Config, folder: &ServerFolder) -> Known<Vec<Locked>> {
         .into_iter()
         .collect();
     let found = folders.into_iter().filter_map(|folder| {
-        let inode = fs::metadata(&folder).ok()?.ino();
-        let pid = locks.lines().find_map(|line| holder_of(line, inode))?;
+        let about = fs::metadata(&folder).ok()?;
+        let holders = locks
+            .lines()
+            .filter_map(|line| holder_of(line, about.ino()));
+        // Others have as many inodes. Some file systems tell another device here and there.
+        let device = format!("{:02x}:{:02x}", major(about.dev()), minor(about.dev()));
+        let mut real = holders.filter(|(pid, on)| *on == device || has_open(*pid, &folder));
+        let (pid, _) = real.next()?;
         Some(Locked { folder, pid })
     });
     Ok(found.collect())
 }
 
-/// The process that has a whole file or folder locked, of a line of `/proc/locks`. The device is not compared: some file systems
-/// tell another one there.
-fn holder_of(line: &str, inode: u64) -> Option<u32> {
+/// The process that has what has this inode locked, of a line of `/proc/locks`, and on which device that is.
+fn holder_of(line: &str, inode: u64) -> Option<(u32, &str)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let is_lock = fields.get(1) == Some(&"FLOCK") && fields.get(3) == Some(&"WRITE");
-    let (_, of) = fields.get(5)?.rsplit_once(':')?;
-    (is_lock && of.parse() == Ok(inode)).then(|| fields.get(4)?.parse().ok())?
+    let (device, of) = fields.get(5)?.rsplit_once(':')?;
+    let pid = fields.get(4)?.parse().ok()?;
+    (is_lock && of.parse() == Ok(inode)).then_some((pid, device))
 }
 
 /// The error with which the last start ended, as the log has it.
@@ -245,7 +254,7 @@ mod tests {
     #[test]
     fn the_holder_of_a_lock_is_found_by_what_it_locks() {
         let line = "1: FLOCK  ADVISORY  WRITE 26464 fe:00:9978366 0 EOF";
-        assert_eq!(holder_of(line, 9_978_366), Some(26_464));
+        assert_eq!(holder_of(line, 9_978_366), Some((26_464, "fe:00")));
         assert_eq!(holder_of(line, 78_366), None);
         assert_eq!(holder_of(&line.replace("WRITE", "READ"), 9_978_366), None);
         assert_eq!(holder_of(&line.replace("FLOCK", "POSIX"), 9_978_366), None);
