@@ -119,9 +119,9 @@ pub fn signal_to_stop(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a process has the file open: in a container its number is another, and might be somebody
+/// Whether a process has the file or folder open, as far as this user may see: in a container its number is another, and might be somebody
 /// else's here.
-fn has_open(pid: u32, path: &Path) -> bool {
+pub fn has_open(pid: u32, path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else {
         return false;
     };

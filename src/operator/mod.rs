@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod cluster;
+// What is wrong, why, and what cures it.
+pub mod doctor;
 mod escaped;
 pub mod status;
 pub mod text;

@@ -16,6 +16,10 @@ pub enum ExitCode {
     NotRunning = 3,
     /// All was done, but for what a server that is there says otherwise.
     NotApplied = 4,
+    /// `chrysalis doctor`: what is served is at risk, and nothing is broken.
+    AtRisk = 5,
+    /// `chrysalis doctor`: something is broken.
+    Broken = 6,
     /// The configuration is missing or has mistakes.
     BadConfig = 10,
     /// Acknowledged data is damaged; nothing is served before an operator decides.
@@ -40,12 +44,14 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code there is.
-    pub const ALL: [ExitCode; 15] = [
+    pub const ALL: [ExitCode; 17] = [
         ExitCode::Done,
         ExitCode::Failed,
         ExitCode::Usage,
         ExitCode::NotRunning,
         ExitCode::NotApplied,
+        ExitCode::AtRisk,
+        ExitCode::Broken,
         ExitCode::BadConfig,
         ExitCode::DamagedData,
         ExitCode::NoRoom,
@@ -85,6 +91,8 @@ impl ExitCode {
             | ExitCode::NewerData => false,
             ExitCode::Failed
             | ExitCode::NotApplied
+            | ExitCode::AtRisk
+            | ExitCode::Broken
             | ExitCode::NoRoom
             | ExitCode::PortInUse
             | ExitCode::DiskFailed
@@ -103,6 +111,8 @@ impl ExitCode {
             ExitCode::NotApplied => {
                 "all was done, but for what a server that is there says otherwise"
             }
+            ExitCode::AtRisk => "`doctor` found something at risk, and nothing broken",
+            ExitCode::Broken => "`doctor` found something broken",
             ExitCode::BadConfig => "the configuration is missing or has mistakes",
             ExitCode::DamagedData => "acknowledged data is damaged; an operator must decide",
             ExitCode::NoRoom => "the disk has no room for what a start needs",

@@ -21,7 +21,7 @@ use crate::report::{Code, Error, shell_word};
 use crate::units::GroupId;
 
 /// The file in `data/` that says that there is a journal: a folder that is not mounted looks like one that never was.
-const JOURNAL_KNOWN: &str = "has-journal";
+pub(super) const JOURNAL_KNOWN: &str = "has-journal";
 const JOURNAL_KNOWN_TEXT: &[u8] =
     b"This server has a journal in data/journal: without it, it does not start as if it were new.\n";
 

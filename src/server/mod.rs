@@ -15,6 +15,8 @@ mod descriptors;
 mod dial;
 // Sockets, the disk's descriptor and the clock become events.
 mod event_loop;
+// What a start would meet.
+pub(crate) mod foresight;
 // Whether the server serves, and does all it is there for.
 mod health;
 // From a folder to its journal.

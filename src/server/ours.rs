@@ -18,7 +18,7 @@ use crate::disk::folder::{Lock, LockError};
 use crate::report::{Code, Error};
 
 /// The file in `data/` that names the folders of topics that there were, each on a line.
-const TOPICS_KNOWN: &str = "has-topics";
+pub(super) const TOPICS_KNOWN: &str = "has-topics";
 
 /// Takes them for this process, until what is returned is dropped. Before anything in them is read.
 ///
@@ -43,10 +43,7 @@ pub(super) fn take(
             String::new()
         }
     };
-    let gone = |path: &&PathBuf| {
-        let name = name(path, folder);
-        before.lines().any(|line| line == name) && !path.exists()
-    };
+    let gone = |path: &&PathBuf| is_gone(path, folder, &before);
     if let Some(gone) = topics.iter().find(gone).filter(|_| !accept_loss) {
         return Err(topics_gone(gone, folder));
     }
@@ -76,6 +73,12 @@ pub(super) fn take(
         }
     }
     Ok(locks)
+}
+
+/// Whether a folder of topics is among those that were `known`, and is not there any more.
+pub(super) fn is_gone(path: &Path, folder: &ServerFolder, known: &str) -> bool {
+    let name = name(path, folder);
+    known.lines().any(|line| line == name) && !path.exists()
 }
 
 /// A folder as it is written down: the server's own folder may be moved.

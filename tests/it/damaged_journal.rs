@@ -70,6 +70,13 @@ impl Damaged {
             "{warnings}"
         );
         assert!(told["broker"].is_null(), "{told}");
+        let diagnosed = chrysalis_with(server, &["doctor"], b"");
+        let diagnosed = String::from_utf8_lossy(&diagnosed.stdout).into_owned();
+        let first = diagnosed.lines().next().unwrap_or_default();
+        assert!(
+            first.contains("no message is served, because the journal was damaged"),
+            "{diagnosed}"
+        );
     }
 
     /// Its operator has decided.

@@ -14,6 +14,7 @@ mod crash;
 mod curator;
 mod damaged_journal;
 mod differential;
+mod doctor;
 mod ensemble;
 mod faults;
 mod install;

@@ -1,18 +1,19 @@
-//! `chrysalis explain`: what an error code, a configuration key or a metric means.
+//! `chrysalis explain`: what an error code, a configuration key, a metric or a finding of `doctor` means.
 
 use std::io::Write;
 
 use crate::config::document;
 use crate::config::explain;
 use crate::config::suggest;
+use crate::operator::doctor::{Check, checks};
 use crate::operator::text;
 use crate::report::metrics::{self, Metric};
 use crate::report::{Code, Error, ExitCode};
 
-/// Explain an error code, a configuration key or a metric
+/// Explain an error code, a configuration key, a metric or a finding of `doctor`
 ///
 /// A code: what happened, what it means, what to do. A key: what it does, and what it may be. A metric:
-/// what it counts, and when to wake somebody. `metrics` lists all metrics; `alarms` prints rules for
+/// what it counts, and when to wake somebody. A finding: what is wrong, and what cures it. `metrics` lists all metrics; `alarms` prints rules for
 /// Prometheus. Without an argument it lists all codes, and the exit codes of the program.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -21,8 +22,8 @@ use crate::report::{Code, Error, ExitCode};
                        chrysalis explain alarms > /etc/prometheus/rules/chrysalis.yml"
 )]
 pub(super) struct Explain {
-    /// An error code such as E0104, a key such as broker.port, a metric, `metrics` or `alarms`
-    #[arg(value_name = "CODE, KEY or METRIC")]
+    /// An error code such as E0104, a key such as broker.port, a metric, a finding such as no-quorum, `metrics` or `alarms`
+    #[arg(value_name = "CODE, KEY, METRIC or FINDING")]
     what: Option<String>,
 }
 
@@ -43,6 +44,9 @@ impl Explain {
                 if let Some(metric) = metrics::all().find(|metric| metric.full_name() == name) {
                     return show_metric(metric, out);
                 }
+                if let Some(check) = checks::all().find(|check| check.name == name) {
+                    return show_finding(check, out);
+                }
             }
         }
         match what.parse::<Code>() {
@@ -55,10 +59,11 @@ impl Explain {
                     .iter()
                     .map(|key| document::full_name(*key))
                     .chain(metrics::all().map(Metric::full_name))
+                    .chain(checks::all().map(|check| check.name.to_owned()))
                     .chain(["metrics".to_owned(), "alarms".to_owned()])
                     .collect();
                 let told = format!(
-                    "{what} is neither an error code nor a key of the configuration nor a metric"
+                    "{what} is neither an error code nor a key of the configuration nor a metric nor a finding"
                 );
                 let error = match suggest(&what, names.iter().map(String::as_str)) {
                     Some(name) => Error::new(Code::E0310, format!("{told}; did you mean {name}?")),
@@ -137,6 +142,18 @@ fn show_metric(metric: &Metric, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn show_finding(check: &Check, out: &mut dyn Write) -> anyhow::Result<()> {
+    let Check {
+        name,
+        severity,
+        means,
+        cure,
+        ..
+    } = check;
+    let page = format!("{name} ({severity})\n\n{means}\n\nWhat cures it: {cure}\n");
+    Ok(write!(out, "{}", text::page(&page, text::page_columns()))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +201,17 @@ mod tests {
             told.contains("did you mean topics.NAME.delete_policy?"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn every_finding_of_doctor_is_explained_with_its_cure() {
+        for check in checks::all() {
+            let page = explained(check.name).expect("it can be explained");
+            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words(&page).contains(&words(check.cure)), "{page}");
+        }
+        let told = explained("no-quorom").expect_err("there is none");
+        assert!(told.contains("did you mean no-quorum?"), "{told}");
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod brokers;
 mod cluster;
 mod config;
 mod consume;
+mod doctor;
 mod dump;
 mod explain;
 mod host;
@@ -79,6 +80,7 @@ enum Command {
     Restart(restart::Restart),
     Status(status::Status),
     Stats(stats::Stats),
+    Doctor(doctor::Doctor),
     Reload(reload::Reload),
     Config(config::Config),
     Produce(produce::Produce),
@@ -104,6 +106,7 @@ impl Command {
             Command::Restart(command) => command.run(out),
             Command::Status(command) => command.run(out),
             Command::Stats(command) => command.run(out),
+            Command::Doctor(command) => command.run(out),
             Command::Reload(command) => command.run(out),
             Command::Config(command) => command.run(out),
             Command::Produce(command) => command.run(),
@@ -178,7 +181,10 @@ fn told(error: &anyhow::Error) -> ExitCode {
         let _printed = usage.print();
         return ExitCode::Usage;
     }
-    tell(&message(error));
+    // What is wrong with a server stands in the output.
+    if !error.is::<doctor::Diagnosed>() {
+        tell(&message(error));
+    }
     exit_code(error)
 }
 
@@ -246,6 +252,9 @@ pub fn message(error: &anyhow::Error) -> String {
 pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     if let Some(told) = error.downcast_ref::<Told>() {
         return ExitCode::from_number(told.exit_code);
+    }
+    if let Some(diagnosed) = error.downcast_ref::<doctor::Diagnosed>() {
+        return diagnosed.0;
     }
     error
         .downcast_ref::<report::Error>()

@@ -60,6 +60,7 @@ fn what_another_user_keeps_to_himself_is_no_mistake_of_the_configuration() {
             "restart",
             "stop",
             "status",
+            "doctor",
             "reload",
             "topic list",
             "topic create orders",
