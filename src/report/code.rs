@@ -66,7 +66,6 @@ codes! {
     E0112 NewerData "The feature level is one that this release does not support."
     E0113 BadConfig "A server's certificates cannot be used."
     E0114 Failed "This host cannot take it."
-||||||| 86a61e3
     E0201 DamagedData "The journal is damaged."
     E0202 DamagedData "A snapshot is damaged."
     E0203 DamagedData "A message file is damaged."
