@@ -26,7 +26,7 @@
 #   --keep-data              ... but keep each server's conf/ and data/
 #
 # It ends with 0 when all was done, 2 when the command line is wrong, 4 when it was done but for an option that this
-# server already has another value for, and otherwise with the code of what went wrong, which `chrysalis explain` tells.
+# server already has another value for, and otherwise with a code that `chrysalis explain` lists.
 #
 # Nothing is downloaded, except what cargo needs when the binary is built here. All but finding the binary is
 # done by the binary: `chrysalis host --help`.
@@ -89,6 +89,9 @@ built() { # where cargo puts the binary
 find_binary() {
   if [ -n "$binary" ]; then
     [ -f "$binary" ] || die "--binary $binary: there is no such file"
+    [ -x "$binary" ] || die "--binary $binary: it may not be run" "chmod +x $binary"
+    # Without a slash it would be looked for on the PATH.
+    case $binary in */*) ;; *) binary=./$binary ;; esac
   elif [ -f "$here/chrysalis" ]; then
     binary=$here/chrysalis
     if [ -f "$here/SHA256SUMS" ]; then
@@ -141,6 +144,7 @@ main() {
         sed -n '2,/^# Nothing is downloaded/{/^# Nothing is downloaded/d;s/^# \{0,1\}//p}' "$self"
         exit 0
         ;;
+      --binary= | --prefix=) fail 2 "$option needs a value" './install.sh --help tells the options' ;;
       --binary=*) binary=${option#*=} ;;
       --prefix=*)
         prefix=${option#*=}
@@ -169,4 +173,7 @@ main() {
   exec "$binary" host "$verb" "$@"
 }
 
-main "$@"
+{
+  main "$@"
+  exit
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 
@@ -15,16 +16,16 @@ use super::units::{self, Says};
 use super::wish::{NewServer, Wish};
 use super::{Result, tools};
 use crate::appliance::PidFile;
-use crate::config::ServerFolder;
+use crate::config::{self, ServerFolder};
 
 /// What is there of all that a plan may touch.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Whether this is root.
     pub(super) is_root: bool,
-    /// The nearest folder above the prefix that exists, whether it can be written, and its free space in MiB.
+    /// The nearest folder above the prefix that exists, why it cannot be written, and its free space in MiB.
     pub(super) parent: PathBuf,
-    pub(super) may_write: bool,
+    pub(super) unwritable: Option<Errno>,
     pub(super) room_mib: u64,
     /// What `bin/chrysalis` leads to.
     pub(super) lead: Option<PathBuf>,
@@ -44,8 +45,6 @@ pub(super) struct Systemd {
     pub(super) says: Says,
     /// Whether its servers are those of this prefix.
     pub(super) is_this_prefix: bool,
-    /// Whether systemd has not read a file again that has changed.
-    pub(super) needs_reload: bool,
     pub(super) target_is_enabled: bool,
 }
 
@@ -61,6 +60,10 @@ pub(super) struct Found {
     /// Whether it has a configuration.
     pub(super) is_configured: bool,
     pub(super) runs: bool,
+    /// Whether its process is systemd's.
+    pub(super) is_active: bool,
+    /// The ports of its configuration.
+    pub(super) ports: Vec<u16>,
     /// Whether its process is of another binary than `bin/chrysalis` leads to, or older than its unit.
     pub(super) is_outdated: bool,
     pub(super) is_enabled: bool,
@@ -76,7 +79,7 @@ impl Facts {
         let server = |id| Found::gather(layout, systemd.as_ref(), id);
         Facts {
             is_root: geteuid().is_root(),
-            may_write: access(&parent, AccessFlags::W_OK).is_ok(),
+            unwritable: access(&parent, AccessFlags::W_OK).err(),
             room_mib: statvfs(&parent).map_or(0, |room| {
                 room.blocks_available().saturating_mul(room.fragment_size()) >> 20
             }),
@@ -120,10 +123,7 @@ impl Systemd {
             .prefix
             .as_deref()
             .is_some_and(|prefix| is_same(Path::new(prefix), layout.prefix()));
-        let show = ["show", "-P", "NeedDaemonReload", units::TARGET];
         Systemd {
-            needs_reload: tools::word(&mut tools::systemctl(&show))
-                .is_some_and(|word| word == "yes"),
             target_is_enabled: is_enabled(units::TARGET),
             says,
             is_this_prefix,
@@ -137,11 +137,15 @@ impl Found {
         let by_systemd = systemd.is_some_and(|systemd| systemd.is_this_prefix);
         let unit = units::unit(id);
         let configured = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
+        let is_active =
+            by_systemd && tools::says_yes(&mut tools::systemctl(&["--quiet", "is-active", &unit]));
         Found {
             id,
             is_ours: is_ours(&folder),
             is_configured: configured.iter().any(|path| path.exists()),
-            runs: runs(layout, &folder, by_systemd.then_some(unit.as_str())),
+            runs: is_active || runs(layout, &folder),
+            is_active,
+            ports: ports(&folder),
             is_outdated: is_outdated(layout, &folder, by_systemd),
             is_enabled: by_systemd && is_enabled(&unit),
             owner: fs::metadata(folder.data()).ok().map(|data| data.uid()),
@@ -150,30 +154,36 @@ impl Found {
     }
 }
 
+/// The ports that a server's configuration names.
+fn ports(folder: &ServerFolder) -> Vec<u16> {
+    let Ok(config) = config::load(folder) else {
+        return Vec::new();
+    };
+    let coordinator = config.coordinator.map(|it| it.port);
+    let broker = config.broker.map(|it| it.port);
+    let web = config.web.map(|it| it.port);
+    [coordinator, broker, web].into_iter().flatten().collect()
+}
+
 fn is_enabled(unit: &str) -> bool {
     tools::says_yes(&mut tools::systemctl(&["--quiet", "is-enabled", unit]))
 }
 
 /// What cannot be asked counts as running: nothing is taken away from under a server.
-fn runs(layout: &Layout, folder: &ServerFolder, unit: Option<&str>) -> bool {
+fn runs(layout: &Layout, folder: &ServerFolder) -> bool {
     const DOES_NOT_RUN: [i32; 2] = [3, 10];
-    let is_active = |unit| tools::says_yes(&mut tools::systemctl(&["--quiet", "is-active", unit]));
-    if unit.is_some_and(is_active) {
-        return true;
-    }
-    if !folder.conf().is_dir() {
-        return false;
+    match PidFile::holder(&folder.pid_file()) {
+        Ok(Some(_)) | Err(_) => return true,
+        Ok(None) if !folder.conf().is_dir() => return false,
+        Ok(None) => {}
     }
     let mut status = Command::new(layout.program_or_own());
     let asked = tools::output(status.arg("status").arg(folder.root()), "ask a server");
-    match asked {
-        Ok(output) => !output
-            .status
-            .code()
-            .is_some_and(|code| DOES_NOT_RUN.contains(&code)),
-        // There is no program to ask with.
-        Err(_) => PidFile::holder(&folder.pid_file()).map_or(true, |holder| holder.is_some()),
-    }
+    // Where there is no program to ask with, its lock has told already.
+    asked.is_ok_and(|output| {
+        let code = output.status.code();
+        !code.is_some_and(|code| DOES_NOT_RUN.contains(&code))
+    })
 }
 
 /// Whether a running server is to be restarted although nothing changes in this run: an earlier one was cut off before
@@ -220,8 +230,10 @@ fn versions(layout: &Layout) -> Vec<String> {
 
 /// What a binary is called while it is copied.
 pub(super) const NEW_BINARY: &str = "chrysalis.new";
+/// What the one before is called until the run is over that has put another one of its version in its place.
+pub(super) const OLD_BINARY: &str = "chrysalis.old";
 /// All that we put into the folder of a version.
-pub(super) const BINARY_NAMES: [&str; 2] = ["chrysalis", NEW_BINARY];
+pub(super) const BINARY_NAMES: [&str; 3] = ["chrysalis", NEW_BINARY, OLD_BINARY];
 
 /// What a link leads to, or the file itself; nothing where nothing is.
 fn leads_to(path: &Path) -> Option<PathBuf> {
@@ -249,6 +261,12 @@ pub(super) fn are_same_files(one: &Path, other: &Path) -> bool {
 pub(super) fn has(path: &Path, text: &str, mode: u32) -> bool {
     let is_mode = fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o777 == mode);
     is_mode && fs::read_to_string(path).is_ok_and(|there| there == text)
+}
+
+/// What is in a file, and its permissions.
+pub(super) fn contents(path: &Path) -> Option<(Vec<u8>, u32)> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    Some((fs::read(path).ok()?, mode))
 }
 
 /// Why a server could not listen there: the port, and what the system says.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::facts::{self, Facts};
+use nix::errno::Errno;
+
+use super::facts::{self, Facts, Found};
 use super::layout::{COMMAND, DEFAULT_PREFIX, Layout};
 use super::step::{Bring, Step};
 use super::wish::{NewServer, Source, Wish};
@@ -11,6 +13,9 @@ use crate::report::{Code, Error, shell_word};
 
 /// What a new server needs: its journal's first files, and a binary.
 const ROOM_MIN_MIB: u64 = 1024;
+
+/// What stays free beside a new binary: servers go on writing meanwhile.
+const RESERVE_MIB: u64 = 128;
 
 /// The changes that lead from what is there to what should be.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +26,10 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// What was asked for and is not done, because a server that is there says otherwise.
     pub not_applied: Vec<String>,
-    /// Whether the server is new, so that a first message is to be sent.
+    /// Whether the server is new.
     pub makes_server: bool,
+    /// Whether a first message is to be sent and read back: what has data already has messages of its own.
+    pub proves: bool,
 }
 
 /// The changes for this wish.
@@ -33,28 +40,27 @@ pub fn plan(facts: &Facts, wish: &Wish) -> Result<Plan> {
     let layout = &wish.layout;
     let known = facts.server(wish.server.id);
     let is_configured = known.is_some_and(|server| server.is_configured);
-    let others = facts
-        .servers
-        .iter()
-        .filter(|server| server.id != wish.server.id);
-    let number_before = u16::try_from(others.count()).unwrap_or(u16::MAX);
     let server = match is_configured {
         true => wish.server.clone(),
-        false => wish.server.clone().with_ports_of(number_before),
+        false => with_free_ports(facts, &wish.server),
     };
     check_host(facts, wish, is_configured)?;
+    if let Some(known) = known {
+        check_server(facts, wish, known)?;
+    }
+    check_places(wish)?;
     if !is_configured && wish.is_started {
         check_ports(&server)?;
     }
+    let data = layout.server(server.id).data();
     let mut plan = Plan {
         makes_server: !is_configured,
+        proves: !is_configured && wish.is_started && !data.exists(),
         ..Plan::default()
     };
     let new_program = plan.program(facts, wish);
     plan.command(facts, wish);
-    if new_program {
-        plan.others(facts, wish);
-    }
+    plan.others(facts, wish, new_program);
     if is_configured && let Some(told) = facts::differs(wish)? {
         let name = layout.server(server.id).name();
         plan.not_applied
@@ -69,6 +75,10 @@ pub fn plan(facts: &Facts, wish: &Wish) -> Result<Plan> {
         let runs = known.is_some_and(|server| server.runs);
         let is_outdated = known.is_some_and(|server| server.is_outdated);
         if !runs || new_program || new_units || is_outdated {
+            if wish.account.is_some() {
+                // An earlier run may have written a unit and been cut off.
+                plan.steps.push(Step::ReloadUnits);
+            }
             plan.steps.push(Step::Bring(Bring {
                 program: layout.program(),
                 folder: layout.server(wish.server.id),
@@ -87,12 +97,29 @@ pub fn plan(facts: &Facts, wish: &Wish) -> Result<Plan> {
 /// What cannot work is refused before anything is touched.
 fn check_host(facts: &Facts, wish: &Wish, is_configured: bool) -> Result<()> {
     let parent = facts.parent.display();
-    if !facts.may_write {
-        return Err(refused(
-            Code::E0103,
-            format!("{parent} cannot be written by this user"),
-        )
-        .cure("Run it with sudo, or choose a folder of your own with --prefix."));
+    match facts.unwritable {
+        None => {}
+        Some(Errno::EROFS) => {
+            let what = format!("{parent} is on a file system that can only be read");
+            return Err(refused(Code::E0103, what).cure("Choose another folder with --prefix."));
+        }
+        Some(_) => {
+            let what = format!("{parent} cannot be written by this user");
+            return Err(refused(Code::E0103, what)
+                .cure("Run it with sudo, or choose a folder of your own with --prefix."));
+        }
+    }
+    let binary_mib = std::fs::metadata(&wish.source.path).map_or(0, |it| it.len() >> 20);
+    let place = wish.layout.binary(&wish.source.version);
+    if !facts::are_same_files(&wish.source.path, &place)
+        && facts.room_mib < binary_mib + RESERVE_MIB
+    {
+        let needed = binary_mib + RESERVE_MIB;
+        let what = format!(
+            "{parent} has {} MiB of room; {needed} MiB are needed",
+            facts.room_mib
+        );
+        return Err(refused(Code::E0204, what).cure("Make room. The servers need some, too."));
     }
     if !is_configured && facts.room_mib < ROOM_MIN_MIB {
         let what = format!(
@@ -145,6 +172,121 @@ fn check_host(facts: &Facts, wish: &Wish, is_configured: bool) -> Result<()> {
     }
     Ok(())
 }
+
+/// Whether a server that is there may be looked after from here.
+fn check_server(facts: &Facts, wish: &Wish, known: &Found) -> Result<()> {
+    let shown = known.folder.root().display();
+    if known.is_configured && !known.is_ours {
+        return Err(refused(
+            Code::E0114,
+            format!("{shown} is a server of the originals, or somebody else's"),
+        )
+        .cure(
+            "Choose another folder with --prefix; docs/moving.md says how its data is taken over.",
+        ));
+    }
+    let own = nix::unistd::geteuid().as_raw();
+    let name = known.folder.name();
+    let Some(account) = &wish.account else {
+        return match known.owner {
+            Some(owner) if facts.is_root && owner != own => Err(refused(
+                Code::E0103,
+                format!("{shown}/data belongs to user {owner}, and this is root"),
+            )
+            .cure(format!("Run it as that user: sudo -u '#{owner}' ..."))),
+            _ => Ok(()),
+        };
+    };
+    if known.runs && !known.is_active {
+        return Err(refused(
+            Code::E0114,
+            format!("{name} runs, and systemd did not start it"),
+        )
+        .cure(format!(
+            "Stop it first: {} stop {shown}",
+            wish.layout.program().display()
+        )));
+    }
+    let number = tools::account_number(account);
+    if let Some(owner) = known
+        .owner
+        .filter(|owner| *owner != own && Some(*owner) != number)
+    {
+        return Err(refused(
+            Code::E0114,
+            format!("{shown}/data belongs to user {owner}, not to {account}"),
+        )
+        .cure("Name that user (--user), or give the folder away first (chown -R)."));
+    }
+    let systemd = facts.systemd.as_ref().filter(|it| it.is_this_prefix);
+    let runs_as = systemd.and_then(|systemd| systemd.says.account.as_ref());
+    let is_alone = facts
+        .servers
+        .iter()
+        .all(|it| it.id == known.id || !it.is_ours);
+    match runs_as.filter(|runs_as| *runs_as != account && !is_alone) {
+        Some(runs_as) => Err(refused(
+            Code::E0114,
+            format!("the servers of this host run as {runs_as}, from one unit for all"),
+        )
+        .cure("Leave --user away.")),
+        None => Ok(()),
+    }
+}
+
+/// Whether something else is where a file, a link or a folder of ours is to be.
+fn check_places(wish: &Wish) -> Result<()> {
+    let layout = &wish.layout;
+    if layout.prefix().exists() && !layout.prefix().is_dir() {
+        let what = format!("--prefix {}: it is no folder", layout.prefix().display());
+        return Err(refused(Code::E0310, what));
+    }
+    let program = layout.program();
+    if program
+        .symlink_metadata()
+        .is_ok_and(|there| !there.is_symlink())
+    {
+        let what = format!(
+            "{} is somebody else's: it is no link to a version",
+            program.display()
+        );
+        return Err(refused(Code::E0114, what)
+            .cure("Move it away, or choose another folder with --prefix."));
+    }
+    let folder = layout.server(wish.server.id);
+    for path in [
+        folder.conf(),
+        folder.data(),
+        folder.logs(),
+        folder.root().join("bin"),
+    ] {
+        if path.is_dir() || path.symlink_metadata().is_err() {
+            continue;
+        }
+        let what = match std::fs::read_link(&path) {
+            Ok(leads) => format!(
+                "{} leads to {}, which is not there",
+                path.display(),
+                leads.display()
+            ),
+            Err(_) => format!("{} is no folder", path.display()),
+        };
+        return Err(refused(Code::E0114, what).cure("Is its disk mounted? Otherwise move it away."));
+    }
+    Ok(())
+}
+
+/// The first ports that no other server of this host has in its configuration, for those that were not chosen.
+fn with_free_ports(facts: &Facts, server: &NewServer) -> NewServer {
+    let others = facts.servers.iter().filter(|it| it.id != server.id);
+    let used: Vec<u16> = others.flat_map(|it| &it.ports).copied().collect();
+    let is_free = |it: &NewServer| it.ports().iter().all(|(_, port)| !used.contains(port));
+    let mut candidates = (0..SERVERS_MAX).map(|n| server.clone().with_ports_of(n));
+    candidates.find(is_free).unwrap_or_else(|| server.clone())
+}
+
+/// More servers than a host has.
+const SERVERS_MAX: u16 = 254;
 
 fn check_ports(server: &NewServer) -> Result<()> {
     let Some((name, port, error)) = facts::refused_port(server) else {
@@ -209,12 +351,12 @@ impl Plan {
 
     /// A system's program is on everybody's path; one in a folder of one's own is one's own matter.
     fn command(&mut self, facts: &Facts, wish: &Wish) {
+        let program = wish.layout.program();
         let is_systems =
             wish.account.is_some() || wish.layout.prefix() == Path::new(DEFAULT_PREFIX);
-        if !facts.is_root || !is_systems {
+        if !facts.is_root || !is_systems || program == Path::new(COMMAND) {
             return;
         }
-        let program = wish.layout.program();
         match &facts.command {
             None => self.push(Step::Lead {
                 told: format!("lead {COMMAND} to {}", program.display()),
@@ -230,15 +372,17 @@ impl Plan {
         }
     }
 
-    /// The servers beside this one, which the same program serves from their next start on.
-    fn others(&mut self, facts: &Facts, wish: &Wish) {
-        let others = facts.servers.iter();
-        let others = others.filter(|it| it.id != wish.server.id && it.is_ours && it.runs);
-        for other in others {
+    /// Servers that run and go on with the program that they have: the others, and this one where it is not to be started.
+    fn others(&mut self, facts: &Facts, wish: &Wish, new_program: bool) {
+        let go_on = |it: &&Found| {
+            let is_left = it.id != wish.server.id || !wish.is_started;
+            is_left && it.is_ours && it.runs && (new_program || it.is_outdated)
+        };
+        for server in facts.servers.iter().filter(go_on) {
             self.notes.push(format!(
                 "{} goes on with the program that it has; --id {} restarts it with the new one",
-                other.folder.name(),
-                other.id
+                server.folder.name(),
+                server.id
             ));
         }
     }
@@ -258,6 +402,10 @@ impl Plan {
             }
             self.push(Step::MakeServer {
                 program: layout.program(),
+                known: [folder.conf(), folder.data(), folder.logs()]
+                    .into_iter()
+                    .filter(|path| path.exists())
+                    .collect(),
                 folder: folder.clone(),
                 options,
             });
@@ -284,7 +432,7 @@ impl Plan {
         if facts::has(&path, &text, mode) {
             return false;
         }
-        let before = std::fs::read_to_string(&path).ok();
+        let before = facts::contents(&path);
         self.push(Step::WriteFile {
             path,
             text,
@@ -310,14 +458,17 @@ impl Plan {
             self.push(Step::Give {
                 folder: layout.server(wish.server.id),
                 account: account.to_owned(),
+                before: owner,
             });
         }
         let systemd = facts.systemd.clone().unwrap_or_default();
+        // One that is made gets a group of its name.
+        let group = tools::account_group(account).unwrap_or_else(|| account.to_owned());
         let mut is_new = false;
-        for (name, text) in units::files(layout, account) {
+        for (name, text) in units::files(layout, account, &group) {
             is_new |= self.file(Path::new(units::FOLDER).join(name), text, 0o644);
         }
-        if is_new || systemd.needs_reload {
+        if is_new && !wish.is_started {
             self.push(Step::ReloadUnits);
         }
         let target = (units::TARGET.to_owned(), systemd.target_is_enabled);

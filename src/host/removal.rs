@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::facts::{Facts, Found};
 use super::layout::{COMMAND, Layout};
-use super::step::{Step, remove_empty};
+use super::step::{Step, beside, remove_empty};
 use super::{tools, units};
 
 /// What is to be left.
@@ -22,6 +22,8 @@ pub struct Kept {
 pub struct Removal {
     /// In the order in which it is done.
     pub steps: Vec<Step>,
+    /// What stays, and should be known.
+    pub notes: Vec<String>,
     /// Folders that go if nobody has put anything into them.
     empty: Vec<PathBuf>,
 }
@@ -42,7 +44,8 @@ pub fn removal(facts: &Facts, layout: &Layout, kept: Kept) -> Removal {
     let is_meant = |server: &&Found| kept.only.is_none_or(|only| only == server.id);
     let meant: Vec<&Found> = facts.servers.iter().filter(is_meant).collect();
     let servers: Vec<&Found> = meant.iter().filter(|it| it.is_ours).copied().collect();
-    let folders = meant.iter().map(|server| server.folder.root().to_owned());
+    let roots = meant.iter().map(|server| server.folder.root());
+    let folders = roots.flat_map(|root| [root.join("bin"), root.to_owned()]);
     let mut removal = Removal {
         // Where nothing is left, nothing tells whose it was.
         empty: folders.collect(),
@@ -66,10 +69,16 @@ pub fn removal(facts: &Facts, layout: &Layout, kept: Kept) -> Removal {
         let folder = &server.folder;
         removal.path(folder.logs());
         if !kept.data {
+            removal.link(&folder.data());
             removal.path(folder.data());
             removal.path(folder.conf());
         }
-        removal.path(folder.root().join("bin"));
+        let bin = folder.root().join("bin");
+        // The one by which the others are known to be ours goes last.
+        for (name, _) in units::SCRIPTS.iter().rev() {
+            removal.path(beside(&bin.join(name)));
+            removal.path(bin.join(name));
+        }
     }
     if kept.only.is_none() {
         removal.program(facts, layout, kept);
@@ -78,6 +87,17 @@ pub fn removal(facts: &Facts, layout: &Layout, kept: Kept) -> Removal {
 }
 
 impl Removal {
+    /// What a link leads to stays, and should be known.
+    fn link(&mut self, path: &Path) {
+        if let Ok(leads) = fs::read_link(path) {
+            self.notes.push(format!(
+                "{} is a link; what it leads to stays: {}",
+                path.display(),
+                leads.display()
+            ));
+        }
+    }
+
     fn path(&mut self, path: PathBuf) {
         if fs::symlink_metadata(&path).is_ok() {
             self.steps.push(Step::Remove { path });
@@ -101,12 +121,14 @@ impl Removal {
             self.path(Path::new(units::FOLDER).join(units::TEMPLATE));
             self.steps.push(Step::ReloadUnits);
         }
-        // An account of another name was there before, or is not ours alone.
-        let home = tools::account_home(units::ACCOUNT);
+        // One that was there before has a home of its own.
+        let account = systemd.and_then(|it| it.says.account.as_deref());
+        let account = account.unwrap_or(units::ACCOUNT);
+        let home = tools::account_home(account);
         let is_ours = home.is_some_and(|home| Path::new(&home) == layout.prefix());
         if is_ours && facts.is_root && !kept.data {
             self.steps.push(Step::RemoveAccount {
-                name: units::ACCOUNT.to_owned(),
+                name: account.to_owned(),
             });
         }
         if facts.command.as_deref() == Some(&layout.program()) {
@@ -118,6 +140,7 @@ impl Removal {
             .is_some_and(|lead| lead.starts_with("../versions"))
         {
             self.path(layout.program());
+            self.path(beside(&layout.program()));
         }
         for version in &facts.versions {
             let folder = layout.versions().join(version);

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::stat::{Mode, umask};
 
-use super::facts::NEW_BINARY;
+use super::facts::{NEW_BINARY, OLD_BINARY};
+use super::layout::COMMAND;
 use super::{Result, tools, units};
 use crate::config::ServerFolder;
-use crate::report::{Code, Error, shell_word};
+use crate::report::{Code, Error};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub enum Step {
         folder: ServerFolder,
         /// What is chosen for it, as options of `init`.
         options: Vec<String>,
+        /// What of it is there already, and is not taken back.
+        known: Vec<PathBuf>,
     },
     /// Make a folder.
     MakeFolder {
@@ -68,8 +71,8 @@ pub enum Step {
         text: String,
         /// Its permissions.
         mode: u32,
-        /// What was in it.
-        before: Option<String>,
+        /// What was in it, and its permissions.
+        before: Option<(Vec<u8>, u32)>,
     },
     /// Give what a server writes to its account.
     Give {
@@ -77,6 +80,8 @@ pub enum Step {
         folder: ServerFolder,
         /// The account.
         account: String,
+        /// Whose it was before, if anybody's.
+        before: Option<u32>,
     },
     /// Have systemd read its files again.
     ReloadUnits,
@@ -99,7 +104,7 @@ pub enum Step {
         /// Its folder.
         folder: ServerFolder,
     },
-    /// Take a file, a link or a folder away, with all that is in it.
+    /// Take a file, a link or a folder away, with all that is in it. What a link leads to stays.
     Remove {
         /// Which.
         path: PathBuf,
@@ -136,7 +141,9 @@ impl fmt::Display for Step {
             Step::MakeServer { folder, .. } => write!(f, "make {}", folder.root().display()),
             Step::MakeFolder { path, .. } => write!(f, "make {}", path.display()),
             Step::WriteFile { path, .. } => write!(f, "write {}", path.display()),
-            Step::Give { folder, account } => {
+            Step::Give {
+                folder, account, ..
+            } => {
                 write!(
                     f,
                     "give {}, data and logs to {account}",
@@ -172,6 +179,7 @@ impl Step {
                 program,
                 folder,
                 options,
+                ..
             } => {
                 let mut init = Command::new(program);
                 init.arg("init").arg(folder.root()).args(options);
@@ -180,13 +188,10 @@ impl Step {
             Step::MakeFolder { path, mode } => make_folder(path, *mode)?,
             Step::WriteFile {
                 path, text, mode, ..
-            } => write_file(path, text, *mode)?,
-            Step::Give { folder, account } => {
-                let mut chown = Command::new("chown");
-                chown.args(["-R", "--", &format!("{account}:")]);
-                chown.args([folder.data(), folder.logs(), folder.conf()]);
-                tools::run(&mut chown, &self.to_string())?;
-            }
+            } => write_file(path, text.as_bytes(), *mode)?,
+            Step::Give {
+                folder, account, ..
+            } => give(folder, &format!("{account}:"), &self.to_string())?,
             Step::ReloadUnits => {
                 tools::run(&mut tools::systemctl(&["daemon-reload"]), &self.to_string())?;
             }
@@ -208,45 +213,58 @@ impl Step {
         Ok(String::new())
     }
 
-    /// Takes back what this step has made, or has begun to make. What it replaced or removed for good stays as it is.
+    /// Takes back what this step has made, and nothing else: what was there before, and what somebody has put there since, stays.
     fn undo(&self) -> Result<()> {
         match self {
             Step::PutBinary { to, replaces, .. } => {
-                if !replaces {
-                    remove(to)?;
+                match replaces {
+                    true => put_back(to)?,
+                    false => remove(to)?,
                 }
                 remove_empty(to.parent());
                 remove_empty(to.parent().and_then(Path::parent));
             }
-            Step::Lead { link, before, .. } => match before {
+            Step::Lead {
+                link, to, before, ..
+            } => match before {
                 Some(before) => lead(link, before)?,
-                None => {
+                None if fs::read_link(link).is_ok_and(|leads| leads == *to) => {
                     remove(link)?;
                     remove_empty(link.parent());
                 }
+                None => {}
             },
             Step::MakeAccount { name, .. } => {
                 Step::RemoveAccount { name: name.clone() }.carry_out()?;
             }
-            Step::MakeServer { folder, .. } => {
+            Step::MakeServer { folder, known, .. } => {
+                remove(&folder.server_toml())?;
                 for made in [folder.data(), folder.logs(), folder.conf()] {
-                    remove(&made)?;
+                    if !known.contains(&made) {
+                        remove(&made)?;
+                    }
                 }
                 remove_empty(Some(folder.root()));
             }
             Step::MakeFolder { path, .. } => {
-                remove(path)?;
+                remove_empty(Some(path));
                 remove_empty(path.parent());
             }
             Step::WriteFile {
-                path, mode, before, ..
+                path, text, before, ..
             } => match before {
-                Some(before) => write_file(path, before, *mode)?,
-                None => {
+                Some((before, mode)) => write_file(path, before, *mode)?,
+                None if fs::read(path).is_ok_and(|there| there == text.as_bytes()) => {
                     remove(path)?;
                     remove_empty(path.parent());
                 }
+                None => {}
             },
+            Step::Give { folder, before, .. } => {
+                if let Some(owner) = before {
+                    give(folder, &owner.to_string(), "give it back")?;
+                }
+            }
             Step::Enable { unit } => {
                 let disable = ["--quiet", "disable", unit];
                 tools::run(&mut tools::systemctl(&disable), &format!("disable {unit}"))?;
@@ -256,8 +274,7 @@ impl Step {
             Step::ReloadUnits | Step::Bring(_) => {
                 self.carry_out()?;
             }
-            Step::Give { .. }
-            | Step::Disable { .. }
+            Step::Disable { .. }
             | Step::Stop { .. }
             | Step::Remove { .. }
             | Step::RemoveAccount { .. } => {}
@@ -302,11 +319,14 @@ impl Bring {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let last_lines = self.last_lines();
-        let program = shell_word(&self.program.to_string_lossy());
-        let folder = shell_word(&self.folder.root().to_string_lossy());
         let what = format!("{name} did not start: {}\n{last_lines}", said.trim());
         let error = Error::new(Code::E0108, what.trim_end());
-        Err(error.cure(format!("To see more: {program} run {folder}")))
+        Err(match self.again {
+            true => error.means("The version before serves again, if it can."),
+            false => error.cure(
+                "To look closer, lay it out alone (--no-start), and run it: chrysalis run DIR",
+            ),
+        })
     }
 
     /// The end of what it wrote, for whoever looks for the reason.
@@ -357,37 +377,47 @@ pub fn carry_out(
     mut tell: impl FnMut(&str) -> io::Result<()>,
 ) -> std::result::Result<(), Failed> {
     for (number, step) in steps.iter().enumerate() {
-        let told = tell(&format!("  {step}\n"));
-        let made = told
-            .map_err(|error| Error::new(Code::E0406, "tell what is done").because(error))
-            .and_then(|()| step.carry_out());
-        match made {
+        // Whoever does not listen any more wants it done all the same.
+        let _told = tell(&format!("  {step}\n"));
+        match step.carry_out() {
             Ok(said) if said.is_empty() => {}
             Ok(said) => {
-                // Whoever does not listen any more is told at the next step.
                 let _told = tell(&said);
             }
             Err(error) => {
+                // Of most steps that fail nothing is there.
+                let is_begun = matches!(step, Step::Bring(_) | Step::MakeServer { .. });
+                let made = &steps[..number + usize::from(is_begun)];
                 return Err(Failed {
                     error,
-                    left: take_back(&steps[..=number]),
+                    left: take_back(made),
                 });
             }
+        }
+    }
+    for step in steps {
+        if let Step::PutBinary { to, .. } = step {
+            // Nobody goes back to it any more.
+            let _gone = remove_if_there(&to.with_file_name(OLD_BINARY));
         }
     }
     Ok(())
 }
 
-/// Undoes steps from the last to the first, and gives back what could not be undone.
+/// Undoes steps from the last to the first, and gives back what could not be undone. Units are read again and servers started
+/// again when all else is as it was.
 fn take_back(steps: &[Step]) -> Vec<String> {
     let now = steps.iter().rev().filter(|step| !step.is_undone_last());
-    let last = steps.iter().rev().filter(|step| step.is_undone_last());
+    let is_reload = |step: &&Step| matches!(step, Step::ReloadUnits);
+    let reload = steps.iter().filter(is_reload);
+    let last = steps.iter().filter(|step| step.is_undone_last());
+    let again = last.filter(|step| !matches!(step, Step::ReloadUnits));
     let mut failures = Vec::new();
-    for step in now.chain(last) {
+    for step in now.chain(reload).chain(again) {
         if let Err(error) = step.undo() {
             failures.push(format!("{step}: {error}"));
             // Nothing is taken away from under a server that runs.
-            if matches!(step, Step::Bring(_)) {
+            if matches!(step, Step::Bring(bring) if !bring.again) {
                 break;
             }
         }
@@ -395,54 +425,114 @@ fn take_back(steps: &[Step]) -> Vec<String> {
     failures
 }
 
+/// What is there keeps a second name until the run is over.
 fn put_binary(from: &Path, to: &Path) -> Result<()> {
     let folder = to.parent().unwrap_or(Path::new("/"));
-    let new = folder.join(NEW_BINARY);
-    let copied = fs::create_dir_all(folder)
-        .and_then(|()| fs::copy(from, &new))
-        .and_then(|_bytes| set_mode(&new, 0o755))
-        .and_then(|()| sync(&new))
+    let (new, old) = (folder.join(NEW_BINARY), folder.join(OLD_BINARY));
+    let kept = || match to.exists() {
+        true => remove_if_there(&old).and_then(|()| fs::hard_link(to, &old)),
+        false => Ok(()),
+    };
+    let copied = make_folders(folder)
+        .and_then(|()| File::open(from))
+        .and_then(|mut from| write_new(&new, 0o755, |file| io::copy(&mut from, file).map(|_| ())))
+        .and_then(|()| kept())
         .and_then(|()| fs::rename(&new, to))
         .and_then(|()| sync(folder));
-    copied.map_err(|error| tools::refused("put the binary to", to, error))
+    copied.map_err(|error| {
+        let _gone = remove_if_there(&new);
+        tools::refused("put the binary to", to, error)
+    })
+}
+
+fn put_back(to: &Path) -> Result<()> {
+    let old = to.with_file_name(OLD_BINARY);
+    let put = if old.exists() {
+        fs::rename(&old, to)
+    } else {
+        Ok(())
+    };
+    put.map_err(|error| tools::refused("put the former binary back to", to, error))
+}
+
+/// Writes a file that is nobody's yet: no link that somebody has left there is followed.
+fn write_new(
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    remove_if_there(path)?;
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    write(&mut file)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
+/// Folders that everybody may look into.
+fn make_folders(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+}
+
+/// The account's last of all is the data: by that one knows whether all was given.
+fn give(folder: &ServerFolder, to: &str, what: &str) -> Result<()> {
+    let mut chown = Command::new("chown");
+    // What is a link leads to a folder of the server's all the same.
+    chown.args(["-R", "-H", "--", to]);
+    for path in [folder.conf(), folder.logs(), folder.data()] {
+        if path.exists() {
+            chown.arg(path);
+        }
+    }
+    tools::run(&mut chown, what).map(|_said| ())
 }
 
 /// In one step: there is always a program.
 fn lead(link: &Path, to: &Path) -> Result<()> {
-    let new = link.with_extension("new");
+    let new = beside(link);
     let folder = link.parent().unwrap_or(Path::new("/"));
-    let made = fs::create_dir_all(folder)
+    let made = make_folders(folder)
         .and_then(|()| remove_if_there(&new))
         .and_then(|()| symlink(to, &new))
         .and_then(|()| fs::rename(&new, link))
         .and_then(|()| sync(folder));
-    made.map_err(|error| tools::refused("make the link", link, error))
+    made.map_err(|error| {
+        let _gone = remove_if_there(&new);
+        tools::refused("make the link", link, error)
+    })
 }
 
 fn make_folder(path: &Path, mode: u32) -> Result<()> {
     let above = path.parent().unwrap_or(Path::new("/"));
-    let made = fs::create_dir_all(above).and_then(|()| {
-        match fs::DirBuilder::new().mode(mode).create(path) {
+    let made =
+        make_folders(above).and_then(|()| match fs::DirBuilder::new().mode(mode).create(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             made => made,
-        }
-    });
+        });
     made.and_then(|()| set_mode(path, mode))
         .map_err(|error| tools::refused("make", path, error))
 }
 
-fn write_file(path: &Path, text: &str, mode: u32) -> Result<()> {
+fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&new, text))
-        .and_then(|()| set_mode(&new, mode))
-        .and_then(|()| sync(&new))
+    let new = beside(path);
+    let written = make_folders(folder)
+        .and_then(|()| write_new(&new, mode, |file| file.write_all(bytes)))
         .and_then(|()| fs::rename(&new, path))
         .and_then(|()| sync(folder));
-    written.map_err(|error| tools::refused("write", path, error))
+    written.map_err(|error| {
+        let _gone = remove_if_there(&new);
+        tools::refused("write", path, error)
+    })
+}
+
+/// What a file or a link is called while it is made.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    PathBuf::from(new)
 }
 
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
@@ -474,9 +564,12 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A folder that somebody has put something into stays.
+/// A folder that somebody has put something into stays, and so do the system's.
 pub(super) fn remove_empty(folder: Option<&Path>) {
-    if let Some(folder) = folder.filter(|folder| *folder != Path::new(units::FOLDER)) {
+    let is_systems = |folder: &&Path| {
+        *folder == Path::new(units::FOLDER) || Some(*folder) == Path::new(COMMAND).parent()
+    };
+    if let Some(folder) = folder.filter(|folder| !is_systems(folder)) {
         let _stays = fs::remove_dir(folder);
     }
 }

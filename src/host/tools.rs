@@ -70,6 +70,11 @@ pub(super) fn account_number(name: &str) -> Option<u32> {
     word(Command::new("id").args(["-u", name]))?.parse().ok()
 }
 
+/// The name of its group.
+pub(super) fn account_group(name: &str) -> Option<String> {
+    word(Command::new("id").args(["-gn", name]))
+}
+
 /// The home folder of an account.
 pub(super) fn account_home(name: &str) -> Option<String> {
     let line = word(Command::new("getent").args(["passwd", name]))?;

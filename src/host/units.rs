@@ -39,17 +39,14 @@ pub(super) fn unit(id: u16) -> String {
     format!("chrysalis@server{id}.service")
 }
 
-/// Both files, by name, for servers below this prefix that run as this account.
-pub(super) fn files(layout: &Layout, account: &str) -> [(&'static str, String); 2] {
+/// Both files, by name, for servers below this prefix that run as this account, which is of this group.
+pub(super) fn files(layout: &Layout, account: &str, group: &str) -> [(&'static str, String); 2] {
     let prefix = layout.prefix().display().to_string();
     let service = TEMPLATE_TEXT
         .replace("@PREFIX@", &prefix)
         .replace("\nUser=chrysalis\n", &format!("\nUser={account}\n"))
-        .replace("\nGroup=chrysalis\n", &format!("\nGroup={account}\n"));
-    [
-        (TEMPLATE, service),
-        (TARGET, TARGET_TEXT.replace("@PREFIX@", &prefix)),
-    ]
+        .replace("\nGroup=chrysalis\n", &format!("\nGroup={group}\n"));
+    [(TEMPLATE, service), (TARGET, TARGET_TEXT.to_owned())]
 }
 
 /// What a unit file that is there says: the prefix of its servers, and whom they run as.
@@ -90,13 +87,9 @@ mod tests {
     #[test]
     fn a_unit_says_whose_servers_it_runs() {
         let layout = Layout::new("/srv/queue");
-        let [(_, service), (_, target)] = files(&layout, "meta");
-        assert!(
-            !service.contains('@') || !service.contains("@PREFIX@"),
-            "{service}"
-        );
-        assert!(service.contains("\nGroup=meta\n"), "{service}");
-        assert!(!target.contains("@PREFIX@"), "{target}");
+        let [(_, service), _] = files(&layout, "meta", "staff");
+        assert!(!service.contains("@PREFIX@"), "{service}");
+        assert!(service.contains("\nGroup=staff\n"), "{service}");
         let says = Says::of(&service);
         assert_eq!(says.prefix.as_deref(), Some("/srv/queue"));
         assert_eq!(says.account.as_deref(), Some("meta"));

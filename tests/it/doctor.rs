@@ -29,8 +29,8 @@ const OF_THE_MACHINE: [&str; 8] = [
     "connections-limited",
 ];
 
-const BROKEN: i32 = 5;
-const AT_RISK: i32 = 4;
+const BROKEN: i32 = 6;
+const AT_RISK: i32 = 5;
 
 /// What it says of the server in a folder.
 fn doctor(folder: &Path) -> Outcome {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -209,6 +210,78 @@ fn an_upgrade_goes_back_whichever_step_fails() {
         assert_eq!(prefix.leads_to(), Layout::lead("1.0.0"));
         assert!(prefix.runs());
     }
+}
+
+#[test]
+fn a_binary_of_the_same_version_is_put_back() {
+    let prefix = Prefix::new();
+    prefix.install("1.0.0");
+    let binary = prefix.layout().binary("1.0.0");
+    let before = fs::read(&binary).expect("it is installed");
+    let other = [before.as_slice(), b"# another build\n"].concat();
+    fs::write(prefix.release.file("chrysalis"), other).expect("write the stand-in");
+    let mut steps = prefix.steps("1.0.0");
+    steps.push(a_step_that_fails());
+    carry_out(&steps, |_told| Ok(())).expect_err("one fails");
+    assert_eq!(fs::read(&binary).expect("it is there"), before);
+    assert!(prefix.runs());
+}
+
+/// Restored from a backup, say, without its configuration.
+#[test]
+fn data_that_was_there_is_not_taken_back() {
+    let prefix = Prefix::new();
+    let message = prefix.release.server().join("data/topics/message");
+    fs::create_dir_all(message.parent().expect("it is in a folder")).expect("make a folder");
+    fs::write(&message, "precious").expect("write a file");
+    prefix.release.put_stand_in("1.0.13");
+    let failed = carry_out(&prefix.steps("1.0.13"), |_told| Ok(())).expect_err("it does not start");
+    assert!(
+        failed.error.to_string().contains("did not start"),
+        "{}",
+        failed.error
+    );
+    assert_eq!(failed.left, [""; 0]);
+    assert_eq!(
+        fs::read_to_string(&message).expect("it is there"),
+        "precious"
+    );
+    assert!(!prefix.release.server().join("conf").exists());
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_and_stays() {
+    let refused = |make: &dyn Fn(&Prefix), why: &str| {
+        let prefix = Prefix::new();
+        fs::create_dir_all(prefix.release.server()).expect("make a folder");
+        make(&prefix);
+        let before = prefix.everything();
+        let planned = plan(&Facts::gather(&prefix.layout()), &prefix.wish("1.0.0"));
+        let told = planned.expect_err("it stands in the way").to_string();
+        assert!(told.contains(why), "it does not say `{why}`: {told}");
+        assert_eq!(prefix.everything(), before);
+    };
+    let make_folder = |path: PathBuf| fs::create_dir_all(path).expect("make a folder");
+    refused(
+        &|it| make_folder(it.layout().program().join("work")),
+        "somebody else's",
+    );
+    refused(
+        &|it| symlink("/not/mounted", it.release.server().join("data")).expect("make a link"),
+        "leads to /not/mounted, which is not there",
+    );
+    refused(
+        &|it| fs::write(it.release.server().join("logs"), "mine").expect("write a file"),
+        "logs is no folder",
+    );
+    refused(
+        &|it| {
+            make_folder(it.release.server().join("conf"));
+            let conf = it.release.server().join("conf/server.ini");
+            fs::write(conf, "[system]\n").expect("write a file");
+        },
+        "a server of the originals",
+    );
 }
 
 /// Within a step, too: each is told before it is made, so a kill after its line meets it under way, or just made.

@@ -16,7 +16,7 @@ case $1 in
   --version) echo "chrysalis $version" ;;
   init)
     mkdir -p "$2"/{conf,data,logs}
-    printf '# %s\n' "$*" >"$2/conf/server.toml"
+    printf '# a Chrysalis server: %s\n' "$*" >"$2/conf/server.toml"
     ;;
   start | restart)
     rm -f "$2/data/running"

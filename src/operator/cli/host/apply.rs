@@ -94,7 +94,7 @@ impl Plan {
         for step in &plan.steps {
             writeln!(out, "  would {step}")?;
         }
-        if plan.makes_server && wish.is_started {
+        if plan.proves {
             writeln!(
                 out,
                 "  would send a message, read it back, and measure the disk"
@@ -129,7 +129,7 @@ impl Apply {
                 // Empty, unless something could not be taken back.
                 let _stays = fs::remove_dir(prefix);
             }
-            return Err(taken_back(failed, &plan.steps, out)?.into());
+            return Err(taken_back(failed, &plan.steps, out).into());
         }
         let server = wish.layout.server(wish.server.id);
         let version = &wish.source.version;
@@ -146,10 +146,10 @@ impl Apply {
             )?;
             return applied(&plan, &wish);
         }
-        if plan.makes_server && wish.is_started {
+        if plan.proves {
             prove(&wish, out)?;
         }
-        next::tell(&wish, out)?;
+        next::tell(&wish, plan.makes_server, out)?;
         applied(&plan, &wish)
     }
 }
@@ -182,7 +182,7 @@ fn applied(plan: &host::Plan, wish: &Wish) -> anyhow::Result<()> {
 }
 
 /// Keeps a second run out of this one's way.
-fn lock(prefix: &Path) -> Result<Lock, Error> {
+pub(super) fn lock(prefix: &Path) -> Result<Lock, Error> {
     fs::create_dir_all(prefix).map_err(|error| {
         Error::new(Code::E0103, format!("make {}", prefix.display())).because(error)
     })?;
@@ -199,20 +199,21 @@ fn lock(prefix: &Path) -> Result<Lock, Error> {
     })
 }
 
-/// Tells that a failure was taken back, and gives back what failed.
-fn taken_back(failed: host::Failed, steps: &[Step], out: &mut dyn Write) -> std::io::Result<Error> {
+/// Tells that a failure was taken back, to whoever still listens, and gives back what failed.
+fn taken_back(failed: host::Failed, steps: &[Step], out: &mut dyn Write) -> Error {
     let before = steps.iter().find_map(|step| match step {
         Step::Lead { before, .. } => before.as_ref(),
         _ => None,
     });
-    match before {
-        Some(before) => writeln!(out, "  back to {}", before.display())?,
-        None => writeln!(out, "  taken back: what this run had made")?,
-    }
+    let mut told = match before {
+        Some(before) => format!("  taken back: {} is used as before\n", before.display()),
+        None => "  taken back: what this run had made\n".to_owned(),
+    };
     for left in &failed.left {
-        writeln!(out, "  not taken back: {left}")?;
+        told.push_str(&format!("  not taken back: {left}\n"));
     }
-    Ok(failed.error)
+    let _told = out.write_all(told.as_bytes());
+    failed.error
 }
 
 fn prove(wish: &Wish, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use crate::host::Wish;
 use crate::operator::cli::{place, server};
 
 /// Tells how it is looked after and used, as commands.
-pub(super) fn tell(wish: &Wish, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn tell(wish: &Wish, is_new: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let program = wish.layout.program();
     let folder = wish.layout.server(wish.server.id);
     let name = folder.name();
@@ -19,6 +19,13 @@ pub(super) fn tell(wish: &Wish, out: &mut dyn Write) -> anyhow::Result<()> {
     let at = place::word(&folder.root().to_string_lossy());
     let log = place::word(&folder.log_file().to_string_lossy());
     let mut steps: Vec<(&str, String)> = Vec::new();
+    if !wish.is_started {
+        let start = match wish.account {
+            Some(_) => format!("systemctl start chrysalis@{name}"),
+            None => format!("{command} start {at}"),
+        };
+        steps.push(("start it", start));
+    }
     let restart = match wish.account {
         Some(_) => {
             steps.extend([
@@ -67,7 +74,7 @@ pub(super) fn tell(wish: &Wish, out: &mut dyn Write) -> anyhow::Result<()> {
             format!("their ZooKeeper address is this coordinator{ports}"),
         ),
     ]);
-    if wish.server.listen.is_none() {
+    if is_new && wish.server.listen.is_none() {
         let open = format!(
             "only this host can connect: set listen in {at}/conf/server.toml, then {restart}"
         );

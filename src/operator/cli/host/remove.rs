@@ -55,10 +55,18 @@ impl Remove {
             only: self.id,
             data: self.keep_data,
         };
+        // Nobody installs here meanwhile; and what is looked at is what is there then.
+        let _lock = match prefix.is_dir() && !self.plan {
+            true => Some(super::apply::lock(prefix)?),
+            false => None,
+        };
         let facts = Facts::gather(&layout);
         let removal = host::removal(&facts, &layout, kept);
         if removal.steps.is_empty() {
             writeln!(out, "  nothing of Chrysalis is here")?;
+        }
+        for note in &removal.notes {
+            writeln!(out, "  {note}")?;
         }
         if self.plan {
             for step in &removal.steps {
@@ -98,11 +106,13 @@ impl Remove {
         if !layout.prefix().is_dir() {
             return Ok(());
         }
+        let left = what_is_in(layout.prefix());
         match self.keep_data {
+            _ if left.is_empty() => {}
             true => writeln!(out, "  kept:")?,
             false => writeln!(out, "  left, because it is not ours:")?,
         }
-        for path in what_is_in(layout.prefix()) {
+        for path in left {
             writeln!(out, "    {}", path.display())?;
         }
         Ok(())
@@ -115,12 +125,7 @@ fn what_is_in(prefix: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    let is_server = |path: &PathBuf| {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        name.is_some_and(|name| name.starts_with("server"))
-    };
+    let is_server = |path: &PathBuf| path.join("conf").is_dir() || path.join("data").is_dir();
     let first = list(prefix);
     let second = first
         .iter()
