@@ -13,7 +13,7 @@ use super::facts::{NEW_BINARY, OLD_BINARY};
 use super::layout::COMMAND;
 use super::{Result, tools, units};
 use crate::config::ServerFolder;
-use crate::report::{Code, Error};
+use crate::report::{Code, Error, shell_word};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -323,9 +323,10 @@ impl Bring {
         let error = Error::new(Code::E0108, what.trim_end());
         Err(match self.again {
             true => error.means("The version before serves again, if it can."),
-            false => error.cure(
-                "To look closer, lay it out alone (--no-start), and run it: chrysalis run DIR",
-            ),
+            false => error.cure(format!(
+                "To look closer, lay it out alone (--no-start), and run it: chrysalis run {}",
+                shell_word(&self.folder.root().to_string_lossy())
+            )),
         })
     }
 

@@ -576,15 +576,21 @@ impl CoordinatorSide {
 
     /// A part of a snapshot comes.
     pub(in crate::node) fn part(&mut self, part: Part, from: ServerId, world: &mut World) {
-        let is_new = self
-            .replica
-            .member()
-            .is_some_and(|group| group.membership().is_empty());
         // One that leads no more sends nothing that is of use.
-        let leads = is_new || self.replica.leader() == Some(from);
+        let leads = self.is_led_by(from, world);
         if leads && !self.receiving.part(from, part, world.disk.as_mut()) {
             self.break_link(from, world);
         }
+    }
+
+    /// Whether a server leads, for one whose members may be old, or who knows none: of a leader that is a member since later only its own
+    /// word tells which server it is.
+    fn is_led_by(&self, server: ServerId, world: &World) -> bool {
+        self.replica.member().is_some_and(|group| {
+            let leader = group.leader();
+            let leader = leader.and_then(|leader| self.server_of(leader, world));
+            group.membership().is_empty() || leader == Some(server)
+        })
     }
 
     /// A member has taken so much of a snapshot.
