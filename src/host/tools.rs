@@ -4,9 +4,14 @@
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use super::Result;
 use crate::report::{Code, Error};
+
+/// How long a program that was just written may be busy, and how often it is tried again.
+const BUSY_MAX: Duration = Duration::from_secs(1);
+const BUSY_AGAIN: Duration = Duration::from_millis(5);
 
 /// Runs a command that has to succeed, and gives back what it said.
 pub(super) fn run(command: &mut Command, what: &str) -> Result<String> {
@@ -21,11 +26,26 @@ pub(super) fn run(command: &mut Command, what: &str) -> Result<String> {
 }
 
 pub(super) fn output(command: &mut Command, what: &str) -> Result<Output> {
-    let output = command.stdin(Stdio::null()).output();
+    command.stdin(Stdio::null());
+    let until = Instant::now() + BUSY_MAX;
+    let output = loop {
+        match command.output() {
+            // A process that another thread was just starting has what was open here, until it runs its own program.
+            Err(error) if is_busy(&error) && Instant::now() < until => {
+                std::thread::sleep(BUSY_AGAIN)
+            }
+            output => break output,
+        }
+    };
     output.map_err(|error| {
         let program = command.get_program().to_string_lossy().into_owned();
         Error::new(Code::E0308, format!("{what}: start {program}")).because(error)
     })
+}
+
+/// Whether a program that was just written is still open for writing somewhere.
+fn is_busy(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ExecutableFileBusy
 }
 
 /// What a command wrote, to whichever stream, or how it ended if it wrote nothing.

@@ -268,5 +268,6 @@ fn what_a_listener_failed_at_comes_again_within_seconds_whoever_has_the_threads(
     let [half, most] = [50, 95].map(|percent| waited[waited.len() * percent / 100]);
     println!("half {half:?}, most {most:?}");
     assert!(half < Duration::from_secs(1), "{half:?}");
-    assert!(most < Duration::from_secs(16), "{most:?}");
+    // 5 to 16 s, by the seed; it was 28 before brokers looked after each other's.
+    assert!(most < Duration::from_secs(20), "{most:?}");
 }
