@@ -19,7 +19,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use super::certificate::Certificate;
 use super::error::{Error, Unusable};
 use super::{
-    AUTHORITY_CERTIFICATE, Authority, SERVER_CERTIFICATE, SERVER_KEY, files, now, peer_name,
+    AUTHORITY_CERTIFICATE, Authority, SERVER_CERTIFICATE, SERVER_KEY, files, finish, now, peer_name,
 };
 use crate::units::ServerId;
 
@@ -106,6 +106,9 @@ impl Certificates {
 
 impl Held {
     fn load(folder: &Path, server: ServerId) -> Result<Held, Error> {
+        // Not between the key of one and the certificate of another.
+        let _alone = files::lock(folder).ok();
+        finish(folder, SERVER_CERTIFICATE, SERVER_KEY);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let trusted = trusted(&folder.join(AUTHORITY_CERTIFICATE))?;
         let path = folder.join(SERVER_CERTIFICATE);

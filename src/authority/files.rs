@@ -123,11 +123,22 @@ pub(super) fn put_both(
     put().map_err(|error| Error::new(certificate, Unusable::Unwritable(error)))
 }
 
-/// Writes a file under a name of its own, with the mode and the owner that it is to have.
-fn write_beside(path: &Path, text: &[u8], mode: u32) -> io::Result<PathBuf> {
+/// Gives a certificate its name that a crash has left without it, beside a key that has its own.
+pub(super) fn name_certificate(path: &Path) -> io::Result<()> {
+    fs::rename(beside(path), path)?;
+    sync(above(path))
+}
+
+/// What a file is called while it is written.
+pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".new");
-    let beside = PathBuf::from(name);
+    PathBuf::from(name)
+}
+
+/// Writes a file under a name of its own, with the mode and the owner that it is to have.
+fn write_beside(path: &Path, text: &[u8], mode: u32) -> io::Result<PathBuf> {
+    let beside = beside(path);
     // What a crash left may have been open to others.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

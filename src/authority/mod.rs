@@ -78,6 +78,7 @@ impl Authority {
             folder.join(AUTHORITY_CERTIFICATE),
             folder.join(AUTHORITY_KEY),
         );
+        finish(folder, AUTHORITY_CERTIFICATE, AUTHORITY_KEY);
         for there in [&path, &key_path] {
             if there.exists() {
                 return Err(Error::new(there, Unusable::There));
@@ -114,6 +115,7 @@ impl Authority {
     /// # Errors
     /// A file of it is missing or no use.
     pub fn open(folder: &Path) -> Result<Authority, Error> {
+        finish(folder, AUTHORITY_CERTIFICATE, AUTHORITY_KEY);
         let path = folder.join(AUTHORITY_CERTIFICATE);
         let mut trusted = files::certificates(&path)?.into_iter();
         let key_path = folder.join(AUTHORITY_KEY);
@@ -144,8 +146,7 @@ impl Authority {
     /// Makes a key and a certificate for a server, in the place of those that a folder may have.
     ///
     /// # Errors
-    /// The files cannot be written. Then the folder has the former two, or after a crash between the two renames a key that does not
-    /// fit, which is told when it is loaded.
+    /// The files cannot be written. Then the folder has the former two, or a key whose certificate gets its name when it is loaded.
     pub fn issue(&self, server: ServerId, folder: &Path) -> Result<Certificate, Error> {
         files::make_folder(folder)?;
         let _alone = files::lock(folder)?;
@@ -178,39 +179,76 @@ impl Authority {
     /// Copies the authority with its key into another folder, which may have it already: that host makes certificates from then on.
     ///
     /// # Errors
-    /// There is another authority, or the files cannot be read or written.
+    /// There is another authority, or a newer list of it with another key; or the files cannot be read or written.
     pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+        // Its key is that of its certificate, or nothing is touched.
+        let authority = Authority::open(from)?;
         let key = files::key_text(&from.join(AUTHORITY_KEY))?;
+        let key_path = to.join(AUTHORITY_KEY);
+        if let Ok(held) = Authority::open(to) {
+            let known = trusted_in(from)?;
+            let is_newer = trusted_in(to)?.iter().any(|it| !known.contains(it));
+            if is_newer && held.certificate != authority.certificate {
+                return Err(Error::new(&key_path, Unusable::There));
+            }
+        }
         trust(from, to)?;
-        files::put_key(&to.join(AUTHORITY_KEY), key.as_bytes())
+        let _alone = files::lock(to)?;
+        files::put_key(&key_path, key.as_bytes())
     }
 }
 
-/// Copies the authority's certificates from one folder to another, which is made if there is none: what a host needs that makes no
-/// certificates.
+/// Adds the authorities of one folder to those that another one trusts, which is made if there is none: what a host needs that makes
+/// no certificates.
 ///
 /// # Errors
 /// There is another authority, or the files cannot be read or written.
 pub fn trust(from: &Path, to: &Path) -> Result<(), Error> {
-    let above = to;
+    let folder = to;
     let (from, to) = (
         from.join(AUTHORITY_CERTIFICATE),
         to.join(AUTHORITY_CERTIFICATE),
     );
     let text = files::text(&from)?;
     let trusted = files::certificates(&from)?;
-    files::make_folder(above)?;
-    if to.exists() {
-        let there = files::certificates(&to)?;
-        // While an authority is changed one of the two lists has the other one's.
-        if !there.iter().any(|it| trusted.contains(it)) {
-            return Err(Error::new(&to, Unusable::There));
-        }
-        if there.iter().all(|it| trusted.contains(it)) && there.len() == trusted.len() {
-            return Ok(());
-        }
+    files::make_folder(folder)?;
+    let _alone = files::lock(folder)?;
+    if !to.exists() {
+        return files::put(&to, text.as_bytes());
     }
+    let there = files::certificates(&to)?;
+    // While an authority is changed one of the two lists has the other one's.
+    if !there.iter().any(|it| trusted.contains(it)) {
+        return Err(Error::new(&to, Unusable::There));
+    }
+    if trusted.iter().all(|it| there.contains(it)) {
+        return Ok(());
+    }
+    // The list that has all; where each has one that the other has not, both, some of them twice.
+    let text = match there.iter().all(|it| trusted.contains(it)) {
+        true => text,
+        false => format!("{}\n{text}", files::text(&to)?),
+    };
     files::put(&to, text.as_bytes())
+}
+
+/// Goes on where somebody was cut off between the names of a key and of its certificate: the certificate gets its own.
+fn finish(folder: &Path, certificate: &str, key: &str) {
+    let path = folder.join(certificate);
+    let new = files::beside(&path);
+    if !new.exists() {
+        return;
+    }
+    let fits = |path: &Path| {
+        let key = files::key_text(&folder.join(key)).ok()?;
+        let key = KeyPair::from_pem(&key).ok()?;
+        let all = files::certificates(path).ok()?;
+        Some(all.iter().any(|it| it.has_key(key.public_key_raw())))
+    };
+    if fits(&path) != Some(true) && fits(&new) == Some(true) {
+        // What cannot be named is told when it is loaded.
+        let _named = files::name_certificate(&path);
+    }
 }
 
 /// The authorities that a folder trusts.

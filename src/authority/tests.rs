@@ -209,6 +209,48 @@ fn another_host_takes_the_authority_over_with_its_key_or_without() {
 }
 
 #[test]
+fn a_certificate_that_a_crash_left_without_its_name_gets_it() {
+    let made = Made::new();
+    let path = made.file(SERVER_CERTIFICATE);
+    let former = fs::read(&path).expect("a certificate");
+    let authority = Authority::open(&made.folder()).expect("an authority");
+    let issued = authority
+        .issue(SERVER, &made.folder())
+        .expect("a certificate");
+    // As it is when the key has its name already.
+    fs::rename(&path, files::beside(&path)).expect("a name");
+    fs::write(&path, &former).expect("a file");
+    let held = Certificates::load(&made.folder(), SERVER).expect("all fits");
+    assert_eq!(held.own().fingerprint(), issued.fingerprint());
+    assert!(!files::beside(&path).exists());
+    // One that does not fit is no reason to touch anything.
+    fs::write(files::beside(&path), &former).expect("a file");
+    let held = Certificates::load(&made.folder(), SERVER).expect("all fits");
+    assert_eq!(held.own().fingerprint(), issued.fingerprint());
+}
+
+#[test]
+fn an_older_copy_takes_no_newer_authority_away() {
+    let (made, new, older) = (Made::new(), Made::new(), TempDir::new().expect("a folder"));
+    let older = older.path().join("older");
+    Authority::copy(&made.folder(), &older).expect("a copy");
+    let both = [&made, &new]
+        .map(|it| fs::read_to_string(it.file(AUTHORITY_CERTIFICATE)).expect("a certificate"));
+    fs::write(made.file(AUTHORITY_CERTIFICATE), both.concat()).expect("a file");
+    fs::copy(new.file(AUTHORITY_KEY), made.file(AUTHORITY_KEY)).expect("a file");
+    let key = || fs::read(made.file(AUTHORITY_KEY)).expect("a key");
+    let before = key();
+    let error = Authority::copy(&older, &made.folder()).expect_err("it is older");
+    assert!(
+        error.to_string().ends_with("there is an authority already"),
+        "{error}"
+    );
+    assert_eq!(key(), before);
+    trust(&older, &made.folder()).expect("it is trusted already");
+    assert_eq!(trusted_in(&made.folder()).expect("certificates").len(), 2);
+}
+
+#[test]
 fn a_name_says_which_server_it_is_and_nothing_else_does() {
     let der = |names: Vec<String>| {
         let key = KeyPair::generate().expect("a key");

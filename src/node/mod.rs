@@ -594,9 +594,13 @@ impl Node {
         let world = &mut self.world;
         let server = hello.identity.server;
         let members = own.members.as_ref();
-        let place = (world.peers.check_certified(id, hello))
-            .and_then(|()| peers::check(&own, hello))
-            .and_then(|()| world.peers.check_place(id, hello, members));
+        if let Err(why) = world.peers.check_certified(id, hello) {
+            // Nothing that it says counts: it is not who it says.
+            world.peers.tell_refused(server, why, world.now);
+            return world.connections.close(id);
+        }
+        let place =
+            peers::check(&own, hello).and_then(|()| world.peers.check_place(id, hello, members));
         if let Err(why) = place {
             let replaces = |own| hello.members.as_ref().is_some_and(|it| it.replaces(own));
             if members.is_some_and(replaces) {

@@ -151,7 +151,9 @@ impl Shell {
         let name = Certificates::name_of(server);
         let agreed = in_time(handshake::connect(&socket, certificates.client(), name)).await;
         if self.security.lenient && agreed.as_ref().err() == Some(&Refusal::Plain) {
-            let socket = TcpStream::connect(socket.peer_addr()?).await?;
+            let again =
+                tokio::time::timeout(PATIENCE, TcpStream::connect(socket.peer_addr()?)).await;
+            let socket = again.map_err(|_| Refusal::Silent)??;
             return Ok((Stream::Plain(socket), None));
         }
         let session = agreed?;
