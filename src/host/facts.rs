@@ -137,8 +137,11 @@ impl Found {
         let by_systemd = systemd.is_some_and(|systemd| systemd.is_this_prefix);
         let unit = units::unit(id);
         let configured = [folder.server_toml(), folder.server_ini(), folder.zoo_cfg()];
-        let is_active =
-            by_systemd && tools::says_yes(&mut tools::systemctl(&["--quiet", "is-active", &unit]));
+        // One that starts or stops is systemd's, too.
+        let show = ["show", "-P", "ActiveState", &unit];
+        let is_active = by_systemd
+            && tools::word(&mut tools::systemctl(&show))
+                .is_some_and(|state| !matches!(state.as_str(), "inactive" | "failed"));
         Found {
             id,
             is_ours: is_ours(&folder),

@@ -454,7 +454,9 @@ impl Plan {
         }
         let server = facts.server(wish.server.id);
         let owner = server.and_then(|server| server.owner);
-        if owner.is_none() || owner != number {
+        // What root makes in this run is root's at first.
+        let makes = |step: &Step| matches!(step, Step::MakeServer { .. } | Step::MakeFolder { .. });
+        if owner.is_none() || owner != number || self.steps.iter().any(makes) {
             self.push(Step::Give {
                 folder: layout.server(wish.server.id),
                 account: account.to_owned(),

@@ -52,7 +52,7 @@ pub fn removal(facts: &Facts, layout: &Layout, kept: Kept) -> Removal {
         ..Removal::default()
     };
     for server in &servers {
-        if server.is_enabled {
+        if server.is_enabled || server.is_active {
             removal.steps.push(Step::Disable {
                 unit: units::unit(server.id),
             });

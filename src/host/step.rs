@@ -480,11 +480,11 @@ fn make_folders(path: &Path) -> io::Result<()> {
 /// The account's last of all is the data: by that one knows whether all was given.
 fn give(folder: &ServerFolder, to: &str, what: &str) -> Result<()> {
     let mut chown = Command::new("chown");
-    // What is a link leads to a folder of the server's all the same.
-    chown.args(["-R", "-H", "--", to]);
+    chown.args(["-R", "--", to]);
     for path in [folder.conf(), folder.logs(), folder.data()] {
         if path.exists() {
-            chown.arg(path);
+            // One that is a link leads to a folder of the server's all the same; links inside stay whose they are.
+            chown.arg(path.join("."));
         }
     }
     tools::run(&mut chown, what).map(|_said| ())
